@@ -1,0 +1,47 @@
+# How our own executables (tests, examples, benchmarks, the command) are built.
+
+if(PROJECT_IS_TOP_LEVEL)
+  if(NOT CMAKE_BUILD_TYPE AND NOT CMAKE_CONFIGURATION_TYPES)
+    set(CMAKE_BUILD_TYPE Release CACHE STRING "Build type" FORCE)
+  endif()
+  set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
+  find_program(LDLM_CCACHE ccache)
+  if(LDLM_CCACHE AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
+    set(CMAKE_CXX_COMPILER_LAUNCHER "${LDLM_CCACHE}")
+  endif()
+endif()
+
+set(LDLM_WARNINGS -Wall -Wextra -Wpedantic -Wconversion -Wshadow)
+
+# Flags of one of our own targets; never of ldlm::ldlm, whose consumers choose their own.
+function(ldlm_own_target target)
+  target_link_libraries(${target} PRIVATE ldlm::ldlm)
+  set_target_properties(${target} PROPERTIES CXX_EXTENSIONS OFF)
+  target_compile_options(${target} PRIVATE ${LDLM_WARNINGS} $<$<BOOL:${LDLM_WERROR}>:-Werror>)
+  if(LDLM_NATIVE)
+    target_compile_options(${target} PRIVATE -march=native)
+  endif()
+  if(LDLM_SANITIZE)
+    target_compile_options(${target} PRIVATE -fsanitize=${LDLM_SANITIZE} -fno-omit-frame-pointer
+                                             -fno-sanitize-recover=all -g1)
+    target_link_options(${target} PRIVATE -fsanitize=${LDLM_SANITIZE})
+  endif()
+  if(LDLM_COVERAGE)
+    target_compile_options(${target} PRIVATE --coverage)
+    target_link_options(${target} PRIVATE --coverage)
+  endif()
+endfunction()
+
+# The command `ldlm`, from tools/ldlm/*.cpp.
+function(ldlm_add_command)
+  file(GLOB sources CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/tools/ldlm/*.cpp")
+  if(NOT sources)
+    return()
+  endif()
+  add_executable(ldlm_command ${sources})
+  set_target_properties(ldlm_command PROPERTIES OUTPUT_NAME ldlm RUNTIME_OUTPUT_DIRECTORY
+                                                                 "${PROJECT_BINARY_DIR}")
+  ldlm_own_target(ldlm_command)
+  target_link_libraries(ldlm_command PRIVATE CLI11::CLI11)
+  target_compile_definitions(ldlm_command PRIVATE LDLM_VERSION="${PROJECT_VERSION}")
+endfunction()
