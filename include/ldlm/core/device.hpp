@@ -1,0 +1,33 @@
+#pragma once
+// Devices: where a tensor lives, and thereby which kernel table computes on it.
+
+#include <cstdint>
+#include <ostream>
+#include <string_view>
+
+namespace ldlm {
+
+/// `reference` is host memory too, computed with the naive loops: the oracle of the tests.
+enum class DeviceType : std::uint8_t { cpu, reference, cuda };
+inline constexpr int device_type_count = 3;
+
+struct Device {
+  DeviceType type = DeviceType::cpu;
+  std::int8_t index = 0;
+
+  friend constexpr bool operator==(Device, Device) = default;
+};
+
+inline constexpr Device cpu{};
+inline constexpr Device reference_cpu{DeviceType::reference, 0};
+inline constexpr Device cuda{DeviceType::cuda, 0};
+
+constexpr std::string_view name_of(DeviceType type) {
+  constexpr std::string_view names[] = {"cpu", "reference", "cuda"};
+  return names[static_cast<std::size_t>(type)];
+}
+inline std::ostream& operator<<(std::ostream& stream, Device device) {
+  return stream << name_of(device.type) << ':' << int{device.index};
+}
+
+}  // namespace ldlm

@@ -1,0 +1,210 @@
+#pragma once
+// KernelTable: every computation of the library, as function pointers over Views and numbers.
+//
+// One table per device and element type. Ops (core/ops) validate and allocate, then make one call
+// here; kernels trust their arguments, know no tensors and no gradients. Outputs never alias inputs
+// unless a comment says so. The reference backend fills every entry; others start from a copy of it
+// and replace what they do better. A null entry means that the type has no such kernel.
+
+#include <cstdint>
+
+#include <ldlm/core/dtype.hpp>
+#include <ldlm/core/philox.hpp>
+#include <ldlm/core/view.hpp>
+
+namespace ldlm {
+
+/// Elementwise functions of one argument; a and b are parameters of those that have any.
+enum class UnaryOp : std::uint8_t {
+  neg,
+  abs,
+  exp,
+  log,
+  sqrt,
+  rsqrt,
+  square,
+  reciprocal,
+  sin,
+  cos,
+  tanh,
+  sigmoid,
+  erf,
+  relu,
+  silu,
+  gelu,        // x * Phi(x), by erf
+  gelu_tanh,   // GPT-2's approximation
+  add_scalar,  // x + a
+  mul_scalar,  // x * a
+  pow_scalar,  // x ^ a
+  clamp,       // min(max(x, a), b)
+};
+
+/// Whether unary_backward takes the op's output as `saved`, rather than its input.
+constexpr bool saves_output(UnaryOp op) {
+  return op == UnaryOp::exp || op == UnaryOp::sqrt || op == UnaryOp::rsqrt ||
+         op == UnaryOp::reciprocal || op == UnaryOp::tanh || op == UnaryOp::sigmoid ||
+         op == UnaryOp::relu;
+}
+
+enum class BinaryOp : std::uint8_t { add, sub, mul, div, pow, minimum, maximum };
+enum class CompareOp : std::uint8_t { eq, ne, lt, le, gt, ge };
+enum class ReduceOp : std::uint8_t { sum, sum_squares, max, min };
+
+/// Fused into the store of a GEMM.
+enum class Activation : std::uint8_t { none, relu, silu, gelu, gelu_tanh };
+
+inline constexpr int max_batch_rank = 4;
+
+/// C = act(alpha * A B + beta * C + bias) + residual, over a batch.
+/// A is (m, k), B is (k, n), C is (m, n). A and B have any strides (a transpose is a swap of its
+/// two); C, residual and pre_activation have unit column stride.
+template <class T>
+struct Gemm {
+  std::int64_t m = 0, n = 0, k = 0;
+  T alpha = T{1}, beta = T{0};  // beta == 0: C is not read, and may hold NaN
+  const T* a = nullptr;
+  std::int64_t a_row = 0, a_col = 0;
+  const T* b = nullptr;
+  std::int64_t b_row = 0, b_col = 0;
+  T* c = nullptr;
+  std::int64_t c_row = 0;
+
+  // Epilogue; null: absent.
+  const T* bias = nullptr;  // (n)
+  Activation activation = Activation::none;
+  T* pre_activation =
+      nullptr;  // the value before `act`, written for the backward pass; row stride c_row
+  const T* residual = nullptr;  // row stride c_row; may be C itself
+
+  // Batch axes, each with its stride (0: broadcast); the epilogue's matrices move with C.
+  int batch_rank = 0;
+  std::int64_t batch_shape[max_batch_rank] = {}, a_batch[max_batch_rank] = {},
+               b_batch[max_batch_rank] = {}, c_batch[max_batch_rank] = {};
+};
+
+/// Scaled dot-product attention, softmax(scale * q k^T + mask) v, never storing Tq x Tk for long T.
+/// q, out: (B, H, Tq, D); k, v: (B, H, Tk, D); any strides with unit stride on D.
+/// A row whose every key is masked (-infinity) yields zeros.
+template <class T>
+struct Attention {
+  View<const T> q, k, v;
+  View<T> out;
+  View<const T> mask;   // added to the scores, broadcast to (B, H, Tq, Tk); empty: absent
+  bool causal = false;  // query i sees keys j <= i + (Tk - Tq)
+  T scale = T{1};
+  T dropout = T{0};  // probability; element ((b*H + h)*Tq + i)*Tk + j of `stream` decides
+  PhiloxStream stream;
+  View<T> lse;  // (B, H, Tq) log-sum-exp of each row, for the backward pass; empty: not wanted
+};
+
+template <class T>
+struct AttentionBackward {
+  Attention<T> forward;            // with `out` and `lse` as the forward pass left them
+  View<const T> grad_out;          // (B, H, Tq, D)
+  View<T> grad_q, grad_k, grad_v;  // overwritten; any strides with unit stride on D
+};
+
+/// One step of Adam (Kingma & Ba, 2015) or AdamW (Loshchilov & Hutter, 2019).
+template <class T>
+struct AdamStep {
+  T learning_rate, beta1, beta2, epsilon, weight_decay;
+  T bias_correction1, bias_correction2;  // 1 - beta^step
+  bool decoupled;                        // AdamW: the decay acts on the weight, not the gradient
+  T grad_scale = T{1};                   // multiplies the gradient first (clipping)
+};
+
+/// Every kernel for elements of type T. N rows, C columns, V classes; "rows" means the last axis.
+template <class T>
+struct KernelTable {
+  const char* name = "none";
+
+  // Elementwise. All views of a call have the same shape (broadcast axes: stride 0).
+  // `out` may be the very same view as an input.
+  void (*fill)(View<T> out, T value) = nullptr;
+  void (*copy)(View<const T> in, View<T> out) = nullptr;
+  void (*cast)(DType from, View<const void> in, View<T> out) = nullptr;
+  void (*unary)(UnaryOp op, View<const T> x, View<T> y, T a, T b) = nullptr;
+  /// dx = dy * f'(x), where saved is x, or y if saves_output(op).
+  void (*unary_backward)(UnaryOp op, View<const T> saved, View<const T> dy, View<T> dx, T a,
+                         T b) = nullptr;
+  void (*binary)(BinaryOp op, View<const T> a, View<const T> b, View<T> out) = nullptr;
+  void (*compare)(CompareOp op, View<const T> a, View<const T> b, View<bool> out) = nullptr;
+  void (*where)(View<const bool> condition, View<const T> a, View<const T> b,
+                View<T> out) = nullptr;
+  /// y += a * x
+  void (*axpy)(T a, View<const T> x, View<T> y) = nullptr;
+
+  // Reductions: `out` has the rank of `in`, with extent 1 on the reduced axes.
+  // sum of no elements is 0; max and min are never called on none. NaN wins in max and min.
+  void (*reduce)(ReduceOp op, View<const T> in, View<T> out) = nullptr;
+  /// Position of the first largest (or smallest) element along `axis`; `out` lacks that axis.
+  void (*arg_reduce)(bool largest, View<const T> in, int axis, View<std::int64_t> out) = nullptr;
+  /// The k largest of each row, in falling order, ties by lower index. in (..., V), outs (..., k).
+  void (*top_k)(View<const T> in, View<T> values, View<std::int64_t> indices) = nullptr;
+
+  // Rows: all views (..., C) of the same shape, unit stride on C; statistics (...).
+  void (*softmax)(View<const T> x, View<T> y) = nullptr;  // y may be x
+  void (*softmax_backward)(View<const T> y, View<const T> dy,
+                           View<T> dx) = nullptr;  // dx may be dy
+  void (*log_softmax)(View<const T> x, View<T> y) = nullptr;
+  void (*log_softmax_backward)(View<const T> y, View<const T> dy, View<T> dx) = nullptr;
+  /// y = (x + residual - mean) * rstd * gamma + beta. residual, sum, gamma, beta, mean, rstd may be
+  /// empty; `sum`, if given, receives x + residual. gamma, beta: (C), contiguous.
+  void (*layer_norm)(View<const T> x, View<const T> residual, View<const T> gamma,
+                     View<const T> beta, T epsilon, View<T> sum, View<T> y, View<T> mean,
+                     View<T> rstd) = nullptr;
+  /// x is the normalised input (x + residual). dgamma and dbeta (C) may be empty; overwritten.
+  void (*layer_norm_backward)(View<const T> x, View<const T> gamma, View<const T> mean,
+                              View<const T> rstd, View<const T> dy, View<T> dx, View<T> dgamma,
+                              View<T> dbeta) = nullptr;
+  /// y = x / sqrt(mean(x^2) + epsilon) * gamma
+  void (*rms_norm)(View<const T> x, View<const T> gamma, T epsilon, View<T> y,
+                   View<T> rstd) = nullptr;
+  void (*rms_norm_backward)(View<const T> x, View<const T> gamma, View<const T> rstd,
+                            View<const T> dy, View<T> dx, View<T> dgamma) = nullptr;
+
+  // Matrices.
+  void (*gemm)(const Gemm<T>& args) = nullptr;
+  void (*attention)(const Attention<T>& args) = nullptr;
+  void (*attention_backward)(const AttentionBackward<T>& args) = nullptr;
+
+  // Indexing. Indices are already checked against the extents.
+  /// out[i, ...] = table[ids[i], ...]; ids (N) with any stride, table (V, ...), out (N, ...).
+  void (*gather_rows)(View<const T> table, View<const std::int64_t> ids, View<T> out) = nullptr;
+  /// out[ids[i], ...] += in[i, ...], in the order of i.
+  void (*scatter_add_rows)(View<const T> in, View<const std::int64_t> ids, View<T> out) = nullptr;
+  /// out[.., i, ..] = in[.., index[.., i, ..], ..] along `axis`; index and out have the same shape.
+  void (*gather)(View<const T> in, int axis, View<const std::int64_t> index, View<T> out) = nullptr;
+  void (*scatter_add)(View<const T> in, int axis, View<const std::int64_t> index,
+                      View<T> out) = nullptr;
+
+  // Cross-entropy of logits (N, V), unit stride on V, with targets (N); rows whose target is
+  // `ignore` count nothing. loss (N), lse (N): log-sum-exp of each row, for the backward pass.
+  // With smoothing s the target is 1 - s on the class plus s / V on every class.
+  void (*cross_entropy)(View<const T> logits, View<const std::int64_t> targets, std::int64_t ignore,
+                        T smoothing, View<T> loss, View<T> lse) = nullptr;
+  /// dlogits = dloss[row] * (softmax - target); dlogits may be logits.
+  void (*cross_entropy_backward)(View<const T> logits, View<const std::int64_t> targets,
+                                 std::int64_t ignore, T smoothing, View<const T> lse,
+                                 View<const T> dloss, View<T> dlogits) = nullptr;
+
+  // Random numbers; `out` contiguous, element i takes word i of the stream.
+  void (*uniform)(PhiloxStream stream, T low, T high, View<T> out) = nullptr;
+  /// Box-Muller on the word pairs (0, 1) and (2, 3) of a block:
+  /// r = sqrt(-2 log(1 - u0)), then r cos(2 pi u1), r sin(2 pi u1).
+  void (*normal)(PhiloxStream stream, T mean, T stddev, View<T> out) = nullptr;
+  void (*bernoulli)(PhiloxStream stream, T probability, View<T> out) = nullptr;
+  /// y = x / (1 - p) where uniform >= p, else 0. Contiguous; y may be x; also its own backward.
+  void (*dropout)(PhiloxStream stream, T p, View<const T> x, View<T> y) = nullptr;
+  /// Draws a class from each row of non-negative weights (N, V), unit stride on V; out (N).
+  void (*categorical)(PhiloxStream stream, View<const T> weights, View<std::int64_t> out) = nullptr;
+
+  // Optimiser; contiguous, all of one size.
+  void (*adam)(const AdamStep<T>& step, View<T> parameter, View<const T> grad, View<T> m,
+               View<T> v) = nullptr;
+
+  /// First position of an index outside [low, high), or -1. (Integer tables only.)
+  std::int64_t (*find_outside)(View<const T> indices, T low, T high) = nullptr;
+};
+
+}  // namespace ldlm

@@ -1,0 +1,71 @@
+#pragma once
+// The registry: device -> kernel table, filled at start-up by the backends that a program includes
+// or links. The one piece of global state that every op reads.
+
+#include <array>
+#include <atomic>
+
+#include <ldlm/core/device.hpp>
+#include <ldlm/core/kernel_table.hpp>
+
+namespace ldlm {
+
+namespace detail {
+
+template <class T>
+struct RegistryEntry {
+  std::atomic<const KernelTable<T>*> table{nullptr};
+  std::atomic<int> priority{-1};
+};
+
+template <class T>
+inline std::array<RegistryEntry<T>, device_type_count> registry{};
+
+[[noreturn]] inline void fail_missing_backend(DeviceType type, DType dtype) {
+  constexpr std::string_view hints[] = {
+      "include <ldlm/ldlm.hpp> or link the CMake target ldlm::simd",
+      "include <ldlm_reference/reference.hpp> or <ldlm/ldlm.hpp>",
+      "link the CMake target ldlm::cuda"};
+  fail("device", "no ", name_of(type), " backend for ", name_of(dtype), " in this program; ",
+       hints[static_cast<std::size_t>(type)]);
+}
+
+}  // namespace detail
+
+/// Makes `table` (of static lifetime) the device's, unless one of higher priority is there.
+/// Called by backends during static initialisation; returns true so that it can initialise a flag.
+template <class T>
+bool register_kernels(DeviceType type, const KernelTable<T>& table, int priority) {
+  auto& entry = detail::registry<T>[static_cast<std::size_t>(type)];
+  if (priority > entry.priority.load()) {
+    entry.priority.store(priority);
+    entry.table.store(&table, std::memory_order_release);
+  }
+  return true;
+}
+
+/// The kernels for T on a device. Throws an Error that names what to include or link if none is
+/// there.
+template <class T>
+const KernelTable<T>& kernels(Device device) {
+  const KernelTable<T>* table =
+      detail::registry<T>[static_cast<std::size_t>(device.type)].table.load(
+          std::memory_order_acquire);
+  if (table == nullptr) [[unlikely]] {
+    detail::fail_missing_backend(device.type, dtype_of<T>);
+  }
+  return *table;
+}
+
+namespace detail {
+/// One kernel of the device's table; throws when T has none, e.g. softmax of int32:
+/// `detail::kernel(device, &KernelTable<T>::softmax, "softmax")(x, y)`.
+template <class T, class Function>
+Function* kernel(Device device, Function* KernelTable<T>::*entry, std::string_view op) {
+  Function* const found = kernels<T>(device).*entry;
+  LDLM_CHECK(found != nullptr, op, "is not defined for elements of type ", name_of(dtype_of<T>));
+  return found;
+}
+}  // namespace detail
+
+}  // namespace ldlm
