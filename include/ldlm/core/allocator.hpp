@@ -1,0 +1,116 @@
+#pragma once
+// Host memory for tensors: 64-byte aligned, cached by size so that a training step, which asks for
+// the same sizes again and again, does not return to the system for fresh (page-faulting) memory.
+
+#include <array>
+#include <bit>
+#include <cstddef>
+#include <cstdlib>
+#include <mutex>
+#include <new>
+#include <vector>
+
+#include <ldlm/core/error.hpp>
+
+namespace ldlm {
+
+/// Where host tensors take their memory from; replace with set_allocator to track or pool it.
+class Allocator {
+ public:
+  virtual ~Allocator() = default;
+  /// At least `bytes` (> 0) bytes, 64-byte aligned. Throws Error when there is no memory.
+  virtual void* allocate(std::size_t bytes) = 0;
+  virtual void deallocate(void* pointer, std::size_t bytes) noexcept = 0;
+};
+
+/// Keeps freed blocks in power-of-two-quarter size classes. Thread-safe.
+class CachingAllocator final : public Allocator {
+ public:
+  CachingAllocator() = default;
+  CachingAllocator(const CachingAllocator&) = delete;
+  CachingAllocator& operator=(const CachingAllocator&) = delete;
+  ~CachingAllocator() override { release_cached(); }
+
+  void* allocate(std::size_t bytes) override {
+    const std::size_t index = size_class(bytes);
+    {
+      const std::scoped_lock lock(mutex_);
+      auto& free_blocks = free_[index];
+      if (!free_blocks.empty()) {
+        void* const block = free_blocks.back();
+        free_blocks.pop_back();
+        return block;
+      }
+    }
+    const std::size_t rounded = class_bytes(index);
+    void* block = rounded >= bytes ? std::aligned_alloc(alignment, rounded) : nullptr;
+    if (block == nullptr) {
+      release_cached();
+      block = rounded >= bytes ? std::aligned_alloc(alignment, rounded) : nullptr;
+    }
+    LDLM_CHECK(block != nullptr, "allocate", "no memory for ", bytes, " bytes");
+    return block;
+  }
+
+  void deallocate(void* pointer, std::size_t bytes) noexcept override {
+    const std::size_t index = size_class(bytes);
+    const std::scoped_lock lock(mutex_);
+    try {
+      free_[index].push_back(pointer);
+    } catch (const std::bad_alloc&) {
+      std::free(pointer);
+    }
+  }
+
+  /// Returns all cached blocks to the system.
+  void release_cached() noexcept {
+    const std::scoped_lock lock(mutex_);
+    for (auto& blocks : free_) {
+      for (void* block : blocks) {
+        std::free(block);
+      }
+      blocks.clear();
+    }
+  }
+
+ private:
+  static constexpr std::size_t alignment = 64;
+
+  // Class 4e + q holds blocks of (4 + q) * 2^e * 64 bytes: at most a fifth is wasted.
+  static constexpr std::size_t class_bytes(std::size_t index) {
+    const std::size_t exponent = index / 4;
+    return exponent > 54 ? 0 : ((4 + index % 4) << exponent) * 64;
+  }
+  static constexpr std::size_t size_class(std::size_t bytes) {
+    const std::size_t last = bytes == 0 ? 0 : (bytes - 1) / 64;
+    if (last < 4) {
+      return 0;
+    }
+    const auto exponent = static_cast<std::size_t>(std::bit_width(last)) - 3;
+    return 4 * exponent + (last >> exponent) - 3;
+  }
+
+  static constexpr std::size_t class_count = 4 * 55;
+  std::mutex mutex_;
+  std::array<std::vector<void*>, class_count> free_;
+};
+
+namespace detail {
+// Never destroyed: tensors of static lifetime may be freed after any static object is.
+inline Allocator& default_allocator() {
+  static Allocator* const allocator = new CachingAllocator;
+  return *allocator;
+}
+inline Allocator*& current_allocator() {
+  static Allocator* allocator = &default_allocator();
+  return allocator;
+}
+}  // namespace detail
+
+/// Replaces the allocator of host memory for tensors made from now on; nullptr restores the
+/// default. Each tensor returns its memory to the allocator it came from, which must outlive it.
+inline void set_allocator(Allocator* allocator) {
+  detail::current_allocator() = allocator != nullptr ? allocator : &detail::default_allocator();
+}
+
+}  // namespace ldlm

@@ -1,0 +1,94 @@
+#pragma once
+// Storage: a reference-counted block of memory on a device, shared by all views of a tensor.
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <utility>
+
+#include <ldlm/core/allocator.hpp>
+#include <ldlm/core/device.hpp>
+
+namespace ldlm {
+
+/// Intrusive handle: copying it is one atomic increment. Null by default.
+class Storage {
+ public:
+  Storage() = default;
+
+  /// Fresh, uninitialised memory of the current allocator.
+  static Storage allocate(std::size_t bytes, Device device) {
+    LDLM_CHECK(device.type != DeviceType::cuda, "storage",
+               "no cuda backend in this program; link the CMake target ldlm::cuda");
+    Allocator& allocator = *detail::current_allocator();
+    Storage storage;
+    void* const data = bytes > 0 ? allocator.allocate(bytes) : nullptr;
+    storage.block_ = new Block{data, bytes, device, &allocator, {}, {}, {}};
+    return storage;
+  }
+
+  /// Memory that someone else owns; `release` (may be empty) runs when the last handle goes.
+  static Storage borrow(void* data, std::size_t bytes, Device device,
+                        std::function<void()> release) {
+    Storage storage;
+    storage.block_ = new Block{data, bytes, device, nullptr, std::move(release), {}, {}};
+    return storage;
+  }
+
+  Storage(const Storage& other) noexcept : block_(other.block_) {
+    if (block_ != nullptr) {
+      block_->references.fetch_add(1, std::memory_order_relaxed);
+    }
+  }
+  Storage(Storage&& other) noexcept : block_(std::exchange(other.block_, nullptr)) {}
+  Storage& operator=(Storage other) noexcept {
+    std::swap(block_, other.block_);
+    return *this;
+  }
+  ~Storage() {
+    if (block_ != nullptr && block_->references.fetch_sub(1, std::memory_order_acq_rel) == 0) {
+      block_->destroy();
+    }
+  }
+
+  explicit operator bool() const noexcept { return block_ != nullptr; }
+  [[nodiscard]] void* data() const noexcept { return block_->data; }
+  [[nodiscard]] std::size_t bytes() const noexcept { return block_->bytes; }
+  [[nodiscard]] Device device() const noexcept { return block_->device; }
+
+  /// Counts in-place changes, so that autograd can tell whether a saved value is still what it was.
+  [[nodiscard]] std::uint64_t version() const noexcept {
+    return block_->version.load(std::memory_order_relaxed);
+  }
+  void bump_version() const noexcept { block_->version.fetch_add(1, std::memory_order_relaxed); }
+  /// Whether this is the only handle.
+  [[nodiscard]] bool unique() const noexcept {
+    return block_->references.load(std::memory_order_acquire) == 0;
+  }
+  friend bool operator==(const Storage&, const Storage&) = default;
+
+ private:
+  struct Block {
+    void* data;
+    std::size_t bytes;
+    Device device;
+    Allocator* allocator;  // null: borrowed
+    std::function<void()> release;
+    std::atomic<std::int64_t> references;  // further handles beside the first
+    std::atomic<std::uint64_t> version;
+
+    void destroy() noexcept {
+      if (allocator != nullptr && data != nullptr) {
+        allocator->deallocate(data, bytes);
+      }
+      if (release) {
+        release();
+      }
+      delete this;
+    }
+  };
+
+  Block* block_ = nullptr;
+};
+
+}  // namespace ldlm

@@ -1,0 +1,349 @@
+#pragma once
+// Tensor<T>: a value handle of shared Storage plus a Layout. Eager: every op computes at once.
+//
+// Copies of a handle, and the views made by slice, transpose, reshape, ..., share the elements;
+// clone() copies them. The functions that compute are free functions in core/ops.
+
+#include <algorithm>
+#include <concepts>
+#include <cstdint>
+#include <functional>
+#include <initializer_list>
+#include <span>
+#include <utility>
+#include <vector>
+
+#include <ldlm/core/registry.hpp>
+#include <ldlm/core/storage.hpp>
+
+namespace ldlm {
+
+/// "No bound" in Tensor::slice.
+inline constexpr std::int64_t to_end = INT64_MAX;
+
+template <Scalar T>
+class Tensor {
+ public:
+  using value_type = T;
+
+  /// An undefined tensor: no storage, shape (0,). See defined().
+  Tensor() : layout_(Shape{0}) {}
+  /// A view of `storage`; for backends and readers. Unchecked.
+  Tensor(Storage storage, const Layout& layout) : storage_(std::move(storage)), layout_(layout) {}
+
+  // ---- Making tensors. Each kind has a name, so that a shape is never mistaken for values. ----
+
+  /// Uninitialised elements.
+  static Tensor empty(const Shape& shape, Device device = cpu) {
+    const auto bytes = checked_bytes(shape);
+    return {Storage::allocate(bytes, device), Layout(shape)};
+  }
+  static Tensor full(const Shape& shape, T value, Device device = cpu) {
+    Tensor out = empty(shape, device);
+    out.fill_(value);
+    return out;
+  }
+  static Tensor zeros(const Shape& shape, Device device = cpu) { return full(shape, T{}, device); }
+  static Tensor ones(const Shape& shape, Device device = cpu) {
+    return full(shape, convert<T>(1.0F), device);
+  }
+  /// A tensor of rank 0.
+  static Tensor scalar(T value, Device device = cpu) { return full(Shape{}, value, device); }
+  /// Row-major values; their number must be the shape's.
+  static Tensor from_values(const Shape& shape, std::span<const T> values) {
+    LDLM_CHECK(static_cast<std::int64_t>(values.size()) == shape.numel(), "from_values",
+               to_string(shape), " has ", shape.numel(), " elements, got ", values.size());
+    Tensor out = empty(shape);
+    std::copy(values.begin(), values.end(), out.data());
+    return out;
+  }
+  static Tensor from_values(const Shape& shape, std::initializer_list<T> values) {
+    return from_values(shape, std::span<const T>(values.begin(), values.size()));
+  }
+  /// Uses memory that the caller owns; `release`, if any, runs when the last handle is gone.
+  static Tensor from_blob(T* data, const Shape& shape, std::function<void()> release = {},
+                          Device device = cpu) {
+    return {Storage::borrow(data, checked_bytes(shape), device, std::move(release)), Layout(shape)};
+  }
+  /// start, start + step, ... up to but not including stop.
+  static Tensor arange(T start, T stop, T step = T{1}) requires(std::integral<T> || Floating<T>) {
+    LDLM_CHECK(step != T{}, "arange", "step must not be 0");
+    const double span =
+        (static_cast<double>(stop) - static_cast<double>(start)) / static_cast<double>(step);
+    const auto whole = static_cast<std::int64_t>(span);
+    const std::int64_t count = span <= 0 ? 0 : whole + (static_cast<double>(whole) < span ? 1 : 0);
+    Tensor out = empty({count});
+    for (std::int64_t i = 0; i < count; ++i) {
+      out.data()[i] = static_cast<T>(start + static_cast<T>(i) * step);
+    }
+    return out;
+  }
+  /// `count` evenly spaced values, both ends included.
+  static Tensor linspace(T start, T stop, std::int64_t count) requires Floating<T> {
+    LDLM_CHECK(count >= 0, "linspace", "count must not be negative, got ", count);
+    Tensor out = empty({count});
+    for (std::int64_t i = 0; i < count; ++i) {
+      const T weight = count > 1 ? static_cast<T>(i) / static_cast<T>(count - 1) : T{0};
+      out.data()[i] = start + (stop - start) * weight;
+    }
+    return out;
+  }
+
+  // ---- Looking at them. ----
+
+  [[nodiscard]] bool defined() const noexcept { return static_cast<bool>(storage_); }
+  [[nodiscard]] const Shape& shape() const noexcept { return layout_.shape; }
+  [[nodiscard]] int rank() const noexcept { return layout_.rank(); }
+  [[nodiscard]] std::int64_t numel() const noexcept { return layout_.numel(); }
+  /// Extent of an axis; a negative axis counts from the end.
+  [[nodiscard]] std::int64_t size(int axis) const {
+    return layout_.shape[normalize_axis(axis, rank(), "size")];
+  }
+  [[nodiscard]] const Layout& layout() const noexcept { return layout_; }
+  [[nodiscard]] const Storage& storage() const noexcept { return storage_; }
+  [[nodiscard]] Device device() const noexcept { return defined() ? storage_.device() : cpu; }
+  [[nodiscard]] bool is_contiguous() const noexcept { return layout_.is_contiguous(); }
+
+  /// Pointer to element (0, ..., 0). Writing through it is not seen by autograd's version check.
+  [[nodiscard]] T* data() const noexcept {
+    return defined() ? static_cast<T*>(storage_.data()) + layout_.offset : nullptr;
+  }
+  /// What kernels take.
+  [[nodiscard]] View<T> view() const noexcept { return {data(), layout_}; }
+
+  /// The only element of a one-element tensor.
+  [[nodiscard]] T item() const {
+    LDLM_CHECK(defined() && numel() == 1, "item", "needs exactly one element, shape is ",
+               to_string(shape()));
+    return *data();
+  }
+  /// One element; negative indices count from the end. Slow: for tests and printing.
+  [[nodiscard]] T& at(std::initializer_list<std::int64_t> index) const {
+    LDLM_CHECK(static_cast<int>(index.size()) == rank(), "at", index.size(), " indices for shape ",
+               to_string(shape()));
+    std::int64_t position = 0;
+    int axis = 0;
+    for (std::int64_t i : index) {
+      const std::int64_t extent = shape()[axis];
+      LDLM_CHECK(i >= -extent && i < extent, "at", "index ", i, " is out of range on axis ", axis,
+                 " of ", to_string(shape()));
+      position += (i < 0 ? i + extent : i) * layout_.stride(axis++);
+    }
+    return data()[position];
+  }
+  /// All elements in row-major order.
+  [[nodiscard]] std::vector<T> to_vector() const {
+    const Tensor source = contiguous();
+    return std::vector<T>(source.data(), source.data() + numel());
+  }
+
+  // ---- Views: no element is copied. ----
+
+  /// Elements start, start + step, ... < stop of an axis; negative bounds count from the end, and
+  /// bounds beyond the extent are clipped, as in Python.
+  [[nodiscard]] Tensor slice(int axis, std::int64_t start, std::int64_t stop = to_end,
+                             std::int64_t step = 1) const {
+    axis = normalize_axis(axis, rank(), "slice");
+    LDLM_CHECK(step > 0, "slice", "step must be positive, got ", step);
+    const std::int64_t extent = shape()[axis];
+    start = std::clamp<std::int64_t>(start < 0 ? start + extent : start, 0, extent);
+    stop = std::clamp<std::int64_t>(stop < 0 ? stop + extent : stop, start, extent);
+    Layout out = layout_;
+    out.offset += start * out.stride(axis);
+    out.shape[axis] = (stop - start + step - 1) / step;
+    out.strides[static_cast<std::size_t>(axis)] *= step;
+    return {storage_, out};
+  }
+  /// One position of an axis, which goes away.
+  [[nodiscard]] Tensor select(int axis, std::int64_t index) const {
+    axis = normalize_axis(axis, rank(), "select");
+    const std::int64_t extent = shape()[axis];
+    LDLM_CHECK(index >= -extent && index < extent, "select", "index ", index,
+               " is out of range on axis ", axis, " of ", to_string(shape()));
+    Layout out = layout_;
+    out.offset += (index < 0 ? index + extent : index) * out.stride(axis);
+    out.shape.erase(axis);
+    std::copy(layout_.strides.begin() + axis + 1, layout_.strides.end(),
+              out.strides.begin() + axis);
+    return {storage_, out};
+  }
+  /// Axis i of the result is axis order[i] of this.
+  [[nodiscard]] Tensor permute(std::span<const int> order) const {
+    LDLM_CHECK(static_cast<int>(order.size()) == rank(), "permute", order.size(),
+               " axes for shape ", to_string(shape()));
+    Layout out = layout_;
+    unsigned seen = 0;
+    for (int i = 0; i < rank(); ++i) {
+      const int axis = normalize_axis(order[static_cast<std::size_t>(i)], rank(), "permute");
+      LDLM_CHECK((seen & (1U << axis)) == 0, "permute", "axis ", axis, " named twice");
+      seen |= 1U << axis;
+      out.shape[i] = shape()[axis];
+      out.strides[static_cast<std::size_t>(i)] = layout_.stride(axis);
+    }
+    return {storage_, out};
+  }
+  [[nodiscard]] Tensor permute(std::initializer_list<int> order) const {
+    return permute(std::span<const int>(order.begin(), order.size()));
+  }
+  [[nodiscard]] Tensor transpose(int a, int b) const {
+    a = normalize_axis(a, rank(), "transpose");
+    b = normalize_axis(b, rank(), "transpose");
+    Layout out = layout_;
+    std::swap(out.shape[a], out.shape[b]);
+    std::swap(out.strides[static_cast<std::size_t>(a)], out.strides[static_cast<std::size_t>(b)]);
+    return {storage_, out};
+  }
+  /// Broadcasts axes of extent 1 (and new leading ones) to `shape`.
+  [[nodiscard]] Tensor expand(const Shape& shape) const {
+    return {storage_, broadcast_to(layout_, shape, "expand")};
+  }
+  /// Inserts an axis of extent 1 before `axis` (-1: at the end).
+  [[nodiscard]] Tensor unsqueeze(int axis) const {
+    axis = normalize_axis(axis, rank() + 1, "unsqueeze");
+    Layout out = layout_;
+    out.shape.insert(axis, 1);
+    std::copy(layout_.strides.begin() + axis, layout_.strides.end() - 1,
+              out.strides.begin() + axis + 1);
+    out.strides[static_cast<std::size_t>(axis)] = 1;
+    return {storage_, out};
+  }
+  /// Removes an axis of extent 1.
+  [[nodiscard]] Tensor squeeze(int axis) const {
+    axis = normalize_axis(axis, rank(), "squeeze");
+    LDLM_CHECK(shape()[axis] == 1, "squeeze", "axis ", axis, " of ", to_string(shape()),
+               " has extent ", shape()[axis]);
+    return select(axis, 0);
+  }
+  /// The same elements in row-major order under another shape; one extent may be -1. A view where
+  /// strides allow, else a copy.
+  [[nodiscard]] Tensor reshape(std::span<const std::int64_t> dims) const {
+    const Shape target = resolve_shape(dims);
+    Layout out(target, {}, layout_.offset);
+    if (reshape_strides(layout_, out)) {
+      return {storage_, out};
+    }
+    return {contiguous().storage_, Layout(target)};
+  }
+  [[nodiscard]] Tensor reshape(std::initializer_list<std::int64_t> dims) const {
+    return reshape(std::span<const std::int64_t>(dims.begin(), dims.size()));
+  }
+  [[nodiscard]] Tensor reshape(const Shape& shape) const {
+    return reshape(std::span<const std::int64_t>(shape.begin(), shape.end()));
+  }
+  /// Merges axes first..last into one.
+  [[nodiscard]] Tensor flatten(int first = 0, int last = -1) const {
+    if (rank() == 0) {
+      return reshape({1});
+    }
+    first = normalize_axis(first, rank(), "flatten");
+    last = normalize_axis(last, rank(), "flatten");
+    LDLM_CHECK(first <= last, "flatten", "axis ", first, " lies after axis ", last);
+    Shape target;
+    for (int i = 0; i < rank(); ++i) {
+      if (i > first && i <= last) {
+        target[target.rank() - 1] *= shape()[i];
+      } else {
+        target.push_back(shape()[i]);
+      }
+    }
+    return reshape(target);
+  }
+
+  // ---- Copies and in-place changes. ----
+
+  /// A row-major copy with storage of its own.
+  [[nodiscard]] Tensor clone() const {
+    Tensor out = empty(shape(), device());
+    out.copy_(*this);
+    return out;
+  }
+  /// This if row-major, else a row-major copy.
+  [[nodiscard]] Tensor contiguous() const { return is_contiguous() ? *this : clone(); }
+
+  /// Overwrites every element.
+  void fill_(T value) const {
+    if (numel() > 0) {
+      detail::kernel(device(), &KernelTable<T>::fill, "fill")(view(), value);
+      storage_.bump_version();
+    }
+  }
+  void zero_() const { fill_(T{}); }
+  /// Overwrites with another tensor, broadcast to this shape. The two must not overlap in part.
+  void copy_(const Tensor& source) const {
+    const Layout from = broadcast_to(source.layout_, shape(), "copy_");
+    if (numel() > 0) {
+      LDLM_CHECK(device() == source.device(), "copy_", "tensors are on ", device(), " and ",
+                 source.device());
+      detail::kernel(device(), &KernelTable<T>::copy, "copy")({source.data(), from}, view());
+      storage_.bump_version();
+    }
+  }
+
+ private:
+  static std::size_t checked_bytes(const Shape& shape) {
+    std::size_t bytes = sizeof(T);
+    for (const std::int64_t dim : shape) {
+      std::size_t product = 0;
+      LDLM_CHECK(!__builtin_mul_overflow(bytes, static_cast<std::size_t>(dim), &product) &&
+                     product <= static_cast<std::size_t>(INT64_MAX),
+                 "tensor", "shape ", to_string(shape), " is too large");
+      bytes = product;
+    }
+    return bytes;
+  }
+
+  Shape resolve_shape(std::span<const std::int64_t> dims) const {
+    Shape target;
+    int open = -1;
+    std::int64_t known = 1;
+    for (const std::int64_t dim : dims) {
+      if (dim == -1) {
+        LDLM_CHECK(open < 0, "reshape", "only one extent may be -1");
+        open = target.rank();
+        target.push_back(1);
+      } else {
+        LDLM_CHECK(dim >= 0, "reshape", "negative extent ", dim);
+        known *= dim;
+        target.push_back(dim);
+      }
+    }
+    if (open >= 0 && known > 0) {
+      target[open] = numel() / known;
+    }
+    LDLM_CHECK(target.numel() == numel() && (open < 0 || known > 0), "reshape", to_string(shape()),
+               " has ", numel(), " elements and does not fit ", to_string(target));
+    return target;
+  }
+
+  // Splits and merges axes of `from` into out.shape without a copy, if its strides allow.
+  static bool reshape_strides(const Layout& from, Layout& out) {
+    if (from.is_contiguous()) {
+      out.strides = row_major_strides(out.shape);
+      return true;
+    }
+    int target = out.rank() - 1;
+    int axis = from.rank() - 1;
+    while (axis >= 0) {
+      std::int64_t block = from.shape[axis];
+      const std::int64_t inner = from.stride(axis);
+      while (axis > 0 && (from.shape[axis - 1] == 1 || from.stride(axis - 1) == block * inner)) {
+        block *= from.shape[--axis];
+      }
+      --axis;
+      std::int64_t filled = 1;
+      while (target >= 0 && (filled < block || out.shape[target] == 1)) {
+        out.strides[static_cast<std::size_t>(target)] = filled * inner;
+        filled *= out.shape[target--];
+      }
+      if (filled != block) {
+        return false;
+      }
+    }
+    return true;
+  }
+
+  Storage storage_;
+  Layout layout_;
+};
+
+}  // namespace ldlm
