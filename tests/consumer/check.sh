@@ -1,0 +1,36 @@
+#!/usr/bin/env bash
+# check.sh <installed|fetched|plain> <compiler> <source dir> <build dir> <work dir> [flags...]
+# Builds and runs main.cpp as a user's project would: against an installed copy, by FetchContent,
+# or with two -I flags (and the flags given here, which lead to the libraries that headers use).
+set -euo pipefail
+
+method=$1 compiler=$2 source=$3 build=$4 work=$5
+shift 5
+warnings="-Wall -Wextra -Wpedantic -Wconversion -Wshadow -Werror"
+launcher=$(command -v ccache || true)
+rm -rf "$work"
+mkdir -p "$work"
+
+configure() {
+  cmake -S "$source/tests/consumer" -B "$work/build" -G Ninja -DCMAKE_CXX_COMPILER="$compiler" \
+    -DCMAKE_CXX_FLAGS="-O0 $warnings" -DCMAKE_CXX_COMPILER_LAUNCHER="$launcher" "$@"
+  cmake --build "$work/build"
+  "$work/build/consumer"
+}
+
+case $method in
+  installed)
+    cmake --install "$build" --prefix "$work/prefix" >"$work/install.log"
+    configure -DCONSUMER_METHOD=find_package -DCMAKE_PREFIX_PATH="$work/prefix"
+    ;;
+  fetched)
+    configure -DCONSUMER_METHOD=FetchContent -DLDLM_SOURCE_DIR="$source"
+    ;;
+  plain)
+    # shellcheck disable=SC2086 # the warnings are several words
+    $launcher "$compiler" -std=c++20 -O0 $warnings "$@" -I"$source/include" \
+      -I"$source/backends" -c "$source/tests/consumer/main.cpp" -o "$work/consumer.o"
+    "$compiler" "$work/consumer.o" -o "$work/consumer" -pthread
+    "$work/consumer"
+    ;;
+esac

@@ -1,0 +1,97 @@
+#!/usr/bin/env bash
+# Checks the order of the house:
+#   - a file includes only files of lower levels, or of its own folder, and never in a circle;
+#   - every include of ours names a file that exists;
+#   - xsimd stays in ldlm_simd, nlohmann-json in io and text, <iostream> out of the library;
+#   - no source file is longer than 600 lines (generated tables, *_tables.hpp, aside).
+set -euo pipefail
+cd "${1:-$(dirname "${BASH_SOURCE[0]}")/..}"
+
+# What each folder may include besides itself. The umbrella may include everything.
+declare -A allowed=(
+  [core]=""
+  [text]="core"
+  [io]="core"
+  [autograd]="core"
+  [nn]="core autograd"
+  [optim]="core autograd nn"
+  [models]="core autograd nn io text"
+  [diffusion]="core autograd nn"
+  [generate]="core autograd nn io text models"
+  [ldlm]="core autograd nn optim io text models diffusion generate"
+  [ldlm_reference]="core"
+  [ldlm_simd]="core ldlm_reference"
+  [ldlm_cuda]="core ldlm_reference"
+)
+max_lines=600
+status=0
+report() {
+  echo "$1"
+  status=1
+}
+
+# folder_of include/ldlm/nn/linear.hpp -> nn; backends/ldlm_simd/gemm.hpp -> ldlm_simd
+folder_of() {
+  case $1 in
+    include/ldlm/*/*) local rest=${1#include/ldlm/}; echo "${rest%%/*}" ;;
+    include/ldlm/*) echo umbrella ;;
+    backends/*) local rest=${1#backends/}; echo "${rest%%/*}" ;;
+  esac
+}
+
+graph=$(mktemp)
+trap 'rm -f "$graph"' EXIT
+
+while read -r file; do
+  folder=$(folder_of "$file")
+  if [[ $folder != umbrella && -z ${allowed[$folder]+known} ]]; then
+    report "$file: the folder '$folder' has no level; add it to tools/check_includes.sh"
+    continue
+  fi
+  [[ $file == *_tables.hpp ]] || {
+    lines=$(wc -l <"$file")
+    ((lines <= max_lines)) || report "$file: $lines lines, more than $max_lines"
+  }
+  while IFS=: read -r line target; do
+    where="$file:$line"
+    case $target in
+      iostream) report "$where: <iostream> does not belong in a library header" ;;
+      xsimd/*)
+        [[ $folder == ldlm_simd ]] || report "$where: only backends/ldlm_simd includes xsimd" ;;
+      nlohmann/*)
+        [[ $folder == io || $folder == text ]] ||
+          report "$where: only io and text include nlohmann-json" ;;
+      ldlm/* | ldlm_*/*)
+        if [[ -f include/$target ]]; then
+          path=include/$target
+        elif [[ -f backends/$target ]]; then
+          path=backends/$target
+        else
+          report "$where: there is no $target"
+          continue
+        fi
+        echo "$file $path" >>"$graph"
+        to=$(folder_of "$path")
+        if [[ $to == umbrella ]]; then
+          report "$where: the umbrella header is for users, not for the library"
+        elif [[ $folder != umbrella && $to != "$folder" &&
+          " ${allowed[$folder]} " != *" $to "* ]]; then
+          report "$where: $folder may not include $to ($target)"
+        fi
+        ;;
+      *) [[ $target != *.hpp && $target != *.cuh || $target == */* ]] ||
+        report "$where: write <ldlm/...> or <ldlm_backend/...> in full, not $target" ;;
+    esac
+  done < <(grep -nE '^[ \t]*#[ \t]*include' "$file" | sed -E 's/:[^<"]*[<"]([^>"]*).*/:\1/')
+done < <(find include backends -name '*.hpp' -o -name '*.cuh' -o -name '*.cpp' | sort)
+
+while read -r file; do
+  lines=$(wc -l <"$file")
+  ((lines <= max_lines)) || report "$file: $lines lines, more than $max_lines"
+done < <(find tests examples benchmarks tools -name '*.cpp' -o -name '*.hpp' | sort)
+
+if ! cycle=$(tsort "$graph" 2>&1 >/dev/null); then
+  report "includes in a circle: $(tr '\n' ' ' <<<"${cycle//tsort: /}")"
+fi
+[[ $status -eq 0 ]] && echo "includes are in order: $(wc -l <"$graph") of them"
+exit $status

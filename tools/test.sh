@@ -1,0 +1,43 @@
+#!/usr/bin/env bash
+# Installs what is missing, builds everything and runs the tests.
+#   bash tools/test.sh [--preset NAME] [arguments for ctest, such as -R matmul]
+# Shows one line per test, the full output of those that fail, and what was skipped and why;
+# the last lines are ctest's summary, the exit status is ctest's.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+preset=release
+if [[ ${1:-} == --preset ]]; then
+  preset=${2:?--preset needs a name}
+  shift 2
+fi
+
+bash tools/setup.sh test
+cmake --preset "$preset"
+cmake --build --preset "$preset"
+
+# ctest -V prefixes a test's output with its number: keep it until its verdict is known.
+filter='
+  /^[0-9]+: / {
+    number = $1
+    sub(/^[0-9]+: /, "")
+    output[number] = output[number] $0 "\n"
+    if (/skipped: /) skipped[number] = skipped[number] "    " $0 "\n"
+    next
+  }
+  /^test [0-9]+$/ || /^ +Start +[0-9]+:/ || /^$/ || /^UpdateCTest|^Constructing|^Checking/ { next }
+  / Test +#[0-9]+: / {
+    print
+    number = $0
+    sub(/^.* Test +#/, "", number)
+    sub(/:.*$/, ":", number)
+    printf "%s", /\*\*\*/ ? output[number] : skipped[number]
+    delete output[number]
+    fflush()
+    next
+  }
+  /^[0-9]+% tests passed/ { print "" }
+  { print; fflush() }'
+set +e
+ctest --preset "$preset" -V -j "$(nproc)" "$@" | awk "$filter"
+exit "${PIPESTATUS[0]}"
