@@ -1,0 +1,146 @@
+#include <doctest/doctest.h>
+
+#include <cstdint>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include <ldlm/text/unicode.hpp>
+
+namespace text = ldlm::text;
+
+namespace {
+
+/// FNV-1a 64 over 32-bit little-endian values, as tools/make_unicode_tables.py computes it.
+class Fnv {
+ public:
+  void add(std::uint32_t value) {
+    for (int shift = 0; shift < 32; shift += 8) {
+      hash_ = (hash_ ^ (value >> shift & 0xFFU)) * 0x100000001B3ULL;
+    }
+  }
+  std::string hex() const {
+    char digits[17];
+    std::snprintf(digits, sizeof digits, "%016llx", static_cast<unsigned long long>(hash_));
+    return digits;
+  }
+
+ private:
+  std::uint64_t hash_ = 0xCBF29CE484222325ULL;
+};
+
+constexpr char32_t end_of_unicode = 0x110000;
+
+bool is_surrogate(char32_t c) {
+  return c >= 0xD800 && c < 0xE000;
+}
+
+}  // namespace
+
+TEST_CASE("every code point has the properties that Hugging Face's tokenizers give it") {
+  std::ifstream file(LDLM_TEST_DATA_DIR "/golden/unicode_hashes.json");
+  const nlohmann::json golden = nlohmann::json::parse(file);
+
+  Fnv classes, lower, nfd, nfc, combining;
+  for (char32_t c = 0; c < end_of_unicode; ++c) {
+    classes.add(text::char_classes()[c]);
+    if (is_surrogate(c)) {
+      continue;
+    }
+    const std::u32string self(1, c);
+    const std::u32string lowered = text::to_utf32(text::lower_case(text::to_utf8(self)));
+    if (lowered != self) {
+      lower.add(c);
+      for (const char32_t x : lowered) {
+        lower.add(x);
+      }
+      lower.add(0xFFFFFFFFU);
+    }
+    const bool hangul = c >= 0xAC00 && c <= 0xD7A3;
+    const std::u32string decomposed = text::nfd(self);
+    if (decomposed != self && !hangul) {
+      nfd.add(c);
+      for (const char32_t x : decomposed) {
+        nfd.add(x);
+      }
+      nfd.add(0xFFFFFFFFU);
+      if (decomposed.size() > 1 && text::nfc(self) == self) {
+        nfc.add(c);
+      }
+    }
+    if (hangul) {
+      REQUIRE(decomposed.size() == ((c - 0xAC00) % 28 == 0 ? 2 : 3));
+      REQUIRE(text::nfc(decomposed) == self);
+    }
+    if (text::combining_class(c) != 0) {
+      combining.add(c);
+      combining.add(text::combining_class(c));
+      combining.add(0xFFFFFFFFU);
+    }
+  }
+  CHECK(classes.hex() == golden["classes"]);
+  CHECK(lower.hex() == golden["lower"]);
+  CHECK(nfd.hex() == golden["nfd"]);
+  CHECK(nfc.hex() == golden["nfc"]);
+  CHECK(combining.hex() == golden["combining"]);
+}
+
+TEST_CASE("UTF-8 goes to code points and back") {
+  for (char32_t c = 0; c < end_of_unicode; ++c) {
+    if (is_surrogate(c)) {
+      continue;
+    }
+    const std::string encoded = text::to_utf8(std::u32string(1, c));
+    REQUIRE(text::valid_prefix(encoded) == encoded.size());
+    const text::CodePoint checked = text::decode_utf8(encoded, 0);
+    const text::CodePoint unchecked = text::decode_valid_utf8(encoded.data());
+    REQUIRE(checked.value == c);
+    REQUIRE(checked.size == encoded.size());
+    REQUIRE(checked.valid);
+    REQUIRE(unchecked.value == c);
+    REQUIRE(unchecked.size == encoded.size());
+  }
+  CHECK(text::to_utf8(std::u32string{0xD800}) == "\xEF\xBF\xBD");
+  CHECK(text::to_utf8(std::u32string{0x110000}) == "\xEF\xBF\xBD");
+}
+
+TEST_CASE("invalid UTF-8 becomes what Python's errors='replace' makes of it") {
+  const auto repaired = [](std::string_view bytes) {
+    std::string shown;
+    for (const char32_t c : text::to_utf32(bytes)) {
+      shown += c == text::replacement_character ? '?' : static_cast<char>(c);
+    }
+    CHECK(text::to_utf32(text::repair_utf8(bytes)) == text::to_utf32(bytes));
+    CHECK(text::count_code_points(bytes) == shown.size());
+    return shown;
+  };
+  CHECK(repaired("") == "");
+  CHECK(repaired("plain") == "plain");
+  CHECK(repaired("a\x80z") == "a?z");
+  CHECK(repaired("a\xC3") == "a?");        // ends too early
+  CHECK(repaired("a\xE2\x82z") == "a?z");  // two good bytes of three: one character
+  CHECK(repaired("\xF0\x9F\x98") == "?");
+  CHECK(repaired("\xF0\x9F\x98z") == "?z");
+  CHECK(repaired("\xC0\xAF") == "??");  // overlong
+  CHECK(repaired("\xE0\x80\xAF") == "???");
+  CHECK(repaired("\xED\xA0\x80") == "???");       // a surrogate
+  CHECK(repaired("\xF4\x90\x80\x80") == "????");  // above U+10FFFF
+  CHECK(repaired("\xF8\x88\x80\x80\x80") == "?????");
+  CHECK(repaired("\xFF\xFE") == "??");
+  CHECK(repaired(std::string_view("a\0b", 3)) == std::string("a\0b", 3));
+}
+
+TEST_CASE("canonical normalization orders and composes marks") {
+  CHECK(text::nfd(std::string_view("\u00e9")) == "e\u0301");
+  CHECK(text::nfc(std::string_view("e\u0301")) == "\u00e9");
+  // Marks of different classes commute; those of one class do not.
+  CHECK(text::nfd(std::string_view("a\u0301\u0323")) == "a\u0323\u0301");
+  CHECK(text::nfd(std::string_view("a\u0301\u0300")) == "a\u0301\u0300");
+  CHECK(text::nfc(std::string_view("a\u0323\u0302")) == "\u1ead");
+  CHECK(text::nfc(std::string_view("q\u0307\u0323")) == "q\u0323\u0307");
+  CHECK(text::nfc(std::string_view("\u1112\u1161\u11ab")) == "\ud55c");
+  CHECK(text::nfc(std::string_view("\u0958")) == "\u0915\u093c");  // excluded from composition
+  CHECK(text::nfc(std::string_view("\u212b")) == "\u00c5");
+  CHECK(text::lower_case(std::string_view("\u0130Stanbul \u03a3")) == "i\u0307stanbul \u03c3");
+}
