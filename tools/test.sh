@@ -18,14 +18,15 @@ cmake --build --preset "$preset"
 
 # ctest -V prefixes a test's output with its number: keep it until its verdict is known.
 filter='
+  summary { print; next }
   /^[0-9]+: / {
     number = $1
     sub(/^[0-9]+: /, "")
-    output[number] = output[number] $0 "\n"
+    if (/^(Test command|Working Directory|Test timeout computed to be): ?/) next
+    output[number] = output[number] "    " $0 "\n"
     if (/skipped: /) skipped[number] = skipped[number] "    " $0 "\n"
     next
   }
-  /^test [0-9]+$/ || /^ +Start +[0-9]+:/ || /^$/ || /^UpdateCTest|^Constructing|^Checking/ { next }
   / Test +#[0-9]+: / {
     print
     number = $0
@@ -34,10 +35,8 @@ filter='
     printf "%s", /\*\*\*/ ? output[number] : skipped[number]
     delete output[number]
     fflush()
-    next
   }
-  /^[0-9]+% tests passed/ { print "" }
-  { print; fflush() }'
+  /^[0-9]+% tests passed/ || /^No tests were found/ { summary = 1; print "\n" $0 }'
 set +e
-ctest --preset "$preset" -V -j "$(nproc)" "$@" | awk "$filter"
+ctest --preset "$preset" -V -j "$(nproc)" "$@" 2>&1 | awk "$filter"
 exit "${PIPESTATUS[0]}"
