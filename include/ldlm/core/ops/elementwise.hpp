@@ -1,0 +1,190 @@
+#pragma once
+// Elementwise ops with NumPy broadcasting: unary functions, arithmetic, comparisons, where, casts.
+
+#include <ldlm/core/tensor.hpp>
+
+namespace ldlm {
+
+namespace detail {
+
+template <class T>
+void check_same_device(const Tensor<T>& a, Device other, std::string_view op) {
+  LDLM_CHECK(a.device() == other, op, "tensors are on ", a.device(), " and ", other);
+}
+
+/// A view of `t` broadcast to `shape`.
+template <class T>
+View<T> broadcast_view(const Tensor<T>& t, const Shape& shape, std::string_view op) {
+  return {t.data(), broadcast_to(t.layout(), shape, op)};
+}
+
+template <class T>
+Tensor<T> binary(BinaryOp op, const Tensor<T>& a, const Tensor<T>& b, std::string_view name) {
+  check_same_device(a, b.device(), name);
+  Tensor<T> out = Tensor<T>::empty(broadcast_shapes(a.shape(), b.shape(), name), a.device());
+  if (out.numel() > 0) {
+    kernel(a.device(), &KernelTable<T>::binary, name)(
+        op, broadcast_view(a, out.shape(), name), broadcast_view(b, out.shape(), name), out.view());
+  }
+  return out;
+}
+
+template <class T>
+void binary_in_place(BinaryOp op, const Tensor<T>& a, const Tensor<T>& b, std::string_view name) {
+  check_same_device(a, b.device(), name);
+  const View<T> right = broadcast_view(b, a.shape(), name);
+  if (a.numel() > 0) {
+    kernel(a.device(), &KernelTable<T>::binary, name)(op, a.view(), right, a.view());
+    a.storage().bump_version();
+  }
+}
+
+template <class T>
+Tensor<bool> compare(CompareOp op, const Tensor<T>& a, const Tensor<T>& b, std::string_view name) {
+  check_same_device(a, b.device(), name);
+  Tensor<bool> out = Tensor<bool>::empty(broadcast_shapes(a.shape(), b.shape(), name), a.device());
+  if (out.numel() > 0) {
+    kernel(a.device(), &KernelTable<T>::compare, name)(
+        op, broadcast_view(a, out.shape(), name), broadcast_view(b, out.shape(), name), out.view());
+  }
+  return out;
+}
+
+}  // namespace detail
+
+/// f(x) for any UnaryOp; the named functions below are the usual way. Same shape as x.
+template <class T>
+Tensor<T> unary(UnaryOp op, const Tensor<T>& x, T a = T{}, T b = T{}) {
+  Tensor<T> out = Tensor<T>::empty(x.shape(), x.device());
+  if (out.numel() > 0) {
+    detail::kernel(x.device(), &KernelTable<T>::unary, "unary")(op, x.view(), out.view(), a, b);
+  }
+  return out;
+}
+
+/// x = f(x), in place.
+template <class T>
+void unary_(UnaryOp op, const Tensor<T>& x, T a = T{}, T b = T{}) {
+  if (x.numel() > 0) {
+    detail::kernel(x.device(), &KernelTable<T>::unary, "unary")(op, x.view(), x.view(), a, b);
+    x.storage().bump_version();
+  }
+}
+
+// clang-format off
+template <class T> Tensor<T> neg(const Tensor<T>& x) { return unary(UnaryOp::neg, x); }
+template <class T> Tensor<T> abs(const Tensor<T>& x) { return unary(UnaryOp::abs, x); }
+template <class T> Tensor<T> exp(const Tensor<T>& x) { return unary(UnaryOp::exp, x); }
+template <class T> Tensor<T> log(const Tensor<T>& x) { return unary(UnaryOp::log, x); }
+template <class T> Tensor<T> sqrt(const Tensor<T>& x) { return unary(UnaryOp::sqrt, x); }
+template <class T> Tensor<T> rsqrt(const Tensor<T>& x) { return unary(UnaryOp::rsqrt, x); }
+template <class T> Tensor<T> square(const Tensor<T>& x) { return unary(UnaryOp::square, x); }
+template <class T> Tensor<T> reciprocal(const Tensor<T>& x) { return unary(UnaryOp::reciprocal, x); }
+template <class T> Tensor<T> sin(const Tensor<T>& x) { return unary(UnaryOp::sin, x); }
+template <class T> Tensor<T> cos(const Tensor<T>& x) { return unary(UnaryOp::cos, x); }
+template <class T> Tensor<T> tanh(const Tensor<T>& x) { return unary(UnaryOp::tanh, x); }
+template <class T> Tensor<T> sigmoid(const Tensor<T>& x) { return unary(UnaryOp::sigmoid, x); }
+template <class T> Tensor<T> erf(const Tensor<T>& x) { return unary(UnaryOp::erf, x); }
+template <class T> Tensor<T> relu(const Tensor<T>& x) { return unary(UnaryOp::relu, x); }
+template <class T> Tensor<T> silu(const Tensor<T>& x) { return unary(UnaryOp::silu, x); }
+/// x * Phi(x), the exact form.
+template <class T> Tensor<T> gelu(const Tensor<T>& x) { return unary(UnaryOp::gelu, x); }
+/// 0.5 x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))), GPT-2's approximation.
+template <class T> Tensor<T> gelu_tanh(const Tensor<T>& x) { return unary(UnaryOp::gelu_tanh, x); }
+template <class T> Tensor<T> pow(const Tensor<T>& x, std::type_identity_t<T> exponent) { return unary(UnaryOp::pow_scalar, x, exponent); }
+template <class T> Tensor<T> clamp(const Tensor<T>& x, std::type_identity_t<T> low, std::type_identity_t<T> high) { return unary(UnaryOp::clamp, x, low, high); }
+
+template <class T> Tensor<T> add(const Tensor<T>& a, const Tensor<T>& b) { return detail::binary(BinaryOp::add, a, b, "add"); }
+template <class T> Tensor<T> sub(const Tensor<T>& a, const Tensor<T>& b) { return detail::binary(BinaryOp::sub, a, b, "sub"); }
+template <class T> Tensor<T> mul(const Tensor<T>& a, const Tensor<T>& b) { return detail::binary(BinaryOp::mul, a, b, "mul"); }
+template <class T> Tensor<T> div(const Tensor<T>& a, const Tensor<T>& b) { return detail::binary(BinaryOp::div, a, b, "div"); }
+template <class T> Tensor<T> pow(const Tensor<T>& a, const Tensor<T>& b) { return detail::binary(BinaryOp::pow, a, b, "pow"); }
+template <class T> Tensor<T> minimum(const Tensor<T>& a, const Tensor<T>& b) { return detail::binary(BinaryOp::minimum, a, b, "minimum"); }
+template <class T> Tensor<T> maximum(const Tensor<T>& a, const Tensor<T>& b) { return detail::binary(BinaryOp::maximum, a, b, "maximum"); }
+template <class T> Tensor<T> add(const Tensor<T>& x, std::type_identity_t<T> c) { return unary(UnaryOp::add_scalar, x, c); }
+template <class T> Tensor<T> mul(const Tensor<T>& x, std::type_identity_t<T> c) { return unary(UnaryOp::mul_scalar, x, c); }
+
+template <class T> Tensor<T> operator-(const Tensor<T>& x) { return neg(x); }
+template <class T> Tensor<T> operator+(const Tensor<T>& a, const Tensor<T>& b) { return add(a, b); }
+template <class T> Tensor<T> operator-(const Tensor<T>& a, const Tensor<T>& b) { return sub(a, b); }
+template <class T> Tensor<T> operator*(const Tensor<T>& a, const Tensor<T>& b) { return mul(a, b); }
+template <class T> Tensor<T> operator/(const Tensor<T>& a, const Tensor<T>& b) { return div(a, b); }
+template <class T> Tensor<T> operator+(const Tensor<T>& x, std::type_identity_t<T> c) { return add(x, c); }
+template <class T> Tensor<T> operator+(std::type_identity_t<T> c, const Tensor<T>& x) { return add(x, c); }
+template <class T> Tensor<T> operator-(const Tensor<T>& x, std::type_identity_t<T> c) { return sub(x, Tensor<T>::scalar(c, x.device())); }
+template <class T> Tensor<T> operator-(std::type_identity_t<T> c, const Tensor<T>& x) { return sub(Tensor<T>::scalar(c, x.device()), x); }
+template <class T> Tensor<T> operator*(const Tensor<T>& x, std::type_identity_t<T> c) { return mul(x, c); }
+template <class T> Tensor<T> operator*(std::type_identity_t<T> c, const Tensor<T>& x) { return mul(x, c); }
+template <class T> Tensor<T> operator/(const Tensor<T>& x, std::type_identity_t<T> c) { return div(x, Tensor<T>::scalar(c, x.device())); }
+template <class T> Tensor<T> operator/(std::type_identity_t<T> c, const Tensor<T>& x) { return div(Tensor<T>::scalar(c, x.device()), x); }
+
+/// a += b, and so on, in place: b broadcasts to a's shape.
+template <class T> void add_(const Tensor<T>& a, const Tensor<T>& b) { detail::binary_in_place(BinaryOp::add, a, b, "add_"); }
+template <class T> void sub_(const Tensor<T>& a, const Tensor<T>& b) { detail::binary_in_place(BinaryOp::sub, a, b, "sub_"); }
+template <class T> void mul_(const Tensor<T>& a, const Tensor<T>& b) { detail::binary_in_place(BinaryOp::mul, a, b, "mul_"); }
+template <class T> void div_(const Tensor<T>& a, const Tensor<T>& b) { detail::binary_in_place(BinaryOp::div, a, b, "div_"); }
+template <class T> void add_(const Tensor<T>& x, std::type_identity_t<T> c) { unary_(UnaryOp::add_scalar, x, c); }
+template <class T> void mul_(const Tensor<T>& x, std::type_identity_t<T> c) { unary_(UnaryOp::mul_scalar, x, c); }
+
+template <class T> Tensor<bool> eq(const Tensor<T>& a, const Tensor<T>& b) { return detail::compare(CompareOp::eq, a, b, "eq"); }
+template <class T> Tensor<bool> ne(const Tensor<T>& a, const Tensor<T>& b) { return detail::compare(CompareOp::ne, a, b, "ne"); }
+template <class T> Tensor<bool> lt(const Tensor<T>& a, const Tensor<T>& b) { return detail::compare(CompareOp::lt, a, b, "lt"); }
+template <class T> Tensor<bool> le(const Tensor<T>& a, const Tensor<T>& b) { return detail::compare(CompareOp::le, a, b, "le"); }
+template <class T> Tensor<bool> gt(const Tensor<T>& a, const Tensor<T>& b) { return detail::compare(CompareOp::gt, a, b, "gt"); }
+template <class T> Tensor<bool> ge(const Tensor<T>& a, const Tensor<T>& b) { return detail::compare(CompareOp::ge, a, b, "ge"); }
+// clang-format on
+
+/// y += a * x, in place; x broadcasts to y's shape.
+template <class T>
+void axpy_(const Tensor<T>& y, std::type_identity_t<T> a, const Tensor<T>& x) {
+  detail::check_same_device(y, x.device(), "axpy_");
+  const View<T> source = detail::broadcast_view(x, y.shape(), "axpy_");
+  if (y.numel() > 0) {
+    detail::kernel(y.device(), &KernelTable<T>::axpy, "axpy_")(a, source, y.view());
+    y.storage().bump_version();
+  }
+}
+
+/// condition ? a : b, elementwise; all three broadcast.
+template <class T>
+Tensor<T> where(const Tensor<bool>& condition, const Tensor<T>& a, const Tensor<T>& b) {
+  detail::check_same_device(a, b.device(), "where");
+  detail::check_same_device(a, condition.device(), "where");
+  const Shape shape =
+      broadcast_shapes(condition.shape(), broadcast_shapes(a.shape(), b.shape(), "where"), "where");
+  Tensor<T> out = Tensor<T>::empty(shape, a.device());
+  if (out.numel() > 0) {
+    detail::kernel(a.device(), &KernelTable<T>::where, "where")(
+        detail::broadcast_view(condition, shape, "where"),
+        detail::broadcast_view(a, shape, "where"), detail::broadcast_view(b, shape, "where"),
+        out.view());
+  }
+  return out;
+}
+
+/// The same values as another element type: floats to integers truncate, to bool compare with 0.
+template <class To, class From>
+Tensor<To> cast(const Tensor<From>& x) {
+  if constexpr (std::same_as<To, From>) {
+    return x;
+  } else {
+    Tensor<To> out = Tensor<To>::empty(x.shape(), x.device());
+    if (out.numel() > 0) {
+      detail::kernel(x.device(), &KernelTable<To>::cast, "cast")(
+          dtype_of<From>, View<const void>(x.data(), x.layout()), out.view());
+    }
+    return out;
+  }
+}
+
+/// Whether shapes and all elements are the same (NaN equals nothing).
+template <class T>
+bool equal(const Tensor<T>& a, const Tensor<T>& b) {
+  if (a.shape() != b.shape()) {
+    return false;
+  }
+  const std::vector<T> x = a.to_vector();
+  return x == b.to_vector();
+}
+
+}  // namespace ldlm

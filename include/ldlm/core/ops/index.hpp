@@ -1,0 +1,112 @@
+#pragma once
+// Indexing by tensors of int64: rows of a table, gather and scatter-add along an axis.
+
+#include <ldlm/core/tensor.hpp>
+
+namespace ldlm {
+
+namespace detail {
+
+/// Throws, naming the value and its position, unless every index lies in [0, extent).
+inline void check_indices(const Tensor<std::int64_t>& index, std::int64_t extent,
+                          std::string_view op) {
+  if (index.numel() == 0) {
+    return;
+  }
+  const std::int64_t bad = kernel(index.device(), &KernelTable<std::int64_t>::find_outside, op)(
+      index.view(), std::int64_t{0}, extent);
+  LDLM_CHECK(bad < 0, op, "index ", index.to_vector()[static_cast<std::size_t>(bad)],
+             " at position ", bad, " is outside [0, ", extent, ")");
+}
+
+}  // namespace detail
+
+/// Rows of a table: table (V, ...), ids of any shape -> (ids..., ...). Throws on an id outside [0,
+/// V).
+template <class T>
+Tensor<T> embedding(const Tensor<T>& table, const Tensor<std::int64_t>& ids) {
+  LDLM_CHECK(table.rank() >= 1, "embedding", "the table needs at least one axis");
+  detail::check_indices(ids, table.size(0), "embedding");
+  Shape row = table.shape();
+  row.erase(0);
+  Shape flat{ids.numel()};
+  Shape shape = ids.shape();
+  for (const std::int64_t dim : row) {
+    flat.push_back(dim);
+    shape.push_back(dim);
+  }
+  Tensor<T> out = Tensor<T>::empty(flat, table.device());
+  if (out.numel() > 0) {
+    detail::kernel(table.device(), &KernelTable<T>::gather_rows, "embedding")(
+        table.view(), ids.reshape({-1}).view(), out.view());
+  }
+  return out.reshape(shape);
+}
+
+/// The positions `ids` (N) of an axis, in their order.
+template <class T>
+Tensor<T> index_select(const Tensor<T>& x, int axis, const Tensor<std::int64_t>& ids) {
+  LDLM_CHECK(ids.rank() == 1, "index_select", "needs one axis of indices, got ",
+             to_string(ids.shape()));
+  axis = normalize_axis(axis, x.rank(), "index_select");
+  return embedding(x.transpose(0, axis), ids).transpose(0, axis);
+}
+
+/// out[ids[i], ...] += source[i, ...], in place; ids (N), source (N, ...), out (V, ...).
+template <class T>
+void index_add_(const Tensor<T>& out, const Tensor<std::int64_t>& ids, const Tensor<T>& source) {
+  LDLM_CHECK(ids.rank() == 1 && source.rank() == out.rank() && source.size(0) == ids.numel(),
+             "index_add_", "indices ", to_string(ids.shape()), " and source ",
+             to_string(source.shape()), " do not fit ", to_string(out.shape()));
+  Shape expected = out.shape();
+  expected[0] = ids.numel();
+  LDLM_CHECK(source.shape() == expected, "index_add_", "source ", to_string(source.shape()),
+             " does not fit ", to_string(out.shape()));
+  detail::check_indices(ids, out.size(0), "index_add_");
+  if (source.numel() > 0) {
+    detail::kernel(out.device(), &KernelTable<T>::scatter_add_rows, "index_add_")(
+        source.view(), ids.view(), out.view());
+    out.storage().bump_version();
+  }
+}
+
+/// out[.., i, ..] = x[.., index[.., i, ..], ..] along an axis; beside it, extents must agree.
+template <class T>
+Tensor<T> gather(const Tensor<T>& x, int axis, const Tensor<std::int64_t>& index) {
+  axis = normalize_axis(axis, x.rank(), "gather");
+  Shape expected = x.shape();
+  if (index.rank() == x.rank()) {
+    expected[axis] = index.shape()[axis];
+  }
+  LDLM_CHECK(index.shape() == expected, "gather", "index ", to_string(index.shape()),
+             " does not fit ", to_string(x.shape()), " along axis ", axis);
+  detail::check_indices(index, x.shape()[axis], "gather");
+  Tensor<T> out = Tensor<T>::empty(index.shape(), x.device());
+  if (out.numel() > 0) {
+    detail::kernel(x.device(), &KernelTable<T>::gather, "gather")(x.view(), axis, index.view(),
+                                                                  out.view());
+  }
+  return out;
+}
+
+/// out[.., index[.., i, ..], ..] += source[.., i, ..] along an axis, in place.
+template <class T>
+void scatter_add_(const Tensor<T>& out, int axis, const Tensor<std::int64_t>& index,
+                  const Tensor<T>& source) {
+  axis = normalize_axis(axis, out.rank(), "scatter_add_");
+  Shape expected = out.shape();
+  if (index.rank() == out.rank()) {
+    expected[axis] = index.shape()[axis];
+  }
+  LDLM_CHECK(index.shape() == expected && source.shape() == expected, "scatter_add_", "index ",
+             to_string(index.shape()), " and source ", to_string(source.shape()), " do not fit ",
+             to_string(out.shape()), " along axis ", axis);
+  detail::check_indices(index, out.shape()[axis], "scatter_add_");
+  if (source.numel() > 0) {
+    detail::kernel(out.device(), &KernelTable<T>::scatter_add, "scatter_add_")(
+        source.view(), axis, index.view(), out.view());
+    out.storage().bump_version();
+  }
+}
+
+}  // namespace ldlm

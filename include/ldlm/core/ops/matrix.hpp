@@ -1,0 +1,150 @@
+#pragma once
+// Matrix products: matmul with batch broadcasting, linear with fused bias, activation and residual.
+//
+// A transpose costs nothing here: it is a view, and GEMM takes any strides.
+
+#include <ldlm/core/ops/elementwise.hpp>
+
+namespace ldlm {
+
+namespace detail {
+
+/// Fills the Gemm of out = a b for layouts of equal rank >= 2 whose batch axes are broadcast.
+template <class T>
+Gemm<T> make_gemm(View<const T> a, View<const T> b, View<T> out) {
+  const int r = out.rank();
+  Gemm<T> args;
+  args.m = out.size(r - 2);
+  args.n = out.size(r - 1);
+  args.k = a.size(r - 1);
+  args.a = a.data;
+  args.a_row = a.stride(r - 2);
+  args.a_col = a.stride(r - 1);
+  args.b = b.data;
+  args.b_row = b.stride(r - 2);
+  args.b_col = b.stride(r - 1);
+  args.c = out.data;
+  args.c_row = out.stride(r - 2);
+  args.batch_rank = r - 2;
+  for (int i = 0; i < r - 2; ++i) {
+    args.batch_shape[i] = out.size(i);
+    args.a_batch[i] = a.stride(i);
+    args.b_batch[i] = b.stride(i);
+    args.c_batch[i] = out.stride(i);
+  }
+  return args;
+}
+
+// The batch axes of `shape` (all but the last two).
+inline Shape batch_axes(const Shape& shape) {
+  return Shape(std::span<const std::int64_t>(shape.begin(), shape.end() - 2));
+}
+
+inline Shape with_matrix(Shape batch, std::int64_t rows, std::int64_t columns) {
+  batch.push_back(rows);
+  batch.push_back(columns);
+  return batch;
+}
+
+// Batch axes of a (m, k)-shaped product's three matrices, broadcast together. Throws on mismatch.
+inline Shape matmul_batch(const Shape& a, const Shape& b) {
+  LDLM_CHECK(a.rank() >= 2 && b.rank() >= 2, "matmul", "needs matrices or vectors, got ",
+             to_string(a), " x ", to_string(b));
+  LDLM_CHECK(a.back() == b[b.rank() - 2], "matmul", "inner sizes differ: ", to_string(a), " x ",
+             to_string(b));
+  return broadcast_shapes(batch_axes(a), batch_axes(b), "matmul");
+}
+
+}  // namespace detail
+
+/// out = alpha * a b + beta * out, in place. a (..., m, k), b (..., k, n), out (..., m, n) with
+/// unit stride on n; the batch axes of a and b broadcast to those of out.
+template <Floating T>
+void matmul_into(const Tensor<T>& a, const Tensor<T>& b, const Tensor<T>& out,
+                 std::type_identity_t<T> alpha = T{1}, std::type_identity_t<T> beta = T{0}) {
+  const Shape batch = detail::matmul_batch(a.shape(), b.shape());
+  const std::int64_t m = a.size(-2);
+  const std::int64_t k = a.size(-1);
+  const std::int64_t n = b.size(-1);
+  LDLM_CHECK(out.shape() == detail::with_matrix(batch, m, n), "matmul", "product of ",
+             to_string(a.shape()), " x ", to_string(b.shape()), " does not fit ",
+             to_string(out.shape()));
+  LDLM_CHECK(n <= 1 || out.layout().stride(out.rank() - 1) == 1, "matmul",
+             "the output needs unit stride on its last axis");
+  detail::check_same_device(a, b.device(), "matmul");
+  detail::check_same_device(a, out.device(), "matmul");
+  if (out.numel() == 0) {
+    return;
+  }
+  Gemm<T> args = detail::make_gemm<T>(
+      detail::broadcast_view(a, detail::with_matrix(batch, m, k), "matmul"),
+      detail::broadcast_view(b, detail::with_matrix(batch, k, n), "matmul"), out.view());
+  args.alpha = alpha;
+  args.beta = beta;
+  detail::kernel(a.device(), &KernelTable<T>::gemm, "matmul")(args);
+  out.storage().bump_version();
+}
+
+/// Matrix product (..., m, k) x (..., k, n) -> (..., m, n) with broadcast batch axes; a vector (k)
+/// on the left is a row, on the right a column, and its axis goes away.
+template <Floating T>
+Tensor<T> matmul(const Tensor<T>& a, const Tensor<T>& b) {
+  if (a.rank() == 1 && b.rank() >= 1) {
+    return matmul(a.unsqueeze(0), b).squeeze(b.rank() == 1 ? 0 : -2);
+  }
+  if (b.rank() == 1) {
+    return matmul(a, b.unsqueeze(1)).squeeze(-1);
+  }
+  const Shape batch = detail::matmul_batch(a.shape(), b.shape());
+  Tensor<T> out = Tensor<T>::empty(detail::with_matrix(batch, a.size(-2), b.size(-1)), a.device());
+  matmul_into(a, b, out);
+  return out;
+}
+
+/// What linear() can fuse into its matrix product.
+template <class T>
+struct LinearEpilogue {
+  Tensor<T> bias{};  // (N)
+  Activation activation = Activation::none;
+  Tensor<T> residual{};                 // (..., N), contiguous; added after the activation
+  Tensor<T>* pre_activation = nullptr;  // receives the value before the activation, (..., N)
+};
+
+/// act(x W^T + bias) + residual. x (..., K), weight (N, K), result (..., N).
+template <Floating T>
+Tensor<T> linear(const Tensor<T>& x, const Tensor<T>& weight,
+                 const LinearEpilogue<std::type_identity_t<T>>& epilogue = {}) {
+  LDLM_CHECK(weight.rank() == 2 && x.rank() >= 1 && x.size(-1) == weight.size(1), "linear",
+             "inner sizes differ: input ", to_string(x.shape()), ", weight ",
+             to_string(weight.shape()));
+  const std::int64_t n = weight.size(0);
+  LDLM_CHECK(!epilogue.bias.defined() || epilogue.bias.shape() == Shape{n}, "linear", "bias ",
+             to_string(epilogue.bias.shape()), " does not fit weight ", to_string(weight.shape()));
+  detail::check_same_device(x, weight.device(), "linear");
+  Shape shape = x.shape();
+  shape[shape.rank() - 1] = n;
+  LDLM_CHECK(!epilogue.residual.defined() ||
+                 (epilogue.residual.shape() == shape && epilogue.residual.is_contiguous()),
+             "linear", "residual must be contiguous and of shape ", to_string(shape), ", got ",
+             to_string(epilogue.residual.shape()));
+  Tensor<T> out = Tensor<T>::empty(shape, x.device());
+  if (epilogue.pre_activation != nullptr) {
+    *epilogue.pre_activation = Tensor<T>::empty(shape, x.device());
+  }
+  if (out.numel() == 0) {
+    return out;
+  }
+  const Tensor<T> rows = x.reshape({out.numel() / n, x.size(-1)});
+  const Tensor<T> bias = epilogue.bias.contiguous();
+  Gemm<T> args =
+      detail::make_gemm<T>(rows.view(), weight.transpose(0, 1).view(), out.reshape({-1, n}).view());
+  args.bias = bias.data();
+  args.activation = epilogue.activation;
+  args.residual = epilogue.residual.data();
+  args.pre_activation =
+      epilogue.pre_activation != nullptr ? epilogue.pre_activation->data() : nullptr;
+  detail::kernel(x.device(), &KernelTable<T>::gemm, "linear")(args);
+  return out;
+}
+
+}  // namespace ldlm

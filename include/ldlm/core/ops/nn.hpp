@@ -1,0 +1,249 @@
+#pragma once
+// Ops of neural networks: softmax, normalisation, attention, dropout, losses.
+//
+// "Rows" are the last axis. Functions named *_backward are what autograd calls.
+
+#include <cmath>
+#include <ldlm/core/ops/elementwise.hpp>
+#include <ldlm/core/random.hpp>
+
+namespace ldlm {
+
+namespace detail {
+
+/// This tensor if its last axis has unit stride, else a row-major copy.
+template <class T>
+Tensor<T> with_unit_rows(const Tensor<T>& x, std::string_view op) {
+  LDLM_CHECK(x.rank() >= 1, op, "needs at least one axis");
+  return x.size(-1) <= 1 || x.layout().stride(x.rank() - 1) == 1 ? x : x.contiguous();
+}
+
+inline Shape without_last(Shape shape) {
+  shape.erase(shape.rank() - 1);
+  return shape;
+}
+
+template <class T>
+void check_row_parameter(const Tensor<T>& parameter, std::int64_t columns, std::string_view name,
+                         std::string_view op) {
+  LDLM_CHECK(!parameter.defined() || (parameter.shape() == Shape{columns}), op, name, ' ',
+             to_string(parameter.shape()), " does not fit rows of ", columns);
+}
+
+}  // namespace detail
+
+/// exp(x) / sum(exp(x)) along an axis. Same shape as x.
+template <Floating T>
+Tensor<T> softmax(const Tensor<T>& x, int axis = -1) {
+  axis = normalize_axis(axis, x.rank(), "softmax");
+  const Tensor<T> rows = detail::with_unit_rows(x.transpose(axis, -1), "softmax");
+  Tensor<T> out = Tensor<T>::empty(rows.shape(), x.device());
+  if (out.numel() > 0) {
+    detail::kernel(x.device(), &KernelTable<T>::softmax, "softmax")(rows.view(), out.view());
+  }
+  return out.transpose(axis, -1);
+}
+/// Logarithm of softmax along an axis.
+template <Floating T>
+Tensor<T> log_softmax(const Tensor<T>& x, int axis = -1) {
+  axis = normalize_axis(axis, x.rank(), "log_softmax");
+  const Tensor<T> rows = detail::with_unit_rows(x.transpose(axis, -1), "log_softmax");
+  Tensor<T> out = Tensor<T>::empty(rows.shape(), x.device());
+  if (out.numel() > 0) {
+    detail::kernel(x.device(), &KernelTable<T>::log_softmax, "log_softmax")(rows.view(),
+                                                                            out.view());
+  }
+  return out.transpose(axis, -1);
+}
+
+/// What layer_norm computed beside its result; the backward pass needs it.
+template <class T>
+struct LayerNormState {
+  Tensor<T> sum;   // x + residual, or x
+  Tensor<T> mean;  // (...)
+  Tensor<T> rstd;  // (...)
+};
+
+/// (x - mean) / sqrt(variance + epsilon) * gamma + beta over rows (Ba et al., 2016). x (..., C),
+/// gamma and beta (C) or undefined; a residual (..., C), if defined, is added to x first.
+template <Floating T>
+Tensor<T> layer_norm(const Tensor<T>& x, const Tensor<T>& gamma, const Tensor<T>& beta,
+                     std::type_identity_t<T> epsilon = static_cast<T>(1e-5),
+                     const Tensor<T>& residual = {}, LayerNormState<T>* state = nullptr) {
+  const Tensor<T> rows = detail::with_unit_rows(x, "layer_norm");
+  const std::int64_t columns = rows.size(-1);
+  LDLM_CHECK(columns > 0, "layer_norm", "rows are empty: ", to_string(x.shape()));
+  detail::check_row_parameter(gamma, columns, "gamma", "layer_norm");
+  detail::check_row_parameter(beta, columns, "beta", "layer_norm");
+  LDLM_CHECK(!residual.defined() || residual.shape() == x.shape(), "layer_norm", "residual ",
+             to_string(residual.shape()), " does not fit ", to_string(x.shape()));
+  Tensor<T> out = Tensor<T>::empty(x.shape(), x.device());
+  const Tensor<T> other =
+      residual.defined() ? detail::with_unit_rows(residual, "layer_norm") : residual;
+  LayerNormState<T> none;
+  LayerNormState<T>& saved = state != nullptr ? *state : none;
+  if (state != nullptr) {
+    const Shape shape = detail::without_last(x.shape());
+    saved.sum = residual.defined() ? Tensor<T>::empty(x.shape(), x.device()) : rows;
+    saved.mean = Tensor<T>::empty(shape, x.device());
+    saved.rstd = Tensor<T>::empty(shape, x.device());
+  }
+  if (out.numel() > 0) {
+    const Tensor<T> g = gamma.contiguous();
+    const Tensor<T> b = beta.contiguous();
+    detail::kernel(x.device(), &KernelTable<T>::layer_norm, "layer_norm")(
+        rows.view(), other.view(), g.view(), b.view(), epsilon,
+        residual.defined() ? saved.sum.view() : View<T>{}, out.view(), saved.mean.view(),
+        saved.rstd.view());
+  }
+  return out;
+}
+
+/// x / sqrt(mean(x^2) + epsilon) * gamma over rows (Zhang & Sennrich, 2019). x (..., C), gamma (C)
+/// or undefined; `rstd`, if given, receives 1 / sqrt(...), shape (...).
+template <Floating T>
+Tensor<T> rms_norm(const Tensor<T>& x, const Tensor<T>& gamma,
+                   std::type_identity_t<T> epsilon = static_cast<T>(1e-6),
+                   Tensor<T>* rstd = nullptr) {
+  const Tensor<T> rows = detail::with_unit_rows(x, "rms_norm");
+  LDLM_CHECK(rows.size(-1) > 0, "rms_norm", "rows are empty: ", to_string(x.shape()));
+  detail::check_row_parameter(gamma, rows.size(-1), "gamma", "rms_norm");
+  Tensor<T> out = Tensor<T>::empty(x.shape(), x.device());
+  if (rstd != nullptr) {
+    *rstd = Tensor<T>::empty(detail::without_last(x.shape()), x.device());
+  }
+  if (out.numel() > 0) {
+    const Tensor<T> g = gamma.contiguous();
+    detail::kernel(x.device(), &KernelTable<T>::rms_norm, "rms_norm")(
+        rows.view(), g.view(), epsilon, out.view(), rstd != nullptr ? rstd->view() : View<T>{});
+  }
+  return out;
+}
+
+/// Zeroes each element with probability p and scales the rest by 1 / (1 - p). The same stream gives
+/// the same mask, so the backward pass calls this on the gradient.
+template <Floating T>
+Tensor<T> dropout(const Tensor<T>& x, std::type_identity_t<T> p, PhiloxStream stream) {
+  LDLM_CHECK(p >= T{0} && p < T{1}, "dropout", "p must lie in [0, 1), got ", p);
+  const Tensor<T> source = x.contiguous();
+  Tensor<T> out = Tensor<T>::empty(x.shape(), x.device());
+  if (out.numel() > 0) {
+    detail::kernel(x.device(), &KernelTable<T>::dropout, "dropout")(stream, p, source.view(),
+                                                                    out.view());
+  }
+  return out;
+}
+template <Floating T>
+Tensor<T> dropout(const Tensor<T>& x, std::type_identity_t<T> p, Generator& generator) {
+  return dropout(x, p, generator.take(x.numel()));
+}
+
+/// How scaled_dot_product_attention masks, scales and drops.
+template <class T>
+struct AttentionOptions {
+  Tensor<T> mask{};     // added to the scores; broadcasts to (B, H, Tq, Tk); -infinity hides a key
+  bool causal = false;  // query i sees keys j <= i + (Tk - Tq)
+  T scale = T{0};       // 0: 1 / sqrt(D)
+  T dropout = T{0};
+  PhiloxStream stream{};  // of the dropout
+};
+
+namespace detail {
+
+/// Validates and fills the kernel's arguments, with `out` and `lse` left empty. q, k, v must have
+/// unit stride on D.
+template <class T>
+Attention<T> make_attention(const Tensor<T>& q, const Tensor<T>& k, const Tensor<T>& v,
+                            const AttentionOptions<T>& options) {
+  constexpr std::string_view op = "attention";
+  LDLM_CHECK(q.rank() == 4 && k.rank() == 4 && v.rank() == 4, op, "needs (B, H, T, D), got q ",
+             to_string(q.shape()), ", k ", to_string(k.shape()), ", v ", to_string(v.shape()));
+  LDLM_CHECK(k.shape() == v.shape() && q.size(0) == k.size(0) && q.size(1) == k.size(1) &&
+                 q.size(3) == k.size(3),
+             op, "shapes do not fit: q ", to_string(q.shape()), ", k ", to_string(k.shape()),
+             ", v ", to_string(v.shape()));
+  LDLM_CHECK(q.size(3) > 0, op, "heads have no channels: ", to_string(q.shape()));
+  LDLM_CHECK(options.dropout >= T{0} && options.dropout < T{1}, op,
+             "dropout must lie in [0, 1), got ", options.dropout);
+  LDLM_CHECK(!options.causal || q.size(2) <= k.size(2), op, "causal needs Tq <= Tk, got ",
+             q.size(2), " and ", k.size(2));
+  Attention<T> args;
+  args.q = q.view();
+  args.k = k.view();
+  args.v = v.view();
+  if (options.mask.defined()) {
+    args.mask = broadcast_view(options.mask, {q.size(0), q.size(1), q.size(2), k.size(2)}, op);
+  }
+  args.causal = options.causal;
+  args.scale = options.scale != T{0} ? options.scale : T{1} / std::sqrt(static_cast<T>(q.size(3)));
+  args.dropout = options.dropout;
+  args.stream = options.stream;
+  return args;
+}
+
+}  // namespace detail
+
+/// softmax(scale q k^T + mask) v (Vaswani et al., 2017). q (B, H, Tq, D), k and v (B, H, Tk, D),
+/// result (B, H, Tq, D), laid out as (B, Tq, H, D) so that merging the heads is a view. `lse`, if
+/// given, receives (B, H, Tq). Memory grows with Tq + Tk, not with their product.
+template <Floating T>
+Tensor<T> scaled_dot_product_attention(
+    const Tensor<T>& q, const Tensor<T>& k, const Tensor<T>& v,
+    const AttentionOptions<std::type_identity_t<T>>& options = {}, Tensor<T>* lse = nullptr) {
+  const Tensor<T> q_rows = detail::with_unit_rows(q, "attention");
+  const Tensor<T> k_rows = detail::with_unit_rows(k, "attention");
+  const Tensor<T> v_rows = detail::with_unit_rows(v, "attention");
+  Attention<T> args = detail::make_attention(q_rows, k_rows, v_rows, options);
+  Tensor<T> out =
+      Tensor<T>::empty({q.size(0), q.size(2), q.size(1), q.size(3)}, q.device()).transpose(1, 2);
+  if (lse != nullptr) {
+    *lse = Tensor<T>::empty({q.size(0), q.size(1), q.size(2)}, q.device());
+    args.lse = lse->view();
+  }
+  args.out = out.view();
+  if (out.numel() > 0) {
+    detail::kernel(q.device(), &KernelTable<T>::attention, "attention")(args);
+  }
+  return out;
+}
+
+/// Options of cross_entropy.
+template <class T>
+struct CrossEntropyOptions {
+  std::int64_t ignore_index = -100;  // rows with this target count nothing
+  T label_smoothing = T{0};
+};
+
+/// Per-row loss -log softmax(logits)[target]: logits (N, V), targets (N) -> (N), 0 where ignored.
+/// `lse`, if given, receives the log-sum-exp of each row. Throws on a target outside [0, V).
+template <Floating T>
+Tensor<T> cross_entropy_rows(const Tensor<T>& logits, const Tensor<std::int64_t>& targets,
+                             const CrossEntropyOptions<std::type_identity_t<T>>& options = {},
+                             Tensor<T>* lse = nullptr) {
+  LDLM_CHECK(logits.rank() == 2 && targets.shape() == Shape{logits.size(0)}, "cross_entropy",
+             "needs logits (N, V) and targets (N), got ", to_string(logits.shape()), " and ",
+             to_string(targets.shape()));
+  LDLM_CHECK(options.label_smoothing >= T{0} && options.label_smoothing <= T{1}, "cross_entropy",
+             "label smoothing must lie in [0, 1], got ", options.label_smoothing);
+  const std::int64_t classes = logits.size(1);
+  const Tensor<std::int64_t> ids = targets.contiguous();
+  for (std::int64_t i = 0; i < ids.numel(); ++i) {
+    const std::int64_t id = ids.data()[i];
+    LDLM_CHECK(id == options.ignore_index || (id >= 0 && id < classes), "cross_entropy", "target ",
+               id, " at position ", i, " is outside [0, ", classes, ")");
+  }
+  const Tensor<T> rows = detail::with_unit_rows(logits, "cross_entropy");
+  Tensor<T> loss = Tensor<T>::empty({logits.size(0)}, logits.device());
+  Tensor<T> row_lse = Tensor<T>::empty({logits.size(0)}, logits.device());
+  if (loss.numel() > 0) {
+    detail::kernel(logits.device(), &KernelTable<T>::cross_entropy, "cross_entropy")(
+        rows.view(), ids.view(), options.ignore_index, options.label_smoothing, loss.view(),
+        row_lse.view());
+  }
+  if (lse != nullptr) {
+    *lse = row_lse;
+  }
+  return loss;
+}
+
+}  // namespace ldlm

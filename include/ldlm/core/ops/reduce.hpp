@@ -1,0 +1,148 @@
+#pragma once
+// Reductions over any axes, positions of extremes, and the sum that undoes a broadcast.
+
+#include <cmath>
+#include <limits>
+
+#include <ldlm/core/axes.hpp>
+#include <ldlm/core/ops/elementwise.hpp>
+
+namespace ldlm {
+
+namespace detail {
+
+template <class T>
+Tensor<T> reduce(ReduceOp op, const Tensor<T>& x, const Axes& axes, bool keep,
+                 std::string_view name) {
+  const unsigned mask = axes.mask(x.rank(), name);
+  Tensor<T> out = Tensor<T>::empty(reduced_shape(x.shape(), mask, true), x.device());
+  if (op == ReduceOp::max || op == ReduceOp::min) {
+    LDLM_CHECK(x.numel() > 0 || out.numel() == 0, name, "of no elements, shape ",
+               to_string(x.shape()));
+  }
+  if (out.numel() > 0) {
+    kernel(x.device(), &KernelTable<T>::reduce, name)(op, x.view(), out.view());
+  }
+  return keep ? out : out.reshape(reduced_shape(x.shape(), mask, false));
+}
+
+template <class T>
+std::int64_t reduced_count(const Tensor<T>& x, const Axes& axes, std::string_view name) {
+  const unsigned mask = axes.mask(x.rank(), name);
+  std::int64_t count = 1;
+  for (int i = 0; i < x.rank(); ++i) {
+    count *= (mask >> i & 1U) != 0 ? x.shape()[i] : 1;
+  }
+  return count;
+}
+
+template <class T>
+Tensor<std::int64_t> arg_reduce(bool largest, const Tensor<T>& x, int axis, std::string_view name) {
+  axis = normalize_axis(axis, x.rank(), name);
+  Shape shape = x.shape();
+  LDLM_CHECK(shape[axis] > 0, name, "of no elements, shape ", to_string(shape));
+  shape.erase(axis);
+  auto out = Tensor<std::int64_t>::empty(shape, x.device());
+  if (out.numel() > 0) {
+    kernel(x.device(), &KernelTable<T>::arg_reduce, name)(largest, x.view(), axis, out.view());
+  }
+  return out;
+}
+
+}  // namespace detail
+
+/// Sum over axes; of no elements: 0. `keep` leaves reduced axes with extent 1.
+template <class T>
+Tensor<T> sum(const Tensor<T>& x, const Axes& axes = all_axes, bool keep = false) {
+  return detail::reduce(ReduceOp::sum, x, axes, keep, "sum");
+}
+/// Arithmetic mean; of no elements: NaN.
+template <Floating T>
+Tensor<T> mean(const Tensor<T>& x, const Axes& axes = all_axes, bool keep = false) {
+  Tensor<T> out = detail::reduce(ReduceOp::sum, x, axes, keep, "mean");
+  const std::int64_t count = detail::reduced_count(x, axes, "mean");
+  mul_(out, count > 0 ? T{1} / static_cast<T>(count) : std::numeric_limits<T>::quiet_NaN());
+  return out;
+}
+/// Largest element; NaN if there is one. Throws on no elements.
+template <class T>
+Tensor<T> max(const Tensor<T>& x, const Axes& axes = all_axes, bool keep = false) {
+  return detail::reduce(ReduceOp::max, x, axes, keep, "max");
+}
+template <class T>
+Tensor<T> min(const Tensor<T>& x, const Axes& axes = all_axes, bool keep = false) {
+  return detail::reduce(ReduceOp::min, x, axes, keep, "min");
+}
+/// Euclidean norm.
+template <Floating T>
+Tensor<T> norm(const Tensor<T>& x, const Axes& axes = all_axes, bool keep = false) {
+  Tensor<T> out = detail::reduce(ReduceOp::sum_squares, x, axes, keep, "norm");
+  unary_(UnaryOp::sqrt, out);
+  return out;
+}
+/// Variance with divisor n - correction (1: unbiased, 0: of the population).
+template <Floating T>
+Tensor<T> var(const Tensor<T>& x, const Axes& axes = all_axes, int correction = 1,
+              bool keep = false) {
+  const Tensor<T> centred = sub(x, mean(x, axes, true));
+  Tensor<T> out = detail::reduce(ReduceOp::sum_squares, centred, axes, keep, "var");
+  const std::int64_t divisor = detail::reduced_count(x, axes, "var") - correction;
+  mul_(out, divisor > 0 ? T{1} / static_cast<T>(divisor) : std::numeric_limits<T>::quiet_NaN());
+  return out;
+}
+
+/// Position of the first largest element along an axis, which goes away.
+template <class T>
+Tensor<std::int64_t> argmax(const Tensor<T>& x, int axis = -1) {
+  return detail::arg_reduce(true, x, axis, "argmax");
+}
+template <class T>
+Tensor<std::int64_t> argmin(const Tensor<T>& x, int axis = -1) {
+  return detail::arg_reduce(false, x, axis, "argmin");
+}
+
+template <class T>
+struct TopK {
+  Tensor<T> values;              // (..., k), falling
+  Tensor<std::int64_t> indices;  // (..., k)
+};
+/// The k largest of each row (last axis), in falling order; ties by lower index.
+template <class T>
+TopK<T> top_k(const Tensor<T>& x, std::int64_t k) {
+  LDLM_CHECK(x.rank() >= 1 && k >= 0 && k <= x.size(-1), "top_k", "k = ", k,
+             " does not fit the last axis of ", to_string(x.shape()));
+  Shape shape = x.shape();
+  shape[shape.rank() - 1] = k;
+  TopK<T> out{Tensor<T>::empty(shape, x.device()), Tensor<std::int64_t>::empty(shape, x.device())};
+  if (shape.numel() > 0) {
+    detail::kernel(x.device(), &KernelTable<T>::top_k, "top_k")(x.view(), out.values.view(),
+                                                                out.indices.view());
+  }
+  return out;
+}
+
+/// Undoes a broadcast: sums x over the axes along which `shape` was repeated. Each gradient of a
+/// broadcasting op ends with this one function.
+template <class T>
+Tensor<T> sum_to(const Tensor<T>& x, const Shape& shape) {
+  if (x.shape() == shape) {
+    return x;
+  }
+  LDLM_CHECK(broadcast_shapes(shape, x.shape(), "sum_to") == x.shape(), "sum_to", to_string(shape),
+             " does not broadcast to ", to_string(x.shape()));
+  const int shift = x.rank() - shape.rank();
+  Shape kept = x.shape();
+  for (int i = 0; i < kept.rank(); ++i) {
+    if (i < shift || shape[i - shift] == 1) {
+      kept[i] = 1;
+    }
+  }
+  Tensor<T> out = Tensor<T>::empty(kept, x.device());
+  if (out.numel() > 0) {
+    detail::kernel(x.device(), &KernelTable<T>::reduce, "sum_to")(ReduceOp::sum, x.view(),
+                                                                  out.view());
+  }
+  return out.reshape(shape);
+}
+
+}  // namespace ldlm

@@ -1,0 +1,92 @@
+#pragma once
+// Ops that move elements: concat, stack, split, pad.
+
+#include <span>
+#include <vector>
+
+#include <ldlm/core/tensor.hpp>
+
+namespace ldlm {
+
+/// Joins tensors along an axis; all other extents must agree.
+template <class T>
+Tensor<T> concat(std::span<const Tensor<T>> parts, int axis = 0) {
+  LDLM_CHECK(!parts.empty(), "concat", "needs at least one tensor");
+  axis = normalize_axis(axis, parts[0].rank(), "concat");
+  Shape shape = parts[0].shape();
+  shape[axis] = 0;
+  for (const Tensor<T>& part : parts) {
+    Shape expected = part.shape();
+    LDLM_CHECK(part.rank() == shape.rank(), "concat", "ranks differ: ", to_string(parts[0].shape()),
+               " and ", to_string(part.shape()));
+    const std::int64_t extent = expected[axis];
+    expected[axis] = shape[axis];
+    LDLM_CHECK(expected == shape, "concat", "extents differ beside axis ", axis, ": ",
+               to_string(parts[0].shape()), " and ", to_string(part.shape()));
+    shape[axis] += extent;
+  }
+  Tensor<T> out = Tensor<T>::empty(shape, parts[0].device());
+  std::int64_t start = 0;
+  for (const Tensor<T>& part : parts) {
+    out.slice(axis, start, start + part.shape()[axis]).copy_(part);
+    start += part.shape()[axis];
+  }
+  return out;
+}
+template <class T>
+Tensor<T> concat(std::initializer_list<Tensor<T>> parts, int axis = 0) {
+  return concat(std::span<const Tensor<T>>(parts.begin(), parts.size()), axis);
+}
+template <class T>
+Tensor<T> concat(const std::vector<Tensor<T>>& parts, int axis = 0) {
+  return concat(std::span<const Tensor<T>>(parts), axis);
+}
+
+/// Joins tensors of one shape along a new axis.
+template <class T>
+Tensor<T> stack(std::span<const Tensor<T>> parts, int axis = 0) {
+  std::vector<Tensor<T>> raised;
+  raised.reserve(parts.size());
+  for (const Tensor<T>& part : parts) {
+    raised.push_back(part.unsqueeze(axis));
+  }
+  return concat(std::span<const Tensor<T>>(raised), axis);
+}
+template <class T>
+Tensor<T> stack(std::initializer_list<Tensor<T>> parts, int axis = 0) {
+  return stack(std::span<const Tensor<T>>(parts.begin(), parts.size()), axis);
+}
+template <class T>
+Tensor<T> stack(const std::vector<Tensor<T>>& parts, int axis = 0) {
+  return stack(std::span<const Tensor<T>>(parts), axis);
+}
+
+/// Views of `extent` positions each along an axis (the last may be shorter).
+template <class T>
+std::vector<Tensor<T>> split(const Tensor<T>& x, std::int64_t extent, int axis = 0) {
+  LDLM_CHECK(extent > 0, "split", "extent must be positive, got ", extent);
+  std::vector<Tensor<T>> parts;
+  for (std::int64_t start = 0; start < x.size(axis); start += extent) {
+    parts.push_back(x.slice(axis, start, std::min(start + extent, x.size(axis))));
+  }
+  return parts;
+}
+
+/// Adds `before` and `after` positions of `value` at the ends of an axis.
+template <class T>
+Tensor<T> pad(const Tensor<T>& x, int axis, std::int64_t before, std::int64_t after,
+              std::type_identity_t<T> value = T{}) {
+  axis = normalize_axis(axis, x.rank(), "pad");
+  LDLM_CHECK(before >= 0 && after >= 0, "pad", "amounts must not be negative, got ", before,
+             " and ", after);
+  Shape shape = x.shape();
+  const std::int64_t extent = shape[axis];
+  shape[axis] += before + after;
+  Tensor<T> out = Tensor<T>::empty(shape, x.device());
+  out.slice(axis, 0, before).fill_(value);
+  out.slice(axis, before, before + extent).copy_(x);
+  out.slice(axis, before + extent, to_end).fill_(value);
+  return out;
+}
+
+}  // namespace ldlm

@@ -1,0 +1,103 @@
+#pragma once
+// Generator and the random tensors it draws. Every random thing takes a generator; there is no
+// hidden seed.
+
+#include <ldlm/core/tensor.hpp>
+
+namespace ldlm {
+
+/// A position in a Philox stream. Copy it to replay; save seed() and offset() to resume.
+class Generator {
+ public:
+  explicit Generator(std::uint64_t seed = 0, std::uint64_t offset = 0) : stream_{seed, offset} {}
+
+  [[nodiscard]] std::uint64_t seed() const noexcept { return stream_.seed; }
+  /// Blocks of four words drawn so far.
+  [[nodiscard]] std::uint64_t offset() const noexcept { return stream_.offset; }
+
+  /// Hands out the words of `count` elements and moves on past them.
+  PhiloxStream take(std::int64_t count) noexcept {
+    const PhiloxStream taken = stream_;
+    stream_.offset += (static_cast<std::uint64_t>(count) + 3) / 4;
+    return taken;
+  }
+  /// One uniform number in [0, 1).
+  double uniform() noexcept {
+    const auto words = philox4x32(stream_.seed, take(1).offset);
+    return static_cast<double>((std::uint64_t{words[0]} << 32 | words[1]) >> 11) * 0x1p-53;
+  }
+  /// One integer in [0, bound), bound > 0, each equally likely.
+  std::int64_t below(std::int64_t bound) {
+    LDLM_CHECK(bound > 0, "Generator::below", "bound must be positive, got ", bound);
+    const auto range = static_cast<std::uint64_t>(bound);
+    const std::uint64_t reject = (0 - range) % range;  // so many low values would be too frequent
+    for (;;) {
+      const auto words = philox4x32(stream_.seed, take(1).offset);
+      const std::uint64_t word = std::uint64_t{words[0]} << 32 | words[1];
+      if (word >= reject) {
+        return static_cast<std::int64_t>(word % range);
+      }
+    }
+  }
+  /// A generator of an independent stream, for one purpose of its own.
+  [[nodiscard]] Generator fork(std::uint64_t key) const noexcept {
+    const auto words = philox4x32(stream_.seed ^ 0x9E3779B97F4A7C15U, key);
+    return Generator(std::uint64_t{words[0]} << 32 | words[1]);
+  }
+
+ private:
+  PhiloxStream stream_;
+};
+
+/// Uniform in [low, high).
+template <Floating T>
+Tensor<T> rand(const Shape& shape, Generator& generator, std::type_identity_t<T> low = T{0},
+               std::type_identity_t<T> high = T{1}, Device device = cpu) {
+  Tensor<T> out = Tensor<T>::empty(shape, device);
+  if (out.numel() > 0) {
+    detail::kernel(device, &KernelTable<T>::uniform, "rand")(generator.take(out.numel()), low, high,
+                                                             out.view());
+  }
+  return out;
+}
+/// Normal with the given mean and standard deviation.
+template <Floating T>
+Tensor<T> randn(const Shape& shape, Generator& generator, std::type_identity_t<T> mean = T{0},
+                std::type_identity_t<T> stddev = T{1}, Device device = cpu) {
+  Tensor<T> out = Tensor<T>::empty(shape, device);
+  if (out.numel() > 0) {
+    detail::kernel(device, &KernelTable<T>::normal, "randn")(generator.take(out.numel()), mean,
+                                                             stddev, out.view());
+  }
+  return out;
+}
+/// 1 with the given probability, else 0.
+template <Floating T>
+Tensor<T> bernoulli(const Shape& shape, Generator& generator, std::type_identity_t<T> probability,
+                    Device device = cpu) {
+  LDLM_CHECK(probability >= T{0} && probability <= T{1}, "bernoulli",
+             "probability must lie in [0, 1], got ", probability);
+  Tensor<T> out = Tensor<T>::empty(shape, device);
+  if (out.numel() > 0) {
+    detail::kernel(device, &KernelTable<T>::bernoulli, "bernoulli")(generator.take(out.numel()),
+                                                                    probability, out.view());
+  }
+  return out;
+}
+/// One class of each row of non-negative weights (..., V), as likely as its weight -> (...).
+template <Floating T>
+Tensor<std::int64_t> categorical(const Tensor<T>& weights, Generator& generator) {
+  LDLM_CHECK(weights.rank() >= 1 && weights.size(-1) > 0, "categorical",
+             "needs at least one class, got ", to_string(weights.shape()));
+  Shape shape = weights.shape();
+  shape.erase(shape.rank() - 1);
+  auto out = Tensor<std::int64_t>::empty(shape, weights.device());
+  if (out.numel() > 0) {
+    const Tensor<T> rows = weights.contiguous().reshape({out.numel(), weights.size(-1)});
+    detail::kernel(weights.device(), &KernelTable<T>::categorical, "categorical")(
+        generator.take(out.numel()), rows.view(), out.reshape({-1}).view());
+  }
+  return out;
+}
+
+}  // namespace ldlm
