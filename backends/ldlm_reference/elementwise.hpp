@@ -1,0 +1,326 @@
+#pragma once
+// Elementwise kernels: all views of a call have the same shape.
+
+#include <limits>
+#include <numbers>
+
+#include <ldlm_reference/walk.hpp>
+
+namespace ldlm::reference {
+
+template <class T>
+void fill(View<T> out, T value) {
+  walk(
+      out.shape(), [&](T* o) { *o = value; }, out);
+}
+
+template <class T>
+void copy(View<const T> in, View<T> out) {
+  walk(
+      out.shape(), [](const T* i, T* o) { *o = *i; }, in, out);
+}
+
+template <class T>
+void cast(DType from, View<const void> in, View<T> out) {
+  visit_dtype(from, [&]<class From>(std::type_identity<From>) {
+    const View<const From> source(static_cast<const From*>(in.data), in.layout);
+    walk(
+        out.shape(), [](const From* i, T* o) { *o = convert<T>(*i); }, source, out);
+  });
+}
+
+// ---- Functions of one number. ----
+
+// sqrt(2 / pi) and the cubic coefficient of GPT-2's gelu.
+inline constexpr double gelu_tanh_scale = 0.79788456080286535588;
+inline constexpr double gelu_tanh_cubic = 0.044715;
+
+/// The standard normal distribution function.
+template <class T>
+T normal_cdf(T x) {
+  return T{0.5} * std::erfc(-x / std::numbers::sqrt2_v<T>);
+}
+/// The standard normal density.
+template <class T>
+T normal_pdf(T x) {
+  return std::exp(x * x / -2) * std::numbers::inv_sqrtpi_v<T> / std::numbers::sqrt2_v<T>;
+}
+template <class T>
+T sigmoid(T x) {
+  return 1 / (1 + std::exp(-x));
+}
+
+/// f(x) of a floating-point op.
+template <std::floating_point T>
+T unary_value(UnaryOp op, T x, T a, T b) {
+  switch (op) {
+    case UnaryOp::neg:
+      return -x;
+    case UnaryOp::abs:
+      return std::abs(x);
+    case UnaryOp::exp:
+      return std::exp(x);
+    case UnaryOp::log:
+      return std::log(x);
+    case UnaryOp::sqrt:
+      return std::sqrt(x);
+    case UnaryOp::rsqrt:
+      return 1 / std::sqrt(x);
+    case UnaryOp::square:
+      return x * x;
+    case UnaryOp::reciprocal:
+      return 1 / x;
+    case UnaryOp::sin:
+      return std::sin(x);
+    case UnaryOp::cos:
+      return std::cos(x);
+    case UnaryOp::tanh:
+      return std::tanh(x);
+    case UnaryOp::sigmoid:
+      return sigmoid(x);
+    case UnaryOp::erf:
+      return std::erf(x);
+    case UnaryOp::relu:
+      return x < 0 ? 0 : x;  // NaN stays NaN
+    case UnaryOp::silu:
+      return x * sigmoid(x);
+    case UnaryOp::gelu:
+      return x * normal_cdf(x);
+    case UnaryOp::gelu_tanh:
+      // 0.5 (1 + tanh(u)) = sigmoid(2 u), which keeps its digits where tanh is near -1.
+      return x * sigmoid(2 * gelu_tanh_scale * (x + gelu_tanh_cubic * x * x * x));
+    case UnaryOp::add_scalar:
+      return x + a;
+    case UnaryOp::mul_scalar:
+      return x * a;
+    case UnaryOp::pow_scalar:
+      return std::pow(x, a);
+    case UnaryOp::clamp:
+      return x < a ? a : x > b ? b : x;  // NaN stays NaN
+  }
+  return x;
+}
+
+/// a^b modulo 2^bits, b >= 0.
+template <std::integral T>
+T integer_power(T a, T b) {
+  T result{1};
+  for (; b != 0; b = static_cast<T>(b / 2)) {
+    if (b % 2 != 0) {
+      result = times(result, a);
+    }
+    a = times(a, a);
+  }
+  return result;
+}
+template <std::integral T>
+T checked_power(T a, T b) {
+  if constexpr (std::signed_integral<T>) {
+    LDLM_CHECK(b >= 0, "pow", "an integer to the negative power ", std::int64_t{b});
+  }
+  return integer_power(a, b);
+}
+
+/// f(x) of an integer op; throws for those that only floats have.
+template <std::integral T>
+T unary_value(UnaryOp op, T x, T a, T b) {
+  switch (op) {
+    case UnaryOp::neg:
+      return times(x, static_cast<T>(-1));
+    case UnaryOp::abs:
+      return x < T{0} ? times(x, static_cast<T>(-1)) : x;
+    case UnaryOp::square:
+      return times(x, x);
+    case UnaryOp::relu:
+      return x < T{0} ? T{0} : x;
+    case UnaryOp::add_scalar:
+      return plus(x, a);
+    case UnaryOp::mul_scalar:
+      return times(x, a);
+    case UnaryOp::pow_scalar:
+      return checked_power(x, a);
+    case UnaryOp::clamp:
+      return x < a ? a : x > b ? b : x;
+    default:
+      detail::fail("unary", "this function needs float or double elements, got ",
+                   name_of(dtype_of<T>));
+  }
+}
+
+template <class T>
+void unary(UnaryOp op, View<const T> x, View<T> y, T a, T b) {
+  using W = Wide<T>;
+  walk(
+      y.shape(),
+      [&](const T* i, T* o) { *o = static_cast<T>(unary_value<W>(op, W{*i}, W{a}, W{b})); }, x, y);
+}
+
+/// dy * f'(x), where s is x, or f(x) if saves_output(op).
+template <std::floating_point T>
+T unary_gradient(UnaryOp op, T s, T dy, T a, T b) {
+  switch (op) {
+    case UnaryOp::neg:
+      return -dy;
+    case UnaryOp::abs:
+      return s > 0 ? dy : s < 0 ? -dy : 0 * dy;
+    case UnaryOp::exp:
+      return dy * s;
+    case UnaryOp::log:
+      return dy / s;
+    case UnaryOp::sqrt:
+      return dy / (2 * s);
+    case UnaryOp::rsqrt:
+      return dy * s * s * s / -2;
+    case UnaryOp::square:
+      return dy * 2 * s;
+    case UnaryOp::reciprocal:
+      return -dy * s * s;
+    case UnaryOp::sin:
+      return dy * std::cos(s);
+    case UnaryOp::cos:
+      return -dy * std::sin(s);
+    case UnaryOp::tanh:
+      return dy * (1 - s * s);
+    case UnaryOp::sigmoid:
+      return dy * s * (1 - s);
+    case UnaryOp::erf:
+      return dy * 2 * std::numbers::inv_sqrtpi_v<T> * std::exp(-s * s);
+    case UnaryOp::relu:
+      return s > 0 ? dy : 0;
+    case UnaryOp::silu: {
+      const T g = sigmoid(s);
+      return dy * g * (1 + s * (1 - g));
+    }
+    case UnaryOp::gelu:
+      return dy * (normal_cdf(s) + s * normal_pdf(s));
+    case UnaryOp::gelu_tanh: {
+      const T g = sigmoid(2 * gelu_tanh_scale * (s + gelu_tanh_cubic * s * s * s));
+      const T slope = 2 * gelu_tanh_scale * (1 + 3 * gelu_tanh_cubic * s * s);
+      return dy * g * (1 + s * (1 - g) * slope);
+    }
+    case UnaryOp::add_scalar:
+      return dy;
+    case UnaryOp::mul_scalar:
+      return dy * a;
+    case UnaryOp::pow_scalar:
+      return a == 0 ? 0 : dy * a * std::pow(s, a - 1);
+    case UnaryOp::clamp:
+      return s < a || s > b ? 0 : dy;
+  }
+  return dy;
+}
+
+template <std::floating_point T>
+void unary_backward(UnaryOp op, View<const T> saved, View<const T> dy, View<T> dx, T a, T b) {
+  using W = Wide<T>;
+  walk(
+      dx.shape(),
+      [&](const T* s, const T* g, T* o) {
+        *o = static_cast<T>(unary_gradient<W>(op, *s, *g, a, b));
+      },
+      saved, dy, dx);
+}
+
+// ---- Functions of two numbers. ----
+
+/// Quotient towards zero of integers; the smallest integer by -1 wraps. Throws on division by 0.
+template <std::integral T>
+T quotient(T a, T b) {
+  LDLM_CHECK(b != T{0}, "div", "integer division by zero");
+  if constexpr (std::signed_integral<T>) {
+    if (b == T{-1}) {
+      return times(a, b);
+    }
+  }
+  return static_cast<T>(a / b);
+}
+
+template <class T>
+T binary_value(BinaryOp op, T a, T b) {
+  constexpr bool floating = std::floating_point<T>;
+  switch (op) {
+    case BinaryOp::add:
+      return plus(a, b);
+    case BinaryOp::sub:
+      if constexpr (floating) {
+        return a - b;
+      } else if constexpr (!std::same_as<T, bool>) {
+        return plus(a, times(b, static_cast<T>(-1)));
+      }
+      break;
+    case BinaryOp::mul:
+      return times(a, b);
+    case BinaryOp::div:
+      if constexpr (floating) {
+        return a / b;
+      } else if constexpr (!std::same_as<T, bool>) {
+        return quotient(a, b);
+      }
+      break;
+    case BinaryOp::pow:
+      if constexpr (floating) {
+        return std::pow(a, b);
+      } else if constexpr (!std::same_as<T, bool>) {
+        return checked_power(a, b);
+      }
+      break;
+    case BinaryOp::minimum:
+      return smaller(b, a) ? b : a;  // NaN wins
+    case BinaryOp::maximum:
+      return larger(b, a) ? b : a;
+  }
+  detail::fail("binary", "sub, div and pow are not defined for bool");
+}
+
+template <class T>
+void binary(BinaryOp op, View<const T> a, View<const T> b, View<T> out) {
+  using W = Wide<T>;
+  walk(
+      out.shape(),
+      [&](const T* x, const T* y, T* o) { *o = static_cast<T>(binary_value<W>(op, *x, *y)); }, a, b,
+      out);
+}
+
+template <class T>
+bool compare_value(CompareOp op, T a, T b) {
+  switch (op) {
+    case CompareOp::eq:
+      return a == b;
+    case CompareOp::ne:
+      return a != b;
+    case CompareOp::lt:
+      return a < b;
+    case CompareOp::le:
+      return a <= b;
+    case CompareOp::gt:
+      return a > b;
+    case CompareOp::ge:
+      return a >= b;
+  }
+  return false;
+}
+
+template <class T>
+void compare(CompareOp op, View<const T> a, View<const T> b, View<bool> out) {
+  walk(
+      out.shape(), [&](const T* x, const T* y, bool* o) { *o = compare_value(op, *x, *y); }, a, b,
+      out);
+}
+
+template <class T>
+void where(View<const bool> condition, View<const T> a, View<const T> b, View<T> out) {
+  walk(
+      out.shape(), [](const bool* c, const T* x, const T* y, T* o) { *o = *c ? *x : *y; },
+      condition, a, b, out);
+}
+
+/// y += a * x
+template <class T>
+void axpy(T a, View<const T> x, View<T> y) {
+  using W = Wide<T>;
+  walk(
+      y.shape(), [&](const T* i, T* o) { *o = static_cast<T>(plus<W>(*o, times<W>(a, *i))); }, x,
+      y);
+}
+
+}  // namespace ldlm::reference

@@ -1,0 +1,112 @@
+#pragma once
+// Reductions over any axes, positions of extremes, the k largest of each row.
+
+#include <algorithm>
+#include <vector>
+
+#include <ldlm_reference/walk.hpp>
+
+namespace ldlm::reference {
+
+/// `out` has the rank of `in`, with extent 1 on the reduced axes.
+template <class T>
+void reduce(ReduceOp op, View<const T> in, View<T> out) {
+  using W = Wide<T>;
+  const auto is_kept = [&](int axis) { return out.size(axis) == in.size(axis); };
+  const View<const T> kept = select_axes(in, is_kept);
+  View<const T> reduced = select_axes(in, [&](int axis) { return !is_kept(axis); });
+  walk(
+      kept.shape(),
+      [&](const T* first, T* o) {
+        const bool extreme = op == ReduceOp::max || op == ReduceOp::min;
+        W total = extreme ? W{*first} : W{};
+        reduced.data = first;
+        walk(
+            reduced.shape(),
+            [&](const T* i) {
+              const W x = *i;
+              switch (op) {
+                case ReduceOp::sum:
+                  total = plus(total, x);
+                  break;
+                case ReduceOp::sum_squares:
+                  total = plus(total, times(x, x));
+                  break;
+                case ReduceOp::max:
+                  total = larger(x, total) ? x : total;
+                  break;
+                case ReduceOp::min:
+                  total = smaller(x, total) ? x : total;
+                  break;
+              }
+            },
+            reduced);
+        *o = static_cast<T>(total);
+      },
+      kept, select_axes(out, is_kept));
+}
+
+/// Position of the first largest (or smallest) element along `axis`; the first NaN if there is one.
+template <class T>
+void arg_reduce(bool largest, View<const T> in, int axis, View<std::int64_t> out) {
+  const View<const T> starts = select_axes(in, [&](int i) { return i != axis; });
+  walk(
+      out.shape(),
+      [&](const T* first, std::int64_t* o) {
+        *o = 0;
+        for (std::int64_t i = 1; i < in.size(axis); ++i) {
+          const T candidate = first[i * in.stride(axis)];
+          const T best = first[*o * in.stride(axis)];
+          if (largest ? larger(candidate, best) : smaller(candidate, best)) {
+            *o = i;
+          }
+        }
+      },
+      starts, out);
+}
+
+/// in (..., V), values and indices (..., k). NaN counts as larger than all numbers.
+template <class T>
+void top_k(View<const T> in, View<T> values, View<std::int64_t> indices) {
+  const int last = in.rank() - 1;
+  const std::int64_t k = values.size(last);
+  std::vector<std::int64_t> order(static_cast<std::size_t>(in.size(last)));
+  walk(
+      row_shape(in.shape()),
+      [&](const T* row, T* value, std::int64_t* index) {
+        for (std::size_t i = 0; i < order.size(); ++i) {
+          order[i] = static_cast<std::int64_t>(i);
+        }
+        std::partial_sort(order.begin(), order.begin() + k, order.end(),
+                          [&](std::int64_t i, std::int64_t j) {
+                            const T x = row[i * in.stride(last)];
+                            const T y = row[j * in.stride(last)];
+                            return larger(x, y) || (!larger(y, x) && i < j);
+                          });
+        for (std::int64_t i = 0; i < k; ++i) {
+          const std::int64_t from = order[static_cast<std::size_t>(i)];
+          value[i * values.stride(last)] = row[from * in.stride(last)];
+          index[i * indices.stride(last)] = from;
+        }
+      },
+      in, values, indices);
+}
+
+/// First row-major position of an index outside [low, high), or -1.
+template <std::integral T>
+std::int64_t find_outside(View<const T> indices, T low, T high) {
+  std::int64_t position = 0;
+  std::int64_t found = -1;
+  walk(
+      indices.shape(),
+      [&](const T* i) {
+        if (found < 0 && (*i < low || *i >= high)) {
+          found = position;
+        }
+        ++position;
+      },
+      indices);
+  return found;
+}
+
+}  // namespace ldlm::reference

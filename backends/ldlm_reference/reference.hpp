@@ -1,0 +1,101 @@
+#pragma once
+// The reference backend: every kernel as a plain loop, for every element type that gives it a
+// meaning. It is the oracle of the tests (device `reference`), the documentation of each kernel,
+// and what the CPU computes with where no faster backend is included.
+
+#include <ldlm/core/registry.hpp>
+#include <ldlm_reference/attention.hpp>
+#include <ldlm_reference/index.hpp>
+#include <ldlm_reference/loss.hpp>
+#include <ldlm_reference/matrix.hpp>
+#include <ldlm_reference/optim.hpp>
+#include <ldlm_reference/random.hpp>
+#include <ldlm_reference/reduce.hpp>
+
+namespace ldlm::reference {
+
+namespace detail {
+
+template <Scalar T>
+constexpr KernelTable<T> make_table() {
+  KernelTable<T> t;
+  t.name = "reference";
+  t.fill = fill<T>;
+  t.copy = copy<T>;
+  t.cast = cast<T>;
+  t.gather_rows = gather_rows<T>;
+  if constexpr (std::integral<T> || Floating<T>) {
+    t.unary = unary<T>;
+    t.binary = binary<T>;
+    t.compare = compare<T>;
+    t.where = where<T>;
+    t.axpy = axpy<T>;
+    t.reduce = reduce<T>;
+    t.arg_reduce = arg_reduce<T>;
+    t.top_k = top_k<T>;
+    t.scatter_add_rows = scatter_add_rows<T>;
+    t.gather = gather<T>;
+    t.scatter_add = scatter_add<T>;
+  }
+  if constexpr (std::integral<T> && !std::same_as<T, bool>) {
+    t.find_outside = find_outside<T>;
+  }
+  if constexpr (Floating<T>) {
+    t.unary_backward = unary_backward<T>;
+    t.softmax = softmax<T>;
+    t.softmax_backward = softmax_backward<T>;
+    t.log_softmax = log_softmax<T>;
+    t.log_softmax_backward = log_softmax_backward<T>;
+    t.layer_norm = layer_norm<T>;
+    t.layer_norm_backward = layer_norm_backward<T>;
+    t.rms_norm = rms_norm<T>;
+    t.rms_norm_backward = rms_norm_backward<T>;
+    t.gemm = gemm<T>;
+    t.attention = attention<T>;
+    t.attention_backward = attention_backward<T>;
+    t.cross_entropy = cross_entropy<T>;
+    t.cross_entropy_backward = cross_entropy_backward<T>;
+    t.uniform = uniform<T>;
+    t.normal = normal<T>;
+    t.bernoulli = bernoulli<T>;
+    t.dropout = dropout<T>;
+    t.categorical = categorical<T>;
+    t.adam = adam<T>;
+  }
+  return t;
+}
+
+}  // namespace detail
+
+/// The reference kernels for elements of type T.
+template <Scalar T>
+const KernelTable<T>& table() {
+  static constexpr KernelTable<T> kernels = detail::make_table<T>();
+  return kernels;
+}
+
+namespace detail {
+
+/// Registers a table for every element type: `make(std::type_identity<T>{})` returns it.
+template <class Make>
+bool register_all(DeviceType device, int priority, Make&& make) {
+  constexpr DType types[] = {DType::f64, DType::f32, DType::f16,    DType::bf16, DType::i64,
+                             DType::i32, DType::i16, DType::i8,     DType::u64,  DType::u32,
+                             DType::u16, DType::u8,  DType::boolean};
+  for (const DType type : types) {
+    visit_dtype(type, [&]<class T>(std::type_identity<T> element) {
+      register_kernels<T>(device, make(element), priority);
+    });
+  }
+  return true;
+}
+
+inline constexpr auto reference_table = []<class T>(std::type_identity<T>) -> const auto& {
+  return table<T>();
+};
+inline const bool registered = register_all(DeviceType::reference, 0, reference_table) &&
+                               register_all(DeviceType::cpu, 0, reference_table);
+
+}  // namespace detail
+
+}  // namespace ldlm::reference

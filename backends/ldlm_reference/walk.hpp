@@ -1,0 +1,112 @@
+#pragma once
+// walk(): the one loop over index space that every reference kernel is written with, and the small
+// arithmetic that they share.
+
+#include <array>
+#include <cmath>
+#include <concepts>
+#include <cstdint>
+#include <tuple>
+
+#include <ldlm/core/kernel_table.hpp>
+
+namespace ldlm::reference {
+
+/// Calls function(p...) for every index of `shape` in row-major order, where each p points at that
+/// element of its view. Only the first shape.rank() axes of a view are walked, so a view of rank
+/// r + 1 yields pointers to rows. An absent view (null data) yields null.
+template <class Function, class... T>
+void walk(const Shape& shape, Function&& function, const View<T>&... views) {
+  if (shape.numel() == 0) {
+    return;
+  }
+  std::array<std::int64_t, max_rank> index{};
+  std::tuple<T*...> p{views.data...};
+  for (;;) {
+    std::apply(function, p);
+    int axis = shape.rank() - 1;
+    for (; axis >= 0; --axis) {
+      auto& i = index[static_cast<std::size_t>(axis)];
+      const bool within = ++i < shape[axis];
+      // One step along this axis, or back to its start and on to the axis before it.
+      const std::int64_t step = within ? 1 : 1 - shape[axis];
+      p = std::apply(
+          [&](T*... at) { return std::tuple<T*...>{(at + step * views.stride(axis))...}; }, p);
+      if (within) {
+        break;
+      }
+      i = 0;
+    }
+    if (axis < 0) {
+      return;
+    }
+  }
+}
+
+/// Shape of the axes before the last.
+inline Shape row_shape(const Shape& shape) {
+  return Shape(std::span<const std::int64_t>(shape.begin(), shape.end() - 1));
+}
+
+/// The axes of `shape` for which keep(axis) holds, and a view of `data` over them.
+template <class T, class Keep>
+View<T> select_axes(const View<T>& view, Keep&& keep) {
+  View<T> out;
+  out.data = view.data;
+  for (int axis = 0; axis < view.rank(); ++axis) {
+    if (keep(axis)) {
+      out.layout.strides[static_cast<std::size_t>(out.rank())] = view.stride(axis);
+      out.layout.shape.push_back(view.size(axis));
+    }
+  }
+  return out;
+}
+
+/// What sums and functions are computed in: double for float, so that float results are as good as
+/// their rounding; any other type itself.
+template <class T>
+using Wide = std::conditional_t<std::same_as<T, float>, double, T>;
+
+/// Sum and product: of integers modulo 2^bits, of bool "or" and "and".
+template <class T>
+T plus(T a, T b) {
+  if constexpr (std::same_as<T, bool>) {
+    return a || b;
+  } else if constexpr (std::integral<T>) {
+    return static_cast<T>(static_cast<std::uint64_t>(a) + static_cast<std::uint64_t>(b));
+  } else {
+    return a + b;
+  }
+}
+template <class T>
+T times(T a, T b) {
+  if constexpr (std::same_as<T, bool>) {
+    return a && b;
+  } else if constexpr (std::integral<T>) {
+    return static_cast<T>(static_cast<std::uint64_t>(a) * static_cast<std::uint64_t>(b));
+  } else {
+    return a * b;
+  }
+}
+
+template <class T>
+bool is_nan(T x) {
+  if constexpr (std::floating_point<T>) {
+    return std::isnan(x);
+  } else {
+    return false;
+  }
+}
+
+/// Whether a comes before b when the largest is wanted; NaN is larger than all numbers.
+template <class T>
+bool larger(T a, T b) {
+  return is_nan(a) ? !is_nan(b) : a > b;
+}
+/// The same for the smallest; NaN comes first here too.
+template <class T>
+bool smaller(T a, T b) {
+  return is_nan(a) ? !is_nan(b) : a < b;
+}
+
+}  // namespace ldlm::reference
