@@ -6,11 +6,38 @@
 #include <cmath>
 #include <concepts>
 #include <cstdint>
-#include <tuple>
+#include <utility>
 
 #include <ldlm/core/kernel_table.hpp>
 
 namespace ldlm::reference {
+
+/// Runs an index over a shape in row-major order and keeps track of where it points in N arrays.
+template <std::size_t N>
+struct IndexWalk {
+  Shape shape;
+  std::array<Strides, N> strides;
+  std::array<std::int64_t, N> offsets{};  // of the current element in each array
+  std::array<std::int64_t, max_rank> index{};
+
+  /// On to the next element; false after the last.
+  bool next() {
+    for (int axis = shape.rank() - 1; axis >= 0; --axis) {
+      const auto a = static_cast<std::size_t>(axis);
+      const bool within = ++index[a] < shape[axis];
+      // One step along this axis, or back to its start and on to the axis before it.
+      const std::int64_t step = within ? 1 : 1 - shape[axis];
+      for (std::size_t i = 0; i < N; ++i) {
+        offsets[i] += step * strides[i][a];
+      }
+      if (within) {
+        return true;
+      }
+      index[a] = 0;
+    }
+    return false;
+  }
+};
 
 /// Calls function(p...) for every index of `shape` in row-major order, where each p points at that
 /// element of its view. Only the first shape.rank() axes of a view are walked, so a view of rank
@@ -20,27 +47,13 @@ void walk(const Shape& shape, Function&& function, const View<T>&... views) {
   if (shape.numel() == 0) {
     return;
   }
-  std::array<std::int64_t, max_rank> index{};
-  std::tuple<T*...> p{views.data...};
-  for (;;) {
-    std::apply(function, p);
-    int axis = shape.rank() - 1;
-    for (; axis >= 0; --axis) {
-      auto& i = index[static_cast<std::size_t>(axis)];
-      const bool within = ++i < shape[axis];
-      // One step along this axis, or back to its start and on to the axis before it.
-      const std::int64_t step = within ? 1 : 1 - shape[axis];
-      p = std::apply(
-          [&](T*... at) { return std::tuple<T*...>{(at + step * views.stride(axis))...}; }, p);
-      if (within) {
-        break;
-      }
-      i = 0;
-    }
-    if (axis < 0) {
-      return;
-    }
+  IndexWalk<sizeof...(T)> at{shape, {(views.empty() ? Strides{} : views.layout.strides)...}};
+  [&]<std::size_t... I>(std::index_sequence<I...>) {
+    do {
+      function((views.data + at.offsets[I])...);
+    } while (at.next());
   }
+  (std::index_sequence_for<T...>{});
 }
 
 /// Shape of the axes before the last.
