@@ -1,0 +1,199 @@
+#pragma once
+// Reading JSON text into JsonValue, and JSON files. The only header of io/ that knows the parser.
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <iterator>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include <nlohmann/json.hpp>
+
+#include <ldlm/io/atomic_file.hpp>
+#include <ldlm/io/json_value.hpp>
+#include <ldlm/io/mapped_file.hpp>
+
+namespace ldlm {
+
+struct JsonOptions {
+  std::size_t max_depth = 128;  // deeper nesting is refused, so that a hostile text costs little
+  std::size_t max_values = 10'000'000;
+  std::size_t first_byte = 0;  // place of the text in its file, for byte offsets
+};
+
+/// Receives the parser's events and builds the tree. Used by parse_json alone.
+class JsonBuilder {
+ public:
+  JsonBuilder(std::string_view text, std::string_view origin, const JsonOptions& options)
+      : text_(text), origin_(origin), options_(options) {}
+
+  bool null() { return add({}); }
+  bool boolean(bool value) { return add(value); }
+  bool number_integer(std::int64_t value) { return add(value); }
+  bool number_unsigned(std::uint64_t value) { return add(value); }
+  bool number_float(double value, const std::string&) { return add(value); }
+  bool string(std::string& value) { return add(std::move(value)); }
+  bool binary(std::vector<std::uint8_t>&) { return false; }  // not in JSON text
+  bool start_object(std::size_t) { return open(JsonValue::object()); }
+  bool start_array(std::size_t) { return open(JsonValue::array()); }
+  bool key(std::string& name) {
+    skip_to_token();
+    consumed_ = cursor_;
+    key_ = std::move(name);
+    return true;
+  }
+  bool end_object() {
+    refuse_duplicate_keys(std::get<JsonValue::Object>(open_.back()->value_));
+    return close();
+  }
+  bool end_array() { return close(); }
+  template <class Exception>
+  bool parse_error(std::size_t position, const std::string&, const Exception& exception) {
+    std::string reason = exception.what();  // "[json.exception....] parse error at ...: reason"
+    reason.erase(0, reason.find("] ") + 2);
+    reason = detail::quoted(reason, 240);
+    detail::fail("json", origin_, ": byte ",
+                 options_.first_byte + (position == 0 ? 0 : position - 1), ": ",
+                 reason.substr(1, reason.size() - 2));
+  }
+
+  /// Where the parser has read to; kept by its input iterator.
+  std::size_t& cursor() { return cursor_; }
+  JsonValue take() { return std::move(root_); }
+
+ private:
+  bool add(JsonValue value) {
+    const std::size_t start = skip_to_token();
+    consumed_ = cursor_;
+    LDLM_CHECK(++count_ <= options_.max_values, "json", origin_, ": byte ", start, ": more than ",
+               options_.max_values, " values");
+    value.offset_ = start;
+    if (open_.empty()) {
+      root_ = std::move(value);
+    } else if (auto* array = std::get_if<JsonValue::Array>(&open_.back()->value_)) {
+      array->push_back(std::move(value));
+    } else {
+      std::get<JsonValue::Object>(open_.back()->value_)
+          .emplace_back(std::move(key_), std::move(value));
+    }
+    return true;
+  }
+  bool open(JsonValue value) {
+    LDLM_CHECK(open_.size() < options_.max_depth, "json", origin_, ": byte ", skip_to_token(),
+               ": nested deeper than ", options_.max_depth, " levels");
+    add(std::move(value));
+    JsonValue* opened = &root_;
+    if (!open_.empty()) {
+      auto* const array = std::get_if<JsonValue::Array>(&open_.back()->value_);
+      opened = array != nullptr ? &array->back()
+                                : &std::get<JsonValue::Object>(open_.back()->value_).back().second;
+    }
+    open_.push_back(opened);
+    return true;
+  }
+  bool close() {
+    consumed_ = cursor_;
+    open_.pop_back();
+    return true;
+  }
+
+  // First byte of the token that the parser has just read. Numbers end one byte later for it, but
+  // that byte never begins the next token's text.
+  std::size_t skip_to_token() {
+    const std::size_t start = text_.find_first_not_of(" \t\r\n:,]}", consumed_);
+    return options_.first_byte + std::min(start, text_.size());
+  }
+
+  void refuse_duplicate_keys(const JsonValue::Object& members) const {
+    std::vector<const JsonValue::Member*> sorted;
+    sorted.reserve(members.size());
+    for (const JsonValue::Member& member : members) {
+      sorted.push_back(&member);
+    }
+    std::sort(sorted.begin(), sorted.end(), [](const auto* a, const auto* b) {
+      return std::pair(std::string_view(a->first), a->second.offset()) <
+             std::pair(std::string_view(b->first), b->second.offset());
+    });
+    const auto twice = std::adjacent_find(sorted.begin(), sorted.end(),
+                                          [](auto* a, auto* b) { return a->first == b->first; });
+    if (twice != sorted.end()) {
+      detail::fail("json", origin_, ": byte ", (*(twice + 1))->second.offset(), ": key ",
+                   detail::quoted((*twice)->first), " stands twice in one object");
+    }
+  }
+
+  std::string_view text_;
+  std::string_view origin_;
+  JsonOptions options_;
+  std::size_t cursor_ = 0;    // bytes the parser has read
+  std::size_t consumed_ = 0;  // ... up to and including the previous token
+  std::size_t count_ = 0;
+  std::string key_;
+  JsonValue root_;
+  std::vector<JsonValue*> open_;  // the arrays and objects being read; only the last one grows
+};
+
+namespace detail {
+
+/// Reads characters and tells how many were read.
+class CountingIterator {
+ public:
+  using iterator_category = std::input_iterator_tag;
+  using value_type = char;
+  using difference_type = std::ptrdiff_t;
+  using pointer = const char*;
+  using reference = const char&;
+
+  CountingIterator(const char* start, std::size_t at, std::size_t* seen)
+      : start_(start), at_(at), seen_(seen) {}
+  reference operator*() const { return start_[at_]; }
+  CountingIterator& operator++() {
+    *seen_ = ++at_;
+    return *this;
+  }
+  CountingIterator operator++(int) {
+    CountingIterator old = *this;
+    ++*this;
+    return old;
+  }
+  friend bool operator==(const CountingIterator& a, const CountingIterator& b) {
+    return a.at_ == b.at_;
+  }
+
+ private:
+  const char* start_;
+  std::size_t at_;
+  std::size_t* seen_;
+};
+
+}  // namespace detail
+
+/// Parses a whole JSON text (RFC 8259, UTF-8). Throws Error with `origin` (a file's name, say), the
+/// byte and the reason: ill-formed text or UTF-8, an object with a key twice, too deep, too large.
+[[nodiscard]] inline JsonValue parse_json(std::string_view text, std::string_view origin,
+                                          const JsonOptions& options = {}) {
+  // The parser would take a NUL byte for the end of the text.
+  const std::size_t nul = text.find('\0');
+  LDLM_CHECK(nul == std::string_view::npos, "json", origin, ": byte ", options.first_byte + nul,
+             ": NUL byte");
+  JsonBuilder builder(text, origin, options);
+  nlohmann::json::sax_parse(detail::CountingIterator(text.data(), 0, &builder.cursor()),
+                            detail::CountingIterator(text.data(), text.size(), &builder.cursor()),
+                            &builder);
+  return builder.take();
+}
+
+[[nodiscard]] inline JsonValue read_json(const std::filesystem::path& path) {
+  const MappedFile file = MappedFile::open(path);
+  return parse_json(file.text(), file.path());
+}
+/// Writes an indented document, atomically.
+inline void write_json(const std::filesystem::path& path, const JsonValue& value) {
+  write_file(path, to_pretty_string(value));
+}
+
+}  // namespace ldlm

@@ -1,0 +1,145 @@
+#pragma once
+// SafetensorsModel: the tensors of a model's folder, in one file or in shards with an index.
+
+#include <algorithm>
+#include <cstddef>
+#include <filesystem>
+#include <functional>
+#include <map>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include <ldlm/io/json_config.hpp>
+#include <ldlm/io/safetensors.hpp>
+
+namespace ldlm {
+
+/// Which shard holds a tensor, as a `model.safetensors.index.json` says.
+struct ShardEntry {
+  std::string tensor;
+  std::string file;  // a plain file name, in the index's folder
+};
+
+/// Parses the text of an index: {"weight_map": {"tensor": "file", ...}}. A shard must be a plain
+/// file name: an index can't reach outside of its folder.
+[[nodiscard]] inline std::vector<ShardEntry> parse_shard_index(std::string_view text,
+                                                               std::string origin) {
+  const JsonConfig weight_map = JsonConfig::parse(text, std::move(origin)).section("weight_map");
+  std::vector<ShardEntry> out;
+  for (const auto& [tensor, value] : weight_map.root().members()) {
+    const std::string file = value.get_if<std::string>().value_or("");
+    weight_map.check(!file.empty() && file != "." && file != ".." &&
+                         file.find_first_of(std::string_view("/\0", 2)) == std::string::npos,
+                     tensor, "must name a file of the same folder, got ", value.preview(),
+                     " (at byte ", value.offset(), ')');
+    out.push_back({tensor, file});
+  }
+  return out;
+}
+
+/// All tensors under one name space. Opening checks every shard and that each tensor lies in the
+/// shard that the index names, and in no other.
+class SafetensorsModel {
+ public:
+  /// Opens a folder with model.safetensors or model.safetensors.index.json (the first is preferred,
+  /// as everywhere), or such a file itself. Throws Error with the file, the tensor and the reason.
+  static SafetensorsModel open(const std::filesystem::path& folder_or_file) {
+    std::filesystem::path path = folder_or_file;
+    if (std::filesystem::is_directory(path)) {
+      path = folder_or_file / "model.safetensors";
+      if (!std::filesystem::exists(path)) {
+        path += ".index.json";
+      }
+      LDLM_CHECK(std::filesystem::exists(path), "safetensors", folder_or_file.native(),
+                 ": the folder has neither model.safetensors nor model.safetensors.index.json");
+    }
+    SafetensorsModel out;
+    if (path.extension() == ".json") {
+      out.open_index(path);
+    } else {
+      out.shards_.push_back(SafetensorsFile::open(path));
+      out.add_names(0);
+    }
+    return out;
+  }
+
+  /// Names shard by shard, each in the order of its file.
+  [[nodiscard]] std::vector<std::string> names() const {
+    std::vector<std::string> out;
+    for (const SafetensorsFile& shard : shards_) {
+      for (const TensorInfo& tensor : shard.tensors()) {
+        out.push_back(tensor.name);
+      }
+    }
+    return out;
+  }
+  [[nodiscard]] bool contains(std::string_view name) const {
+    return shard_of_.find(name) != shard_of_.end();
+  }
+  [[nodiscard]] const TensorInfo& info(std::string_view name) const {
+    return shard_of(name).info(name);
+  }
+  /// As SafetensorsFile::tensor: strict about the dtype, zero-copy.
+  template <Scalar T>
+  [[nodiscard]] Tensor<T> tensor(std::string_view name) const {
+    return shard_of(name).template tensor<T>(name);
+  }
+  /// As SafetensorsFile::load: converts to T where the file has another dtype.
+  template <Scalar T>
+  [[nodiscard]] Tensor<T> load(std::string_view name) const {
+    return shard_of(name).template load<T>(name);
+  }
+  /// The files: one, or one for every shard.
+  [[nodiscard]] const std::vector<SafetensorsFile>& shards() const noexcept { return shards_; }
+  /// The file that holds a tensor. Throws if there is none of that name.
+  [[nodiscard]] const SafetensorsFile& shard_of(std::string_view name) const {
+    const auto found = shard_of_.find(name);
+    LDLM_CHECK(found != shard_of_.end(), "safetensors", origin_, ": no tensor ",
+               detail::quoted(name));
+    return shards_[found->second];
+  }
+
+ private:
+  SafetensorsModel() = default;
+
+  void open_index(const std::filesystem::path& path) {
+    origin_ = path.native();
+    const MappedFile index = MappedFile::open(path);
+    std::map<std::string, std::size_t> shard_numbers;
+    std::map<std::string, std::string, std::less<>> listed;
+    for (ShardEntry& entry : parse_shard_index(index.text(), origin_)) {
+      if (shard_numbers.emplace(entry.file, shards_.size()).second) {
+        shards_.push_back(SafetensorsFile::open(detail::folder_of(path) / entry.file));
+      }
+      const SafetensorsFile& shard = shards_[shard_numbers[entry.file]];
+      LDLM_CHECK(shard.contains(entry.tensor), "safetensors", origin_, ": tensor ",
+                 detail::quoted(entry.tensor), " is not in its shard ", entry.file);
+      listed.emplace(std::move(entry.tensor), std::move(entry.file));
+    }
+    for (std::size_t i = 0; i < shards_.size(); ++i) {
+      add_names(i);
+    }
+    for (const auto& [name, shard] : shard_of_) {
+      LDLM_CHECK(listed.find(name) != listed.end(), "safetensors", origin_, ": tensor ",
+                 detail::quoted(name), " of ", shards_[shard].origin(), " is not in the index");
+    }
+  }
+
+  void add_names(std::size_t shard) {
+    origin_ = origin_.empty() ? shards_[shard].origin() : origin_;
+    for (const TensorInfo& tensor : shards_[shard].tensors()) {
+      const auto [at, added] = shard_of_.emplace(tensor.name, shard);
+      LDLM_CHECK(added, "safetensors", origin_, ": tensor ", detail::quoted(tensor.name),
+                 " is in two shards, ", shards_[at->second].origin(), " and ",
+                 shards_[shard].origin());
+    }
+  }
+
+  std::string origin_;  // the index, or the only file
+  std::vector<SafetensorsFile> shards_;
+  std::map<std::string, std::size_t, std::less<>> shard_of_;
+};
+
+}  // namespace ldlm

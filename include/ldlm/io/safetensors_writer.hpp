@@ -1,0 +1,266 @@
+#pragma once
+// Writing safetensors files, whole or in shards with an index.
+
+#include <algorithm>
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <filesystem>
+#include <iomanip>
+#include <set>
+#include <span>
+#include <sstream>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include <ldlm/core/named_tensors.hpp>
+#include <ldlm/io/atomic_file.hpp>
+#include <ldlm/io/json_value.hpp>
+#include <ldlm/io/safetensors_dtype.hpp>
+
+namespace ldlm {
+
+namespace detail {
+
+/// Whether write_model could have written a file of this name.
+inline bool is_model_file(std::string_view name) {
+  constexpr std::string_view shard = "model-#####-of-#####.safetensors";
+  return name == "model.safetensors" || name == "model.safetensors.index.json" ||
+         std::equal(name.begin(), name.end(), shard.begin(), shard.end(), [](char c, char pattern) {
+           return pattern == '#' ? c >= '0' && c <= '9' : c == pattern;
+         });
+}
+
+}  // namespace detail
+
+/// Collects tensors and writes them. The elements are not copied: they must not change between
+/// add() and write(). Files equal those that Python's safetensors writes of the same tensors, byte
+/// for byte: the largest alignment first, then by name.
+class SafetensorsWriter {
+ public:
+  /// A tensor of any layout on the CPU. Throws for a name that was added before, is "__metadata__"
+  /// or not UTF-8.
+  template <Scalar T>
+  SafetensorsWriter& add(std::string name, const Tensor<T>& tensor) {
+    LDLM_CHECK(tensor.defined(), "safetensors", "tensor ", detail::quoted(name), " is undefined");
+    LDLM_CHECK(tensor.device() == cpu, "safetensors", "tensor ", detail::quoted(name), " is on ",
+               tensor.device(), "; move it to the CPU first");
+    LDLM_CHECK(detail::is_utf8(name), "safetensors", "name ", detail::quoted(name),
+               " is not UTF-8");
+    LDLM_CHECK(name != "__metadata__", "safetensors", "\"__metadata__\" cannot name a tensor");
+    LDLM_CHECK(names_.insert(name).second, "safetensors", "tensor ", detail::quoted(name),
+               " was added before");
+    entries_.push_back({std::move(name), to_file_dtype(dtype_of<T>), sizeof(T), tensor.storage(),
+                        tensor.layout()});
+    return *this;
+  }
+  template <Scalar T>
+  SafetensorsWriter& add(const NamedTensors<T>& tensors) {
+    for (const auto& [name, tensor] : tensors) {
+      add(name, tensor);
+    }
+    return *this;
+  }
+  /// One string of the file's "__metadata__"; Hugging Face's loaders want {"format": "pt"}.
+  SafetensorsWriter& metadata(const std::string& key, std::string value) {
+    metadata_.set(key, std::move(value));
+    return *this;
+  }
+
+  /// Writes one file, atomically (see AtomicFile).
+  void write(const std::filesystem::path& path) const {
+    AtomicFile file(path);
+    write_to(file, sorted());
+    file.commit();
+  }
+
+  /// Writes "model.safetensors" into `folder`, or, if its elements took more than
+  /// `max_shard_bytes`, "model-00001-of-00003.safetensors", ... and "model.safetensors.index.json".
+  /// A tensor is never split. What an earlier call left there is removed once the new files are in
+  /// place.
+  void write_model(const std::filesystem::path& folder,
+                   std::size_t max_shard_bytes = 5'000'000'000) const {
+    const std::vector<std::vector<const Entry*>> shards = split(max_shard_bytes);
+    const auto shard_name = [&](std::size_t i) -> std::string {
+      if (shards.size() == 1) {
+        return "model.safetensors";
+      }
+      std::ostringstream name;
+      name << std::setfill('0') << "model-" << std::setw(5) << i + 1 << "-of-" << std::setw(5)
+           << shards.size() << ".safetensors";
+      return name.str();
+    };
+
+    // Everything is written and durable before the first file gets its name; the index comes last.
+    std::vector<AtomicFile> files;
+    std::set<std::string> kept;
+    JsonValue::Object weight_map;
+    std::size_t total = 0;
+    files.reserve(shards.size() + 1);
+    for (std::size_t i = 0; i < shards.size(); ++i) {
+      write_to(files.emplace_back(folder / shard_name(i)), shards[i]);
+      files.back().sync();
+      for (const Entry* entry : shards[i]) {
+        weight_map.emplace_back(entry->name, shard_name(i));
+        total += entry->bytes();
+      }
+    }
+    if (shards.size() > 1) {
+      const auto index =
+          JsonValue::object({{"metadata", JsonValue::object({{"total_size", total}})},
+                             {"weight_map", JsonValue::object(std::move(weight_map))}});
+      files.emplace_back(folder / "model.safetensors.index.json").write(to_pretty_string(index));
+    }
+    for (AtomicFile& file : files) {
+      file.commit();
+      kept.insert(file.target().filename().native());
+    }
+    remove_others(folder, kept);
+  }
+
+ private:
+  struct Entry {
+    std::string name;
+    FileDType dtype;
+    std::size_t element;  // bytes
+    Storage storage;
+    Layout layout;
+
+    [[nodiscard]] std::size_t bytes() const {
+      return static_cast<std::size_t>(layout.numel()) * element;
+    }
+  };
+  using Entries = std::vector<const Entry*>;
+
+  [[nodiscard]] Entries sorted() const {
+    Entries out;
+    for (const Entry& entry : entries_) {
+      out.push_back(&entry);
+    }
+    sort(out);
+    return out;
+  }
+  static void sort(Entries& entries) {
+    std::sort(entries.begin(), entries.end(), [](const Entry* a, const Entry* b) {
+      return a->dtype != b->dtype ? a->dtype > b->dtype : a->name < b->name;
+    });
+  }
+
+  // Fills shards in the order of add(), each up to the limit; a larger tensor has one of its own.
+  [[nodiscard]] std::vector<Entries> split(std::size_t max_shard_bytes) const {
+    std::vector<Entries> shards(1);
+    std::size_t filled = 0;
+    for (const Entry& entry : entries_) {
+      if (!shards.back().empty() && entry.bytes() > max_shard_bytes - filled) {
+        shards.emplace_back();
+        filled = 0;
+      }
+      shards.back().push_back(&entry);
+      filled = std::min(max_shard_bytes, filled + entry.bytes());
+    }
+    for (Entries& shard : shards) {
+      sort(shard);
+    }
+    return shards;
+  }
+
+  [[nodiscard]] std::string header(const Entries& entries) const {
+    JsonValue::Object root;
+    if (!metadata_.is_null()) {
+      root.emplace_back("__metadata__", metadata_);
+    }
+    std::size_t offset = 0;
+    for (const Entry* entry : entries) {
+      const std::size_t end = offset + entry->bytes();
+      root.emplace_back(entry->name,
+                        JsonValue::object({{"dtype", name_of(entry->dtype)},
+                                           {"shape", entry->layout.shape.to_vector()},
+                                           {"data_offsets", JsonValue::array({offset, end})}}));
+      offset = end;
+    }
+    std::string text = to_string(JsonValue::object(std::move(root)));
+    text.resize((text.size() + 7) / 8 * 8, ' ');
+    return text;
+  }
+
+  void write_to(AtomicFile& file, const Entries& entries) const {
+    const std::string text = header(entries);
+    std::array<std::byte, 8> length{};
+    for (std::size_t i = 0; i < length.size(); ++i) {
+      length[i] = static_cast<std::byte>(text.size() >> (8 * i));
+    }
+    file.write(length);
+    file.write(text);
+    for (const Entry* entry : entries) {
+      write_elements(file, *entry);
+    }
+  }
+
+  static void write_elements(AtomicFile& file, const Entry& entry) {
+    if (entry.bytes() == 0) {
+      return;
+    }
+    const auto* const start = static_cast<const std::byte*>(entry.storage.data());
+    const auto at = [&](std::int64_t element) {
+      return start + element * static_cast<std::ptrdiff_t>(entry.element);
+    };
+    const Layout& layout = entry.layout;
+    if (layout.is_contiguous()) {
+      file.write(std::span(at(layout.offset), entry.bytes()));
+      return;
+    }
+    // Any other layout is gathered, a buffer at a time.
+    std::vector<std::byte> buffer;
+    buffer.reserve(std::size_t{1} << 16);
+    std::array<std::int64_t, max_rank> index{};
+    std::int64_t position = layout.offset;
+    for (std::int64_t remaining = layout.numel(); remaining > 0; --remaining) {
+      buffer.insert(buffer.end(), at(position), at(position) + entry.element);
+      if (buffer.size() + entry.element > buffer.capacity() || remaining == 1) {
+        file.write(buffer);
+        buffer.clear();
+      }
+      for (int axis = layout.rank() - 1; axis >= 0; --axis) {
+        std::int64_t& i = index[static_cast<std::size_t>(axis)];
+        position += layout.stride(axis);
+        if (++i < layout.shape[axis]) {
+          break;
+        }
+        position -= i * layout.stride(axis);
+        i = 0;
+      }
+    }
+  }
+
+  // Removes model.safetensors, its index and its shards unless they are in `kept`.
+  static void remove_others(const std::filesystem::path& folder,
+                            const std::set<std::string>& kept) {
+    std::vector<std::filesystem::path> stale;
+    for (const auto& entry : std::filesystem::directory_iterator(detail::folder_of(folder / "x"))) {
+      const std::string name = entry.path().filename().native();
+      if (kept.find(name) == kept.end() && detail::is_model_file(name)) {
+        stale.push_back(entry.path());
+      }
+    }
+    for (const auto& path : stale) {
+      std::error_code error;
+      std::filesystem::remove(path, error);
+      LDLM_CHECK(!error, "write", path.native(), ": ", error.message());
+    }
+  }
+
+  std::vector<Entry> entries_;
+  std::set<std::string> names_;
+  JsonValue metadata_;
+};
+
+/// Writes tensors to one file, atomically.
+template <Scalar T>
+void save_safetensors(const std::filesystem::path& path, const NamedTensors<T>& tensors) {
+  SafetensorsWriter().add(tensors).write(path);
+}
+
+}  // namespace ldlm
