@@ -1,0 +1,54 @@
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <set>
+#include <vector>
+
+#include <ldlm/ldlm/dataset.hpp>
+
+using ldlm::BatchOrder;
+using ldlm::Dataset;
+using ldlm::Error;
+
+TEST_CASE("rows are padded to one length and never cut") {
+  Dataset data(4, 9);
+  CHECK(data.add(std::vector<std::int32_t>{1, 2}));
+  CHECK(data.add(std::vector<std::int32_t>{3, 4, 5, 6}));
+  CHECK_FALSE(data.add(std::vector<std::int32_t>{1, 2, 3, 4, 5}));
+  CHECK_FALSE(data.add(std::vector<std::int32_t>{}));
+  CHECK(data.size() == 2);
+  CHECK(data.rows(0, 10).to_vector() == std::vector<std::int64_t>{1, 2, 9, 9, 3, 4, 5, 6});
+  CHECK(data.rows(std::vector<std::int64_t>{1}).shape() == ldlm::Shape{1, 4});
+  CHECK(data.rows(2, 10).shape() == ldlm::Shape{0, 4});
+  CHECK_THROWS_AS((void)data.row(2), Error);
+  CHECK_THROWS_AS(Dataset(0, 0), Error);
+}
+
+TEST_CASE("every epoch sees each row once, in an order of its own") {
+  BatchOrder order(10, 4, 7);
+  std::vector<std::int64_t> seen;
+  for (std::int64_t step = 0; step < 5; ++step) {
+    const auto batch = order.batch(step);
+    CHECK(batch.size() == 4);
+    seen.insert(seen.end(), batch.begin(), batch.end());
+  }
+  const std::vector<std::int64_t> first(seen.begin(), seen.begin() + 10);
+  const std::vector<std::int64_t> second(seen.begin() + 10, seen.end());
+  CHECK(std::set<std::int64_t>(first.begin(), first.end()).size() == 10);
+  CHECK(std::set<std::int64_t>(second.begin(), second.end()).size() == 10);
+  CHECK(first != second);
+}
+
+TEST_CASE("the order depends on seed and step alone, so that it can be resumed anywhere") {
+  BatchOrder straight(100, 8, 1);
+  std::vector<std::vector<std::int64_t>> batches;
+  for (std::int64_t step = 0; step < 40; ++step) {
+    batches.push_back(straight.batch(step));
+  }
+  BatchOrder resumed(100, 8, 1);
+  CHECK(resumed.batch(25) == batches[25]);
+  CHECK(resumed.batch(3) == batches[3]);
+  CHECK(BatchOrder(100, 8, 2).batch(0) != batches[0]);
+  CHECK_THROWS_AS(BatchOrder(0, 1, 0), Error);
+  CHECK_THROWS_AS(BatchOrder(1, 0, 0), Error);
+}
