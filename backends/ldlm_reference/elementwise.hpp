@@ -1,7 +1,7 @@
 #pragma once
 // Elementwise kernels: all views of a call have the same shape.
 
-#include <limits>
+#include <cstddef>
 #include <numbers>
 
 #include <ldlm_reference/walk.hpp>
@@ -20,12 +20,33 @@ void copy(View<const T> in, View<T> out) {
       out.shape(), [](const T* i, T* o) { *o = *i; }, in, out);
 }
 
+/// The type that holds every value of From: casts go through it, so that there are three loops for
+/// each result type rather than one for each pair of types.
+template <class From>
+using Widest =
+    std::conditional_t<std::signed_integral<From>, std::int64_t,
+                       std::conditional_t<std::unsigned_integral<From>, std::uint64_t, double>>;
+
+template <class From>
+Widest<From> read_element(const std::byte* p) {
+  return static_cast<Widest<From>>(*reinterpret_cast<const From*>(p));
+}
+
+template <class W, class T>
+void cast_elements(W (*read)(const std::byte*), const View<const std::byte>& in, View<T> out) {
+  walk(
+      out.shape(), [&](const std::byte* i, T* o) { *o = convert<T>(read(i)); }, in, out);
+}
+
+/// Floats to integers truncate; anything to bool compares with 0.
 template <class T>
 void cast(DType from, View<const void> in, View<T> out) {
+  View<const std::byte> bytes(static_cast<const std::byte*>(in.data), in.layout);
+  for (std::int64_t& stride : bytes.layout.strides) {
+    stride *= static_cast<std::int64_t>(size_of(from));
+  }
   visit_dtype(from, [&]<class From>(std::type_identity<From>) {
-    const View<const From> source(static_cast<const From*>(in.data), in.layout);
-    walk(
-        out.shape(), [](const From* i, T* o) { *o = convert<T>(*i); }, source, out);
+    cast_elements<Widest<From>, T>(read_element<From>, bytes, out);
   });
 }
 

@@ -1,9 +1,6 @@
 #pragma once
 // Reductions over any axes, positions of extremes, the k largest of each row.
 
-#include <algorithm>
-#include <vector>
-
 #include <ldlm_reference/walk.hpp>
 
 namespace ldlm::reference {
@@ -70,23 +67,25 @@ template <class T>
 void top_k(View<const T> in, View<T> values, View<std::int64_t> indices) {
   const int last = in.rank() - 1;
   const std::int64_t k = values.size(last);
-  std::vector<std::int64_t> order(static_cast<std::size_t>(in.size(last)));
+  const std::int64_t step = values.stride(last);
+  const std::int64_t index_step = indices.stride(last);
   walk(
       row_shape(in.shape()),
       [&](const T* row, T* value, std::int64_t* index) {
-        for (std::size_t i = 0; i < order.size(); ++i) {
-          order[i] = static_cast<std::int64_t>(i);
-        }
-        std::partial_sort(order.begin(), order.begin() + k, order.end(),
-                          [&](std::int64_t i, std::int64_t j) {
-                            const T x = row[i * in.stride(last)];
-                            const T y = row[j * in.stride(last)];
-                            return larger(x, y) || (!larger(y, x) && i < j);
-                          });
-        for (std::int64_t i = 0; i < k; ++i) {
-          const std::int64_t from = order[static_cast<std::size_t>(i)];
-          value[i * values.stride(last)] = row[from * in.stride(last)];
-          index[i * indices.stride(last)] = from;
+        for (std::int64_t i = 0; i < in.size(last); ++i) {
+          // Insert behind all that are as large; what falls off the end is lost.
+          const T x = row[i * in.stride(last)];
+          std::int64_t at = i < k ? i : k;
+          for (; at > 0 && larger(x, value[(at - 1) * step]); --at) {
+            if (at < k) {
+              value[at * step] = value[(at - 1) * step];
+              index[at * index_step] = index[(at - 1) * index_step];
+            }
+          }
+          if (at < k) {
+            value[at * step] = x;
+            index[at * index_step] = i;
+          }
         }
       },
       in, values, indices);

@@ -16,6 +16,11 @@ namespace ldlm::reference {
 
 namespace detail {
 
+/// Types with arithmetic; the others are for storage, and have fill, copy, cast and gather_rows.
+template <class T>
+concept Computing = Floating<T> || std::same_as<T, bool> || std::same_as<T, std::int64_t> ||
+    std::same_as<T, std::int32_t> || std::same_as<T, std::int8_t> || std::same_as<T, std::uint8_t>;
+
 template <Scalar T>
 constexpr KernelTable<T> make_table() {
   KernelTable<T> t;
@@ -24,7 +29,7 @@ constexpr KernelTable<T> make_table() {
   t.copy = copy<T>;
   t.cast = cast<T>;
   t.gather_rows = gather_rows<T>;
-  if constexpr (std::integral<T> || Floating<T>) {
+  if constexpr (Computing<T>) {
     t.unary = unary<T>;
     t.binary = binary<T>;
     t.compare = compare<T>;
@@ -37,7 +42,7 @@ constexpr KernelTable<T> make_table() {
     t.gather = gather<T>;
     t.scatter_add = scatter_add<T>;
   }
-  if constexpr (std::integral<T> && !std::same_as<T, bool>) {
+  if constexpr (Computing<T> && std::integral<T> && !std::same_as<T, bool>) {
     t.find_outside = find_outside<T>;
   }
   if constexpr (Floating<T>) {

@@ -12,17 +12,18 @@
 
 namespace ldlm::reference {
 
-/// Runs an index over a shape in row-major order and keeps track of where it points in N arrays.
+/// Runs an index over the axes of a shape before the last, in row-major order, and keeps track of
+/// where these lines along the last axis start in N arrays.
 template <std::size_t N>
-struct IndexWalk {
+struct LineWalk {
   Shape shape;
   std::array<Strides, N> strides;
-  std::array<std::int64_t, N> offsets{};  // of the current element in each array
+  std::array<std::int64_t, N> offsets{};  // of the current line in each array
   std::array<std::int64_t, max_rank> index{};
 
-  /// On to the next element; false after the last.
-  bool next() {
-    for (int axis = shape.rank() - 1; axis >= 0; --axis) {
+  /// On to the next line; false after the last. (Kept out of line: it is in every kernel.)
+  [[gnu::noinline]] bool next() {
+    for (int axis = shape.rank() - 2; axis >= 0; --axis) {
       const auto a = static_cast<std::size_t>(axis);
       const bool within = ++index[a] < shape[axis];
       // One step along this axis, or back to its start and on to the axis before it.
@@ -47,11 +48,16 @@ void walk(const Shape& shape, Function&& function, const View<T>&... views) {
   if (shape.numel() == 0) {
     return;
   }
-  IndexWalk<sizeof...(T)> at{shape, {(views.empty() ? Strides{} : views.layout.strides)...}};
+  LineWalk<sizeof...(T)> line{shape, {(views.empty() ? Strides{} : views.layout.strides)...}};
+  const int last = shape.rank() - 1;
+  const std::int64_t length = last < 0 ? 1 : shape[last];
+  const auto a = static_cast<std::size_t>(last < 0 ? 0 : last);
   [&]<std::size_t... I>(std::index_sequence<I...>) {
     do {
-      function((views.data + at.offsets[I])...);
-    } while (at.next());
+      for (std::int64_t i = 0; i < length; ++i) {
+        function((views.data + (line.offsets[I] + i * line.strides[I][a]))...);
+      }
+    } while (line.next());
   }
   (std::index_sequence_for<T...>{});
 }
