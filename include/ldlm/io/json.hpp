@@ -55,7 +55,7 @@ class JsonBuilder {
   bool parse_error(std::size_t position, const std::string&, const Exception& exception) {
     std::string reason = exception.what();  // "[json.exception....] parse error at ...: reason"
     reason.erase(0, reason.find("] ") + 2);
-    reason = detail::quoted(reason, 240);
+    reason = detail::quote(reason, 240);
     detail::fail("json", origin_, ": byte ",
                  options_.first_byte + (position == 0 ? 0 : position - 1), ": ",
                  reason.substr(1, reason.size() - 2));
@@ -122,7 +122,7 @@ class JsonBuilder {
                                           [](auto* a, auto* b) { return a->first == b->first; });
     if (twice != sorted.end()) {
       detail::fail("json", origin_, ": byte ", (*(twice + 1))->second.offset(), ": key ",
-                   detail::quoted((*twice)->first), " stands twice in one object");
+                   detail::quote((*twice)->first), " stands twice in one object");
     }
   }
 

@@ -75,7 +75,7 @@ class JsonConfig {
 
  private:
   [[nodiscard]] std::string name(std::string_view key) const {
-    return detail::quoted(prefix_ + std::string(key));
+    return detail::quote(prefix_ + std::string(key));
   }
 
   JsonValue root_;

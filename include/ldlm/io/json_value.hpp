@@ -319,7 +319,7 @@ inline void append_json(std::string& out, const JsonValue& value, int indent) {
 inline std::string JsonValue::preview() const {
   switch (kind()) {
     case Kind::string:
-      return detail::quoted(std::get<std::string>(value_));
+      return detail::quote(std::get<std::string>(value_));
     case Kind::array:
       return "an array";
     case Kind::object:

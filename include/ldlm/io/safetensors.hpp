@@ -57,7 +57,7 @@ class SafetensorsFile {
   [[nodiscard]] const TensorInfo& info(std::string_view name) const {
     const auto found = by_name_.find(name);
     LDLM_CHECK(found != by_name_.end(), "safetensors", origin_, ": no tensor ",
-               detail::quoted(name));
+               detail::quote(name));
     return header_.tensors[found->second];
   }
   /// The elements as they lie in the file.
@@ -72,7 +72,7 @@ class SafetensorsFile {
   [[nodiscard]] Tensor<T> tensor(std::string_view name) const {
     const TensorInfo& at = info(name);
     LDLM_CHECK(at.dtype == to_file_dtype(dtype_of<T>), "safetensors", origin_, ": tensor ",
-               detail::quoted(name), " is ", name_of(at.dtype), ", not ",
+               detail::quote(name), " is ", name_of(at.dtype), ", not ",
                name_of(to_file_dtype(dtype_of<T>)));
     check_elements(at);
     const Shape shape = shape_of(at);
@@ -107,7 +107,7 @@ class SafetensorsFile {
     } else if (detail::is_float8(at.dtype)) {
       converted = convert_float8(at, elements);
     }
-    LDLM_CHECK(converted, "safetensors", origin_, ": tensor ", detail::quoted(name), " is ",
+    LDLM_CHECK(converted, "safetensors", origin_, ": tensor ", detail::quote(name), " is ",
                name_of(at.dtype), ", which does not convert to ",
                name_of(to_file_dtype(dtype_of<T>)));
     return out;
@@ -137,7 +137,7 @@ class SafetensorsFile {
 
   [[nodiscard]] Shape shape_of(const TensorInfo& at) const {
     LDLM_CHECK(at.shape.size() <= max_rank, "safetensors", origin_, ": tensor ",
-               detail::quoted(at.name), ": shape ", detail::shape_text(at.shape), " has ",
+               detail::quote(at.name), ": shape ", detail::shape_text(at.shape), " has ",
                at.shape.size(), " axes, a tensor has at most ", max_rank);
     return Shape(at.shape);
   }
@@ -147,7 +147,7 @@ class SafetensorsFile {
     if (at.dtype == FileDType::boolean) {
       for (std::size_t i = at.begin; i < at.end; ++i) {
         LDLM_CHECK(std::to_integer<unsigned>(bytes_[i]) <= 1, "safetensors", origin_, ": byte ", i,
-                   ": tensor ", detail::quoted(at.name), ": a BOOL must be 0 or 1, got ",
+                   ": tensor ", detail::quote(at.name), ": a BOOL must be 0 or 1, got ",
                    std::to_integer<unsigned>(bytes_[i]));
       }
     }
@@ -165,8 +165,8 @@ class SafetensorsFile {
         std::memcpy(&value, source, sizeof(From));
         if constexpr (!to_float && !std::same_as<From, bool>) {
           LDLM_CHECK(std::in_range<To>(value), "safetensors", origin_, ": byte ",
-                     at.begin + i * sizeof(From), ": tensor ", detail::quoted(at.name), ": ",
-                     +value, " does not fit ", name_of(to_file_dtype(dtype_of<To>)));
+                     at.begin + i * sizeof(From), ": tensor ", detail::quote(at.name), ": ", +value,
+                     " does not fit ", name_of(to_file_dtype(dtype_of<To>)));
         }
         out[i] = convert<To>(value);
       }

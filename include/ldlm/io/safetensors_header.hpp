@@ -107,7 +107,7 @@ class SafetensorsHeaderParser {
     std::vector<std::pair<std::string, std::string>> out;
     for (const auto& [key, entry] : value.members()) {
       if (!entry.is_string()) {
-        refuse(entry.offset(), "\"__metadata__\": key ", quoted(key), " must be a string, got ",
+        refuse(entry.offset(), "\"__metadata__\": key ", quote(key), " must be a string, got ",
                entry.preview());
       }
       out.emplace_back(key, entry.as<std::string>());
@@ -117,12 +117,12 @@ class SafetensorsHeaderParser {
 
   TensorInfo tensor(const std::string& name, const JsonValue& value) const {
     const auto refuse_tensor = [&](const JsonValue& at, const auto&... parts) {
-      refuse(at.offset(), "tensor ", quoted(name), ": ", parts...);
+      refuse(at.offset(), "tensor ", quote(name), ": ", parts...);
     };
     const auto field = [&](std::string_view key) -> const JsonValue& {
       const JsonValue* const found = value.find(key);
       if (found == nullptr) {
-        refuse_tensor(value, "no ", quoted(key));
+        refuse_tensor(value, "no ", quote(key));
       }
       return *found;
     };
@@ -192,11 +192,11 @@ class SafetensorsHeaderParser {
     const TensorInfo* previous = nullptr;
     for (const TensorInfo& tensor : tensors) {
       if (tensor.begin < covered) {
-        refuse(tensor.begin, "tensor ", quoted(tensor.name), " overlaps tensor ",
-               quoted(previous->name), ", which ends at byte ", covered);
+        refuse(tensor.begin, "tensor ", quote(tensor.name), " overlaps tensor ",
+               quote(previous->name), ", which ends at byte ", covered);
       }
       if (tensor.begin > covered) {
-        refuse(covered, tensor.begin - covered, " bytes before tensor ", quoted(tensor.name),
+        refuse(covered, tensor.begin - covered, " bytes before tensor ", quote(tensor.name),
                " belong to no tensor");
       }
       covered = tensor.end;

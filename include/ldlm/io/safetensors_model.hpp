@@ -8,6 +8,7 @@
 #include <map>
 #include <string>
 #include <string_view>
+#include <system_error>
 #include <utility>
 #include <vector>
 
@@ -47,12 +48,13 @@ class SafetensorsModel {
   /// as everywhere), or such a file itself. Throws Error with the file, the tensor and the reason.
   static SafetensorsModel open(const std::filesystem::path& folder_or_file) {
     std::filesystem::path path = folder_or_file;
-    if (std::filesystem::is_directory(path)) {
+    std::error_code ignored;  // what can't be looked at fails below, when it is opened
+    if (std::filesystem::is_directory(path, ignored)) {
       path = folder_or_file / "model.safetensors";
-      if (!std::filesystem::exists(path)) {
+      if (!std::filesystem::exists(path, ignored)) {
         path += ".index.json";
       }
-      LDLM_CHECK(std::filesystem::exists(path), "safetensors", folder_or_file.native(),
+      LDLM_CHECK(std::filesystem::exists(path, ignored), "safetensors", folder_or_file.native(),
                  ": the folder has neither model.safetensors nor model.safetensors.index.json");
     }
     SafetensorsModel out;
@@ -97,7 +99,7 @@ class SafetensorsModel {
   [[nodiscard]] const SafetensorsFile& shard_of(std::string_view name) const {
     const auto found = shard_of_.find(name);
     LDLM_CHECK(found != shard_of_.end(), "safetensors", origin_, ": no tensor ",
-               detail::quoted(name));
+               detail::quote(name));
     return shards_[found->second];
   }
 
@@ -115,7 +117,7 @@ class SafetensorsModel {
       }
       const SafetensorsFile& shard = shards_[shard_numbers[entry.file]];
       LDLM_CHECK(shard.contains(entry.tensor), "safetensors", origin_, ": tensor ",
-                 detail::quoted(entry.tensor), " is not in its shard ", entry.file);
+                 detail::quote(entry.tensor), " is not in its shard ", entry.file);
       listed.emplace(std::move(entry.tensor), std::move(entry.file));
     }
     for (std::size_t i = 0; i < shards_.size(); ++i) {
@@ -123,7 +125,7 @@ class SafetensorsModel {
     }
     for (const auto& [name, shard] : shard_of_) {
       LDLM_CHECK(listed.find(name) != listed.end(), "safetensors", origin_, ": tensor ",
-                 detail::quoted(name), " of ", shards_[shard].origin(), " is not in the index");
+                 detail::quote(name), " of ", shards_[shard].origin(), " is not in the index");
     }
   }
 
@@ -131,7 +133,7 @@ class SafetensorsModel {
     origin_ = origin_.empty() ? shards_[shard].origin() : origin_;
     for (const TensorInfo& tensor : shards_[shard].tensors()) {
       const auto [at, added] = shard_of_.emplace(tensor.name, shard);
-      LDLM_CHECK(added, "safetensors", origin_, ": tensor ", detail::quoted(tensor.name),
+      LDLM_CHECK(added, "safetensors", origin_, ": tensor ", detail::quote(tensor.name),
                  " is in two shards, ", shards_[at->second].origin(), " and ",
                  shards_[shard].origin());
     }

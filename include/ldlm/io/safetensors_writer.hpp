@@ -13,6 +13,7 @@
 #include <sstream>
 #include <string>
 #include <string_view>
+#include <system_error>
 #include <utility>
 #include <vector>
 
@@ -45,13 +46,12 @@ class SafetensorsWriter {
   /// or not UTF-8.
   template <Scalar T>
   SafetensorsWriter& add(std::string name, const Tensor<T>& tensor) {
-    LDLM_CHECK(tensor.defined(), "safetensors", "tensor ", detail::quoted(name), " is undefined");
-    LDLM_CHECK(tensor.device() == cpu, "safetensors", "tensor ", detail::quoted(name), " is on ",
+    LDLM_CHECK(tensor.defined(), "safetensors", "tensor ", detail::quote(name), " is undefined");
+    LDLM_CHECK(tensor.device() == cpu, "safetensors", "tensor ", detail::quote(name), " is on ",
                tensor.device(), "; move it to the CPU first");
-    LDLM_CHECK(detail::is_utf8(name), "safetensors", "name ", detail::quoted(name),
-               " is not UTF-8");
+    LDLM_CHECK(detail::is_utf8(name), "safetensors", "name ", detail::quote(name), " is not UTF-8");
     LDLM_CHECK(name != "__metadata__", "safetensors", "\"__metadata__\" cannot name a tensor");
-    LDLM_CHECK(names_.insert(name).second, "safetensors", "tensor ", detail::quoted(name),
+    LDLM_CHECK(names_.insert(name).second, "safetensors", "tensor ", detail::quote(name),
                " was added before");
     entries_.push_back({std::move(name), to_file_dtype(dtype_of<T>), sizeof(T), tensor.storage(),
                         tensor.layout()});
@@ -238,18 +238,20 @@ class SafetensorsWriter {
   // Removes model.safetensors, its index and its shards unless they are in `kept`.
   static void remove_others(const std::filesystem::path& folder,
                             const std::set<std::string>& kept) {
+    std::error_code error;
     std::vector<std::filesystem::path> stale;
-    for (const auto& entry : std::filesystem::directory_iterator(detail::folder_of(folder / "x"))) {
+    const std::filesystem::path here = folder.empty() ? "." : folder;
+    for (const auto& entry : std::filesystem::directory_iterator(here, error)) {
       const std::string name = entry.path().filename().native();
       if (kept.find(name) == kept.end() && detail::is_model_file(name)) {
         stale.push_back(entry.path());
       }
     }
-    for (const auto& path : stale) {
-      std::error_code error;
-      std::filesystem::remove(path, error);
-      LDLM_CHECK(!error, "write", path.native(), ": ", error.message());
+    for (std::size_t i = 0; !error && i < stale.size(); ++i) {
+      std::filesystem::remove(stale[i], error);
     }
+    LDLM_CHECK(!error, "write", here.native(),
+               ": cannot remove the previous files: ", error.message());
   }
 
   std::vector<Entry> entries_;

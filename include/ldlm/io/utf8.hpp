@@ -87,7 +87,7 @@ inline void append_escaped(std::string& out, char c) {
 
 /// `text` for an error message: in quotes, control characters escaped, ill-formed bytes as \xNN,
 /// cut after `limit` bytes.
-inline std::string quoted(std::string_view text, std::size_t limit = 100) {
+inline std::string quote(std::string_view text, std::size_t limit = 100) {
   std::string out = "\"";
   for (std::size_t i = 0; i < text.size();) {
     if (i >= limit) {
@@ -112,7 +112,7 @@ inline void append_json_string(std::string& out, std::string_view text) {
   out += '"';
   for (std::size_t i = 0; i < text.size();) {
     const std::size_t length = utf8_length(text, i);
-    LDLM_CHECK(length > 0, "json", quoted(text), " is not UTF-8 (at byte ", i, ')');
+    LDLM_CHECK(length > 0, "json", quote(text), " is not UTF-8 (at byte ", i, ')');
     if (length == 1) {
       append_escaped(out, text[i]);
     } else {
