@@ -28,6 +28,7 @@ endfunction()
 # incompatible, although all from 8.1 on serve.
 ldlm_dependency(xsimd "" xsimd https://github.com/xtensor-stack/xsimd
                 1f8dd9c8e162968d9b4ff0251c56d431b8777f36)
+include(ldlm-xsimd)
 
 set(JSON_Install ${LDLM_INSTALL} CACHE BOOL "Install nlohmann-json beside ldlm")
 # nlohmann-json 3.11.3

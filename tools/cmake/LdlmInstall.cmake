@@ -19,5 +19,5 @@ configure_package_config_file(
   INSTALL_DESTINATION ${config_dir})
 write_basic_package_version_file("${PROJECT_BINARY_DIR}/ldlm-config-version.cmake"
                                  COMPATIBILITY SameMinorVersion ARCH_INDEPENDENT)
-install(FILES "${PROJECT_BINARY_DIR}/ldlm-config.cmake"
+install(FILES tools/cmake/ldlm-xsimd.cmake "${PROJECT_BINARY_DIR}/ldlm-config.cmake"
               "${PROJECT_BINARY_DIR}/ldlm-config-version.cmake" DESTINATION ${config_dir})
