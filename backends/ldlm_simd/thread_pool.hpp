@@ -1,0 +1,306 @@
+#pragma once
+// The one thread pool of the CPU kernels, and parallel_for on top of it.
+//
+// Latency comes first: decoding one token makes hundreds of short parallel regions. Idle workers
+// spin for some microseconds, then sleep on a futex. A caller never waits for a worker that has not
+// yet begun: it computes the chunks itself, so a busy or noisy core costs at most its own share.
+// For the same reason the child of a fork(), where no workers exist, still computes everything
+// (alone); only a fork() made by another thread in the midst of a parallel region is unsafe.
+
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <cstdint>
+#include <exception>
+#include <memory>
+#include <mutex>
+#include <system_error>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#if __has_include(<unistd.h>)
+#include <unistd.h>
+#endif
+
+#include <ldlm/core/threads.hpp>
+
+namespace ldlm::simd {
+
+namespace detail {
+
+inline void relax_core() {
+#if defined(__x86_64__) || defined(__i386__)
+  __builtin_ia32_pause();
+#elif defined(__aarch64__)
+  asm volatile("yield");
+#else
+  std::this_thread::yield();
+#endif
+}
+
+/// Polls `done` for a short while; false if it did not come true.
+template <class Done>
+bool spin_until(Done&& done) {
+  constexpr auto patience = std::chrono::microseconds(50);
+  const auto start = std::chrono::steady_clock::now();
+  do {
+    for (int i = 0; i < 16; ++i) {
+      if (done()) {
+        return true;
+      }
+      relax_core();
+    }
+  } while (std::chrono::steady_clock::now() - start < patience);
+  return false;
+}
+
+inline std::int64_t process_id() {
+#if __has_include(<unistd.h>)
+  return ::getpid();
+#else
+  return 0;
+#endif
+}
+
+/// Runs chunks 0 .. count-1 of one job at a time on the caller and the workers. Each participant
+/// owns a contiguous run of chunks, which keeps its data in its own cache from one job to the next,
+/// and steals from the others when done.
+class ThreadPool {
+ public:
+  using Task = void (*)(void* context, std::int64_t chunk);
+
+  /// The pool; null when the process is past its destruction.
+  static ThreadPool* instance() {
+    static ThreadPool pool;
+    return alive_.load(std::memory_order_acquire) ? &pool : nullptr;
+  }
+
+  /// True on a thread that is working on a job: nested regions run inline.
+  static bool& inside() {
+    static constinit thread_local bool value = false;
+    return value;
+  }
+
+  /// Runs the job on up to `threads` threads and returns true, or returns false at once when
+  /// another thread has the pool. Rethrows the first exception of a chunk, skipping later chunks.
+  bool run(int threads, std::int64_t chunks, Task task, void* context) {
+    const std::unique_lock lock(busy_, std::try_to_lock);
+    if (!lock) {
+      return false;
+    }
+    resize(threads - 1);
+    open_job(std::min<std::int64_t>(chunks, std::ssize(workers_) + 1), chunks, task, context);
+    work(0);
+    close_job();
+    if (error_) {
+      std::rethrow_exception(std::exchange(error_, nullptr));
+    }
+    return true;
+  }
+
+ private:
+  /// The chunks of one participant that nobody has begun.
+  struct alignas(64) Share {
+    std::atomic<std::int64_t> next{0};
+    std::int64_t end = 0;
+  };
+  struct Worker {
+    std::atomic<bool> stop{false};
+    std::thread thread;
+  };
+
+  ThreadPool() { alive_.store(true, std::memory_order_release); }
+
+  ~ThreadPool() {
+    alive_.store(false, std::memory_order_release);
+    const std::lock_guard lock(busy_);
+    resize(0);
+  }
+
+  void resize(int wanted) {
+    if (std::ssize(workers_) == wanted) {
+      return;
+    }
+    const auto count = static_cast<std::size_t>(wanted);
+    for (std::size_t i = count; i < workers_.size(); ++i) {
+      workers_[i]->stop.store(true, std::memory_order_relaxed);
+    }
+    wake();
+    while (workers_.size() > count) {
+      std::thread& thread = workers_.back()->thread;
+      process_ == process_id() ? thread.join() : thread.detach();  // a fork's child has no workers
+      workers_.pop_back();
+    }
+    shares_ = std::vector<Share>(count + 1);
+    process_ = process_id();
+    while (workers_.size() < count) {
+      auto worker = std::make_unique<Worker>();
+      const int id = static_cast<int>(workers_.size()) + 1;
+      try {
+        worker->thread = std::thread(
+            [this, id, &stop = worker->stop, seen = epoch_.load()] { serve(id, stop, seen); });
+      } catch (const std::system_error&) {
+        return;  // the system has no more threads to give: those that exist do the work
+      }
+      workers_.push_back(std::move(worker));
+    }
+  }
+
+  void wake() {
+    epoch_.fetch_add(1, std::memory_order_release);
+    epoch_.notify_all();
+  }
+
+  void open_job(std::int64_t participants, std::int64_t chunks, Task task, void* context) {
+    participants_ = participants;
+    task_ = task;
+    context_ = context;
+    for (std::int64_t i = 0; i < participants; ++i) {
+      Share& share = shares_[static_cast<std::size_t>(i)];
+      share.next.store(chunks * i / participants, std::memory_order_relaxed);
+      share.end = chunks * (i + 1) / participants;
+    }
+    state_.store(open, std::memory_order_release);
+    wake();
+  }
+
+  /// Lets no more workers in, and waits for those that are.
+  void close_job() {
+    state_.fetch_and(~open, std::memory_order_relaxed);
+    const auto idle = [this] { return state_.load(std::memory_order_acquire) == 0; };
+    if (!spin_until(idle)) {
+      while (!idle()) {
+        const std::uint32_t state = state_.load(std::memory_order_relaxed);
+        if (state != 0) {
+          state_.wait(state, std::memory_order_acquire);
+        }
+      }
+    }
+  }
+
+  bool enter_job() {
+    std::uint32_t state = state_.load(std::memory_order_relaxed);
+    while ((state & open) != 0) {
+      if (state_.compare_exchange_weak(state, state + 1, std::memory_order_acquire,
+                                       std::memory_order_relaxed)) {
+        return true;
+      }
+    }
+    return false;
+  }
+
+  void leave_job() {
+    if (state_.fetch_sub(1, std::memory_order_release) == 1) {  // closed, and the last one inside
+      state_.notify_one();
+    }
+  }
+
+  /// A worker's life.
+  void serve(std::int64_t id, const std::atomic<bool>& stop, std::uint32_t seen) {
+    inside() = true;
+    for (;;) {
+      const auto called = [&] { return epoch_.load(std::memory_order_acquire) != seen; };
+      if (!spin_until(called)) {
+        epoch_.wait(seen, std::memory_order_acquire);
+      }
+      seen = epoch_.load(std::memory_order_acquire);
+      if (stop.load(std::memory_order_relaxed)) {
+        return;
+      }
+      if (enter_job()) {
+        if (id < participants_) {
+          work(id);
+        }
+        leave_job();
+      }
+    }
+  }
+
+  /// Participant `id` empties its own share, then the others'.
+  void work(std::int64_t id) noexcept {
+    const bool outer = std::exchange(inside(), true);
+    for (std::int64_t i = 0; i < participants_; ++i) {
+      Share& share = shares_[static_cast<std::size_t>((id + i) % participants_)];
+      for (;;) {
+        const std::int64_t chunk = share.next.fetch_add(1, std::memory_order_relaxed);
+        if (chunk >= share.end) {
+          break;
+        }
+        try {
+          task_(context_, chunk);
+        } catch (...) {
+          fail_job(std::current_exception());
+        }
+      }
+    }
+    inside() = outer;
+  }
+
+  void fail_job(std::exception_ptr error) {
+    const std::lock_guard lock(error_mutex_);
+    if (!error_) {
+      error_ = std::move(error);
+    }
+    for (std::int64_t i = 0; i < participants_; ++i) {
+      Share& share = shares_[static_cast<std::size_t>(i)];
+      share.next.store(share.end, std::memory_order_relaxed);
+    }
+  }
+
+  static constexpr std::uint32_t open = 0x8000'0000U;
+  static inline constinit std::atomic<bool> alive_{false};
+
+  std::mutex busy_;  // held by the thread whose job runs
+  std::vector<std::unique_ptr<Worker>> workers_;
+  std::int64_t process_ = 0;
+
+  alignas(64) std::atomic<std::uint32_t> epoch_{0};  // changes when workers should look up
+  alignas(64) std::atomic<std::uint32_t> state_{0};  // `open`, plus the number of workers inside
+
+  // The job; written only while no worker is inside.
+  std::vector<Share> shares_;
+  std::int64_t participants_ = 0;
+  Task task_ = nullptr;
+  void* context_ = nullptr;
+  std::mutex error_mutex_;
+  std::exception_ptr error_;
+};
+
+}  // namespace detail
+
+/// Calls f(lo, hi) over disjoint sub-ranges that cover [begin, end), on up to num_threads() threads
+/// including the caller's. Sub-ranges are multiples of `grain` (>= 1) long, but for the last one;
+/// where they begin depends on the number of threads, so what f writes for an index must not depend
+/// on its sub-range. Runs inline when the range is at most `grain`, with one thread, within another
+/// parallel_for, and while another thread has the pool. The first exception of f reaches the
+/// caller.
+template <class F>
+void parallel_for(std::int64_t begin, std::int64_t end, std::int64_t grain, F&& f) {
+  const std::int64_t size = end - begin;
+  if (size <= 0) {
+    return;
+  }
+  const int threads = size <= grain ? 1 : num_threads();
+  if (threads > 1 && !detail::ThreadPool::inside()) {
+    // Four chunks for each thread even out unequal cores at little cost.
+    const std::int64_t grains = (size + grain - 1) / grain;
+    const std::int64_t chunk_grains = (grains + 4 * threads - 1) / (4 * threads);
+    const std::int64_t chunk_size = chunk_grains * grain;
+    const std::int64_t chunks = (size + chunk_size - 1) / chunk_size;
+    auto job = [&](std::int64_t chunk) {
+      const std::int64_t lo = begin + chunk * chunk_size;
+      f(lo, std::min(end, lo + chunk_size));
+    };
+    const auto task = [](void* context, std::int64_t chunk) {
+      (*static_cast<decltype(job)*>(context))(chunk);
+    };
+    detail::ThreadPool* const pool = detail::ThreadPool::instance();
+    if (pool != nullptr && pool->run(threads, chunks, task, &job)) {
+      return;
+    }
+  }
+  f(begin, end);
+}
+
+}  // namespace ldlm::simd
