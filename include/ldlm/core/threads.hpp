@@ -20,8 +20,9 @@ inline void set_num_threads(int count) {
 }
 
 inline int num_threads() {
+  static const int hardware = std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
   const int count = detail::thread_count.load(std::memory_order_relaxed);
-  return count > 0 ? count : std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
+  return count > 0 ? count : hardware;
 }
 
 }  // namespace ldlm
