@@ -1,0 +1,272 @@
+#pragma once
+// The byte-pair encoding model: applies ranked merges to the bytes of a word.
+//
+// Source: Sennrich et al. 2016 (arXiv 1508.07909); over bytes: Radford et al. 2019 (GPT-2).
+
+#include <algorithm>
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <queue>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include <ldlm/core/error.hpp>
+#include <ldlm/text/byte_level.hpp>
+#include <ldlm/text/hash.hpp>
+#include <ldlm/text/vocabulary.hpp>
+
+namespace ldlm::text {
+
+/// One merge rule: the ids of its two parts, in the order of their ranks.
+using Merge = std::pair<TokenId, TokenId>;
+
+namespace detail {
+
+/// An open-addressing hash table (left id, right id) -> (rank, merged id).
+class MergeTable {
+ public:
+  struct Entry {
+    std::uint64_t key = free;
+    std::uint32_t rank = 0;
+    TokenId merged = -1;
+  };
+
+  void reserve(std::size_t merges) { entries_.resize(power_of_two(merges * 2 + 2)); }
+
+  /// A later rank for the same pair replaces the earlier one, as in Hugging Face's table.
+  void set(Merge pair, std::uint32_t rank, TokenId merged) {
+    Entry& entry = entries_[slot(key_of(pair.first, pair.second))];
+    entry = {key_of(pair.first, pair.second), rank, merged};
+  }
+
+  /// The pair's entry, or null.
+  [[nodiscard]] const Entry* find(TokenId left, TokenId right) const noexcept {
+    const Entry& entry = entries_[slot(key_of(left, right))];
+    return entry.key == free ? nullptr : &entry;
+  }
+
+ private:
+  static constexpr std::uint64_t free = ~std::uint64_t{0};
+
+  static std::uint64_t key_of(TokenId left, TokenId right) noexcept {
+    return std::uint64_t{static_cast<std::uint32_t>(left)} << 32 |
+           static_cast<std::uint32_t>(right);
+  }
+
+  [[nodiscard]] std::size_t slot(std::uint64_t key) const noexcept {
+    const std::size_t mask = entries_.size() - 1;
+    std::size_t s = mix(key) & mask;
+    while (entries_[s].key != key && entries_[s].key != free) {
+      s = (s + 1) & mask;
+    }
+    return s;
+  }
+
+  std::vector<Entry> entries_ = std::vector<Entry>(2);
+};
+
+}  // namespace detail
+
+/// A byte-level BPE model. Pieces are spelt in the byte-level alphabet (text/byte_level.hpp).
+class BpeModel {
+ public:
+  struct Options {
+    std::optional<std::string> unk_token;  ///< for bytes that the vocabulary lacks
+    bool fuse_unk = false;                 ///< one unknown token for a run of such bytes
+    bool ignore_merges = false;            ///< a word that is a piece is taken whole
+  };
+
+  /// A word's pieces: ids and the number of bytes that each covers.
+  struct Pieces {
+    std::vector<TokenId> ids;
+    std::vector<std::uint32_t> sizes;
+  };
+
+  /// Checks that every merge's parts and result are pieces; an Error names the first that is not.
+  BpeModel(Vocabulary vocabulary, std::vector<Merge> merges, Options options)
+      : vocabulary_(std::move(vocabulary)),
+        merges_(std::move(merges)),
+        options_(std::move(options)) {
+    table_.reserve(merges_.size());
+    for (std::size_t rank = 0; rank < merges_.size(); ++rank) {
+      const auto [left, right] = merges_[rank];
+      const std::string both = vocabulary_.token(left) + vocabulary_.token(right);
+      const TokenId merged = vocabulary_.find(both);
+      LDLM_CHECK(merged >= 0, "bpe", "merge ", rank + 1, " (\"", vocabulary_.token(left), "\" \"",
+                 vocabulary_.token(right), "\") makes \"", both, "\", which is no piece");
+      table_.set(merges_[rank], static_cast<std::uint32_t>(rank), merged);
+    }
+    for (std::size_t b = 0; b < 256; ++b) {
+      byte_ids_[b] = vocabulary_.find(to_utf8(std::u32string(1, byte_characters()[b])));
+    }
+    if (options_.unk_token) {
+      unk_id_ = vocabulary_.find(*options_.unk_token);
+      LDLM_CHECK(unk_id_ >= 0, "bpe", "unknown token \"", *options_.unk_token, "\" is no piece");
+    }
+  }
+
+  /// Splits a word (raw bytes) into pieces; fills `out`. Error for a byte that has no piece.
+  void tokenize(std::string_view word, Pieces& out) const {
+    out.ids.clear();
+    out.sizes.clear();
+    if (options_.ignore_merges) {
+      if (const TokenId id = vocabulary_.find(to_byte_characters(word)); id >= 0) {
+        out.ids.push_back(id);
+        out.sizes.push_back(static_cast<std::uint32_t>(word.size()));
+        return;
+      }
+    }
+    start(word, out);
+    if (out.ids.size() <= scan_limit) {
+      merge_by_scanning(out);
+    } else {
+      merge_by_heap(out);
+    }
+  }
+
+  [[nodiscard]] const Vocabulary& vocabulary() const noexcept { return vocabulary_; }
+  [[nodiscard]] const std::vector<Merge>& merges() const noexcept { return merges_; }
+  [[nodiscard]] const Options& options() const noexcept { return options_; }
+
+ private:
+  static constexpr std::size_t scan_limit = 48;  // above: a heap, so that no word is quadratic
+  static constexpr std::uint32_t no_rank = ~std::uint32_t{0};
+
+  /// One symbol a byte.
+  void start(std::string_view word, Pieces& out) const {
+    for (const char c : word) {
+      const TokenId id = byte_ids_[static_cast<unsigned char>(c)];
+      if (id >= 0) {
+        out.ids.push_back(id);
+        out.sizes.push_back(1);
+        continue;
+      }
+      LDLM_CHECK(unk_id_ >= 0, "bpe", "no piece for byte ",
+                 static_cast<unsigned>(static_cast<unsigned char>(c)),
+                 " and the model has no unknown token");
+      if (options_.fuse_unk && !out.ids.empty() && out.ids.back() == unk_id_) {
+        ++out.sizes.back();
+      } else {
+        out.ids.push_back(unk_id_);
+        out.sizes.push_back(1);
+      }
+    }
+  }
+
+  [[nodiscard]] std::uint32_t rank(TokenId left, TokenId right) const noexcept {
+    const auto* entry = table_.find(left, right);
+    return entry == nullptr ? no_rank : entry->rank;
+  }
+
+  /// For short words: find the lowest rank by scanning, merge, repeat.
+  void merge_by_scanning(Pieces& word) const {
+    std::size_t n = word.ids.size();
+    if (n < 2) {
+      return;
+    }
+    std::array<std::uint32_t, scan_limit> ranks;  // of the pair (i, i + 1)
+    for (std::size_t i = 0; i + 1 < n; ++i) {
+      ranks[i] = rank(word.ids[i], word.ids[i + 1]);
+    }
+    TokenId* ids = word.ids.data();
+    std::uint32_t* sizes = word.sizes.data();
+    while (n > 1) {
+      const std::size_t best = static_cast<std::size_t>(
+          std::min_element(ranks.begin(), ranks.begin() + (n - 1)) - ranks.begin());
+      if (ranks[best] == no_rank) {
+        break;
+      }
+      ids[best] = table_.find(ids[best], ids[best + 1])->merged;
+      sizes[best] += sizes[best + 1];
+      --n;
+      for (std::size_t i = best + 1; i < n; ++i) {
+        ids[i] = ids[i + 1];
+        sizes[i] = sizes[i + 1];
+        ranks[i - 1] = ranks[i];
+      }
+      if (best > 0) {
+        ranks[best - 1] = rank(ids[best - 1], ids[best]);
+      }
+      if (best + 1 < n) {
+        ranks[best] = rank(ids[best], ids[best + 1]);
+      }
+    }
+    word.ids.resize(n);
+    word.sizes.resize(n);
+  }
+
+  /// For long words: a heap of (rank, position) over a linked list of symbols, n log n.
+  void merge_by_heap(Pieces& word) const {
+    const std::size_t n = word.ids.size();
+    const auto none = static_cast<std::uint32_t>(n);
+    std::vector<std::uint32_t> next(n + 1), previous(n + 1);
+    for (std::uint32_t i = 0; i < none; ++i) {
+      next[i] = i + 1;
+      previous[i] = i == 0 ? none : i - 1;
+    }
+    std::vector<std::uint64_t> storage;
+    storage.reserve(n);
+    const auto entry = [&](std::uint32_t i) -> std::uint64_t {
+      const std::uint32_t r = rank(word.ids[i], word.ids[next[i]]);
+      return r == no_rank ? ~std::uint64_t{0} : std::uint64_t{r} << 32 | i;
+    };
+    for (std::uint32_t i = 0; i + 1 < none; ++i) {
+      if (const std::uint64_t e = entry(i); e != ~std::uint64_t{0}) {
+        storage.push_back(e);
+      }
+    }
+    std::priority_queue<std::uint64_t, std::vector<std::uint64_t>, std::greater<>> queue(
+        std::greater<>(), std::move(storage));
+    while (!queue.empty()) {
+      const auto i = static_cast<std::uint32_t>(queue.top());
+      const auto r = static_cast<std::uint32_t>(queue.top() >> 32);
+      queue.pop();
+      const std::uint32_t right = next[i];
+      // Entries whose pair has changed since are stale.
+      if (word.sizes[i] == 0 || right == none) {
+        continue;
+      }
+      const auto* merge = table_.find(word.ids[i], word.ids[right]);
+      if (merge == nullptr || merge->rank != r) {
+        continue;
+      }
+      word.ids[i] = merge->merged;
+      word.sizes[i] += word.sizes[right];
+      word.sizes[right] = 0;
+      next[i] = next[right];
+      previous[next[i]] = i;
+      if (next[i] != none) {
+        if (const std::uint64_t e = entry(i); e != ~std::uint64_t{0}) {
+          queue.push(e);
+        }
+      }
+      if (previous[i] != none) {
+        if (const std::uint64_t e = entry(previous[i]); e != ~std::uint64_t{0}) {
+          queue.push(e);
+        }
+      }
+    }
+    std::size_t kept = 0;
+    for (std::size_t i = 0; i < n; ++i) {
+      if (word.sizes[i] != 0) {
+        word.ids[kept] = word.ids[i];
+        word.sizes[kept++] = word.sizes[i];
+      }
+    }
+    word.ids.resize(kept);
+    word.sizes.resize(kept);
+  }
+
+  Vocabulary vocabulary_;
+  std::vector<Merge> merges_;
+  Options options_;
+  detail::MergeTable table_;
+  std::array<TokenId, 256> byte_ids_{};
+  TokenId unk_id_ = -1;
+};
+
+}  // namespace ldlm::text

@@ -1,0 +1,266 @@
+#pragma once
+// Text normalization that remembers where every byte came from.
+
+#include <algorithm>
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include <ldlm/text/unicode.hpp>
+
+namespace ldlm::text {
+
+/// A half-open range of the source text.
+struct Span {
+  std::uint32_t begin = 0;
+  std::uint32_t end = 0;
+  friend bool operator==(const Span&, const Span&) = default;
+};
+
+/// BERT's normalization.
+struct BertNormalizer {
+  bool clean_text = true;            ///< drop control characters, make every white space a space
+  bool handle_chinese_chars = true;  ///< put spaces around CJK ideographs
+  std::optional<bool> strip_accents = std::nullopt;  ///< unset: as `lowercase`
+  bool lowercase = true;
+};
+
+enum class UnicodeNormalizer { nfd, nfc, lowercase };
+
+using NormalizerStep = std::variant<BertNormalizer, UnicodeNormalizer>;
+/// Steps that are applied in order; none leaves the text as it is.
+using Normalizer = std::vector<NormalizerStep>;
+
+/// Normalized UTF-8 and, for each of its bytes, the source bytes of its character.
+struct NormalizedText {
+  std::string text;
+  std::vector<Span> sources;  // empty if they were not asked for
+
+  void clear() {
+    text.clear();
+    sources.clear();
+  }
+};
+
+namespace detail {
+
+/// A code point with the source bytes that it stands for.
+struct SourcedChar {
+  char32_t value = 0;
+  Span source;
+};
+
+/// A code point that replaces `1 + removed` old ones, or is new (then `removed` is -1).
+struct Replacement {
+  char32_t value = 0;
+  int removed = 0;
+};
+
+/// Gives each new code point its source. New ones share the source of the old code point before
+/// them, which is the rule of Hugging Face's NormalizedString and decides the offsets of accents.
+inline void replace(std::vector<SourcedChar>& chars, const std::vector<Replacement>& by) {
+  std::vector<SourcedChar> out;
+  out.reserve(by.size());
+  std::size_t at = 0;
+  for (const Replacement& r : by) {
+    if (r.removed < 0) {
+      out.push_back({r.value, at == 0 ? Span{} : chars[at - 1].source});
+    } else {
+      out.push_back({r.value, chars[at].source});
+      at += 1 + static_cast<std::size_t>(r.removed);
+    }
+  }
+  chars.swap(out);
+}
+
+inline void apply_nfd(std::vector<SourcedChar>& chars) {
+  std::vector<Replacement> out;
+  out.reserve(chars.size());
+  bool marks = false;
+  for (const SourcedChar& c : chars) {
+    decompose(c.value, [&](char32_t part, std::uint32_t k) {
+      out.push_back({part, k == 0 ? 0 : -1});
+      marks = marks || combining_class(part) != 0;
+    });
+  }
+  if (marks) {
+    const auto starter = [](const Replacement& r) { return combining_class(r.value) == 0; };
+    for (auto at = out.begin(); at != out.end();) {
+      at = std::find_if_not(at, out.end(), starter);
+      const auto last = std::find_if(at, out.end(), starter);
+      std::stable_sort(at, last, [](const Replacement& a, const Replacement& b) {
+        return combining_class(a.value) < combining_class(b.value);
+      });
+      at = last;
+    }
+  }
+  replace(chars, out);
+}
+
+inline void apply_nfc(std::vector<SourcedChar>& chars) {
+  apply_nfd(chars);
+  // A composite keeps its first part's source.
+  std::vector<SourcedChar> out;
+  out.reserve(chars.size());
+  std::size_t starter = chars.size();
+  int last_class = -1;
+  for (const SourcedChar& c : chars) {
+    const int current = combining_class(c.value);
+    if (starter < out.size() && last_class < current) {
+      if (const char32_t both = compose(out[starter].value, c.value); both != 0) {
+        out[starter].value = both;
+        continue;
+      }
+    }
+    last_class = current == 0 ? -1 : current;
+    if (current == 0) {
+      starter = out.size();
+    }
+    out.push_back(c);
+  }
+  chars.swap(out);
+}
+
+inline void apply_lowercase(std::vector<SourcedChar>& chars) {
+  std::vector<SourcedChar> out;
+  out.reserve(chars.size());
+  for (const SourcedChar& c : chars) {
+    out.push_back({lower_case(c.value), c.source});
+    if (c.value == dotted_i) {
+      out.push_back({combining_dot_above, c.source});
+    }
+  }
+  chars.swap(out);
+}
+
+inline void apply(const BertNormalizer& step, std::vector<SourcedChar>& chars) {
+  const auto& classes = char_classes();
+  if (step.clean_text) {
+    std::erase_if(chars, [&](const SourcedChar& c) { return (classes[c.value] & control) != 0; });
+    for (SourcedChar& c : chars) {
+      if ((classes[c.value] & whitespace) != 0) {
+        c.value = U' ';
+      }
+    }
+  }
+  if (step.handle_chinese_chars &&
+      std::any_of(chars.begin(), chars.end(), [](const auto& c) { return is_cjk(c.value); })) {
+    std::vector<SourcedChar> spaced;
+    for (const SourcedChar& c : chars) {
+      if (is_cjk(c.value)) {
+        spaced.insert(spaced.end(), {{U' ', c.source}, c, {U' ', c.source}});
+      } else {
+        spaced.push_back(c);
+      }
+    }
+    chars.swap(spaced);
+  }
+  if (step.strip_accents.value_or(step.lowercase)) {
+    apply_nfd(chars);
+    std::erase_if(chars,
+                  [&](const SourcedChar& c) { return (classes[c.value] & nonspacing) != 0; });
+  }
+  if (step.lowercase) {
+    apply_lowercase(chars);
+  }
+}
+
+inline void apply(UnicodeNormalizer step, std::vector<SourcedChar>& chars) {
+  switch (step) {
+    case UnicodeNormalizer::nfd:
+      return apply_nfd(chars);
+    case UnicodeNormalizer::nfc:
+      return apply_nfc(chars);
+    case UnicodeNormalizer::lowercase:
+      return apply_lowercase(chars);
+  }
+}
+
+}  // namespace detail
+
+/// Applies a normalizer. Runs of ASCII take a table; all else goes through code points.
+class NormalizerRunner {
+ public:
+  explicit NormalizerRunner(Normalizer steps) : steps_(std::move(steps)) {
+    for (char32_t c = 0; c < 128; ++c) {
+      std::vector<detail::SourcedChar> one{{c, {}}};
+      run(one);
+      ascii_[c] = one.empty() ? removed : static_cast<std::uint8_t>(one[0].value);
+    }
+  }
+
+  [[nodiscard]] const Normalizer& steps() const noexcept { return steps_; }
+  [[nodiscard]] bool empty() const noexcept { return steps_.empty(); }
+
+  /// Normalizes valid UTF-8 that starts at byte `base` of the source; appends to `out`.
+  /// Sources are recorded if `with_sources`.
+  void normalize(std::string_view text, std::uint32_t base, bool with_sources,
+                 NormalizedText& out) const {
+    std::vector<detail::SourcedChar> chars;
+    for (std::size_t i = 0; i < text.size();) {
+      // ASCII never composes with the ASCII before it. The slow way begins with the last kept
+      // character before a foreign one, which may compose with that, and ends at the next kept one.
+      std::size_t run_end = i + ascii_prefix(text.substr(i));
+      if (run_end < text.size() && run_end > i) {
+        do {
+          --run_end;
+        } while (run_end > i && !kept(text[run_end]));
+      }
+      for (; i < run_end; ++i) {
+        if (kept(text[i])) {
+          out.text += static_cast<char>(ascii_[static_cast<unsigned char>(text[i])]);
+          if (with_sources) {
+            const auto at = base + static_cast<std::uint32_t>(i);
+            out.sources.push_back({at, at + 1});
+          }
+        }
+      }
+      chars.clear();
+      for (bool first = true; i < text.size() && (first || !kept(text[i])); first = false) {
+        const CodePoint c = decode_valid_utf8(text.data() + i);
+        const auto at = base + static_cast<std::uint32_t>(i);
+        chars.push_back({c.value, {at, at + c.size}});
+        i += c.size;
+      }
+      run(chars);
+      for (const detail::SourcedChar& c : chars) {
+        append_utf8(out.text, c.value);
+        if (with_sources) {
+          out.sources.resize(out.text.size(), c.source);
+        }
+      }
+    }
+  }
+
+  /// The normalized text alone.
+  [[nodiscard]] std::string operator()(std::string_view text) const {
+    NormalizedText out;
+    normalize(text, 0, false, out);
+    return std::move(out.text);
+  }
+
+ private:
+  static constexpr std::uint8_t removed = 0xFF;
+
+  /// Whether a byte is ASCII that the steps keep.
+  [[nodiscard]] bool kept(char byte) const noexcept {
+    const auto b = static_cast<unsigned char>(byte);
+    return b < 0x80 && ascii_[b] != removed;
+  }
+
+  void run(std::vector<detail::SourcedChar>& chars) const {
+    for (const NormalizerStep& step : steps_) {
+      std::visit([&](const auto& s) { detail::apply(s, chars); }, step);
+    }
+  }
+
+  Normalizer steps_;
+  std::array<std::uint8_t, 128> ascii_{};
+};
+
+}  // namespace ldlm::text

@@ -1,0 +1,178 @@
+#pragma once
+// Post-processing: the template that puts special tokens around texts, as in "[CLS] $A [SEP]".
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include <ldlm/core/error.hpp>
+#include <ldlm/text/encoding.hpp>
+
+namespace ldlm::text {
+
+/// One part of a template: a text ("$A", "$B") or a special token.
+struct TemplatePiece {
+  enum class Kind { first, second, special };
+  Kind kind = Kind::first;
+  std::string token;  ///< the special token's name
+  std::int32_t type_id = 0;
+};
+
+/// Where special tokens go, for one text and for a pair.
+struct Template {
+  /// A name in the template may stand for several tokens.
+  struct Special {
+    std::vector<TokenId> ids;
+    std::vector<std::string> tokens;
+  };
+  std::vector<TemplatePiece> single;
+  std::vector<TemplatePiece> pair;
+  std::map<std::string, Special, std::less<>> specials;
+
+  /// The number of special tokens that it adds.
+  [[nodiscard]] std::size_t added(bool is_pair) const {
+    std::size_t count = 0;
+    for (const TemplatePiece& piece : is_pair ? pair : single) {
+      if (piece.kind == TemplatePiece::Kind::special) {
+        count += specials.at(piece.token).ids.size();
+      }
+    }
+    return count;
+  }
+
+  /// An Error unless every piece can be filled in.
+  void check() const {
+    for (const bool is_pair : {false, true}) {
+      bool first = false, second = false;
+      for (const TemplatePiece& piece : is_pair ? pair : single) {
+        first = first || piece.kind == TemplatePiece::Kind::first;
+        second = second || piece.kind == TemplatePiece::Kind::second;
+        if (piece.kind == TemplatePiece::Kind::special) {
+          const auto known = specials.find(piece.token);
+          LDLM_CHECK(known != specials.end(), "template", "special token \"", piece.token,
+                     "\" is not among its special_tokens");
+          LDLM_CHECK(known->second.ids.size() == known->second.tokens.size(), "template",
+                     "special token \"", piece.token, "\" has ", known->second.ids.size(),
+                     " ids but ", known->second.tokens.size(), " tokens");
+        }
+      }
+      LDLM_CHECK(is_pair || !second, "template", "the template for one text uses $B");
+      LDLM_CHECK(!is_pair || (first && second), "template",
+                 "the template for a pair must use both $A and $B");
+    }
+  }
+};
+
+/// Parses "[CLS] $A [SEP] $B:1 [SEP]:1": parts by spaces, each with an optional type id.
+[[nodiscard]] inline std::vector<TemplatePiece> parse_template(std::string_view text) {
+  std::vector<TemplatePiece> pieces;
+  while (!text.empty()) {
+    const std::size_t space = text.find(' ');
+    std::string_view part = text.substr(0, space);
+    text.remove_prefix(space == std::string_view::npos ? text.size() : space + 1);
+    if (part.empty()) {
+      continue;
+    }
+    TemplatePiece piece;
+    if (const std::size_t colon = part.rfind(':'); colon != std::string_view::npos && colon > 0) {
+      const std::string_view digits = part.substr(colon + 1);
+      LDLM_CHECK(!digits.empty() && digits.size() <= 9 &&
+                     digits.find_first_not_of("0123456789") == std::string_view::npos,
+                 "template", "\"", part, "\" should end with a type id");
+      piece.type_id = std::stoi(std::string(digits));
+      part = part.substr(0, colon);
+    }
+    if (part == "$A" || part == "$") {
+      piece.kind = TemplatePiece::Kind::first;
+    } else if (part == "$B") {
+      piece.kind = TemplatePiece::Kind::second;
+    } else {
+      piece.kind = TemplatePiece::Kind::special;
+      piece.token = part;
+    }
+    pieces.push_back(std::move(piece));
+  }
+  return pieces;
+}
+
+/// Offsets of byte-level pieces without their leading and trailing spaces.
+struct OffsetTrimming {
+  bool add_prefix_space = true;  ///< the first piece's one leading space was put in: leave it
+  bool trim_offsets = true;
+  bool use_regex = true;  ///< unused here; kept for the file
+};
+
+/// What happens to encodings after the model: trim offsets, then put them into the template.
+struct PostProcessor {
+  std::optional<OffsetTrimming> byte_level;
+  std::optional<Template> special_tokens;
+
+  [[nodiscard]] std::size_t added(bool is_pair) const {
+    return special_tokens ? special_tokens->added(is_pair) : 0;
+  }
+};
+
+namespace detail {
+
+/// Takes the spaces at both ends of each byte-level piece out of its offsets.
+inline void trim_offsets(Encoding& encoding, bool add_prefix_space) {
+  for (std::size_t i = 0; i < encoding.size(); ++i) {
+    const std::u32string piece = to_utf32(encoding.tokens[i]);
+    const auto blank = [](char32_t c) { return c == U'\u0120' || is_whitespace(c); };
+    const auto first = std::find_if_not(piece.begin(), piece.end(), blank);
+    const auto last = std::find_if_not(piece.rbegin(), piece.rend(), blank);
+    auto leading = static_cast<std::uint32_t>(first - piece.begin());
+    const auto trailing = static_cast<std::uint32_t>(last - piece.rbegin());
+    if (leading == 1 && add_prefix_space && (i == 0 || encoding.offsets[i].begin == 0)) {
+      leading = 0;
+    }
+    for (Span* span : {&encoding.offsets[i], &encoding.byte_offsets[i]}) {
+      span->begin = std::min(span->begin + leading, span->end);
+      if (span->end >= trailing) {
+        span->end = std::max(span->end - trailing, span->begin);
+      }
+    }
+  }
+  for (Encoding& part : encoding.overflowing) {
+    trim_offsets(part, add_prefix_space);
+  }
+}
+
+/// Joins one or two encodings by a template.
+[[nodiscard]] inline Encoding fill_template(const Template& from, Encoding first, Encoding* pair,
+                                            bool add_special_tokens) {
+  Encoding out;
+  for (const TemplatePiece& piece : pair == nullptr ? from.single : from.pair) {
+    if (piece.kind == TemplatePiece::Kind::special) {
+      if (!add_special_tokens) {
+        continue;
+      }
+      const Template::Special& special = from.specials.at(piece.token);
+      const std::size_t n = special.ids.size();
+      Encoding inserted;
+      inserted.ids = special.ids;
+      inserted.tokens = special.tokens;
+      inserted.type_ids.assign(n, piece.type_id);
+      inserted.attention_mask.assign(n, 1);
+      inserted.special_tokens_mask.assign(n, 1);
+      inserted.offsets.assign(n, Span{});
+      inserted.byte_offsets.assign(n, Span{});
+      inserted.word_ids.assign(n, -1);
+      append(out, inserted);
+    } else {
+      Encoding& text = piece.kind == TemplatePiece::Kind::first ? first : *pair;
+      std::fill(text.type_ids.begin(), text.type_ids.end(), piece.type_id);
+      append(out, text);
+    }
+  }
+  return out;
+}
+
+}  // namespace detail
+}  // namespace ldlm::text

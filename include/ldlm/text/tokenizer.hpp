@@ -1,0 +1,597 @@
+#pragma once
+// Tokenizer: text to ids and back, byte-exact with Hugging Face's `tokenizers`.
+//
+//   auto tokenizer = ldlm::Tokenizer::from_folder("gpt2");
+//   ldlm::Encoding e = tokenizer.encode("Hello world");     // e.ids, e.offsets, ...
+//   std::string text = tokenizer.decode(e.ids);
+//
+// Loading and saving are declared here and defined in <ldlm/text/tokenizer_json.hpp>; include that
+// where you call them. Everything const may be called from several threads at once.
+
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include <ldlm/core/error.hpp>
+#include <ldlm/text/added_tokens.hpp>
+#include <ldlm/text/bpe.hpp>
+#include <ldlm/text/decoder.hpp>
+#include <ldlm/text/encoding.hpp>
+#include <ldlm/text/normalizer.hpp>
+#include <ldlm/text/post_processor.hpp>
+#include <ldlm/text/pre_tokenizer.hpp>
+#include <ldlm/text/word_cache.hpp>
+#include <ldlm/text/wordpiece.hpp>
+
+namespace ldlm::text {
+
+using Model = std::variant<BpeModel, WordPieceModel>;
+
+struct EncodeOptions {
+  bool add_special_tokens = true;  ///< put the text into the post-processor's template
+};
+
+/// How to read a folder that has no tokenizer.json.
+struct FolderOptions {
+  /// BERT: lower case and no accents. Unset: `do_lower_case` of tokenizer_config.json, else true.
+  std::optional<bool> lowercase = std::nullopt;
+};
+
+/// The stages of a tokenizer; the defaults do nothing.
+struct TokenizerParts {
+  Normalizer normalizer;
+  PreTokenizer pre_tokenizer;
+  PostProcessor post_processor;
+  Decoder decoder;
+};
+
+namespace detail {
+
+/// Scratch memory of one encoding, and the words seen before.
+struct Workspace {
+  WordCache cache;
+  BpeModel::Pieces pieces;
+  NormalizedText normalized;
+  NormalizedText prefixed;
+  std::vector<TokenId> ids;
+  std::vector<Span> spans;  // bytes of the (repaired) text
+  std::vector<std::int32_t> word_ids;
+  std::vector<std::pair<std::size_t, std::string>> matched;  // added tokens: index, matched text
+  std::int32_t words = 0;
+
+  void clear() {
+    ids.clear();
+    spans.clear();
+    word_ids.clear();
+    matched.clear();
+    words = 0;
+  }
+};
+
+/// A model with the workspaces of the threads that use it.
+class SharedModel {
+ public:
+  explicit SharedModel(Model model) : model_(std::move(model)) {}
+
+  [[nodiscard]] const Model& model() const noexcept { return model_; }
+  [[nodiscard]] const Vocabulary& vocabulary() const noexcept {
+    return std::visit([](const auto& m) -> const Vocabulary& { return m.vocabulary(); }, model_);
+  }
+
+  /// Lends a workspace for as long as the lease lives.
+  class Lease {
+   public:
+    explicit Lease(const SharedModel& from) : from_(from), workspace_(from.take()) {}
+    Lease(const Lease&) = delete;
+    Lease& operator=(const Lease&) = delete;
+    ~Lease() { from_.put(std::move(workspace_)); }
+    Workspace& operator*() noexcept { return *workspace_; }
+
+   private:
+    const SharedModel& from_;
+    std::unique_ptr<Workspace> workspace_;
+  };
+
+ private:
+  std::unique_ptr<Workspace> take() const {
+    {
+      const std::lock_guard lock(mutex_);
+      if (!idle_.empty()) {
+        auto workspace = std::move(idle_.back());
+        idle_.pop_back();
+        return workspace;
+      }
+    }
+    return std::make_unique<Workspace>();
+  }
+  void put(std::unique_ptr<Workspace> workspace) const noexcept {
+    try {
+      const std::lock_guard lock(mutex_);
+      idle_.push_back(std::move(workspace));
+    } catch (...) {  // no memory to keep it: let it go
+    }
+  }
+
+  Model model_;
+  mutable std::mutex mutex_;
+  mutable std::vector<std::unique_ptr<Workspace>> idle_;
+};
+
+/// From bytes of the repaired text to code points, and to bytes of the original one.
+class PositionMap {
+ public:
+  PositionMap(std::string_view original, std::string_view repaired)
+      : text_(repaired), ascii_(ascii_prefix(repaired) == repaired.size()) {
+    if (original.data() == repaired.data()) {
+      return;
+    }
+    original_.reserve(repaired.size() + 1);
+    for (std::size_t i = 0; i < original.size();) {
+      const CodePoint c = decode_utf8(original, i);
+      const std::size_t size = c.valid ? c.size : 3;  // U+FFFD took the place of c.size bytes
+      original_.insert(original_.end(), size, static_cast<std::uint32_t>(i));
+      i += c.size;
+    }
+    original_.push_back(static_cast<std::uint32_t>(original.size()));
+  }
+
+  [[nodiscard]] Span bytes(Span span) const {
+    return original_.empty() ? span : Span{original_[span.begin], original_[span.end]};
+  }
+  [[nodiscard]] Span code_points(Span span) {
+    return ascii_ ? span : Span{code_point(span.begin), code_point(span.end)};
+  }
+
+ private:
+  // Spans come nearly in order, so the last answer is near the next one.
+  std::uint32_t code_point(std::uint32_t byte) {
+    for (; at_ < byte; ++at_) {
+      count_ += starts_code_point(text_[at_]) ? 1 : 0;
+    }
+    for (; at_ > byte; --at_) {
+      count_ -= starts_code_point(text_[at_ - 1]) ? 1 : 0;
+    }
+    return count_;
+  }
+
+  std::string_view text_;
+  bool ascii_;
+  std::vector<std::uint32_t> original_;
+  std::uint32_t at_ = 0;
+  std::uint32_t count_ = 0;
+};
+
+}  // namespace detail
+
+/// A trained tokenizer: a cheap value; copies share the model.
+class Tokenizer {
+ public:
+  explicit Tokenizer(Model model, TokenizerParts parts = {})
+      : model_(std::make_shared<const detail::SharedModel>(std::move(model))),
+        normalizer_(std::move(parts.normalizer)),
+        pre_tokenizer_(parts.pre_tokenizer),
+        decoder_(std::move(parts.decoder)) {
+    const bool bpe = std::holds_alternative<BpeModel>(model_->model());
+    LDLM_CHECK(bpe == (pre_tokenizer_.kind == PreTokenizer::Kind::byte_level), "tokenizer",
+               "the byte-level pre-tokenizer and the BPE model need each other");
+    set_post_processor(std::move(parts.post_processor));
+  }
+
+  /// Loads tokenizer.json, or vocab.json and merges.txt (GPT-2), or vocab.txt (BERT), whichever
+  /// the folder has first. An Error names the file and the key or line that is wrong.
+  [[nodiscard]] static Tokenizer from_folder(const std::filesystem::path& folder,
+                                             const FolderOptions& options = {});
+  /// Loads a tokenizer.json.
+  [[nodiscard]] static Tokenizer from_file(const std::filesystem::path& tokenizer_json);
+  /// Reads the contents of a tokenizer.json; `name` is for messages.
+  [[nodiscard]] static Tokenizer from_json(std::string_view json,
+                                           const std::string& name = "tokenizer.json");
+  /// Loads GPT-2's pair of files.
+  [[nodiscard]] static Tokenizer from_bpe_files(const std::filesystem::path& vocab_json,
+                                                const std::filesystem::path& merges_txt);
+  /// Loads BERT's vocabulary, one piece a line.
+  [[nodiscard]] static Tokenizer from_wordpiece_file(const std::filesystem::path& vocab_txt,
+                                                     const BertNormalizer& normalizer = {});
+  /// Writes a tokenizer.json that Hugging Face's library reads as well.
+  void save(const std::filesystem::path& tokenizer_json) const;
+  [[nodiscard]] std::string to_json() const;
+
+  /// Encodes a text. Invalid UTF-8 counts as U+FFFD (text/utf8.hpp). At most 4 GiB.
+  [[nodiscard]] Encoding encode(std::string_view text, const EncodeOptions& options = {}) const {
+    Encoding encoding = encode_padless(text, nullptr, options);
+    if (padding_) {
+      std::vector<Encoding> one;
+      one.push_back(std::move(encoding));
+      pad(one, *padding_);
+      return std::move(one.front());
+    }
+    return encoding;
+  }
+
+  /// Encodes two texts into one sequence, by the template for pairs.
+  [[nodiscard]] Encoding encode(std::string_view text, std::string_view pair,
+                                const EncodeOptions& options = {}) const {
+    std::vector<Encoding> one;
+    one.push_back(encode_padless(text, &pair, options));
+    if (padding_) {
+      pad(one, *padding_);
+    }
+    return std::move(one.front());
+  }
+
+  /// Encodes texts; with set_padding, all to one length.
+  template <class Texts>
+  [[nodiscard]] std::vector<Encoding> encode_batch(const Texts& texts,
+                                                   const EncodeOptions& options = {}) const {
+    std::vector<Encoding> batch;
+    for (const auto& text : texts) {
+      batch.push_back(encode_padless(text, nullptr, options));
+    }
+    if (padding_) {
+      pad(batch, *padding_);
+    }
+    return batch;
+  }
+
+  /// Only the ids that `encode` gives, several times as fast.
+  [[nodiscard]] std::vector<TokenId> encode_ids(std::string_view text,
+                                                const EncodeOptions& options = {}) const {
+    if (truncation_ || padding_) {
+      return encode(text, options).ids;
+    }
+    detail::SharedModel::Lease lease(*model_);
+    detail::Workspace& work = *lease;
+    encode_text<false>(text, work);
+    const auto& special = post_processor_.special_tokens;
+    if (!special) {
+      return work.ids;
+    }
+    std::vector<TokenId> ids;
+    ids.reserve(work.ids.size() + special->added(false));
+    for (const TemplatePiece& piece : special->single) {
+      if (piece.kind == TemplatePiece::Kind::first) {
+        ids.insert(ids.end(), work.ids.begin(), work.ids.end());
+      } else if (options.add_special_tokens) {
+        const auto& inserted = special->specials.at(piece.token).ids;
+        ids.insert(ids.end(), inserted.begin(), inserted.end());
+      }
+    }
+    return ids;
+  }
+
+  /// The text that ids stand for. Error for an id that has no piece.
+  [[nodiscard]] std::string decode(std::span<const TokenId> ids,
+                                   bool skip_special_tokens = true) const {
+    std::vector<std::string_view> pieces;
+    pieces.reserve(ids.size());
+    for (const TokenId id : ids) {
+      if (!skip_special_tokens || !added_.is_special(id)) {
+        pieces.push_back(id_to_token(id));
+      }
+    }
+    return decode_pieces(decoder_, pieces);
+  }
+
+  /// The id of a piece or added token, if there is one.
+  [[nodiscard]] std::optional<TokenId> token_to_id(std::string_view token) const {
+    TokenId id = added_.find(token);
+    if (id < 0) {
+      id = model_->vocabulary().find(token);
+    }
+    return id < 0 ? std::nullopt : std::optional<TokenId>(id);
+  }
+
+  /// The piece of an id. Error if it has none.
+  [[nodiscard]] const std::string& id_to_token(TokenId id) const {
+    const auto at = added_.tokens().find(id);
+    if (at != added_.tokens().end()) {
+      return at->second.shown;
+    }
+    LDLM_CHECK(model_->vocabulary().contains(id), "tokenizer", "no piece has id ", id,
+               "; the ids end before ", id_bound());
+    return model_->vocabulary().token(id);
+  }
+
+  /// Number of pieces and added tokens.
+  [[nodiscard]] std::size_t vocab_size() const {
+    std::size_t size = model_->vocabulary().size();
+    for (const auto& [id, entry] : added_.tokens()) {
+      size += model_->vocabulary().find(entry.token.content) < 0 ? 1 : 0;
+    }
+    return size;
+  }
+
+  /// One more than the largest id, i.e. the rows that an embedding needs.
+  [[nodiscard]] std::size_t id_bound() const {
+    const std::size_t bound = model_->vocabulary().id_bound();
+    const auto& added = added_.tokens();
+    return added.empty() ? bound
+                         : std::max(bound, static_cast<std::size_t>(added.rbegin()->first) + 1);
+  }
+
+  /// Adds a token (or changes its properties) and returns its id: the piece's own if it is one,
+  /// else the next free id.
+  TokenId add_token(AddedToken token) {
+    const TokenId id = token_to_id(token.content).value_or(static_cast<TokenId>(id_bound()));
+    add_token(std::move(token), id);
+    return id;
+  }
+  /// The same with a given id; Error if the id is another piece's, or the token has another.
+  void add_token(AddedToken token, TokenId id) {
+    const Vocabulary& pieces = model_->vocabulary();
+    const TokenId own = pieces.find(token.content);
+    LDLM_CHECK(own < 0 || own == id, "tokenizer", "added token \"", token.content, "\" has id ", id,
+               " but is piece ", own);
+    LDLM_CHECK(own == id || !pieces.contains(id), "tokenizer", "added token \"", token.content,
+               "\" has id ", id, ", which is piece \"", pieces.token(id), '"');
+    LDLM_CHECK(id >= 0 && id <= Vocabulary::max_id, "tokenizer", "id ", id, " of added token \"",
+               token.content, "\" is not between 0 and ", Vocabulary::max_id);
+    added_.add(std::move(token), id, normalizer_);
+  }
+  TokenId add_special_token(std::string content) {
+    return add_token(special_token(std::move(content)));
+  }
+
+  /// Sets the template, e.g. set_template("[CLS] $A [SEP]", "[CLS] $A [SEP] $B:1 [SEP]:1").
+  /// The special tokens must be known; Error otherwise.
+  void set_template(std::string_view single, std::string_view pair) {
+    Template made{parse_template(single), parse_template(pair), {}};
+    for (const auto* pieces : {&made.single, &made.pair}) {
+      for (const TemplatePiece& piece : *pieces) {
+        if (piece.kind == TemplatePiece::Kind::special) {
+          const auto id = token_to_id(piece.token);
+          LDLM_CHECK(id, "template", "special token \"", piece.token,
+                     "\" is not in the vocabulary");
+          made.specials[piece.token] = {{*id}, {piece.token}};
+        }
+      }
+    }
+    PostProcessor changed = post_processor_;
+    changed.special_tokens = std::move(made);
+    set_post_processor(std::move(changed));
+  }
+  void set_post_processor(PostProcessor post_processor) {
+    if (post_processor.special_tokens) {
+      post_processor.special_tokens->check();
+    }
+    post_processor_ = std::move(post_processor);
+  }
+  void set_truncation(std::optional<Truncation> truncation) { truncation_ = truncation; }
+  void set_padding(std::optional<Padding> padding) { padding_ = std::move(padding); }
+
+  [[nodiscard]] const Model& model() const noexcept { return model_->model(); }
+  [[nodiscard]] const NormalizerRunner& normalizer() const noexcept { return normalizer_; }
+  [[nodiscard]] const PreTokenizer& pre_tokenizer() const noexcept { return pre_tokenizer_; }
+  [[nodiscard]] const PostProcessor& post_processor() const noexcept { return post_processor_; }
+  [[nodiscard]] const Decoder& decoder() const noexcept { return decoder_; }
+  [[nodiscard]] const AddedVocabulary& added_tokens() const noexcept { return added_; }
+  [[nodiscard]] const std::optional<Truncation>& truncation() const noexcept { return truncation_; }
+  [[nodiscard]] const std::optional<Padding>& padding() const noexcept { return padding_; }
+
+ private:
+  /// A stretch of normalized text, or an added token.
+  struct Segment {
+    std::string_view text;
+    const Span* sources = nullptr;  // one a byte; null: text starts at byte `base` of the source
+    std::uint32_t base = 0;
+    TokenId id = -1;
+
+    /// The source of bytes [begin, end), widened to whole characters.
+    [[nodiscard]] Span source(std::size_t begin, std::size_t end) const noexcept {
+      if (sources != nullptr) {
+        return {sources[begin].begin, sources[end - 1].end};
+      }
+      while (begin > 0 && !starts_code_point(text[begin])) {
+        --begin;
+      }
+      while (end < text.size() && !starts_code_point(text[end])) {
+        ++end;
+      }
+      return {base + static_cast<std::uint32_t>(begin), base + static_cast<std::uint32_t>(end)};
+    }
+  };
+
+  /// Calls use(Segment) for the stretches of a text, after normalization.
+  template <bool WithSources, class Use>
+  void for_each_segment(std::string_view text, detail::Workspace& work, Use&& use) const {
+    const bool add_space =
+        pre_tokenizer_.kind == PreTokenizer::Kind::byte_level && pre_tokenizer_.add_prefix_space;
+    added_.split(text, false, [&](const AddedVocabulary::Match& raw) {
+      const auto base = static_cast<std::uint32_t>(raw.begin);
+      Segment whole{text.substr(raw.begin, raw.end - raw.begin), nullptr, base, raw.id};
+      if (raw.id >= 0) {
+        return use(whole);
+      }
+      if (!normalizer_.empty()) {
+        work.normalized.clear();
+        normalizer_.normalize(whole.text, base, WithSources, work.normalized);
+        whole.text = work.normalized.text;
+        whole.sources = WithSources ? work.normalized.sources.data() : nullptr;
+      }
+      added_.split(whole.text, true, [&](const AddedVocabulary::Match& m) {
+        Segment part{whole.text.substr(m.begin, m.end - m.begin),
+                     whole.sources == nullptr ? nullptr : whole.sources + m.begin,
+                     whole.base + static_cast<std::uint32_t>(m.begin), m.id};
+        if (m.id < 0 && add_space && part.text[0] != ' ') {
+          part = with_prefix_space<WithSources>(part, work.prefixed);
+        }
+        use(part);
+      });
+    });
+  }
+
+  /// The segment after a space that shares its first character's source.
+  template <bool WithSources>
+  static Segment with_prefix_space(const Segment& segment, NormalizedText& storage) {
+    storage.clear();
+    storage.text += ' ';
+    storage.text += segment.text;
+    if (!WithSources) {
+      return {storage.text, nullptr, segment.base, -1};
+    }
+    for (std::size_t i = 0; i < segment.text.size(); ++i) {
+      std::size_t end = i + 1;
+      while (end < segment.text.size() && !starts_code_point(segment.text[end])) {
+        ++end;
+      }
+      const Span source = segment.source(i, end);
+      storage.sources.insert(storage.sources.end(), end - i + (i == 0 ? 1 : 0), source);
+      i = end - 1;
+    }
+    return {storage.text, storage.sources.data(), segment.base, -1};
+  }
+
+  /// Fills work.ids and, if Full, what an Encoding needs. Invalid UTF-8 must be repaired before.
+  template <bool Full>
+  void encode_valid(std::string_view text, detail::Workspace& work) const {
+    LDLM_CHECK(text.size() < 0xFFFFFFFFU, "tokenizer", "a text of ", text.size(),
+               " bytes is too long: at most 4 GiB");
+    work.clear();
+    std::visit(
+        [&](const auto& model) {
+          for_each_segment<Full>(text, work, [&](const Segment& segment) {
+            if (segment.id >= 0) {
+              if constexpr (Full) {
+                work.matched.emplace_back(work.ids.size(), segment.text);
+                work.spans.push_back(segment.source(0, segment.text.size()));
+                work.word_ids.push_back(work.words++);
+              }
+              work.ids.push_back(segment.id);
+              return;
+            }
+            split_words(pre_tokenizer_, segment.text, [&](std::size_t begin, std::size_t end) {
+              encode_word<Full>(model, segment, begin, end, work);
+            });
+          });
+        },
+        model_->model());
+  }
+
+  template <bool Full>
+  void encode_text(std::string_view text, detail::Workspace& work) const {
+    if (valid_prefix(text) == text.size()) {
+      encode_valid<Full>(text, work);
+    } else {
+      encode_valid<Full>(repair_utf8(text), work);
+    }
+  }
+
+  template <bool Full, class AnyModel>
+  static void encode_word(const AnyModel& model, const Segment& segment, std::size_t begin,
+                          std::size_t end, detail::Workspace& work) {
+    const std::string_view word = segment.text.substr(begin, end - begin);
+    detail::WordCache::Hit hit;
+    if (word.size() > detail::WordCache::max_word_bytes) {
+      model.tokenize(word, work.pieces);
+      hit = {work.pieces.ids, work.pieces.sizes};
+    } else {
+      const std::uint64_t hash = detail::hash_bytes(word);
+      hit = work.cache.find(word, hash);
+      if (hit.ids.empty()) {
+        model.tokenize(word, work.pieces);
+        hit = {work.pieces.ids, work.pieces.sizes};
+        work.cache.insert(word, hash, hit.ids, hit.sizes);
+      }
+    }
+    work.ids.insert(work.ids.end(), hit.ids.begin(), hit.ids.end());
+    if constexpr (Full) {
+      for (const std::uint32_t size : hit.sizes) {
+        work.spans.push_back(segment.source(begin, begin + size));
+        begin += size;
+      }
+      work.word_ids.insert(work.word_ids.end(), hit.ids.size(), work.words++);
+    }
+  }
+
+  /// One text's encoding before truncation and template.
+  [[nodiscard]] Encoding encode_one(std::string_view text, std::int32_t type_id) const {
+    detail::SharedModel::Lease lease(*model_);
+    detail::Workspace& work = *lease;
+    std::string repaired;
+    std::string_view valid = text;
+    if (valid_prefix(text) != text.size()) {
+      repaired = repair_utf8(text);
+      valid = repaired;
+    }
+    encode_valid<true>(valid, work);
+    Encoding out;
+    const std::size_t n = work.ids.size();
+    out.ids = work.ids;
+    out.type_ids.assign(n, type_id);
+    out.attention_mask.assign(n, 1);
+    out.special_tokens_mask.assign(n, 0);
+    out.word_ids = work.word_ids;
+    out.tokens.resize(n);
+    out.offsets.resize(n);
+    out.byte_offsets.resize(n);
+    detail::PositionMap positions(text, valid);
+    auto matched = work.matched.begin();
+    for (std::size_t i = 0; i < n; ++i) {
+      if (matched != work.matched.end() && matched->first == i) {
+        out.tokens[i] = std::move(matched++->second);
+      } else {
+        out.tokens[i] = model_->vocabulary().token(out.ids[i]);
+      }
+      out.offsets[i] = positions.code_points(work.spans[i]);
+      out.byte_offsets[i] = positions.bytes(work.spans[i]);
+    }
+    return out;
+  }
+
+  [[nodiscard]] Encoding encode_padless(std::string_view text, const std::string_view* pair,
+                                        const EncodeOptions& options) const {
+    Encoding first = encode_one(text, 0);
+    std::optional<Encoding> second;
+    if (pair != nullptr) {
+      second = encode_one(*pair, 1);
+    }
+    Encoding* other = second ? &*second : nullptr;
+    if (truncation_) {
+      const std::size_t added =
+          options.add_special_tokens ? post_processor_.added(pair != nullptr) : 0;
+      LDLM_CHECK(truncation_->max_length >= added, "truncate", "max_length ",
+                 truncation_->max_length, " leaves no room for ", added, " special tokens");
+      detail::truncate(first, other, truncation_->max_length - added, *truncation_);
+    }
+    if (post_processor_.byte_level && post_processor_.byte_level->trim_offsets) {
+      detail::trim_offsets(first, post_processor_.byte_level->add_prefix_space);
+      if (other != nullptr) {
+        detail::trim_offsets(*other, post_processor_.byte_level->add_prefix_space);
+      }
+    }
+    if (post_processor_.special_tokens) {
+      return detail::fill_template(*post_processor_.special_tokens, std::move(first), other,
+                                   options.add_special_tokens);
+    }
+    if (other != nullptr) {
+      detail::append(first, *other);
+    }
+    return first;
+  }
+
+  std::shared_ptr<const detail::SharedModel> model_;
+  NormalizerRunner normalizer_;
+  PreTokenizer pre_tokenizer_;
+  PostProcessor post_processor_;
+  Decoder decoder_;
+  AddedVocabulary added_;
+  std::optional<Truncation> truncation_;
+  std::optional<Padding> padding_;
+};
+
+}  // namespace ldlm::text
+
+namespace ldlm {
+using text::Encoding;
+using text::TokenId;
+using text::Tokenizer;
+}  // namespace ldlm

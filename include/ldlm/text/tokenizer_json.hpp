@@ -1,0 +1,153 @@
+#pragma once
+// Loading and saving tokenizers: Hugging Face's tokenizer.json, GPT-2's vocab.json + merges.txt,
+// BERT's vocab.txt. Apart from tokenizer.hpp because nlohmann-json is slow to compile.
+
+#include <cstddef>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include <ldlm/text/tokenizer.hpp>
+#include <ldlm/text/tokenizer_reader.hpp>
+#include <ldlm/text/tokenizer_writer.hpp>
+
+namespace ldlm::text {
+
+inline Tokenizer Tokenizer::from_json(std::string_view json, const std::string& name) {
+  const detail::Json document = detail::parse_json(json, name);
+  return detail::read_tokenizer(detail::JsonView(document, name));
+}
+
+inline Tokenizer Tokenizer::from_file(const std::filesystem::path& tokenizer_json) {
+  return from_json(detail::read_text_file(tokenizer_json), tokenizer_json.string());
+}
+
+inline Tokenizer Tokenizer::from_bpe_files(const std::filesystem::path& vocab_json,
+                                           const std::filesystem::path& merges_txt) {
+  const detail::Json document =
+      detail::parse_json(detail::read_text_file(vocab_json), vocab_json.string());
+  Vocabulary vocabulary = detail::read_vocabulary(detail::JsonView(document, vocab_json.string()));
+  std::vector<Merge> merges;
+  const std::string name = merges_txt.string();
+  detail::for_each_line(detail::read_text_file(merges_txt), name,
+                        [&](std::string_view line, std::size_t number) {
+                          if (!line.starts_with("#version")) {
+                            const std::string place = name + ": line " + std::to_string(number);
+                            merges.push_back(detail::find_merge(vocabulary, line, place));
+                          }
+                        });
+  TokenizerParts parts;
+  parts.pre_tokenizer.kind = PreTokenizer::Kind::byte_level;
+  parts.post_processor.byte_level = OffsetTrimming{true, false, true};
+  parts.decoder.kind = Decoder::Kind::byte_level;
+  Tokenizer tokenizer = detail::with_place(name, [&] {
+    return Tokenizer(BpeModel(std::move(vocabulary), std::move(merges), {}), std::move(parts));
+  });
+  if (tokenizer.token_to_id("<|endoftext|>")) {
+    tokenizer.add_special_token("<|endoftext|>");
+  }
+  return tokenizer;
+}
+
+inline Tokenizer Tokenizer::from_wordpiece_file(const std::filesystem::path& vocab_txt,
+                                                const BertNormalizer& normalizer) {
+  const std::string name = vocab_txt.string();
+  Vocabulary vocabulary;
+  detail::for_each_line(
+      detail::read_text_file(vocab_txt), name, [&](std::string_view line, std::size_t number) {
+        while (!line.empty()) {  // as Hugging Face reads it: without white space at the end
+          std::size_t last = line.size() - 1;
+          while (last > 0 && !starts_code_point(line[last])) {
+            --last;
+          }
+          if (!is_whitespace(decode_utf8(line, last).value)) {
+            break;
+          }
+          line.remove_suffix(line.size() - last);
+        }
+        detail::with_place(name + ": line " + std::to_string(number),
+                           [&] { vocabulary.add(line, static_cast<TokenId>(number - 1)); });
+      });
+  TokenizerParts parts;
+  parts.normalizer = {normalizer};
+  parts.pre_tokenizer.kind = PreTokenizer::Kind::bert;
+  parts.decoder.kind = Decoder::Kind::wordpiece;
+  Tokenizer tokenizer = detail::with_place(
+      name, [&] { return Tokenizer(WordPieceModel(std::move(vocabulary), {}), std::move(parts)); });
+  for (const char* token : {"[UNK]", "[SEP]", "[PAD]", "[CLS]", "[MASK]"}) {
+    if (tokenizer.token_to_id(token)) {
+      tokenizer.add_special_token(token);
+    }
+  }
+  if (tokenizer.token_to_id("[CLS]") && tokenizer.token_to_id("[SEP]")) {
+    tokenizer.set_template("[CLS] $A [SEP]", "[CLS] $A [SEP] $B:1 [SEP]:1");
+  }
+  return tokenizer;
+}
+
+inline Tokenizer Tokenizer::from_folder(const std::filesystem::path& folder,
+                                        const FolderOptions& options) {
+  namespace fs = std::filesystem;
+  LDLM_CHECK(fs::is_directory(folder), "tokenizer", folder.string(), ": no such folder");
+  if (fs::exists(folder / "tokenizer.json")) {
+    return from_file(folder / "tokenizer.json");
+  }
+  const std::optional<detail::Json> config = detail::read_config(folder);
+  const std::string config_name = (folder / "tokenizer_config.json").string();
+  const auto flag = [&](const char* key) -> std::optional<bool> {
+    if (!config) {
+      return std::nullopt;
+    }
+    const auto view = detail::JsonView(*config, config_name).find(key);
+    return view ? std::optional<bool>(view->boolean()) : std::nullopt;
+  };
+  if (fs::exists(folder / "vocab.json")) {
+    Tokenizer tokenizer = from_bpe_files(folder / "vocab.json", folder / "merges.txt");
+    tokenizer.pre_tokenizer_.add_prefix_space = flag("add_prefix_space").value_or(false);
+    return tokenizer;
+  }
+  if (fs::exists(folder / "vocab.txt")) {
+    BertNormalizer normalizer;
+    normalizer.lowercase = options.lowercase.value_or(flag("do_lower_case").value_or(true));
+    normalizer.handle_chinese_chars = flag("tokenize_chinese_chars").value_or(true);
+    normalizer.strip_accents = flag("strip_accents");
+    return from_wordpiece_file(folder / "vocab.txt", normalizer);
+  }
+  ::ldlm::detail::fail("tokenizer", folder.string(),
+                       ": holds no tokenizer.json, vocab.json or vocab.txt");
+}
+
+inline std::string Tokenizer::to_json() const {
+  detail::OrderedJson added = detail::OrderedJson::array();
+  for (const auto& [id, entry] : added_.tokens()) {
+    added.push_back({{"id", id},
+                     {"content", entry.token.content},
+                     {"single_word", entry.token.single_word},
+                     {"lstrip", entry.token.lstrip},
+                     {"rstrip", entry.token.rstrip},
+                     {"normalized", entry.token.normalized},
+                     {"special", entry.token.special}});
+  }
+  std::string out = "{\n  \"version\": \"1.0\"";
+  const auto section = [&](const char* name, const detail::OrderedJson& value) {
+    out += ",\n  " + detail::json_quoted(name) + ": " + value.dump();
+  };
+  section("truncation", detail::write_truncation(truncation_));
+  section("padding", detail::write_padding(padding_));
+  section("added_tokens", added);
+  section("normalizer", detail::write_normalizer(normalizer_.steps()));
+  section("pre_tokenizer", detail::write_pre_tokenizer(pre_tokenizer_));
+  section("post_processor", detail::write_post_processor(post_processor_));
+  section("decoder", detail::write_decoder(decoder_));
+  out += ",\n  \"model\": " + detail::write_model(model());
+  return out + "\n}\n";
+}
+
+inline void Tokenizer::save(const std::filesystem::path& tokenizer_json) const {
+  detail::write_text_file(tokenizer_json, to_json());
+}
+
+}  // namespace ldlm::text

@@ -1,0 +1,76 @@
+#pragma once
+// A bounded cache of words that were split into pieces before: most words of a text recur.
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <ldlm/text/hash.hpp>
+#include <ldlm/text/vocabulary.hpp>
+
+namespace ldlm::text::detail {
+
+/// Word -> its pieces' ids and sizes. Not for several threads at once.
+class WordCache {
+ public:
+  struct Hit {
+    std::span<const TokenId> ids;
+    std::span<const std::uint32_t> sizes;
+  };
+
+  static constexpr std::size_t max_words = std::size_t{1} << 16;
+  static constexpr std::size_t max_word_bytes = 64;  // longer words rarely recur
+
+  /// The word's pieces; empty if it is not cached.
+  [[nodiscard]] Hit find(std::string_view word, std::uint64_t hash) const noexcept {
+    for (std::size_t s = hash & mask;; s = (s + 1) & mask) {
+      const Entry& entry = entries_[s];
+      if (entry.pieces == 0) {
+        return {};
+      }
+      if (entry.hash == hash && std::string_view(keys_).substr(entry.key, entry.key_size) == word) {
+        return {{ids_.data() + entry.at, entry.pieces}, {sizes_.data() + entry.at, entry.pieces}};
+      }
+    }
+  }
+
+  /// Remembers a word of at most max_word_bytes; a full cache starts anew.
+  void insert(std::string_view word, std::uint64_t hash, std::span<const TokenId> ids,
+              std::span<const std::uint32_t> sizes) {
+    if (count_ == max_words) {
+      *this = WordCache();
+    }
+    std::size_t s = hash & mask;
+    while (entries_[s].pieces != 0) {
+      s = (s + 1) & mask;
+    }
+    entries_[s] = {hash, static_cast<std::uint32_t>(keys_.size()),
+                   static_cast<std::uint32_t>(ids_.size()), static_cast<std::uint16_t>(word.size()),
+                   static_cast<std::uint16_t>(ids.size())};
+    keys_.append(word);
+    ids_.insert(ids_.end(), ids.begin(), ids.end());
+    sizes_.insert(sizes_.end(), sizes.begin(), sizes.end());
+    ++count_;
+  }
+
+ private:
+  struct Entry {
+    std::uint64_t hash = 0;
+    std::uint32_t key = 0;
+    std::uint32_t at = 0;
+    std::uint16_t key_size = 0;
+    std::uint16_t pieces = 0;  // 0: free
+  };
+  static constexpr std::size_t mask = max_words * 2 - 1;
+
+  std::vector<Entry> entries_ = std::vector<Entry>(mask + 1);
+  std::string keys_;
+  std::vector<TokenId> ids_;
+  std::vector<std::uint32_t> sizes_;
+  std::size_t count_ = 0;
+};
+
+}  // namespace ldlm::text::detail
