@@ -12,7 +12,6 @@
 #include <cstdint>
 #include <filesystem>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <span>
 #include <string>
@@ -23,18 +22,15 @@
 
 #include <ldlm/core/error.hpp>
 #include <ldlm/text/added_tokens.hpp>
-#include <ldlm/text/bpe.hpp>
 #include <ldlm/text/decoder.hpp>
 #include <ldlm/text/encoding.hpp>
 #include <ldlm/text/normalizer.hpp>
 #include <ldlm/text/post_processor.hpp>
 #include <ldlm/text/pre_tokenizer.hpp>
-#include <ldlm/text/word_cache.hpp>
+#include <ldlm/text/shared_model.hpp>
 #include <ldlm/text/wordpiece.hpp>
 
 namespace ldlm::text {
-
-using Model = std::variant<BpeModel, WordPieceModel>;
 
 struct EncodeOptions {
   bool add_special_tokens = true;  ///< put the text into the post-processor's template
@@ -54,136 +50,14 @@ struct TokenizerParts {
   Decoder decoder;
 };
 
-namespace detail {
-
-/// Scratch memory of one encoding, and the words seen before.
-struct Workspace {
-  WordCache cache;
-  BpeModel::Pieces pieces;
-  NormalizedText normalized;
-  NormalizedText prefixed;
-  std::vector<TokenId> ids;
-  std::vector<Span> spans;  // bytes of the (repaired) text
-  std::vector<std::int32_t> word_ids;
-  std::vector<std::pair<std::size_t, std::string>> matched;  // added tokens: index, matched text
-  std::int32_t words = 0;
-
-  void clear() {
-    ids.clear();
-    spans.clear();
-    word_ids.clear();
-    matched.clear();
-    words = 0;
-  }
-};
-
-/// A model with the workspaces of the threads that use it.
-class SharedModel {
- public:
-  explicit SharedModel(Model model) : model_(std::move(model)) {}
-
-  [[nodiscard]] const Model& model() const noexcept { return model_; }
-  [[nodiscard]] const Vocabulary& vocabulary() const noexcept {
-    return std::visit([](const auto& m) -> const Vocabulary& { return m.vocabulary(); }, model_);
-  }
-
-  /// Lends a workspace for as long as the lease lives.
-  class Lease {
-   public:
-    explicit Lease(const SharedModel& from) : from_(from), workspace_(from.take()) {}
-    Lease(const Lease&) = delete;
-    Lease& operator=(const Lease&) = delete;
-    ~Lease() { from_.put(std::move(workspace_)); }
-    Workspace& operator*() noexcept { return *workspace_; }
-
-   private:
-    const SharedModel& from_;
-    std::unique_ptr<Workspace> workspace_;
-  };
-
- private:
-  std::unique_ptr<Workspace> take() const {
-    {
-      const std::lock_guard lock(mutex_);
-      if (!idle_.empty()) {
-        auto workspace = std::move(idle_.back());
-        idle_.pop_back();
-        return workspace;
-      }
-    }
-    return std::make_unique<Workspace>();
-  }
-  void put(std::unique_ptr<Workspace> workspace) const noexcept {
-    try {
-      const std::lock_guard lock(mutex_);
-      idle_.push_back(std::move(workspace));
-    } catch (...) {  // no memory to keep it: let it go
-    }
-  }
-
-  Model model_;
-  mutable std::mutex mutex_;
-  mutable std::vector<std::unique_ptr<Workspace>> idle_;
-};
-
-/// From bytes of the repaired text to code points, and to bytes of the original one.
-class PositionMap {
- public:
-  PositionMap(std::string_view original, std::string_view repaired)
-      : text_(repaired), ascii_(ascii_prefix(repaired) == repaired.size()) {
-    if (original.data() == repaired.data()) {
-      return;
-    }
-    original_.reserve(repaired.size() + 1);
-    for (std::size_t i = 0; i < original.size();) {
-      const CodePoint c = decode_utf8(original, i);
-      const std::size_t size = c.valid ? c.size : 3;  // U+FFFD took the place of c.size bytes
-      original_.insert(original_.end(), size, static_cast<std::uint32_t>(i));
-      i += c.size;
-    }
-    original_.push_back(static_cast<std::uint32_t>(original.size()));
-  }
-
-  [[nodiscard]] Span bytes(Span span) const {
-    return original_.empty() ? span : Span{original_[span.begin], original_[span.end]};
-  }
-  [[nodiscard]] Span code_points(Span span) {
-    return ascii_ ? span : Span{code_point(span.begin), code_point(span.end)};
-  }
-
- private:
-  // Spans come nearly in order, so the last answer is near the next one.
-  std::uint32_t code_point(std::uint32_t byte) {
-    for (; at_ < byte; ++at_) {
-      count_ += starts_code_point(text_[at_]) ? 1 : 0;
-    }
-    for (; at_ > byte; --at_) {
-      count_ -= starts_code_point(text_[at_ - 1]) ? 1 : 0;
-    }
-    return count_;
-  }
-
-  std::string_view text_;
-  bool ascii_;
-  std::vector<std::uint32_t> original_;
-  std::uint32_t at_ = 0;
-  std::uint32_t count_ = 0;
-};
-
-}  // namespace detail
-
 /// A trained tokenizer: a cheap value; copies share the model.
 class Tokenizer {
  public:
-  explicit Tokenizer(Model model, TokenizerParts parts = {})
-      : model_(std::make_shared<const detail::SharedModel>(std::move(model))),
-        normalizer_(std::move(parts.normalizer)),
-        pre_tokenizer_(parts.pre_tokenizer),
-        decoder_(std::move(parts.decoder)) {
-    const bool bpe = std::holds_alternative<BpeModel>(model_->model());
-    LDLM_CHECK(bpe == (pre_tokenizer_.kind == PreTokenizer::Kind::byte_level), "tokenizer",
-               "the byte-level pre-tokenizer and the BPE model need each other");
-    set_post_processor(std::move(parts.post_processor));
+  explicit Tokenizer(BpeModel model, TokenizerParts parts = {})
+      : Tokenizer(std::make_shared<const detail::SharedModel>(std::move(model)), std::move(parts)) {
+  }
+  explicit Tokenizer(WordPieceModel model, TokenizerParts parts = {})
+      : Tokenizer(std::make_shared<const detail::SharedModel>(std::move(model)), std::move(parts)) {
   }
 
   /// Loads tokenizer.json, or vocab.json and merges.txt (GPT-2), or vocab.txt (BERT), whichever
@@ -378,6 +252,17 @@ class Tokenizer {
   [[nodiscard]] const std::optional<Padding>& padding() const noexcept { return padding_; }
 
  private:
+  Tokenizer(std::shared_ptr<const detail::SharedModel> model, TokenizerParts parts)
+      : model_(std::move(model)),
+        normalizer_(std::move(parts.normalizer)),
+        pre_tokenizer_(parts.pre_tokenizer),
+        decoder_(std::move(parts.decoder)) {
+    const bool bpe = std::holds_alternative<BpeModel>(model_->model());
+    LDLM_CHECK(bpe == (pre_tokenizer_.kind == PreTokenizer::Kind::byte_level), "tokenizer",
+               "the byte-level pre-tokenizer and the BPE model need each other");
+    set_post_processor(std::move(parts.post_processor));
+  }
+
   /// A stretch of normalized text, or an added token.
   struct Segment {
     std::string_view text;

@@ -100,15 +100,15 @@ auto with_place(const std::string& place, Build&& build) {
                     [&] { return WordPieceModel(std::move(vocabulary), std::move(options)); });
 }
 
-[[nodiscard]] inline Model read_model(const JsonView& view) {
+[[nodiscard]] inline Tokenizer read_model(const JsonView& view, TokenizerParts parts) {
   const auto type = view.find("type");
   // Files from before the key existed are told apart by their merges.
   const std::string name = type ? type->string() : view.find("merges") ? "BPE" : "WordPiece";
   if (name == "BPE") {
-    return read_bpe(view);
+    return Tokenizer(read_bpe(view), std::move(parts));
   }
   if (name == "WordPiece") {
-    return read_wordpiece(view);
+    return Tokenizer(read_wordpiece(view), std::move(parts));
   }
   type->fail("\"", name, "\" is not supported; BPE and WordPiece are");
 }
@@ -341,8 +341,8 @@ inline void read_post_processor(const JsonView& view, PostProcessor& out) {
   if (const auto view = root.find("decoder")) {
     parts.decoder = read_decoder(*view);
   }
-  Tokenizer tokenizer = with_place(
-      root.path(), [&] { return Tokenizer(read_model(root.at("model")), std::move(parts)); });
+  Tokenizer tokenizer =
+      with_place(root.path(), [&] { return read_model(root.at("model"), std::move(parts)); });
   if (const auto added = root.find("added_tokens")) {
     for (const JsonView& entry : added->items()) {
       const auto id = static_cast<TokenId>(entry.at("id").number());
