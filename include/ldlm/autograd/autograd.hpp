@@ -1,0 +1,12 @@
+#pragma once
+// All of autograd: Variables, their functions, the backward pass.
+
+#include <ldlm/autograd/checkpoint.hpp>
+#include <ldlm/autograd/functions/elementwise.hpp>
+#include <ldlm/autograd/functions/index.hpp>
+#include <ldlm/autograd/functions/loss.hpp>
+#include <ldlm/autograd/functions/matrix.hpp>
+#include <ldlm/autograd/functions/nn.hpp>
+#include <ldlm/autograd/functions/reduce.hpp>
+#include <ldlm/autograd/functions/shape.hpp>
+#include <ldlm/autograd/no_grad.hpp>

@@ -1,0 +1,108 @@
+#pragma once
+// FunctionNode: a node made of the lambda that is a function's backward pass.
+
+#include <optional>
+
+#include <ldlm/autograd/node.hpp>
+#include <ldlm/autograd/saved.hpp>
+#include <ldlm/core/ops/reduce.hpp>
+
+namespace ldlm {
+
+/// The gradient of one input, as a backward pass sees it. False if nobody wants it: skip the work.
+template <Floating T>
+class InputGrad {
+ public:
+  explicit InputGrad(Node* node) noexcept : node_(static_cast<NodeOf<T>*>(node)) {}
+
+  explicit operator bool() const noexcept { return node_ != nullptr; }
+  [[nodiscard]] const Shape& shape() const noexcept { return node_->shape(); }
+
+  /// Adds a gradient, summed to the input's shape if the input was broadcast. Move in what is not
+  /// needed any more: then it is taken without a copy.
+  void add(Tensor<T> grad) const {
+    if (grad.shape() != shape()) {
+      grad = sum_to(grad, shape());
+    }
+    node_->accumulate(std::move(grad));
+  }
+  /// A place to write the gradient to straight away; see NodeOf::open.
+  [[nodiscard]] GradTarget<T> open(bool can_add) const { return node_->open(can_add); }
+
+ private:
+  NodeOf<T>* node_;
+};
+
+/// All of a function's inputs, in the order in which record() was given their nodes.
+template <Floating T>
+class InputGrads {
+ public:
+  InputGrads(const Node& node, bool retain_graph) noexcept
+      : inputs_(node.inputs()), retain_graph_(retain_graph) {}
+
+  InputGrad<T> operator[](std::size_t i) const noexcept { return as<T>(i); }
+  /// Of an input whose elements have another type.
+  template <Floating U>
+  [[nodiscard]] InputGrad<U> as(std::size_t i) const noexcept {
+    return InputGrad<U>(inputs_[i].get());
+  }
+  [[nodiscard]] std::size_t size() const noexcept { return inputs_.size(); }
+  /// Whether the saved values are needed again.
+  [[nodiscard]] bool retain_graph() const noexcept { return retain_graph_; }
+
+ private:
+  std::span<const NodeRef> inputs_;
+  bool retain_graph_;
+};
+
+namespace detail {
+
+template <Floating T, class Backward>
+class FunctionNode final : public SlotNode<T> {
+ public:
+  FunctionNode(std::string_view name, std::span<Node* const> inputs, const Shape& shape,
+               Device device, Backward backward)
+      : SlotNode<T>(name, inputs, shape, device), backward_(std::move(backward)) {}
+
+  void run(bool retain_graph) override {
+    LDLM_CHECK(backward_.has_value(), this->name(),
+               "backward ran here before and freed the saved values; the first backward pass needs "
+               "retain_graph");
+    if (this->grad_.defined()) {
+      (*backward_)(std::exchange(this->grad_, {}), InputGrads<T>(*this, retain_graph));
+    }
+    if (!retain_graph) {
+      backward_.reset();
+    }
+  }
+
+ private:
+  std::optional<Backward> backward_;
+};
+
+// ---- Helpers of backward passes. They work in place where no one else sees the gradient. ----
+
+/// c * grad.
+template <class T>
+Tensor<T> scaled(Tensor<T> grad, std::type_identity_t<T> c) {
+  if (!is_writable(grad)) {
+    return mul(grad, c);
+  }
+  mul_(grad, c);
+  return grad;
+}
+
+/// grad * f'(x), where `saved` is x, or f(x) if saves_output(op).
+template <class T>
+Tensor<T> unary_backward(UnaryOp op, const Tensor<T>& saved, Tensor<T> grad, T a = T{}, T b = T{}) {
+  Tensor<T> dx = is_writable(grad) ? grad : Tensor<T>::empty(grad.shape(), grad.device());
+  if (dx.numel() > 0) {
+    kernel(dx.device(), &KernelTable<T>::unary_backward, "unary_backward")(
+        op, saved.view(), grad.view(), dx.view(), a, b);
+  }
+  grad = Tensor<T>();  // so that dx is the only owner
+  return dx;
+}
+
+}  // namespace detail
+}  // namespace ldlm

@@ -1,0 +1,254 @@
+#pragma once
+// Elementwise functions of Variables, with NumPy broadcasting.
+
+#include <ldlm/autograd/variable.hpp>
+
+namespace ldlm {
+
+namespace detail {
+
+template <class V>
+struct ElementOf {};
+template <Floating T>
+struct ElementOf<Variable<T>> {
+  using type = T;
+  static constexpr bool is_variable = true;
+};
+template <Floating T>
+struct ElementOf<Tensor<T>> {
+  using type = T;
+  static constexpr bool is_variable = false;
+};
+
+/// A pair of arguments of which one is a Variable and the other a Variable or Tensor of its type.
+template <class A, class B>
+concept VariablePair = requires {
+  typename ElementOf<A>::type;
+  typename ElementOf<B>::type;
+}
+&&std::same_as<typename ElementOf<A>::type, typename ElementOf<B>::type> &&
+    (ElementOf<A>::is_variable || ElementOf<B>::is_variable);
+
+template <Floating T>
+const Variable<T>& as_variable(const Variable<T>& x) {
+  return x;
+}
+template <Floating T>
+Variable<T> as_variable(const Tensor<T>& x) {
+  return Variable<T>(x);
+}
+
+template <Floating T>
+Variable<T> unary(std::string_view name, UnaryOp op, const Variable<T>& x, T a = T{}, T b = T{}) {
+  Tensor<T> y = ldlm::unary(op, x.value(), a, b);
+  const Tensor<T>& needed = saves_output(op) ? y : x.value();
+  Saved<T> saved(name, needed);
+  return record(name, std::move(y), {x.node()},
+                [op, a, b, saved = std::move(saved)](Tensor<T> dy, InputGrads<T> in) {
+                  in[0].add(unary_backward(op, saved.get(), std::move(dy), a, b));
+                });
+}
+
+template <Floating T>
+Variable<T> add(const Variable<T>& a, const Variable<T>& b) {
+  return record("add", ldlm::add(a.value(), b.value()), {a.node(), b.node()},
+                [](Tensor<T> dy, InputGrads<T> in) {
+                  if (in[0]) {
+                    in[0].add(dy);
+                  }
+                  if (in[1]) {
+                    in[1].add(std::move(dy));
+                  }
+                });
+}
+
+template <Floating T>
+Variable<T> sub(const Variable<T>& a, const Variable<T>& b) {
+  return record("sub", ldlm::sub(a.value(), b.value()), {a.node(), b.node()},
+                [](Tensor<T> dy, InputGrads<T> in) {
+                  if (in[0]) {
+                    in[0].add(dy);
+                  }
+                  if (in[1]) {
+                    in[1].add(scaled(std::move(dy), T{-1}));
+                  }
+                });
+}
+
+template <Floating T>
+Variable<T> mul(const Variable<T>& a, const Variable<T>& b) {
+  Saved<T> left("mul", b.requires_grad() ? a.value() : Tensor<T>());
+  Saved<T> right("mul", a.requires_grad() ? b.value() : Tensor<T>());
+  return record("mul", ldlm::mul(a.value(), b.value()), {a.node(), b.node()},
+                [a = std::move(left), b = std::move(right)](Tensor<T> dy, InputGrads<T> in) {
+                  if (in[0]) {
+                    in[0].add(ldlm::mul(dy, b.get()));
+                  }
+                  if (in[1]) {
+                    in[1].add(ldlm::mul(dy, a.get()));
+                  }
+                });
+}
+
+template <Floating T>
+Variable<T> div(const Variable<T>& a, const Variable<T>& b) {
+  Tensor<T> y = ldlm::div(a.value(), b.value());
+  Saved<T> quotient("div", b.requires_grad() ? y : Tensor<T>());
+  Saved<T> divisor("div", b.value());
+  return record("div", std::move(y), {a.node(), b.node()},
+                [y = std::move(quotient), b = std::move(divisor)](Tensor<T> dy, InputGrads<T> in) {
+                  const Tensor<T> da = ldlm::div(dy, b.get());
+                  if (in[1]) {  // -dy a / b^2
+                    in[1].add(scaled(ldlm::mul(da, y.get()), T{-1}));
+                  }
+                  if (in[0]) {
+                    in[0].add(da);
+                  }
+                });
+}
+
+/// a^b. The gradient of b is 0 where a = 0 <= b, as the limit is.
+template <Floating T>
+Variable<T> pow(const Variable<T>& a, const Variable<T>& b) {
+  Tensor<T> y = ldlm::pow(a.value(), b.value());
+  Saved<T> power("pow", b.requires_grad() ? y : Tensor<T>());
+  return record("pow", y, {a.node(), b.node()},
+                [a = Saved<T>("pow", a.value()), b = Saved<T>("pow", b.value()),
+                 y = std::move(power)](Tensor<T> dy, InputGrads<T> in) {
+                  const Tensor<T> zero = Tensor<T>::scalar(T{0}, dy.device());
+                  if (in[0]) {  // b a^(b - 1), which for b = 0 is 0 even where a = 0
+                    const Tensor<T> slope = ldlm::mul(b.get(), ldlm::pow(a.get(), b.get() - T{1}));
+                    in[0].add(ldlm::mul(dy, ldlm::where(eq(b.get(), zero), zero, slope)));
+                  }
+                  if (in[1]) {  // a^b log(a)
+                    const Tensor<bool> flat = ldlm::eq(a.get(), zero);
+                    const Tensor<T> slope = ldlm::mul(y.get(), ldlm::log(a.get()));
+                    const Tensor<T> at_zero = ldlm::where(ge(b.get(), zero), zero, slope);
+                    in[1].add(ldlm::mul(dy, ldlm::where(flat, at_zero, slope)));
+                  }
+                });
+}
+
+/// minimum or maximum: the gradient goes to the one taken, half to each where they are equal.
+template <Floating T>
+Variable<T> extreme(bool largest, const Variable<T>& a, const Variable<T>& b) {
+  const std::string_view name = largest ? "maximum" : "minimum";
+  return record(
+      name, largest ? ldlm::maximum(a.value(), b.value()) : ldlm::minimum(a.value(), b.value()),
+      {a.node(), b.node()},
+      [largest, a = Saved<T>(name, a.value()), b = Saved<T>(name, b.value())](Tensor<T> dy,
+                                                                              InputGrads<T> in) {
+        const Tensor<T> zero = Tensor<T>::scalar(T{0}, dy.device());
+        const Tensor<T> shared = ldlm::where(eq(a.get(), b.get()), ldlm::mul(dy, T{0.5}), zero);
+        if (in[0]) {
+          const Tensor<bool> taken = largest ? gt(a.get(), b.get()) : lt(a.get(), b.get());
+          in[0].add(ldlm::where(taken, dy, shared));
+        }
+        if (in[1]) {
+          const Tensor<bool> taken = largest ? gt(b.get(), a.get()) : lt(b.get(), a.get());
+          in[1].add(ldlm::where(taken, dy, shared));
+        }
+      });
+}
+
+}  // namespace detail
+
+// clang-format off
+template <Floating T> Variable<T> abs(const Variable<T>& x) { return detail::unary("abs", UnaryOp::abs, x); }
+template <Floating T> Variable<T> exp(const Variable<T>& x) { return detail::unary("exp", UnaryOp::exp, x); }
+template <Floating T> Variable<T> log(const Variable<T>& x) { return detail::unary("log", UnaryOp::log, x); }
+template <Floating T> Variable<T> sqrt(const Variable<T>& x) { return detail::unary("sqrt", UnaryOp::sqrt, x); }
+template <Floating T> Variable<T> rsqrt(const Variable<T>& x) { return detail::unary("rsqrt", UnaryOp::rsqrt, x); }
+template <Floating T> Variable<T> square(const Variable<T>& x) { return detail::unary("square", UnaryOp::square, x); }
+template <Floating T> Variable<T> reciprocal(const Variable<T>& x) { return detail::unary("reciprocal", UnaryOp::reciprocal, x); }
+template <Floating T> Variable<T> sin(const Variable<T>& x) { return detail::unary("sin", UnaryOp::sin, x); }
+template <Floating T> Variable<T> cos(const Variable<T>& x) { return detail::unary("cos", UnaryOp::cos, x); }
+template <Floating T> Variable<T> tanh(const Variable<T>& x) { return detail::unary("tanh", UnaryOp::tanh, x); }
+template <Floating T> Variable<T> sigmoid(const Variable<T>& x) { return detail::unary("sigmoid", UnaryOp::sigmoid, x); }
+template <Floating T> Variable<T> erf(const Variable<T>& x) { return detail::unary("erf", UnaryOp::erf, x); }
+template <Floating T> Variable<T> relu(const Variable<T>& x) { return detail::unary("relu", UnaryOp::relu, x); }
+template <Floating T> Variable<T> silu(const Variable<T>& x) { return detail::unary("silu", UnaryOp::silu, x); }
+/// x * Phi(x), the exact form.
+template <Floating T> Variable<T> gelu(const Variable<T>& x) { return detail::unary("gelu", UnaryOp::gelu, x); }
+/// GPT-2's approximation of gelu by tanh.
+template <Floating T> Variable<T> gelu_tanh(const Variable<T>& x) { return detail::unary("gelu_tanh", UnaryOp::gelu_tanh, x); }
+template <Floating T> Variable<T> pow(const Variable<T>& x, std::type_identity_t<T> exponent) { return detail::unary("pow", UnaryOp::pow_scalar, x, exponent); }
+/// No gradient flows where x lies outside [low, high].
+template <Floating T> Variable<T> clamp(const Variable<T>& x, std::type_identity_t<T> low, std::type_identity_t<T> high) { return detail::unary("clamp", UnaryOp::clamp, x, low, high); }
+
+// Of two Variables, or a Variable and a Tensor; shapes broadcast.
+template <class A, class B> requires detail::VariablePair<A, B> auto add(const A& a, const B& b) { return detail::add(detail::as_variable(a), detail::as_variable(b)); }
+template <class A, class B> requires detail::VariablePair<A, B> auto sub(const A& a, const B& b) { return detail::sub(detail::as_variable(a), detail::as_variable(b)); }
+template <class A, class B> requires detail::VariablePair<A, B> auto mul(const A& a, const B& b) { return detail::mul(detail::as_variable(a), detail::as_variable(b)); }
+template <class A, class B> requires detail::VariablePair<A, B> auto div(const A& a, const B& b) { return detail::div(detail::as_variable(a), detail::as_variable(b)); }
+template <class A, class B> requires detail::VariablePair<A, B> auto pow(const A& a, const B& b) { return detail::pow(detail::as_variable(a), detail::as_variable(b)); }
+template <class A, class B> requires detail::VariablePair<A, B> auto minimum(const A& a, const B& b) { return detail::extreme(false, detail::as_variable(a), detail::as_variable(b)); }
+template <class A, class B> requires detail::VariablePair<A, B> auto maximum(const A& a, const B& b) { return detail::extreme(true, detail::as_variable(a), detail::as_variable(b)); }
+template <class A, class B> requires detail::VariablePair<A, B> auto operator+(const A& a, const B& b) { return add(a, b); }
+template <class A, class B> requires detail::VariablePair<A, B> auto operator-(const A& a, const B& b) { return sub(a, b); }
+template <class A, class B> requires detail::VariablePair<A, B> auto operator*(const A& a, const B& b) { return mul(a, b); }
+template <class A, class B> requires detail::VariablePair<A, B> auto operator/(const A& a, const B& b) { return div(a, b); }
+// clang-format on
+
+template <Floating T>
+Variable<T> neg(const Variable<T>& x) {
+  return record("neg", neg(x.value()), {x.node()}, [](Tensor<T> dy, InputGrads<T> in) {
+    in[0].add(detail::scaled(std::move(dy), T{-1}));
+  });
+}
+template <Floating T>
+Variable<T> add(const Variable<T>& x, std::type_identity_t<T> c) {
+  return record("add", add(x.value(), c), {x.node()},
+                [](Tensor<T> dy, InputGrads<T> in) { in[0].add(std::move(dy)); });
+}
+template <Floating T>
+Variable<T> mul(const Variable<T>& x, std::type_identity_t<T> c) {
+  return record("mul", mul(x.value(), c), {x.node()}, [c](Tensor<T> dy, InputGrads<T> in) {
+    in[0].add(detail::scaled(std::move(dy), c));
+  });
+}
+
+// clang-format off
+template <Floating T> Variable<T> operator-(const Variable<T>& x) { return neg(x); }
+template <Floating T> Variable<T> operator+(const Variable<T>& x, std::type_identity_t<T> c) { return add(x, c); }
+template <Floating T> Variable<T> operator+(std::type_identity_t<T> c, const Variable<T>& x) { return add(x, c); }
+template <Floating T> Variable<T> operator-(const Variable<T>& x, std::type_identity_t<T> c) { return sub(x, Tensor<T>::scalar(c, x.device())); }
+template <Floating T> Variable<T> operator-(std::type_identity_t<T> c, const Variable<T>& x) { return sub(Tensor<T>::scalar(c, x.device()), x); }
+template <Floating T> Variable<T> operator*(const Variable<T>& x, std::type_identity_t<T> c) { return mul(x, c); }
+template <Floating T> Variable<T> operator*(std::type_identity_t<T> c, const Variable<T>& x) { return mul(x, c); }
+template <Floating T> Variable<T> operator/(const Variable<T>& x, std::type_identity_t<T> c) { return div(x, Tensor<T>::scalar(c, x.device())); }
+template <Floating T> Variable<T> operator/(std::type_identity_t<T> c, const Variable<T>& x) { return div(Tensor<T>::scalar(c, x.device()), x); }
+// clang-format on
+
+/// condition ? a : b, elementwise; all three broadcast.
+template <class A, class B>
+requires detail::VariablePair<A, B>
+auto where(const Tensor<bool>& condition, const A& a, const B& b) {
+  using T = typename detail::ElementOf<A>::type;
+  const Variable<T>& x = detail::as_variable(a);
+  const Variable<T>& y = detail::as_variable(b);
+  return record("where", where(condition, x.value(), y.value()), {x.node(), y.node()},
+                [chosen = Saved<bool>("where", condition)](Tensor<T> dy, InputGrads<T> in) {
+                  const Tensor<T> zero = Tensor<T>::scalar(T{0}, dy.device());
+                  if (in[0]) {
+                    in[0].add(where(chosen.get(), dy, zero));
+                  }
+                  if (in[1]) {
+                    in[1].add(where(chosen.get(), zero, dy));
+                  }
+                });
+}
+
+/// The same values in another floating type.
+template <Floating To, Floating From>
+Variable<To> cast(const Variable<From>& x) {
+  if constexpr (std::same_as<To, From>) {
+    return x;
+  } else {
+    return record("cast", cast<To>(x.value()), {x.node()}, [](Tensor<To> dy, InputGrads<To> in) {
+      in.template as<From>(0).add(cast<From>(dy));
+    });
+  }
+}
+
+}  // namespace ldlm

@@ -1,0 +1,69 @@
+#pragma once
+// Rows of a table and elements along an axis, chosen by indices, of Variables.
+
+#include <ldlm/autograd/variable.hpp>
+#include <ldlm/core/ops/index.hpp>
+
+namespace ldlm {
+
+namespace detail {
+
+/// A buffer of the input's shape that holds its gradient so far, or zeros, and a function that
+/// hands it over when it had to be made apart.
+template <Floating T, class Write>
+void add_in_place(const InputGrad<T>& grad, Device device, Write&& write) {
+  GradTarget<T> target = grad.open(true);
+  if (target.buffer.defined()) {
+    if (!target.add) {
+      target.buffer.zero_();
+    }
+    write(target.buffer);
+  } else {
+    Tensor<T> apart = Tensor<T>::zeros(grad.shape(), device);
+    write(apart);
+    grad.add(std::move(apart));
+  }
+}
+
+}  // namespace detail
+
+/// Rows of a table: table (V, ...), ids of any shape -> (ids..., ...). Throws on an id outside
+/// [0, V).
+template <Floating T>
+Variable<T> embedding(const Variable<T>& table, const Tensor<std::int64_t>& ids) {
+  return record("embedding", embedding(table.value(), ids), {table.node()},
+                [ids = Saved<std::int64_t>("embedding", ids)](Tensor<T> dy, InputGrads<T> in) {
+                  const Tensor<std::int64_t> rows = ids.get().reshape({-1});
+                  Shape shape = in[0].shape();
+                  shape[0] = rows.numel();
+                  detail::add_in_place(in[0], dy.device(), [&](const Tensor<T>& grad) {
+                    index_add_(grad, rows, dy.reshape(shape));
+                  });
+                });
+}
+
+/// The positions `ids` (N) of an axis, in their order.
+template <Floating T>
+Variable<T> index_select(const Variable<T>& x, int axis, const Tensor<std::int64_t>& ids) {
+  return record(
+      "index_select", index_select(x.value(), axis, ids), {x.node()},
+      [axis, ids = Saved<std::int64_t>("index_select", ids)](Tensor<T> dy, InputGrads<T> in) {
+        detail::add_in_place(in[0], dy.device(), [&](const Tensor<T>& grad) {
+          index_add_(grad.transpose(0, axis), ids.get(), dy.transpose(0, axis));
+        });
+      });
+}
+
+/// out[.., i, ..] = x[.., index[.., i, ..], ..] along an axis; beside it, extents must agree.
+template <Floating T>
+Variable<T> gather(const Variable<T>& x, int axis, const Tensor<std::int64_t>& index) {
+  return record(
+      "gather", gather(x.value(), axis, index), {x.node()},
+      [axis, index = Saved<std::int64_t>("gather", index)](Tensor<T> dy, InputGrads<T> in) {
+        detail::add_in_place(in[0], dy.device(), [&](const Tensor<T>& grad) {
+          scatter_add_(grad, axis, index.get(), dy);
+        });
+      });
+}
+
+}  // namespace ldlm

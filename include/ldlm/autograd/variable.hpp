@@ -1,0 +1,253 @@
+#pragma once
+// Variable<T>: a tensor that gradients flow to, and the way to record functions of it.
+//
+//   auto w = Variable(Tensor<float>::zeros({3, 1}), true);
+//   auto loss = mean(square(matmul(x, w) - y));
+//   loss.backward();
+//   w.grad();  // d loss / d w, shape (3, 1)
+
+#include <memory>
+
+#include <ldlm/autograd/backward.hpp>
+#include <ldlm/autograd/function_node.hpp>
+#include <ldlm/autograd/view_node.hpp>
+
+namespace ldlm {
+
+/// Options of Variable::backward.
+template <Floating T>
+struct BackwardOptions {
+  Tensor<T> seed{};           // d result / d this; undefined: 1, for a single element only
+  bool retain_graph = false;  // keep saved values, for another backward pass
+};
+
+/// A shared handle: copies see the same value, gradient and graph. Functions of Variables are the
+/// functions of Tensors, with the same names; so are views.
+template <Floating T>
+class Variable {
+ public:
+  using value_type = T;
+
+  /// Undefined; only defined() and assignment make sense.
+  Variable() = default;
+  /// A leaf. With `requires_grad`, backward passes add up its gradient in grad().
+  explicit Variable(Tensor<T> value, bool requires_grad = false)
+      : Variable(std::move(value), NodeRef()) {
+    LDLM_CHECK(this->value().defined(), "Variable", "the tensor is undefined");
+    set_requires_grad(requires_grad);
+  }
+  /// The result of a recorded function; used by record().
+  Variable(Tensor<T> value, NodeRef node)
+      : state_(std::make_shared<State>(State{std::move(value), std::move(node)})) {}
+
+  [[nodiscard]] bool defined() const noexcept { return state_ != nullptr; }
+  [[nodiscard]] const Tensor<T>& value() const { return state().value; }
+  [[nodiscard]] const Shape& shape() const { return value().shape(); }
+  [[nodiscard]] int rank() const { return value().rank(); }
+  [[nodiscard]] std::int64_t numel() const { return value().numel(); }
+  /// Extent of an axis; a negative axis counts from the end.
+  [[nodiscard]] std::int64_t size(int axis) const { return value().size(axis); }
+  [[nodiscard]] Device device() const { return value().device(); }
+  /// The only element of a one-element variable.
+  [[nodiscard]] T item() const { return value().item(); }
+
+  /// Whether gradients flow here: a leaf that was asked to, or a function of one.
+  [[nodiscard]] bool requires_grad() const { return state().node.get() != nullptr; }
+  /// Whether it was made by the user rather than by a recorded function.
+  [[nodiscard]] bool is_leaf() const { return !requires_grad() || node()->is_leaf(); }
+  /// The gradient of a leaf, row-major and of its shape; undefined if none has come yet.
+  [[nodiscard]] const Tensor<T>& grad() const {
+    static const Tensor<T> none;
+    return requires_grad() && is_leaf() ? static_cast<detail::LeafNode<T>*>(node())->grad() : none;
+  }
+  /// Forgets the gradient; the next one takes its place. Nothing happens without one.
+  void zero_grad() const {
+    if (requires_grad() && is_leaf()) {
+      node()->drop_gradient();
+    }
+  }
+  /// Turns gradients of a leaf on or off; turning them off forgets the gradient.
+  void set_requires_grad(bool wanted) const {
+    LDLM_CHECK(is_leaf(), "set_requires_grad", "only for leaves; this is a result of '",
+               node()->name(), "' (detach() gives a leaf)");
+    if (wanted != requires_grad()) {
+      state().node =
+          wanted ? NodeRef(new detail::LeafNode<T>(shape(), value().device())) : NodeRef();
+    }
+  }
+  /// Replaces the value of a leaf with another of the same shape. Graphs recorded before keep
+  /// theirs.
+  void set_value(Tensor<T> value) const {
+    LDLM_CHECK(is_leaf(), "set_value", "only for leaves; this is a result of '", node()->name(),
+               '\'');
+    LDLM_CHECK(value.defined() && value.shape() == shape(), "set_value",
+               "shapes differ: ", to_string(shape()), " and ", to_string(value.shape()));
+    state().value = std::move(value);
+  }
+  /// The same elements as a leaf without gradient.
+  [[nodiscard]] Variable detach() const { return Variable(value()); }
+
+  /// Adds d this / d leaf to the gradient of every leaf that this was computed from. Throws if
+  /// nothing here requires a gradient, if there is neither a seed nor a single element, if a value
+  /// needed was changed in place, or if the graph was already used without `retain_graph`.
+  void backward(const BackwardOptions<T>& options = {}) const {
+    LDLM_CHECK(requires_grad(), "backward",
+               "there is no graph: no input requires a gradient, or it was computed under NoGrad");
+    const bool given = options.seed.defined();
+    LDLM_CHECK(given || numel() == 1, "backward", "shape ", to_string(shape()),
+               " is not a single element and needs a seed");
+    LDLM_CHECK(!given || options.seed.shape() == shape(), "backward", "seed ",
+               to_string(options.seed.shape()), " does not fit ", to_string(shape()));
+    const NodeRef root = state().node;  // kept alive, whatever happens to this handle
+    typed_node()->accumulate(given ? options.seed : Tensor<T>::ones(shape(), device()));
+    if (!root.get()->is_leaf()) {
+      run_backward(*root.get(), options.retain_graph);
+    }
+  }
+
+  /// The vertex of the graph, for record(); null if no gradient flows here.
+  [[nodiscard]] Node* node() const { return state().node.get(); }
+
+  // ---- Views, as on Tensor, with gradients. ----
+
+  /// See Tensor::reshape: one extent may be -1.
+  [[nodiscard]] Variable reshape(std::initializer_list<std::int64_t> dims) const {
+    return reshaped("reshape", value().reshape(dims));
+  }
+  [[nodiscard]] Variable reshape(const Shape& shape) const {
+    return reshaped("reshape", value().reshape(shape));
+  }
+  /// Merges axes first..last into one.
+  [[nodiscard]] Variable flatten(int first = 0, int last = -1) const {
+    return reshaped("flatten", value().flatten(first, last));
+  }
+  /// Removes an axis of extent 1.
+  [[nodiscard]] Variable squeeze(int axis) const {
+    return reshaped("squeeze", value().squeeze(axis));
+  }
+  /// Inserts an axis of extent 1 before `axis` (-1: at the end).
+  [[nodiscard]] Variable unsqueeze(int axis) const {
+    return reshaped("unsqueeze", value().unsqueeze(axis));
+  }
+  /// Axis i of the result is axis order[i] of this.
+  [[nodiscard]] Variable permute(std::span<const int> order) const {
+    return permuted("permute", value().permute(order), order);
+  }
+  [[nodiscard]] Variable permute(std::initializer_list<int> order) const {
+    return permute(std::span<const int>(order.begin(), order.size()));
+  }
+  [[nodiscard]] Variable transpose(int a, int b) const {
+    Tensor<T> out = value().transpose(a, b);
+    std::array<int, max_rank> order{0, 1, 2, 3, 4, 5};
+    std::swap(order[static_cast<std::size_t>(normalize_axis(a, rank(), "transpose"))],
+              order[static_cast<std::size_t>(normalize_axis(b, rank(), "transpose"))]);
+    return permuted("transpose", std::move(out), {order.data(), static_cast<std::size_t>(rank())});
+  }
+  /// Elements start, start + step, ... < stop of an axis, with Python's meaning of negative bounds.
+  [[nodiscard]] Variable slice(int axis, std::int64_t start, std::int64_t stop = to_end,
+                               std::int64_t step = 1) const {
+    return part("slice", [=](const Tensor<T>& x) { return x.slice(axis, start, stop, step); });
+  }
+  /// One position of an axis, which goes away.
+  [[nodiscard]] Variable select(int axis, std::int64_t index) const {
+    return part("select", [=](const Tensor<T>& x) { return x.select(axis, index); });
+  }
+  /// Broadcasts axes of extent 1 (and new leading ones) to `shape`.
+  [[nodiscard]] Variable expand(const Shape& shape) const;
+  /// This if row-major, else a row-major copy.
+  [[nodiscard]] Variable contiguous() const;
+
+ private:
+  struct State {
+    Tensor<T> value;
+    NodeRef node;  // null: no gradient flows here
+  };
+
+  [[nodiscard]] State& state() const {
+    LDLM_CHECK(state_ != nullptr, "Variable", "used before anything was assigned to it");
+    return *state_;
+  }
+  [[nodiscard]] NodeOf<T>* typed_node() const { return static_cast<NodeOf<T>*>(node()); }
+
+  [[nodiscard]] Variable reshaped(std::string_view name, Tensor<T> out) const {
+    return view<detail::ReshapeNode<T>>(name, std::move(out));
+  }
+  [[nodiscard]] Variable permuted(std::string_view name, Tensor<T> out,
+                                  std::span<const int> order) const {
+    return view<detail::PermuteNode<T>>(name, std::move(out), order);
+  }
+  template <class Function>
+  [[nodiscard]] Variable part(std::string_view name, Function function) const {
+    return view<detail::PartNode<T, Function>>(name, function(value()), function);
+  }
+  template <class ViewKind, class... Parameters>
+  [[nodiscard]] Variable view(std::string_view name, Tensor<T> out,
+                              const Parameters&... parameters) const {
+    NodeRef recorded;
+    if (grad_enabled() && requires_grad()) {
+      const NodeRef input = detail::view_input(*typed_node());
+      recorded = NodeRef(new ViewKind(name, input.get(), out, parameters...));
+    }
+    return Variable(std::move(out), std::move(recorded));
+  }
+
+  std::shared_ptr<State> state_;
+};
+
+/// Makes the result of a function of Variables. `value` was computed from their values; `inputs`
+/// are their nodes (null where no gradient flows). If any is not null and gradients are enabled,
+/// `backward` is kept and called once with the gradient of the result:
+/// `void(Tensor<T> dy, InputGrads<T> in)`; it gives each in[i] that is wanted its gradient. What it
+/// captures by Saved is guarded against changes. `name` must be a literal.
+template <Floating T, class Backward>
+[[nodiscard]] Variable<T> record(std::string_view name, Tensor<T> value,
+                                 std::span<Node* const> inputs, Backward backward) {
+  NodeRef node;
+  if (grad_enabled() && std::any_of(inputs.begin(), inputs.end(), [](Node* n) { return n; })) {
+    node = NodeRef(new detail::FunctionNode<T, Backward>(name, inputs, value.shape(),
+                                                         value.device(), std::move(backward)));
+  }
+  return Variable<T>(std::move(value), std::move(node));
+}
+template <Floating T, class Backward>
+[[nodiscard]] Variable<T> record(std::string_view name, Tensor<T> value,
+                                 std::initializer_list<Node*> inputs, Backward backward) {
+  return record(name, std::move(value), std::span<Node* const>(inputs.begin(), inputs.size()),
+                std::move(backward));
+}
+
+template <Floating T>
+Variable<T> Variable<T>::expand(const Shape& shape) const {
+  return record("expand", value().expand(shape), {node()},
+                [](Tensor<T> dy, InputGrads<T> in) { in[0].add(std::move(dy)); });
+}
+
+template <Floating T>
+Variable<T> Variable<T>::contiguous() const {
+  return value().is_contiguous()
+             ? *this
+             : record("contiguous", value().contiguous(), {node()},
+                      [](Tensor<T> dy, InputGrads<T> in) { in[0].add(std::move(dy)); });
+}
+
+namespace detail {
+
+/// Whether a function of these records anything, and so must save for its backward pass.
+template <class... Variables>
+[[nodiscard]] bool records(const Variables&... inputs) {
+  return grad_enabled() && ((inputs.defined() && inputs.requires_grad()) || ...);
+}
+/// The node of an optional input.
+template <Floating T>
+[[nodiscard]] Node* node_of(const Variable<T>& x) {
+  return x.defined() ? x.node() : nullptr;
+}
+/// The value of an optional input.
+template <Floating T>
+[[nodiscard]] Tensor<T> value_of(const Variable<T>& x) {
+  return x.defined() ? x.value() : Tensor<T>();
+}
+
+}  // namespace detail
+
+}  // namespace ldlm
