@@ -15,7 +15,7 @@
 
 #include <unistd.h>
 
-#include <ldlm/core/error.hpp>
+#include <ldlm/core/tensor.hpp>
 
 namespace io_support {
 
@@ -81,6 +81,16 @@ inline std::string read_text(const fs::path& path) {
 inline void write_text(const fs::path& path, std::string_view text) {
   std::ofstream(path, std::ios::binary)
       .write(text.data(), static_cast<std::ptrdiff_t>(text.size()));
+}
+
+/// start, start + 1, ...
+template <ldlm::Scalar T>
+ldlm::Tensor<T> counting(const ldlm::Shape& shape, float start = 0) {
+  ldlm::Tensor<T> out = ldlm::Tensor<T>::empty(shape);
+  for (std::int64_t i = 0; i < out.numel(); ++i) {
+    out.data()[i] = ldlm::convert<T>(start + static_cast<float>(i));
+  }
+  return out;
 }
 
 /// A header length, a header as it is given, and `data_bytes` zero bytes.

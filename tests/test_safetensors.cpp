@@ -31,15 +31,6 @@ namespace {
 const fs::path golden = fs::path(LDLM_TEST_DATA_DIR) / "golden" / "safetensors";
 
 template <ldlm::Scalar T>
-Tensor<T> counting(const Shape& shape, float start = 0) {
-  Tensor<T> out = Tensor<T>::empty(shape);
-  for (std::int64_t i = 0; i < out.numel(); ++i) {
-    out.data()[i] = ldlm::convert<T>(start + static_cast<float>(i));
-  }
-  return out;
-}
-
-template <ldlm::Scalar T>
 bool equal(const Tensor<T>& a, const Tensor<T>& b) {
   return a.shape() == b.shape() &&
          (a.numel() == 0 ||

@@ -1,0 +1,306 @@
+#pragma once
+// Training checkpoints: folders that appear whole or not at all.
+//
+//   runs/tiny/step-00001200/model.safetensors, optimizer.safetensors, ema.safetensors, state.json
+//
+// A checkpoint is written to a hidden folder, made durable, then renamed. A process that is killed
+// at any moment leaves the last complete checkpoint, and perhaps a hidden folder that the next save
+// removes. One process at a time may save to a folder.
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <iomanip>
+#include <optional>
+#include <sstream>
+#include <string>
+#include <string_view>
+#include <system_error>
+#include <tuple>
+#include <utility>
+#include <vector>
+
+#include <ldlm/core/named_tensors.hpp>
+#include <ldlm/core/random.hpp>
+#include <ldlm/io/json_config.hpp>
+#include <ldlm/io/safetensors.hpp>
+#include <ldlm/io/safetensors_writer.hpp>
+
+namespace ldlm {
+
+/// All that training needs to go on as if it had never stopped.
+struct Checkpoint {
+  std::int64_t step = 0;           // optimizer steps done
+  std::int64_t data_position = 0;  // where the reader of the training data goes on
+  std::vector<std::pair<std::string, Generator>> generators;
+  JsonValue schedule;  // these three as the trainer likes
+  JsonValue config;
+  JsonValue extra;
+  NamedTensors<float> model;
+  NamedTensors<float> optimizer;  // may be empty, as the next one
+  NamedTensors<float> ema;
+};
+
+/// A complete checkpoint in a folder of checkpoints.
+struct CheckpointEntry {
+  std::filesystem::path path;
+  std::int64_t step = 0;
+  std::int64_t sequence = 0;  // counts the saves to this folder
+};
+
+namespace detail {
+
+inline constexpr std::string_view checkpoint_format = "ldlm-checkpoint-1";
+
+inline void require_ok(const std::error_code& error, const std::filesystem::path& path) {
+  LDLM_CHECK(!error, "checkpoint", path.native(), ": ", error.message());
+}
+
+inline std::string checkpoint_name(std::int64_t step) {
+  std::ostringstream name;
+  name << "step-" << std::setfill('0') << std::setw(8) << step;
+  return name.str();
+}
+
+/// Takes a folder away: at once to the eye of every reader, then file by file.
+inline void remove_checkpoint(const std::filesystem::path& folder) {
+  std::error_code error;
+  const auto hidden = folder.parent_path() / concat('.', folder.filename().native(), ".tmp");
+  std::filesystem::rename(folder, hidden, error);
+  require_ok(error, folder);
+  std::filesystem::remove_all(hidden, error);
+  require_ok(error, hidden);
+}
+
+/// Names of the folders in `root`: checkpoints ("step-N", or "step-N.old" where a kill came between
+/// the two renames that replace one) and the hidden ones that a killed save or removal has left.
+struct CheckpointFolders {
+  std::vector<std::filesystem::path> checkpoints;
+  std::vector<std::filesystem::path> replaced;  // ".old" beside the checkpoint that replaced it
+  std::vector<std::filesystem::path> hidden;
+};
+inline CheckpointFolders scan_checkpoints(const std::filesystem::path& root) {
+  CheckpointFolders out;
+  std::error_code error;
+  for (const auto& entry : std::filesystem::directory_iterator(root, error)) {
+    const std::string name = entry.path().filename().native();
+    std::string_view rest = name;
+    const bool is_hidden = rest.starts_with(".step-") && rest.ends_with(".tmp");
+    const bool is_old = rest.ends_with(".old");
+    rest.remove_suffix(is_old ? 4 : 0);
+    if (is_hidden) {
+      out.hidden.push_back(entry.path());
+    } else if (rest.starts_with("step-") && rest.size() > 5 &&
+               rest.find_first_not_of("0123456789", 5) == std::string_view::npos) {
+      std::error_code ignored;
+      const bool stale = is_old && std::filesystem::exists(root / rest, ignored);
+      (stale ? out.replaced : out.checkpoints).push_back(entry.path());
+    }
+  }
+  require_ok(error, root);
+  return out;
+}
+
+/// state.json, after checking that the files it lists are there in their sizes.
+inline JsonConfig open_checkpoint_state(const std::filesystem::path& folder) {
+  std::error_code error;
+  LDLM_CHECK(std::filesystem::exists(folder / "state.json", error), "checkpoint", folder.native(),
+             ": incomplete or no checkpoint: there is no state.json");
+  JsonConfig state = JsonConfig::open(folder / "state.json");
+  const auto format = state.get<std::string>("format");
+  state.check(format == checkpoint_format, "format", "must be ", quote(checkpoint_format), ", got ",
+              quote(format));
+  state.check(state.get<std::int64_t>("step") >= 0, "step", "must not be negative");
+  const auto sequence = state.get<std::int64_t>("sequence");
+  state.check(sequence > 0 && sequence < INT64_MAX, "sequence", "is out of range");
+  const JsonConfig files = state.section("files");
+  for (const auto& [name, unused] : files.root().members()) {
+    files.check(name.find('/') == std::string::npos, name, "must be a plain file name");
+    const auto expected = files.get<std::uint64_t>(name);
+    const std::filesystem::path path = folder / name;
+    const auto size = std::filesystem::file_size(path, error);
+    require_ok(error, path);
+    LDLM_CHECK(size == expected, "checkpoint", path.native(), ": incomplete: has ", size,
+               " bytes, state.json says ", expected);
+  }
+  return state;
+}
+
+/// Complete checkpoints as list_checkpoints gives them, and why the first of the others is not.
+inline std::pair<std::vector<CheckpointEntry>, std::string> complete_checkpoints(
+    const std::filesystem::path& root) {
+  std::vector<CheckpointEntry> out;
+  std::string first_error;
+  for (const auto& path : scan_checkpoints(root).checkpoints) {
+    try {
+      const JsonConfig state = open_checkpoint_state(path);
+      out.push_back({path, state.get<std::int64_t>("step"), state.get<std::int64_t>("sequence")});
+    } catch (const Error& error) {
+      first_error = first_error.empty() ? error.what() : first_error;
+    }
+  }
+  std::sort(out.begin(), out.end(), [](const CheckpointEntry& a, const CheckpointEntry& b) {
+    return std::tie(a.sequence, a.step, a.path) < std::tie(b.sequence, b.step, b.path);
+  });
+  return {std::move(out), std::move(first_error)};
+}
+
+inline constexpr std::array checkpoint_parts{
+    std::pair{"model.safetensors", &Checkpoint::model},
+    std::pair{"optimizer.safetensors", &Checkpoint::optimizer},
+    std::pair{"ema.safetensors", &Checkpoint::ema}};
+
+/// Writes all files into a fresh folder and makes them durable.
+inline void write_checkpoint(const std::filesystem::path& folder, const Checkpoint& checkpoint,
+                             std::int64_t sequence) {
+  JsonValue files = JsonValue::object();
+  for (const auto& [name, part] : checkpoint_parts) {
+    if (!(checkpoint.*part).empty()) {
+      SafetensorsWriter()
+          .add(checkpoint.*part)
+          .metadata("format", "pt")
+          .metadata("step", std::to_string(checkpoint.step))
+          .write(folder / name);
+      std::error_code error;
+      files.set(name, std::filesystem::file_size(folder / name, error));
+      require_ok(error, folder / name);
+    }
+  }
+  JsonValue generators = JsonValue::object();
+  for (const auto& [name, generator] : checkpoint.generators) {
+    LDLM_CHECK(generators.find(name) == nullptr, "checkpoint", "generator ", quote(name),
+               " is given twice");
+    generators.set(name,
+                   JsonValue::object({{"seed", generator.seed()}, {"offset", generator.offset()}}));
+  }
+  write_json(folder / "state.json", JsonValue::object({{"format", checkpoint_format},
+                                                       {"step", checkpoint.step},
+                                                       {"sequence", sequence},
+                                                       {"data_position", checkpoint.data_position},
+                                                       {"generators", std::move(generators)},
+                                                       {"schedule", checkpoint.schedule},
+                                                       {"config", checkpoint.config},
+                                                       {"extra", checkpoint.extra},
+                                                       {"files", std::move(files)}}));
+}
+
+}  // namespace detail
+
+/// The complete checkpoints of a folder, in the order in which they were saved. Incomplete ones are
+/// left out; but where there is nothing else, that is an Error that says what the first one lacks.
+/// A folder that doesn't exist holds none.
+[[nodiscard]] inline std::vector<CheckpointEntry> list_checkpoints(
+    const std::filesystem::path& root) {
+  std::error_code ignored;
+  if (!std::filesystem::exists(root, ignored)) {
+    return {};
+  }
+  auto [out, first_error] = detail::complete_checkpoints(root);
+  LDLM_CHECK(!out.empty() || first_error.empty(), "checkpoint", root.native(),
+             ": holds no complete checkpoint: ", first_error);
+  return out;
+}
+
+/// The checkpoint that was saved last; nothing if the folder holds none. See list_checkpoints.
+[[nodiscard]] inline std::optional<std::filesystem::path> latest_checkpoint(
+    const std::filesystem::path& root) {
+  const std::vector<CheckpointEntry> all = list_checkpoints(root);
+  return all.empty() ? std::nullopt : std::optional(all.back().path);
+}
+
+/// Saves to `root`/step-N, replacing what is there, and keeps the last `keep_last` checkpoints (at
+/// least this one). Returns the checkpoint's folder. After an Error, a full disk's say, all
+/// checkpoints are as they were.
+inline std::filesystem::path save_checkpoint(const std::filesystem::path& root,
+                                             const Checkpoint& checkpoint,
+                                             std::size_t keep_last = 3) {
+  LDLM_CHECK(checkpoint.step >= 0, "checkpoint", "step must not be negative, got ",
+             checkpoint.step);
+  std::error_code error;
+  std::filesystem::create_directories(root, error);
+  detail::require_ok(error, root);
+
+  const detail::CheckpointFolders before = detail::scan_checkpoints(root);
+  for (const auto& hidden : before.hidden) {
+    std::filesystem::remove_all(hidden, error);
+    detail::require_ok(error, hidden);
+  }
+  for (const auto& replaced : before.replaced) {
+    detail::remove_checkpoint(replaced);
+  }
+  const std::vector<CheckpointEntry> earlier = detail::complete_checkpoints(root).first;
+  const std::int64_t sequence = earlier.empty() ? 1 : earlier.back().sequence + 1;
+
+  const std::filesystem::path target = root / detail::checkpoint_name(checkpoint.step);
+  const std::filesystem::path hidden =
+      root / detail::concat('.', target.filename().native(), ".tmp");
+  std::filesystem::create_directory(hidden, error);
+  detail::require_ok(error, hidden);
+  try {
+    detail::write_checkpoint(hidden, checkpoint, sequence);
+  } catch (...) {
+    std::filesystem::remove_all(hidden, error);
+    throw;
+  }
+
+  // A folder can't be renamed over another one. Between the two renames, readers take ".old".
+  const std::filesystem::path old = target.native() + ".old";
+  const bool replaces = std::filesystem::exists(target, error);
+  if (replaces) {
+    std::filesystem::rename(target, old, error);
+    detail::require_ok(error, target);
+  }
+  std::filesystem::rename(hidden, target, error);
+  detail::require_ok(error, target);
+  detail::sync_folder(root);
+  if (replaces) {
+    detail::remove_checkpoint(old);
+  }
+
+  const std::vector<CheckpointEntry> all = detail::complete_checkpoints(root).first;
+  for (std::size_t i = 0; i + std::max<std::size_t>(keep_last, 1) < all.size(); ++i) {
+    detail::remove_checkpoint(all[i].path);
+  }
+  return target;
+}
+
+/// Loads a checkpoint's folder, bit for bit as it was saved; tensors are in the order of their
+/// names. Throws Error with the file and the reason for an incomplete checkpoint, or one whose
+/// files were not saved together.
+[[nodiscard]] inline Checkpoint load_checkpoint(const std::filesystem::path& folder) {
+  const JsonConfig state = detail::open_checkpoint_state(folder);
+  Checkpoint out;
+  out.step = state.get<std::int64_t>("step");
+  out.data_position = state.get<std::int64_t>("data_position");
+  const JsonConfig generators = state.section("generators");
+  for (const auto& [name, unused] : generators.root().members()) {
+    const JsonConfig generator = generators.section(name);
+    out.generators.emplace_back(name, Generator(generator.get<std::uint64_t>("seed"),
+                                                generator.get<std::uint64_t>("offset")));
+  }
+  out.schedule = state.get<JsonValue>("schedule");
+  out.config = state.get<JsonValue>("config");
+  out.extra = state.get<JsonValue>("extra");
+
+  const JsonConfig files = state.section("files");
+  for (const auto& [name, part] : detail::checkpoint_parts) {
+    if (!files.has(name)) {
+      continue;
+    }
+    const SafetensorsFile file = SafetensorsFile::open(folder / name);
+    const std::string expected = std::to_string(out.step);
+    const auto saved = std::find(file.metadata().begin(), file.metadata().end(),
+                                 std::pair<std::string, std::string>("step", expected));
+    LDLM_CHECK(saved != file.metadata().end(), "checkpoint", file.origin(),
+               ": was not saved with state.json, which is of step ", expected);
+    for (const TensorInfo& tensor : file.tensors()) {
+      (out.*part).emplace_back(tensor.name, file.tensor<float>(tensor.name));
+    }
+  }
+  return out;
+}
+
+}  // namespace ldlm
