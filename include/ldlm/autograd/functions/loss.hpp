@@ -66,7 +66,7 @@ template <Floating T>
 Variable<T> linear_cross_entropy(const Variable<T>& x, const Variable<T>& weight,
                                  const Tensor<std::int64_t>& targets,
                                  const CrossEntropyOptions<std::type_identity_t<T>>& options = {}) {
-  constexpr std::string_view op = "linear_cross_entropy";
+  static constexpr std::string_view op = "linear_cross_entropy";
   // Of the logits at a time. Each chunk adds to all of dweight, which pays from 256 rows on.
   constexpr std::int64_t chunk_bytes = std::int64_t{8} << 20;
   constexpr std::int64_t min_chunk_rows = 256;

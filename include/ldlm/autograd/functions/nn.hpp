@@ -72,7 +72,7 @@ namespace detail {
 template <Floating T>
 Variable<T> record_layer_norm(Node* rows, Tensor<T> y, LayerNormState<T> state,
                               const Variable<T>& gamma, const Variable<T>& beta) {
-  constexpr std::string_view op = "layer_norm";
+  static constexpr std::string_view op = "layer_norm";
   return record(op, std::move(y), {rows, node_of(gamma), node_of(beta)},
                 [x = Saved<T>(op, std::move(state.sum)), mean = std::move(state.mean),
                  rstd = std::move(state.rstd),
@@ -139,7 +139,7 @@ AddLayerNorm<T> add_layer_norm(const Variable<T>& x, const Variable<T>& residual
 template <Floating T>
 Variable<T> rms_norm(const Variable<T>& x, const Variable<T>& gamma,
                      std::type_identity_t<T> epsilon = static_cast<T>(1e-6)) {
-  constexpr std::string_view op = "rms_norm";
+  static constexpr std::string_view op = "rms_norm";
   if (!detail::records(x, gamma)) {
     return Variable<T>(rms_norm(x.value(), detail::value_of(gamma), epsilon));
   }
@@ -236,7 +236,7 @@ template <Floating T>
 Variable<T> scaled_dot_product_attention(
     const Variable<T>& q, const Variable<T>& k, const Variable<T>& v,
     const AttentionOptions<std::type_identity_t<T>>& options = {}) {
-  constexpr std::string_view op = "attention";
+  static constexpr std::string_view op = "attention";
   if (!detail::records(q, k, v)) {
     return Variable<T>(scaled_dot_product_attention(q.value(), k.value(), v.value(), options));
   }
