@@ -89,8 +89,8 @@ TEST_CASE("a perfect denoiser samples its data point with every sampler") {
   const auto denoise = [&](const Tensor<double>&, double) { return data; };
   for (const SamplerKind kind : {SamplerKind::ddpm, SamplerKind::ddim, SamplerKind::dpm_solver}) {
     for (const std::int64_t steps : {1, 2, 10, 0}) {
-      const auto x = sample<double>({2, 7}, NoiseSchedule::scaled_linear(100), denoise,
-                                    {.kind = kind, .steps = steps}, generator);
+      const auto x = sample_diffusion<double>({2, 7}, NoiseSchedule::scaled_linear(100), denoise,
+                                              {.kind = kind, .steps = steps}, generator);
       CHECK(largest_difference(x, data) == 0.0);
     }
   }
@@ -102,8 +102,8 @@ TEST_CASE("deterministic samplers repeat, and random ones follow their seed") {
     Generator start(4);
     const auto z = randn<double>({50}, start);
     Generator noise(noise_seed);
-    return sample_from(z, schedule, schedule.timesteps(20), two_point_denoiser(0.5),
-                       {.kind = kind, .eta = eta}, noise);
+    return denoise_from(z, schedule, schedule.timesteps(20), two_point_denoiser(0.5),
+                        {.kind = kind, .eta = eta}, noise);
   };
   for (const SamplerKind kind : {SamplerKind::ddim, SamplerKind::dpm_solver}) {
     CHECK(equal(run(kind, 0.0, 5), run(kind, 0.0, 6)));
@@ -119,8 +119,8 @@ TEST_CASE("every sampler draws the two points of a mixture equally often") {
   const std::int64_t n = 4000;
   for (const SamplerKind kind : {SamplerKind::ddpm, SamplerKind::ddim, SamplerKind::dpm_solver}) {
     Generator generator(7);
-    const auto x = sample<double>({n}, schedule, two_point_denoiser(m),
-                                  {.kind = kind, .steps = 100}, generator);
+    const auto x = sample_diffusion<double>({n}, schedule, two_point_denoiser(m),
+                                            {.kind = kind, .steps = 100}, generator);
     CHECK(largest_difference(abs(x), Tensor<double>::full({n}, m)) < 0.02);
     CHECK(std::abs(mean(x).item()) < 4.0 / std::sqrt(static_cast<double>(n)));
   }
@@ -140,8 +140,8 @@ TEST_CASE("DPM-Solver++ is of second order: a quarter of the error at twice the 
     for (std::int64_t i = 0; i <= steps; ++i) {
       timesteps.push_back(4095 - i * 3968 / steps);
     }
-    return sample_from(randn<double>({20}, start), schedule, timesteps, denoise, {.kind = kind},
-                       unused);
+    return denoise_from(randn<double>({20}, start), schedule, timesteps, denoise, {.kind = kind},
+                        unused);
   };
   const auto exact = run(SamplerKind::dpm_solver, 1984);
   const double coarse = largest_difference(run(SamplerKind::dpm_solver, 32), exact);
@@ -158,11 +158,11 @@ TEST_CASE("a sampler can stop at a noise level and refuses what cannot be") {
     ++calls;
     return z;
   };
-  (void)sample<double>({3}, schedule, count, {.steps = 10, .stop_at = 500}, generator);
+  (void)sample_diffusion<double>({3}, schedule, count, {.steps = 10, .stop_at = 500}, generator);
   CHECK(calls == 6);  // t = 999, 899, 799, 699, 599, 499
   const auto wrong = [](const Tensor<double>& z, double) { return z.slice(0, 1); };
-  CHECK_THROWS_AS(sample<double>({3}, schedule, wrong, {}, generator), Error);
-  CHECK_THROWS_AS(sample<double>({3}, schedule, count, {.eta = 2.0}, generator), Error);
+  CHECK_THROWS_AS(sample_diffusion<double>({3}, schedule, wrong, {}, generator), Error);
+  CHECK_THROWS_AS(sample_diffusion<double>({3}, schedule, count, {.eta = 2.0}, generator), Error);
   CHECK_THROWS_AS(
       add_noise(Tensor<double>::zeros({2, 3}), Tensor<double>::zeros({2, 3}), Levels{0.5}), Error);
 }

@@ -60,6 +60,17 @@ TEST_CASE("fewer sampling steps keep the noisiest level and an even spacing") {
   CHECK(schedule.timesteps(1000).size() == 1000);
 }
 
+TEST_CASE("a noise level finds its timestep") {
+  const NoiseSchedule schedule = NoiseSchedule::tan_d();
+  for (const std::int64_t t : {0, 1, 250, 998, 999}) {
+    CHECK(schedule.nearest(schedule.alpha_bar(t)) == t);
+  }
+  CHECK(schedule.nearest(0.9999999) == 0);
+  CHECK(schedule.nearest(1e-12) == 999);
+  CHECK(schedule.nearest(0.9 * schedule.alpha_bar(300) + 0.1 * schedule.alpha_bar(301)) == 300);
+  CHECK(schedule.nearest(0.1 * schedule.alpha_bar(300) + 0.9 * schedule.alpha_bar(301)) == 301);
+}
+
 TEST_CASE("impossible schedules are refused with the reason") {
   CHECK(throws_with([] { NoiseSchedule({0.5, 0.5}); }, "at t = 1"));
   CHECK(throws_with([] { NoiseSchedule({1.5}); }, "(0, 1)"));

@@ -56,9 +56,9 @@ inline ReverseStep ddim_step(double at, double as, double eta) {
 /// Runs the reverse process on z, noisy latents at the schedule's first sampled level, and returns
 /// the last estimate of z_0, same shape. The generator is used only by DDPM and DDIM with eta > 0.
 template <Floating T, Denoiser<T> Denoise>
-Tensor<T> sample_from(Tensor<T> z, const NoiseSchedule& schedule,
-                      const std::vector<std::int64_t>& timesteps, Denoise&& denoise,
-                      const SamplerOptions& options, Generator& generator) {
+Tensor<T> denoise_from(Tensor<T> z, const NoiseSchedule& schedule,
+                       const std::vector<std::int64_t>& timesteps, Denoise&& denoise,
+                       const SamplerOptions& options, Generator& generator) {
   LDLM_CHECK(!timesteps.empty(), "sampler", "needs at least one step");
   LDLM_CHECK(options.eta >= 0.0 && options.eta <= 1.0, "sampler", "eta must lie in [0, 1], got ",
              options.eta);
@@ -111,12 +111,12 @@ Tensor<T> sample_from(Tensor<T> z, const NoiseSchedule& schedule,
 
 /// Draws z ~ N(0, 1) of `shape` and denoises it to data.
 template <Floating T, Denoiser<T> Denoise>
-Tensor<T> sample(const Shape& shape, const NoiseSchedule& schedule, Denoise&& denoise,
-                 const SamplerOptions& options, Generator& generator) {
+Tensor<T> sample_diffusion(const Shape& shape, const NoiseSchedule& schedule, Denoise&& denoise,
+                           const SamplerOptions& options, Generator& generator) {
   Tensor<T> z = randn<T>(shape, generator);
-  return sample_from(std::move(z), schedule,
-                     schedule.timesteps(options.steps > 0 ? options.steps : schedule.steps()),
-                     std::forward<Denoise>(denoise), options, generator);
+  return denoise_from(std::move(z), schedule,
+                      schedule.timesteps(options.steps > 0 ? options.steps : schedule.steps()),
+                      std::forward<Denoise>(denoise), options, generator);
 }
 
 }  // namespace ldlm

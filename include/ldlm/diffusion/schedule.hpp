@@ -109,6 +109,19 @@ class NoiseSchedule {
     return log_snr_of(alpha_bar(t));
   }
   static double log_snr_of(double alpha_bar) { return std::log(alpha_bar / (1.0 - alpha_bar)); }
+  /// The level whose abar is nearest, in log-SNR, to a value in (0, 1).
+  [[nodiscard]] std::int64_t nearest(double alpha_bar) const {
+    LDLM_CHECK(alpha_bar > 0.0 && alpha_bar < 1.0, "schedule", "abar must lie in (0, 1), got ",
+               alpha_bar);
+    const auto above = std::lower_bound(alpha_bars_.begin(), alpha_bars_.end(), alpha_bar,
+                                        [](double a, double b) { return a > b; });
+    const auto t = static_cast<std::int64_t>(above - alpha_bars_.begin());
+    if (t == 0 || t == steps()) {
+      return t == 0 ? 0 : steps() - 1;
+    }
+    const double target = log_snr_of(alpha_bar);
+    return log_snr(t - 1) - target < target - log_snr(t) ? t - 1 : t;
+  }
   [[nodiscard]] const std::vector<double>& alpha_bars() const { return alpha_bars_; }
 
   /// `count` levels from T-1 down, evenly spaced, for a sampler of fewer steps: T-1 is the first,

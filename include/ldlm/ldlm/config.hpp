@@ -1,0 +1,181 @@
+#pragma once
+// LdlmConfig: everything that defines a Latent Diffusion Language Model but its weights.
+
+#include <ldlm/diffusion/process.hpp>
+#include <ldlm/diffusion/schedule.hpp>
+#include <ldlm/models/bert_config.hpp>
+#include <ldlm/models/gpt2_config.hpp>
+#include <ldlm/models/reverse_transformer_config.hpp>
+
+namespace ldlm {
+
+/// What a text's latent is.
+enum class LatentKind : std::uint8_t {
+  /// One vector: the mean of the encoder's last hidden states over real tokens, (B, 1, H).
+  pooled,
+  /// One vector a position, compressed to few channels and normalised, (B, L, d). Texts are padded
+  /// to L tokens with the end token, which is as real to the model as any other.
+  sequence,
+};
+
+/// A noise schedule by name.
+struct ScheduleConfig {
+  std::string kind = "scaled_linear";  // scaled_linear, linear, cosine or tan_d
+  std::int64_t steps = 1000;
+  double d = 9.0;      // of tan_d
+  double shift = 1.0;  // factor on the ratio of noise to signal
+
+  [[nodiscard]] NoiseSchedule make() const {
+    const auto base = [this] {
+      if (kind == "scaled_linear") {
+        return NoiseSchedule::scaled_linear(steps);
+      }
+      if (kind == "linear") {
+        return NoiseSchedule::linear(steps);
+      }
+      if (kind == "cosine") {
+        return NoiseSchedule::cosine(steps);
+      }
+      LDLM_CHECK(kind == "tan_d", "schedule",
+                 "must be one of scaled_linear, linear, cosine and tan_d, got \"", kind, '"');
+      return NoiseSchedule::tan_d(steps, d);
+    };
+    return shift == 1.0 ? base() : base().shifted(shift);
+  }
+
+  static ScheduleConfig from_json(const JsonConfig& json) {
+    ScheduleConfig c;
+    c.kind = json.get("kind", c.kind);
+    c.steps = json.get("steps", c.steps);
+    c.d = json.get("d", c.d);
+    c.shift = json.get("shift", c.shift);
+    (void)c.make();  // throws for what makes no schedule
+    return c;
+  }
+  [[nodiscard]] JsonValue to_json() const {
+    return JsonValue::object({{"kind", kind}, {"steps", steps}, {"d", d}, {"shift", shift}});
+  }
+};
+
+struct LdlmConfig {
+  BertConfig encoder;
+  Gpt2Config decoder;
+  ReverseTransformerConfig denoiser;
+
+  LatentKind latent = LatentKind::pooled;
+  std::int64_t latent_length = 1;      // L
+  std::int64_t latent_channels = 768;  // d
+
+  ScheduleConfig schedule;  // of training and sampling
+  Prediction prediction = Prediction::x0;
+
+  std::int64_t num_beams = 5;
+  std::int64_t max_new_tokens = 50;
+
+  /// The published model: BERT-base, one 768-wide latent a text, T = 1000, 4 + 6 layers, GPT-2.
+  static LdlmConfig seed() { return {}; }
+
+  /// What `weights/ldlm-tiny` is: trained from scratch on two CPU cores in hours.
+  static LdlmConfig tiny() {
+    LdlmConfig c;
+    c.latent = LatentKind::sequence;
+    c.latent_length = 40;
+    c.latent_channels = 64;
+
+    c.encoder.vocab_size = 8192;
+    c.encoder.hidden_size = 192;
+    c.encoder.num_hidden_layers = 4;
+    c.encoder.num_attention_heads = 6;
+    c.encoder.intermediate_size = 768;
+    c.encoder.hidden_act = Activation::gelu_tanh;
+    c.encoder.hidden_dropout_prob = 0.0;
+    c.encoder.attention_probs_dropout_prob = 0.0;
+    c.encoder.max_position_embeddings = c.latent_length;
+    c.encoder.type_vocab_size = 1;
+
+    c.decoder.vocab_size = 8192;
+    c.decoder.n_positions = 2 * c.latent_length + 1;
+    c.decoder.n_embd = 256;
+    c.decoder.n_layer = 4;
+    c.decoder.n_head = 8;
+    c.decoder.embd_pdrop = 0.0;
+    c.decoder.resid_pdrop = 0.0;
+    c.decoder.attn_pdrop = 0.0;
+
+    c.denoiser.latent_dim = c.latent_channels;
+    c.denoiser.width = 320;
+    c.denoiser.heads = 8;
+    c.denoiser.feed_forward = 1280;
+    c.denoiser.encoder_layers = 6;
+    c.denoiser.decoder_layers = 0;
+    c.denoiser.length = c.latent_length;
+    c.denoiser.norm_first = true;
+    c.denoiser.activation = Activation::gelu_tanh;
+    c.denoiser.dropout = 0.0;
+    c.denoiser.self_conditioning = true;
+    c.denoiser.time_conditioning = TimeConditioning::log_snr;
+
+    c.schedule.kind = "tan_d";
+    c.max_new_tokens = c.latent_length;
+    return c;
+  }
+
+  /// Throws an Error that names both sides of what does not fit together.
+  void validate() const {
+    const auto agree = [](std::string_view what, std::int64_t a, std::int64_t b) {
+      LDLM_CHECK(a == b, "ldlm config", what, " differ: ", a, " and ", b);
+    };
+    agree("latent_channels and the denoiser's latent_dim", latent_channels, denoiser.latent_dim);
+    LDLM_CHECK(num_beams > 0 && max_new_tokens > 0, "ldlm config",
+               "num_beams and max_new_tokens must be positive, got ", num_beams, " and ",
+               max_new_tokens);
+    if (latent == LatentKind::pooled) {
+      agree("latent_length and 1, as for a pooled latent,", latent_length, 1);
+      agree("latent_channels and the encoder's hidden_size", latent_channels, encoder.hidden_size);
+      agree("latent_channels and the decoder's n_embd", latent_channels, decoder.n_embd);
+      return;
+    }
+    LDLM_CHECK(latent_length > 1, "ldlm config", "latent_length must be more than 1, got ",
+               latent_length);
+    LDLM_CHECK(encoder.max_position_embeddings >= latent_length, "ldlm config", "the encoder has ",
+               encoder.max_position_embeddings, " positions, the latent ", latent_length);
+    LDLM_CHECK(decoder.n_positions >= 2 * latent_length, "ldlm config", "the decoder has ",
+               decoder.n_positions, " positions, the latent and the text need ", 2 * latent_length);
+  }
+
+  /// The keys of ldlm.json. The parts' own configurations are in their folders' config.json.
+  static LdlmConfig from_json(const JsonConfig& json) {
+    LdlmConfig c;
+    const std::string latent = json.get<std::string>("latent");
+    json.check(latent == "pooled" || latent == "sequence", "latent",
+               "must be \"pooled\" or \"sequence\", got \"", latent, '"');
+    c.latent = latent == "pooled" ? LatentKind::pooled : LatentKind::sequence;
+    c.latent_length = json.get<std::int64_t>("latent_length");
+    c.latent_channels = json.get<std::int64_t>("latent_channels");
+    c.schedule = ScheduleConfig::from_json(json.section("schedule"));
+    const std::string prediction = json.get("prediction", "x0");
+    json.check(prediction == "x0" || prediction == "epsilon" || prediction == "v", "prediction",
+               "must be \"x0\", \"epsilon\" or \"v\", got \"", prediction, '"');
+    c.prediction = prediction == "x0"        ? Prediction::x0
+                   : prediction == "epsilon" ? Prediction::epsilon
+                                             : Prediction::v;
+    c.num_beams = json.get("num_beams", c.num_beams);
+    c.max_new_tokens = json.get("max_new_tokens", c.max_new_tokens);
+    return c;
+  }
+  [[nodiscard]] JsonValue to_json() const {
+    const char* const predictions[] = {"x0", "epsilon", "v"};
+    return JsonValue::object({
+        {"model_type", "ldlm"},
+        {"latent", latent == LatentKind::pooled ? "pooled" : "sequence"},
+        {"latent_length", latent_length},
+        {"latent_channels", latent_channels},
+        {"schedule", schedule.to_json()},
+        {"prediction", predictions[static_cast<std::size_t>(prediction)]},
+        {"num_beams", num_beams},
+        {"max_new_tokens", max_new_tokens},
+    });
+  }
+};
+
+}  // namespace ldlm

@@ -1,0 +1,255 @@
+#pragma once
+// Evaluation: how well latents are reconstructed from noise, beside baselines; how well the text
+// comes back; and what samples from pure noise are worth.
+
+#include <algorithm>
+#include <functional>
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <ldlm/ldlm/linear_denoiser.hpp>
+#include <ldlm/ldlm/metrics.hpp>
+#include <ldlm/ldlm/pipeline.hpp>
+
+namespace ldlm {
+
+/// Reconstructions of one kind at one noise level: one value a text.
+struct ReconstructionResult {
+  std::int64_t t = 0;
+  std::string method;
+  std::vector<double> squared_errors;
+  std::vector<double> cosines;
+};
+
+/// Texts decoded after one noise level; t = -1 is no noise.
+struct DecodingResult {
+  std::int64_t t = -1;
+  std::string method;  // "greedy" or "beam"
+  std::vector<double> token_accuracies;
+  std::vector<double> exact_matches;  // 1 or 0
+  double bleu4 = 0.0;
+};
+
+struct EvaluationOptions {
+  std::vector<std::int64_t> levels{250, 500, 750};
+  std::int64_t batch_size = 64;
+  std::uint64_t seed = 0;
+};
+
+namespace detail {
+
+/// Calls f(first row, texts of the batch) for batches of a list of texts.
+template <class Function>
+void for_each_batch(const std::vector<std::string>& texts, std::int64_t batch_size, Function&& f) {
+  for (std::size_t i = 0; i < texts.size(); i += static_cast<std::size_t>(batch_size)) {
+    const std::size_t end = std::min(texts.size(), i + static_cast<std::size_t>(batch_size));
+    f(i, std::vector<std::string>(texts.begin() + static_cast<std::ptrdiff_t>(i),
+                                  texts.begin() + static_cast<std::ptrdiff_t>(end)));
+  }
+}
+
+inline void append(std::vector<double>& to, const std::vector<double>& more) {
+  to.insert(to.end(), more.begin(), more.end());
+}
+
+}  // namespace detail
+
+/// Latents (N, L, d) of texts.
+template <Floating T>
+Tensor<T> encode_all(const Ldlm<T>& model, const std::vector<std::string>& texts,
+                     std::int64_t batch_size = 64) {
+  std::vector<Tensor<T>> parts;
+  detail::for_each_batch(texts, batch_size,
+                         [&](std::size_t, const std::vector<std::string>& batch) {
+                           parts.push_back(model.encode(batch));
+                         });
+  return concat(parts, 0);
+}
+
+/// The paper's baseline: noisy latents are read by GPT-2 as input embeddings, its last hidden
+/// states are the reconstruction. Latents of another width pass through the model's own linear map
+/// and come back through its pseudo-inverse.
+template <Floating T>
+class Gpt2Baseline {
+ public:
+  explicit Gpt2Baseline(const Ldlm<T>& model) : model_(model) {
+    if (model.config().latent == LatentKind::sequence) {
+      // x = W z + b: z = (W^T W)^-1 W^T (x - b).
+      const Tensor<double> w = cast<double>(model.autoencoder().map.expand.weight.value());
+      Tensor<double> rows = w.clone();  // (C, d): every row is W^T e_i
+      Cholesky(matmul(w.transpose(0, 1), w)).solve_rows_(rows);
+      inverse_ = cast<T>(rows);
+    }
+  }
+
+  /// Reconstructions (B, L, d) of noisy latents (B, L, d).
+  Tensor<T> operator()(const Tensor<T>& zt) const {
+    const NoGrad no_grad;
+    const Gpt2<T>& gpt2 = model_.autoencoder().decoder;
+    if (!inverse_.defined()) {
+      return gpt2.hidden({.prefix = Variable<T>(zt)}).value();
+    }
+    const LatentMap<T>& map = model_.autoencoder().map;
+    const Tensor<T> scaled = add(mul(zt, map.deviation), map.mean);
+    const Tensor<T> hidden = gpt2.hidden({.prefix = map.expand(Variable<T>(scaled))}).value();
+    const Tensor<T> z = matmul(sub(hidden, map.expand.bias.value()), inverse_);
+    return div(sub(z, map.mean), map.deviation);
+  }
+
+ private:
+  const Ldlm<T>& model_;
+  Tensor<T> inverse_;  // (C, d)
+};
+
+/// Squared errors and cosines of every method at every level. `linear` was fitted on latents of
+/// training texts. The same noise serves all methods.
+template <Floating T>
+std::vector<ReconstructionResult> evaluate_reconstruction(const Ldlm<T>& model,
+                                                          const Tensor<T>& latents,
+                                                          const LinearDenoiser& linear,
+                                                          const EvaluationOptions& options) {
+  const Gpt2Baseline<T> gpt2(model);
+  const Tensor<T> centre = cast<T>(linear.mean());
+  std::vector<ReconstructionResult> results;
+  for (const std::int64_t t : options.levels) {
+    Generator generator = Generator(options.seed).fork(static_cast<std::uint64_t>(t));
+    const Tensor<T> zt = model.add_noise(latents, t, generator);
+    // The linear denoiser factors a matrix per level, so it takes all latents at once.
+    const Tensor<T> wiener = linear.denoise(zt, model.levels().alpha_bar(t));
+    const std::pair<const char*, std::function<Tensor<T>(const Tensor<T>&, std::int64_t)>>
+        methods[] = {
+            {"ldlm", [&](const Tensor<T>& z, std::int64_t) { return model.denoise(z, t); }},
+            {"linear",
+             [&](const Tensor<T>& z, std::int64_t first) {
+               return wiener.slice(0, first, first + z.size(0));
+             }},
+            {"noisy", [&](const Tensor<T>& z, std::int64_t) { return z; }},
+            {"mean",
+             [&](const Tensor<T>& z, std::int64_t) {
+               return centre.reshape({1, z.size(1), z.size(2)}).expand(z.shape());
+             }},
+            {"gpt2", [&](const Tensor<T>& z, std::int64_t) { return gpt2(z); }},
+        };
+    for (const auto& [name, reconstruct] : methods) {
+      ReconstructionResult result{t, name, {}, {}};
+      for (std::int64_t i = 0; i < latents.size(0); i += options.batch_size) {
+        const Tensor<T> z0 = latents.slice(0, i, i + options.batch_size);
+        const Tensor<T> estimate = reconstruct(zt.slice(0, i, i + options.batch_size), i);
+        detail::append(result.squared_errors, mean_squared_errors(estimate, z0));
+        detail::append(result.cosines, cosine_similarities(estimate, z0));
+      }
+      results.push_back(std::move(result));
+    }
+  }
+  return results;
+}
+
+/// Texts decoded from clean latents and from one-step estimates at every level, greedily or by
+/// beam search (num_beams > 1), against their own token ids.
+template <Floating T>
+std::vector<DecodingResult> evaluate_decoding(const Ldlm<T>& model, const Tensor<T>& latents,
+                                              const std::vector<std::string>& texts,
+                                              std::int64_t num_beams,
+                                              const EvaluationOptions& options) {
+  std::vector<TokenIds> references;
+  for (const std::string& text : texts) {
+    const auto ids = model.decoder_tokenizer().encode_ids(text);
+    references.emplace_back(ids.begin(), ids.end());
+    references.back().push_back(model.end_id());
+  }
+  std::vector<std::int64_t> levels{-1};
+  levels.insert(levels.end(), options.levels.begin(), options.levels.end());
+  std::vector<DecodingResult> results;
+  for (const std::int64_t t : levels) {
+    DecodingResult result{t, num_beams > 1 ? "beam" : "greedy", {}, {}, 0.0};
+    Tensor<T> noisy = latents;
+    if (t >= 0) {
+      Generator generator = Generator(options.seed).fork(static_cast<std::uint64_t>(t));
+      noisy = model.add_noise(latents, t, generator);
+    }
+    std::vector<TokenIds> hypotheses;
+    for (std::int64_t i = 0; i < latents.size(0); i += options.batch_size) {
+      const Tensor<T> rows = noisy.slice(0, i, i + options.batch_size);
+      for (auto& ids : model.decode_ids(t >= 0 ? model.denoise(rows, t) : rows,
+                                        {.t = t, .num_beams = num_beams})) {
+        hypotheses.push_back(std::move(ids));
+      }
+    }
+    for (std::size_t i = 0; i < references.size(); ++i) {
+      result.token_accuracies.push_back(token_accuracy(hypotheses[i], references[i]));
+      result.exact_matches.push_back(hypotheses[i] == references[i] ? 1.0 : 0.0);
+    }
+    result.bleu4 = bleu4(hypotheses, references);
+    results.push_back(std::move(result));
+  }
+  return results;
+}
+
+/// Log-probability per token, in nats, of each text under a language model, the end token included.
+template <Floating T>
+std::vector<double> token_log_likelihoods(const Gpt2<T>& model, const Tokenizer& tokenizer,
+                                          std::int64_t end, const std::vector<std::string>& texts) {
+  const NoGrad no_grad;
+  std::vector<double> out;
+  for (const std::string& text : texts) {
+    const auto ids = tokenizer.encode_ids(text);
+    std::vector<std::int64_t> inputs{end};
+    inputs.insert(inputs.end(), ids.begin(), ids.end());
+    if (static_cast<std::int64_t>(inputs.size()) > model.config.n_positions) {
+      inputs.resize(static_cast<std::size_t>(model.config.n_positions));
+    }
+    std::vector<std::int64_t> targets(inputs.begin() + 1, inputs.end());
+    targets.push_back(end);
+    const auto count = static_cast<std::int64_t>(inputs.size());
+    const Tensor<T> logits =
+        model({.ids = Tensor<std::int64_t>::from_values({1, count}, inputs)}).value();
+    const Tensor<T> losses =
+        cross_entropy_rows(logits.reshape({count, logits.size(-1)}),
+                           Tensor<std::int64_t>::from_values({count}, targets));
+    out.push_back(-static_cast<double>(mean(losses).item()));
+  }
+  return out;
+}
+
+/// exp of minus the mean log-likelihood of all tokens, each text weighing as its length.
+template <Floating T>
+double perplexity(const Gpt2<T>& model, const Tokenizer& tokenizer, std::int64_t end,
+                  const std::vector<std::string>& texts) {
+  LDLM_CHECK(!texts.empty(), "perplexity", "there is no text");
+  const std::vector<double> per_token = token_log_likelihoods(model, tokenizer, end, texts);
+  double total = 0.0;
+  double tokens = 0.0;
+  for (std::size_t i = 0; i < texts.size(); ++i) {
+    const auto count = static_cast<double>(tokenizer.encode_ids(texts[i]).size() + 1);
+    total += per_token[i] * count;
+    tokens += count;
+  }
+  return std::exp(-total / tokens);
+}
+
+/// Each text's words in a random order.
+[[nodiscard]] inline std::vector<std::string> shuffle_words(const std::vector<std::string>& texts,
+                                                            Generator& generator) {
+  std::vector<std::string> out;
+  for (const std::string& text : texts) {
+    std::vector<std::string> words;
+    std::istringstream stream(text);
+    for (std::string word; stream >> word;) {
+      words.push_back(word);
+    }
+    for (std::size_t i = words.size(); i > 1; --i) {
+      std::swap(words[i - 1],
+                words[static_cast<std::size_t>(generator.below(static_cast<std::int64_t>(i)))]);
+    }
+    std::string joined;
+    for (const std::string& word : words) {
+      joined += (joined.empty() ? "" : " ") + word;
+    }
+    out.push_back(std::move(joined));
+  }
+  return out;
+}
+
+}  // namespace ldlm

@@ -1,0 +1,305 @@
+#pragma once
+// Ldlm: the whole model behind four verbs, encode, add_noise, denoise and decode, and sample.
+//
+//   const auto model = ldlm::Ldlm<float>::load("weights/ldlm-tiny");
+//   auto z = model.encode({"The river rises in the north."});           // (1, L, d)
+//   auto zt = model.add_noise(z, 500, generator);                       // level 500 of the seed's
+//   auto text = model.decode(model.denoise(zt, 500), {.t = 500});       // schedule
+//
+// A folder holds ldlm.json, encoder_tokenizer.json, decoder_tokenizer.json, and the parts encoder/,
+// decoder/ (folders of Hugging Face's), latent/ and denoiser/.
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <ldlm/diffusion/sampler.hpp>
+#include <ldlm/generate/beam_search.hpp>
+#include <ldlm/generate/gpt2_session.hpp>
+#include <ldlm/generate/sampling.hpp>
+#include <ldlm/ldlm/losses.hpp>
+#include <ldlm/text/tokenizer_json.hpp>
+
+namespace ldlm {
+
+/// How Ldlm::decode turns latents into text.
+struct DecodeOptions {
+  std::int64_t t = -1;         // level of the seed's schedule that the latents were denoised from
+  std::int64_t num_beams = 0;  // 0: the configuration's; 1: greedy
+  std::optional<SamplingOptions> sampling = std::nullopt;  // draws tokens instead
+};
+
+/// The names of tokens with a meaning of their own in tokenizers that this project trains.
+inline constexpr const char* end_token = "<|endoftext|>";
+inline constexpr const char* mask_token = "<|mask|>";
+
+/// The configuration of a model's folder: ldlm.json and the config.json of every part.
+[[nodiscard]] inline LdlmConfig load_config(const std::filesystem::path& folder) {
+  LdlmConfig config = LdlmConfig::from_json(JsonConfig::open(folder / "ldlm.json"));
+  config.encoder = BertConfig::from_json(open_config(folder / "encoder", "bert"));
+  config.decoder = Gpt2Config::from_json(open_config(folder / "decoder", "gpt2"));
+  config.denoiser =
+      ReverseTransformerConfig::from_json(open_config(folder / "denoiser", "reverse_transformer"));
+  config.validate();
+  return config;
+}
+
+/// Encoder, latent maps and decoder of a model's folder.
+template <Floating T>
+[[nodiscard]] Autoencoder<T> load_autoencoder(const std::filesystem::path& folder,
+                                              const LdlmConfig& config) {
+  Generator unused;
+  Autoencoder<T> model(config, Bert<T>::from_pretrained(folder / "encoder"),
+                       Gpt2<T>::from_pretrained(folder / "decoder"), unused);
+  if (config.latent == LatentKind::sequence) {
+    load_pretrained(model.map, SafetensorsModel::open(folder / "latent"));
+  }
+  return model;
+}
+
+namespace detail {
+/// Writes one part of a model: config.json, which may be null, and its weights in `storage`.
+template <class Model>
+void save_part(const Model& model, const JsonValue& config, const std::filesystem::path& folder,
+               DType storage) {
+  std::error_code error;
+  std::filesystem::create_directories(folder, error);
+  LDLM_CHECK(!error, "save", folder.native(), ": ", error.message());
+  SafetensorsWriter writer;
+  writer.metadata("format", "pt");
+  for (const auto& [name, tensor] : nn::state_dict(model)) {
+    if (storage == DType::f16) {
+      writer.add(name, cast<f16>(tensor));
+    } else {
+      writer.add(name, tensor);
+    }
+  }
+  writer.write(folder / "model.safetensors");
+  if (!config.is_null()) {
+    write_json(folder / "config.json", config);
+  }
+}
+}  // namespace detail
+
+/// Writes the autoencoder's parts and ldlm.json into a model's folder. Weights are stored as float
+/// or, in half the space, as f16.
+template <Floating T>
+void save_autoencoder(const Autoencoder<T>& model, const LdlmConfig& config,
+                      const std::filesystem::path& folder, DType storage = dtype_of<T>) {
+  detail::save_part(model.encoder, config.encoder.to_json("BertModel"), folder / "encoder",
+                    storage);
+  detail::save_part(model.decoder, config.decoder.to_json(), folder / "decoder", storage);
+  if (model.kind == LatentKind::sequence) {
+    detail::save_part(model.map, {}, folder / "latent", storage);
+  }
+  write_json(folder / "ldlm.json", config.to_json());
+}
+/// Writes the denoiser into a model's folder.
+template <Floating T>
+void save_denoiser(const ReverseTransformer<T>& model, const std::filesystem::path& folder,
+                   DType storage = dtype_of<T>) {
+  detail::save_part(model, model.config.to_json(), folder / "denoiser", storage);
+}
+
+template <Floating T>
+class Ldlm {
+ public:
+  Ldlm(LdlmConfig config, Tokenizer encoder_tokenizer, Tokenizer decoder_tokenizer,
+       Autoencoder<T> autoencoder, ReverseTransformer<T> denoiser)
+      : config_(std::move(config)),
+        encoder_tokenizer_(std::move(encoder_tokenizer)),
+        decoder_tokenizer_(std::move(decoder_tokenizer)),
+        autoencoder_(std::move(autoencoder)),
+        denoiser_(std::move(denoiser)),
+        schedule_(config_.schedule.make()),
+        levels_(NoiseSchedule::scaled_linear()) {
+    config_.validate();
+    const auto end = decoder_tokenizer_.token_to_id(end_token);
+    LDLM_CHECK(end.has_value(), "ldlm", "the decoder's tokenizer has no token ", end_token);
+    end_id_ = *end;
+    const auto fits = [](std::string_view part, const Tokenizer& tokenizer, std::int64_t rows) {
+      LDLM_CHECK(static_cast<std::int64_t>(tokenizer.id_bound()) <= rows, "ldlm", "the ", part,
+                 "'s tokenizer has ids up to ", tokenizer.id_bound() - 1, ", its embedding ", rows,
+                 " rows");
+    };
+    fits("encoder", encoder_tokenizer_, config_.encoder.vocab_size);
+    fits("decoder", decoder_tokenizer_, config_.decoder.vocab_size);
+  }
+
+  /// Loads a folder that save() wrote, or that was put together from Hugging Face's.
+  static Ldlm load(const std::filesystem::path& folder) {
+    const LdlmConfig config = load_config(folder);
+    return Ldlm(config, Tokenizer::from_file(folder / "encoder_tokenizer.json"),
+                Tokenizer::from_file(folder / "decoder_tokenizer.json"),
+                load_autoencoder<T>(folder, config),
+                ReverseTransformer<T>::from_pretrained(folder / "denoiser"));
+  }
+
+  /// Writes all parts into a folder, see load().
+  void save(const std::filesystem::path& folder, DType storage = dtype_of<T>) const {
+    save_autoencoder(autoencoder_, config_, folder, storage);
+    save_denoiser(denoiser_, folder, storage);
+    encoder_tokenizer_.save(folder / "encoder_tokenizer.json");
+    decoder_tokenizer_.save(folder / "decoder_tokenizer.json");
+  }
+
+  // ---- The parts. ----
+
+  [[nodiscard]] const LdlmConfig& config() const { return config_; }
+  [[nodiscard]] const Tokenizer& encoder_tokenizer() const { return encoder_tokenizer_; }
+  [[nodiscard]] const Tokenizer& decoder_tokenizer() const { return decoder_tokenizer_; }
+  [[nodiscard]] const Autoencoder<T>& autoencoder() const { return autoencoder_; }
+  [[nodiscard]] const ReverseTransformer<T>& denoiser() const { return denoiser_; }
+  /// The schedule of training and sampling.
+  [[nodiscard]] const NoiseSchedule& schedule() const { return schedule_; }
+  /// The seed's schedule, whose levels t = 0 .. 999 add_noise, denoise and decode speak of, so that
+  /// figures of all configurations compare.
+  [[nodiscard]] const NoiseSchedule& levels() const { return levels_; }
+  [[nodiscard]] std::int64_t end_id() const { return end_id_; }
+
+  // ---- Text to latent and back. ----
+
+  /// Encoder ids of a text. Sequence latents hold up to L - 1 tokens and the end.
+  [[nodiscard]] std::vector<std::int32_t> tokenize(std::string_view text) const {
+    return encoder_tokenizer_.encode_ids(text);
+  }
+  /// Whether a text is short enough for the latent.
+  [[nodiscard]] bool fits(std::string_view text) const {
+    return static_cast<std::int64_t>(tokenize(text).size()) <= capacity();
+  }
+
+  /// Latents (B, L, d). Throws for a text that is empty or too long.
+  [[nodiscard]] Tensor<T> encode(const std::vector<std::string>& texts) const {
+    LDLM_CHECK(!texts.empty(), "encode", "there is no text");
+    const NoGrad no_grad;
+    std::vector<std::vector<std::int32_t>> rows;
+    std::size_t longest = 0;
+    for (const std::string& text : texts) {
+      rows.push_back(tokenize(text));
+      const auto size = static_cast<std::int64_t>(rows.back().size());
+      LDLM_CHECK(size > 0, "encode", "text ", rows.size(), " is empty");
+      LDLM_CHECK(size <= capacity(), "encode", "text ", rows.size(), " has ", size,
+                 " tokens, the model takes ", capacity(), " at most: \"", text.substr(0, 60),
+                 text.size() > 60 ? "...\"" : "\"");
+      longest = std::max(longest, rows.back().size());
+    }
+    const bool sequence = config_.latent == LatentKind::sequence;
+    const auto width = sequence ? config_.latent_length : static_cast<std::int64_t>(longest);
+    const std::int64_t padding = sequence ? end_id_ : config_.encoder.pad_token_id;
+    const auto count = static_cast<std::int64_t>(rows.size());
+    auto ids = Tensor<std::int64_t>::full({count, width}, padding);
+    auto mask = Tensor<bool>::full({count, width}, false);
+    for (std::size_t b = 0; b < rows.size(); ++b) {
+      std::copy(rows[b].begin(), rows[b].end(), ids.data() + static_cast<std::int64_t>(b) * width);
+      std::fill_n(mask.data() + static_cast<std::int64_t>(b) * width, rows[b].size(), true);
+    }
+    return encode_ids(ids, sequence ? Tensor<bool>() : mask);
+  }
+  /// The same for encoder ids (B, T) and, for pooled latents, their mask.
+  [[nodiscard]] Tensor<T> encode_ids(const Tensor<std::int64_t>& ids,
+                                     const Tensor<bool>& mask = {}) const {
+    const NoGrad no_grad;
+    return autoencoder_.encode({.ids = ids, .mask = mask}).value();
+  }
+
+  /// Token ids decoded from latents (B, L, d), each up to and including the end token.
+  [[nodiscard]] TokenSequences decode_ids(const Tensor<T>& latents,
+                                          const DecodeOptions& options = {},
+                                          Generator* generator = nullptr) const {
+    const NoGrad no_grad;
+    const std::int64_t rows = latents.size(0);
+    const auto log_snr =
+        Tensor<T>::full({rows}, static_cast<T>(bounded_log_snr(levels_.alpha_bar(options.t))));
+    Gpt2Session<T> session(autoencoder_.decoder,
+                           {.prefix = autoencoder_.prefix(Variable<T>(latents), log_snr).value()});
+    const auto prompts = Tensor<std::int64_t>::zeros({rows, 0});
+    const StopOptions stop{.max_new_tokens = config_.max_new_tokens, .end_tokens = {end_id_}};
+    if (options.sampling) {
+      LDLM_CHECK(generator != nullptr, "decode", "sampling needs a generator");
+      SamplingOptions sampling = *options.sampling;
+      sampling.stop = stop;
+      return ldlm::sample(session, prompts, sampling, *generator);
+    }
+    const std::int64_t beams = options.num_beams > 0 ? options.num_beams : config_.num_beams;
+    if (beams == 1) {
+      return greedy(session, prompts, stop);
+    }
+    TokenSequences out;
+    for (auto& hypotheses : beam_search(session, prompts, {.stop = stop, .num_beams = beams})) {
+      out.push_back(std::move(hypotheses.front().tokens));
+    }
+    return out;
+  }
+  /// Texts decoded from latents (B, L, d).
+  [[nodiscard]] std::vector<std::string> decode(const Tensor<T>& latents,
+                                                const DecodeOptions& options = {},
+                                                Generator* generator = nullptr) const {
+    std::vector<std::string> texts;
+    for (const auto& ids : decode_ids(latents, options, generator)) {
+      texts.push_back(detokenize(ids));
+    }
+    return texts;
+  }
+  /// The text of decoder ids, without the end token.
+  [[nodiscard]] std::string detokenize(const std::vector<std::int64_t>& ids) const {
+    std::vector<std::int32_t> narrow;
+    for (const std::int64_t id : ids) {
+      if (id != end_id_) {
+        narrow.push_back(static_cast<std::int32_t>(id));
+      }
+    }
+    std::string text = decoder_tokenizer_.decode(narrow);
+    return text.starts_with(' ') ? text.substr(1)
+                                 : text;  // the word boundary before the first word
+  }
+
+  // ---- Diffusion. ----
+
+  /// Latents with the noise of level t of levels().
+  [[nodiscard]] Tensor<T> add_noise(const Tensor<T>& z0, std::int64_t t,
+                                    Generator& generator) const {
+    const std::vector<double> level(static_cast<std::size_t>(z0.size(0)), levels_.alpha_bar(t));
+    return ldlm::add_noise(z0, randn<T>(z0.shape(), generator), level);
+  }
+  /// The estimate of z_0 in one step from level t; with self-conditioning, a second one that reads
+  /// the first.
+  [[nodiscard]] Tensor<T> denoise(const Tensor<T>& zt, std::int64_t t) const {
+    const std::vector<double> level(static_cast<std::size_t>(zt.size(0)), levels_.alpha_bar(t));
+    const DenoiserSetup<T> setup = denoiser_setup();
+    const Tensor<T> first = setup.estimate(zt, level);
+    return denoiser_.config.self_conditioning ? setup.estimate(zt, level, first) : first;
+  }
+  /// New latents (count, L, d) from pure noise.
+  [[nodiscard]] Tensor<T> sample(std::int64_t count, const SamplerOptions& options,
+                                 Generator& generator) const {
+    LDLM_CHECK(count > 0, "sample", "count must be positive, got ", count);
+    const DenoiserSetup<T> setup = denoiser_setup();
+    Tensor<T> previous;
+    return sample_diffusion<T>(
+        {count, config_.latent_length, config_.latent_channels}, schedule_,
+        [&](const Tensor<T>& zt, double alpha_bar) {
+          const std::vector<double> level(static_cast<std::size_t>(count), alpha_bar);
+          return previous = setup.estimate(zt, level, previous);
+        },
+        options, generator);
+  }
+
+ private:
+  [[nodiscard]] DenoiserSetup<T> denoiser_setup() const {
+    return {denoiser_, schedule_, config_.prediction};
+  }
+  // Tokens that a text may have.
+  [[nodiscard]] std::int64_t capacity() const {
+    return config_.latent == LatentKind::sequence ? config_.latent_length - 1
+                                                  : config_.encoder.max_position_embeddings;
+  }
+
+  LdlmConfig config_;
+  Tokenizer encoder_tokenizer_, decoder_tokenizer_;
+  Autoencoder<T> autoencoder_;
+  ReverseTransformer<T> denoiser_;
+  NoiseSchedule schedule_, levels_;
+  std::int64_t end_id_ = 0;
+};
+
+}  // namespace ldlm
