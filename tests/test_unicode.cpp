@@ -8,27 +8,11 @@
 
 #include <ldlm/text/unicode.hpp>
 
+#include "text_support.hpp"
+
 namespace text = ldlm::text;
 
 namespace {
-
-/// FNV-1a 64 over 32-bit little-endian values, as tools/make_unicode_tables.py computes it.
-class Fnv {
- public:
-  void add(std::uint32_t value) {
-    for (int shift = 0; shift < 32; shift += 8) {
-      hash_ = (hash_ ^ (value >> shift & 0xFFU)) * 0x100000001B3ULL;
-    }
-  }
-  std::string hex() const {
-    char digits[17];
-    std::snprintf(digits, sizeof digits, "%016llx", static_cast<unsigned long long>(hash_));
-    return digits;
-  }
-
- private:
-  std::uint64_t hash_ = 0xCBF29CE484222325ULL;
-};
 
 constexpr char32_t end_of_unicode = 0x110000;
 
@@ -42,7 +26,7 @@ TEST_CASE("every code point has the properties that Hugging Face's tokenizers gi
   std::ifstream file(LDLM_TEST_DATA_DIR "/golden/unicode_hashes.json");
   const nlohmann::json golden = nlohmann::json::parse(file);
 
-  Fnv classes, lower, nfd, nfc, combining;
+  ldlm_test::Fnv classes, lower, nfd, nfc, combining;
   for (char32_t c = 0; c < end_of_unicode; ++c) {
     classes.add(text::char_classes()[c]);
     if (is_surrogate(c)) {

@@ -1,0 +1,100 @@
+#pragma once
+// Corpora: articles, paragraphs and sentences of text files, streamed in bounded memory.
+//
+//   ldlm::text::Corpus corpus("wiki.train.raw");
+//   while (auto article = corpus.next()) ...
+//   ldlm::text::for_each_sentence("wiki.train.raw", [](std::string_view s) { ... });
+
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <variant>
+
+#include <ldlm/text/line_reader.hpp>
+#include <ldlm/text/sentences.hpp>
+#include <ldlm/text/shuffle.hpp>
+#include <ldlm/text/wikitext.hpp>
+
+namespace ldlm::text {
+
+enum class CorpusFormat {
+  automatic,  ///< wikitext if the first line that is not blank is a title, else lines
+  wikitext,   ///< " = Title = " lines between articles
+  lines,      ///< every line that is not blank is an article of one paragraph
+};
+
+/// The articles of a file.
+class Corpus {
+ public:
+  /// Error if the file cannot be read or is compressed.
+  explicit Corpus(const std::filesystem::path& path, CorpusFormat format = CorpusFormat::automatic)
+      : reader_(std::in_place_type<LineReader>, path) {
+    if (format == CorpusFormat::automatic) {
+      format = CorpusFormat::lines;
+      LineReader probe(path);
+      while (const auto line = probe.next()) {
+        if (!detail::trim(*line).empty()) {
+          const bool title = detail::parse_heading(*line).first == 1;
+          format = title ? CorpusFormat::wikitext : CorpusFormat::lines;
+          break;
+        }
+      }
+    }
+    if (format == CorpusFormat::wikitext) {
+      reader_.emplace<WikiTextReader>(path);
+    }
+  }
+
+  [[nodiscard]] CorpusFormat format() const noexcept {
+    return std::holds_alternative<WikiTextReader>(reader_) ? CorpusFormat::wikitext
+                                                           : CorpusFormat::lines;
+  }
+
+  /// The next article, or nothing at the end.
+  [[nodiscard]] std::optional<Article> next() {
+    if (auto* wikitext = std::get_if<WikiTextReader>(&reader_)) {
+      return wikitext->next();
+    }
+    while (const auto line = std::get<LineReader>(reader_).next()) {
+      if (const std::string_view text = detail::trim(*line); !text.empty()) {
+        Article article;
+        article.blocks.push_back({0, std::string(text)});
+        return article;
+      }
+    }
+    return std::nullopt;
+  }
+
+ private:
+  std::variant<LineReader, WikiTextReader> reader_;
+};
+
+/// Calls use(std::string_view) for every paragraph of a file.
+template <class Use>
+void for_each_paragraph(const std::filesystem::path& path, Use&& use,
+                        CorpusFormat format = CorpusFormat::automatic) {
+  Corpus corpus(path, format);
+  while (const auto article = corpus.next()) {
+    for (const std::string_view paragraph : article->paragraphs()) {
+      use(paragraph);
+    }
+  }
+}
+
+/// Calls use(std::string_view) for every sentence of a file.
+template <class Use>
+void for_each_sentence(const std::filesystem::path& path, Use&& use,
+                       CorpusFormat format = CorpusFormat::automatic) {
+  for_each_paragraph(
+      path,
+      [&](std::string_view paragraph) {
+        for (const std::string_view sentence : split_sentences(paragraph)) {
+          use(sentence);
+        }
+      },
+      format);
+}
+
+}  // namespace ldlm::text
