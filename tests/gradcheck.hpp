@@ -145,7 +145,7 @@ void check(const std::string& name, const std::vector<Shape>& shapes, Range rang
   std::vector<Tensor<double>> inputs;
   for (std::size_t i = 0; i < shapes.size(); ++i) {
     inputs.push_back(values<double>(shapes[i], range, i + 1));
-    INFO("input " << i << ' ' << shapes[i]);
+    INFO("input " << i << " " << shapes[i]);
   }
   for (const LossKind loss : all_losses) {
     INFO("loss " << static_cast<int>(loss));
@@ -164,7 +164,7 @@ void check(const std::string& name, const std::vector<Shape>& shapes, Range rang
       const std::vector<Tensor<double>> grads = gradients<double>(function, exact, loss);
       const std::vector<Tensor<float>> float_grads = gradients<float>(function, rounded, loss);
       for (std::size_t i = 0; i < inputs.size(); ++i) {
-        INFO("gradient of input " << i << ' ' << shapes[i]);
+        INFO("gradient of input " << i << " " << shapes[i]);
         check_close(grads[i], expected[i], 1e-6);
         check_close(float_grads[i], grads[i], 2e-4);
         CHECK(grads[i].is_contiguous());
