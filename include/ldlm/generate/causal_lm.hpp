@@ -1,0 +1,111 @@
+#pragma once
+// What generation asks of a language model: one step, and a choice of which sequences go on.
+
+#include <algorithm>
+#include <concepts>
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include <ldlm/core/ops.hpp>
+
+namespace ldlm {
+
+/// The state of a causal language model over some sequences.
+///   step(ids (B, n))   appends n tokens to each of the B sequences and returns the logits (B, V)
+///                      of the token after them. The first call brings the prompts.
+///   reorder(rows (M))  sequence i becomes what sequence rows[i] was; from then on there are M.
+///   reserve(n)         optional: at most n tokens will come.
+template <class M>
+concept CausalLm = Floating<typename M::value_type> &&
+    requires(M& model, const Tensor<std::int64_t>& ids) {
+  { model.step(ids) } -> std::same_as<Tensor<typename M::value_type>>;
+  model.reorder(ids);
+};
+
+/// When a text ends.
+struct StopOptions {
+  std::int64_t max_new_tokens = 50;
+  std::vector<std::int64_t> end_tokens{};  // any of these ends it, and is its last token
+
+  [[nodiscard]] bool is_end(std::int64_t token) const {
+    return std::find(end_tokens.begin(), end_tokens.end(), token) != end_tokens.end();
+  }
+};
+
+/// Generated tokens of each sequence of a batch, without the prompt, with the end token if one
+/// came.
+using TokenSequences = std::vector<std::vector<std::int64_t>>;
+
+namespace detail {
+
+inline Tensor<std::int64_t> as_row(std::span<const std::int64_t> ids) {
+  return Tensor<std::int64_t>::from_values({static_cast<std::int64_t>(ids.size())}, ids);
+}
+
+/// The elements of row i of a matrix in row-major order.
+template <class T>
+std::span<const T> row_of(const Tensor<T>& matrix, std::size_t i) {
+  const auto columns = static_cast<std::size_t>(matrix.size(1));
+  return {matrix.data() + i * columns, columns};
+}
+
+/// Feeds the prompts (B, n) and checks what comes back: logits (B, V), row-major.
+template <CausalLm M>
+Tensor<typename M::value_type> first_step(M& model, const Tensor<std::int64_t>& prompts,
+                                          const StopOptions& stop) {
+  LDLM_CHECK(prompts.rank() == 2, "generate", "needs prompts (B, n), got ",
+             to_string(prompts.shape()));
+  LDLM_CHECK(stop.max_new_tokens >= 0, "generate", "max_new_tokens must not be negative, got ",
+             stop.max_new_tokens);
+  if constexpr (requires { model.reserve(std::int64_t{}); }) {
+    model.reserve(prompts.size(1) + stop.max_new_tokens);
+  }
+  const auto logits = model.step(prompts).contiguous();
+  LDLM_CHECK(logits.rank() == 2 && logits.size(0) == prompts.size(0) && logits.size(1) > 0,
+             "generate", "step() gave ", to_string(logits.shape()), " for ", prompts.size(0),
+             " sequences");
+  return logits;
+}
+
+/// Generates each sequence on its own: choose(logits of one row, its number) is its next token.
+/// Sequences that have ended leave the batch.
+template <CausalLm M, class Choose>
+TokenSequences generate_rows(M& model, const Tensor<std::int64_t>& prompts, const StopOptions& stop,
+                             Choose&& choose) {
+  TokenSequences out(static_cast<std::size_t>(prompts.size(0)));
+  if (stop.max_new_tokens == 0 || out.empty()) {
+    return out;
+  }
+  auto logits = first_step(model, prompts, stop);
+  std::vector<std::size_t> running(out.size());  // row of the model -> row of the batch
+  for (std::size_t i = 0; i < running.size(); ++i) {
+    running[i] = i;
+  }
+  for (;;) {
+    std::vector<std::int64_t> rows;
+    std::vector<std::int64_t> next;
+    std::vector<std::size_t> still_running;
+    for (std::size_t i = 0; i < running.size(); ++i) {
+      std::vector<std::int64_t>& tokens = out[running[i]];
+      tokens.push_back(choose(row_of(logits, i), running[i]));
+      if (!stop.is_end(tokens.back()) &&
+          static_cast<std::int64_t>(tokens.size()) < stop.max_new_tokens) {
+        rows.push_back(static_cast<std::int64_t>(i));
+        next.push_back(tokens.back());
+        still_running.push_back(running[i]);
+      }
+    }
+    if (rows.empty()) {
+      return out;
+    }
+    if (rows.size() < running.size()) {
+      model.reorder(as_row(rows));
+    }
+    running = std::move(still_running);
+    logits = model.step(as_row(next).unsqueeze(1)).contiguous();
+  }
+}
+
+}  // namespace detail
+}  // namespace ldlm

@@ -1,0 +1,145 @@
+#pragma once
+// Gpt2Session: GPT-2 decoding step by step, as generation wants it (see CausalLm).
+//
+//   ldlm::Gpt2Session<float> session(gpt2, {.prefix = latents});
+//   auto texts = ldlm::beam_search(session, prompts, {.num_beams = 5});
+
+#include <algorithm>
+#include <utility>
+#include <vector>
+
+#include <ldlm/generate/causal_lm.hpp>
+#include <ldlm/models/gpt2.hpp>
+
+namespace ldlm {
+
+/// What the sequences of a session have beside their tokens.
+template <Floating T>
+struct Gpt2SessionOptions {
+  Tensor<T> prefix{};  // (B, L, C): embeddings before the prompts
+  std::vector<std::int64_t>
+      left_padding{};          // B: so many tokens at the left of a prompt are padding
+  Tensor<T> memory{};          // (B, S, C), for cross-attention
+  Tensor<bool> memory_mask{};  // (B, S)
+};
+
+/// The state of a GPT-2 over a batch of sequences: a CausalLm. It keeps the model's parameters
+/// alive, computes without gradients and without dropout, and ends with its one generation.
+template <Floating T>
+class Gpt2Session {
+ public:
+  using value_type = T;
+
+  explicit Gpt2Session(Gpt2<T> model, Gpt2SessionOptions<T> options = {})
+      : model_(std::move(model)), options_(std::move(options)) {
+    nn::eval(model_);
+  }
+
+  /// At most so many tokens will come, prompt included. Without this, as many as the model takes.
+  void reserve(std::int64_t tokens) { reserved_ = tokens; }
+
+  /// Appends ids (B, n) and returns the logits (B, V) of the token after them. In the first step n
+  /// may be 0 if there is a prefix.
+  Tensor<T> step(const Tensor<std::int64_t>& ids) {
+    const NoGrad scope;
+    LDLM_CHECK(ids.rank() == 2, "Gpt2Session", "needs ids (B, n), got ", to_string(ids.shape()));
+    Gpt2Inputs<T> inputs;
+    if (!started_) {
+      start(ids.size(0));
+      if (options_.prefix.defined()) {
+        inputs.prefix = Variable<T>(options_.prefix);
+      }
+    }
+    LDLM_CHECK(ids.size(0) == batch_, "Gpt2Session", "has ", batch_, " sequences, got ids ",
+               to_string(ids.shape()));
+    LDLM_CHECK(ids.size(1) > 0 || inputs.prefix.defined(), "Gpt2Session",
+               "needs at least one token, got ids ", to_string(ids.shape()));
+    const std::int64_t added = ids.size(1) + (inputs.prefix.defined() ? prefix_length() : 0);
+    const std::int64_t total = cache_.size() + added;
+    LDLM_CHECK(total <= model_.config.n_positions, "Gpt2Session", total,
+               " positions are more than n_positions = ", model_.config.n_positions);
+    if (ids.size(1) > 0) {
+      inputs.ids = ids;
+    }
+    inputs.cache = &cache_;
+    if (!options_.left_padding.empty()) {
+      describe_padding(inputs, total, added);
+    }
+    if (options_.memory.defined()) {
+      inputs.memory = Variable<T>(options_.memory);
+      inputs.memory_mask = options_.memory_mask;
+    }
+    return model_.head(model_.hidden(inputs).select(1, -1)).value();
+  }
+
+  /// Sequence i becomes what sequence rows[i] was; their number may change.
+  void reorder(const Tensor<std::int64_t>& rows) {
+    LDLM_CHECK(started_, "Gpt2Session", "there is nothing to reorder before the first step");
+    cache_.reorder(rows);
+    batch_ = rows.numel();
+    if (!options_.left_padding.empty()) {
+      std::vector<std::int64_t> padding;
+      for (const std::int64_t row : rows.to_vector()) {
+        padding.push_back(options_.left_padding[static_cast<std::size_t>(row)]);
+      }
+      options_.left_padding = std::move(padding);
+    }
+    if (options_.memory_mask.defined()) {
+      options_.memory_mask = index_select(options_.memory_mask, 0, rows);
+    }
+  }
+
+ private:
+  [[nodiscard]] std::int64_t prefix_length() const {
+    return options_.prefix.defined() ? options_.prefix.size(1) : 0;
+  }
+
+  void start(std::int64_t batch) {
+    const auto check_batch = [&](std::int64_t given, std::string_view what) {
+      LDLM_CHECK(given == batch, "Gpt2Session", what, " of ", given, " sequences with ids of ",
+                 batch);
+    };
+    if (options_.prefix.defined()) {
+      check_batch(options_.prefix.size(0), "a prefix");
+    }
+    if (options_.memory.defined()) {
+      check_batch(options_.memory.size(0), "a memory");
+    }
+    if (!options_.left_padding.empty()) {
+      check_batch(static_cast<std::int64_t>(options_.left_padding.size()), "left padding");
+    }
+    const std::int64_t most = model_.config.n_positions;
+    cache_ =
+        model_.make_cache(batch, reserved_ > 0 ? std::min(most, prefix_length() + reserved_) : most,
+                          options_.memory.defined() ? options_.memory.size(1) : 0);
+    batch_ = batch;
+    started_ = true;
+  }
+
+  // Padding lies between prefix and prompt. It is masked, and takes no position numbers.
+  void describe_padding(Gpt2Inputs<T>& inputs, std::int64_t total, std::int64_t added) const {
+    const std::int64_t prefix = prefix_length();
+    inputs.mask = Tensor<bool>::empty({batch_, total});
+    inputs.positions = Tensor<std::int64_t>::empty({batch_, added});
+    for (std::int64_t b = 0; b < batch_; ++b) {
+      const std::int64_t padding = options_.left_padding[static_cast<std::size_t>(b)];
+      for (std::int64_t i = 0; i < total; ++i) {
+        const bool real = i < prefix || i >= prefix + padding;
+        inputs.mask.data()[b * total + i] = real;
+        if (i >= total - added) {
+          inputs.positions.data()[b * added + i - (total - added)] =
+              i < prefix ? i : std::max(prefix, i - padding);
+        }
+      }
+    }
+  }
+
+  Gpt2<T> model_;
+  Gpt2SessionOptions<T> options_;
+  Gpt2Cache<T> cache_;
+  std::int64_t batch_ = 0;
+  std::int64_t reserved_ = 0;
+  bool started_ = false;
+};
+
+}  // namespace ldlm

@@ -1,0 +1,120 @@
+#pragma once
+// Greedy generation, and sampling with temperature, top-k and top-p.
+
+#include <cmath>
+#include <limits>
+#include <utility>
+
+#include <ldlm/core/random.hpp>
+#include <ldlm/generate/causal_lm.hpp>
+
+namespace ldlm {
+
+/// The most probable token at every step.
+template <CausalLm M>
+[[nodiscard]] TokenSequences greedy(M& model, const Tensor<std::int64_t>& prompts,
+                                    const StopOptions& stop = {}) {
+  using T = typename M::value_type;
+  return detail::generate_rows(
+      model, prompts, stop, [](std::span<const T> logits, std::size_t /*row*/) {
+        return static_cast<std::int64_t>(std::max_element(logits.begin(), logits.end()) -
+                                         logits.begin());
+      });
+}
+
+/// How a token is drawn: the filters act in this order, each on what the one before it left.
+struct SamplingOptions {
+  StopOptions stop{};
+  double temperature = 1;  // divides the logits
+  std::int64_t top_k = 0;  // keeps the k most probable tokens, and those as probable; 0: all
+  double top_p = 1;        // keeps the fewest tokens that together have this probability
+};
+
+/// A token and its probability.
+struct TokenProbability {
+  std::int64_t token;
+  double probability;
+};
+
+/// What `sample` draws from: the tokens that the filters leave, the most probable first, with
+/// probabilities that sum to 1. Throws for options out of range and for logits that are NaN.
+template <Floating T>
+[[nodiscard]] std::vector<TokenProbability> sampling_distribution(std::span<const T> logits,
+                                                                  const SamplingOptions& options) {
+  LDLM_CHECK(options.temperature > 0, "sample", "temperature must be positive, got ",
+             options.temperature, " (greedy() takes the most probable token)");
+  LDLM_CHECK(options.top_k >= 0, "sample", "top_k must not be negative, got ", options.top_k);
+  LDLM_CHECK(options.top_p > 0 && options.top_p <= 1, "sample", "top_p must lie in (0, 1], got ",
+             options.top_p);
+  std::vector<TokenProbability> kept;
+  kept.reserve(logits.size());
+  for (std::size_t i = 0; i < logits.size(); ++i) {
+    const auto logit = static_cast<double>(logits[i]);
+    LDLM_CHECK(!std::isnan(logit), "sample", "the logit of token ", i, " is NaN");
+    kept.push_back({static_cast<std::int64_t>(i), logit});
+  }
+  const auto before = [](const TokenProbability& a, const TokenProbability& b) {
+    return a.probability != b.probability ? a.probability > b.probability : a.token < b.token;
+  };
+  const auto k = static_cast<std::size_t>(options.top_k);
+  if (k > 0 && k < kept.size()) {
+    const auto last = kept.begin() + static_cast<std::ptrdiff_t>(k - 1);
+    std::nth_element(kept.begin(), last, kept.end(), before);
+    const double least = last->probability;
+    std::erase_if(kept, [least](const TokenProbability& t) { return t.probability < least; });
+  }
+  const double largest = std::min_element(kept.begin(), kept.end(), before)->probability;
+  LDLM_CHECK(std::isfinite(largest), "sample", "the largest logit is ", largest);
+  double total = 0;
+  for (TokenProbability& t : kept) {
+    t.probability = std::exp((t.probability - largest) / options.temperature);
+    total += t.probability;
+  }
+  // Sorts from the front, no further than the filter needs.
+  const double wanted =
+      options.top_p < 1 ? options.top_p * total : std::numeric_limits<double>::infinity();
+  double covered = 0;
+  std::size_t count = 0;
+  for (std::size_t sorted = 0; count < kept.size() && covered < wanted; ++count) {
+    if (count == sorted) {
+      sorted = std::min(kept.size(), std::max<std::size_t>(64, 4 * sorted));
+      std::partial_sort(kept.begin() + static_cast<std::ptrdiff_t>(count),
+                        kept.begin() + static_cast<std::ptrdiff_t>(sorted), kept.end(), before);
+    }
+    covered += kept[count].probability;
+  }
+  kept.resize(count);
+  for (TokenProbability& t : kept) {
+    t.probability /= covered;
+  }
+  return kept;
+}
+
+/// Draws each token from the filtered distribution. Every sequence has a random stream of its own,
+/// so that what it becomes depends on the generator and on its row, not on the rest of the batch.
+/// The generator moves on: the next call draws other texts.
+template <CausalLm M>
+[[nodiscard]] TokenSequences sample(M& model, const Tensor<std::int64_t>& prompts,
+                                    const SamplingOptions& options, Generator& generator) {
+  using T = typename M::value_type;
+  const Generator base(
+      static_cast<std::uint64_t>(generator.below(std::numeric_limits<std::int64_t>::max())));
+  std::vector<Generator> streams;
+  for (std::int64_t row = 0; row < prompts.size(0); ++row) {
+    streams.push_back(base.fork(static_cast<std::uint64_t>(row)));
+  }
+  return detail::generate_rows(
+      model, prompts, options.stop, [&](std::span<const T> logits, std::size_t row) {
+        const std::vector<TokenProbability> tokens = sampling_distribution(logits, options);
+        double left = streams[row].uniform();
+        for (const TokenProbability& t : tokens) {
+          left -= t.probability;
+          if (left < 0) {
+            return t.token;
+          }
+        }
+        return tokens.back().token;  // the sum fell short of 1 by rounding
+      });
+}
+
+}  // namespace ldlm

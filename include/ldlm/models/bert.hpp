@@ -1,0 +1,288 @@
+#pragma once
+// BERT (Devlin et al., 2018): the encoder with its pooler, and the masked language model.
+//
+//   auto bert = ldlm::Bert<float>::from_pretrained("all-MiniLM-L6-v2");
+//   auto states = bert({.ids = ids, .mask = mask}).hidden;     // (B, T) -> (B, T, C)
+//   auto sentence = ldlm::mean_pool(states, mask);             // (B, C)
+//
+// Parameters carry the names of Hugging Face's checkpoints; so do the members, in the style of this
+// library.
+
+#include <ldlm/models/bert_config.hpp>
+#include <ldlm/models/initializer.hpp>
+#include <ldlm/models/pooling.hpp>
+#include <ldlm/nn/attention.hpp>
+#include <ldlm/nn/norm.hpp>
+
+namespace ldlm {
+
+/// A batch of B texts of T tokens.
+struct BertInputs {
+  Tensor<std::int64_t> ids;               // (B, T)
+  Tensor<bool> mask{};                    // (B, T), true where a token is real; all, if undefined
+  Tensor<std::int64_t> token_type_ids{};  // (B, T), 0 if undefined
+};
+
+template <Floating T>
+struct BertOutput {
+  Variable<T> hidden;  // (B, T, C), the last layer's states
+  Variable<T> pooled;  // (B, C), undefined without a pooler
+};
+
+/// Sum of word, position and type embeddings, normalised.
+template <Floating T>
+struct BertEmbeddings {
+  using value_type = T;
+
+  nn::Embedding<T> words, positions, token_types;
+  nn::LayerNorm<T> norm;
+  nn::Dropout<T> dropout;
+
+  BertEmbeddings(const BertConfig& c, const Initializer<T>& init)
+      : words(init.embedding(c.vocab_size, c.hidden_size)),
+        positions(init.embedding(c.max_position_embeddings, c.hidden_size)),
+        token_types(init.embedding(c.type_vocab_size, c.hidden_size)),
+        norm(c.hidden_size, c.layer_norm_eps),
+        dropout(c.hidden_dropout_prob) {}
+
+  /// -> (B, T, C)
+  Variable<T> operator()(const BertInputs& inputs) const {
+    const Tensor<std::int64_t>& ids = inputs.ids;
+    LDLM_CHECK(ids.rank() == 2, "bert", "needs ids (B, T), got ", to_string(ids.shape()));
+    LDLM_CHECK(ids.size(1) <= positions.weight.size(0), "bert", "texts of ", ids.size(1),
+               " tokens are longer than max_position_embeddings ", positions.weight.size(0));
+    LDLM_CHECK(!inputs.token_type_ids.defined() || inputs.token_type_ids.shape() == ids.shape(),
+               "bert", "token_type_ids ", to_string(inputs.token_type_ids.shape()),
+               " do not fit ids ", to_string(ids.shape()));
+    Variable<T> place = positions.weight.slice(0, 0, ids.size(1));
+    Variable<T> type = inputs.token_type_ids.defined() ? token_types(inputs.token_type_ids)
+                                                       : token_types.weight.select(0, 0);
+    return dropout(norm(words(ids) + (type + place)));
+  }
+
+  template <class V>
+  void visit(V&& v) {
+    v("word_embeddings", words);
+    v("position_embeddings", positions);
+    v("token_type_embeddings", token_types);
+    v("LayerNorm", norm);
+    v("dropout", dropout);
+  }
+};
+
+/// Self-attention and feed-forward, each followed by residual and layer norm.
+template <Floating T>
+struct BertLayer {
+  using value_type = T;
+
+  nn::Linear<T> query, key, value, attention_output, intermediate, output;
+  nn::LayerNorm<T> attention_norm, output_norm;
+  nn::Dropout<T> attention_dropout, dropout;
+  std::int64_t heads;
+  Activation activation;
+
+  BertLayer(const BertConfig& c, const Initializer<T>& init)
+      : query(init.linear(c.hidden_size, c.hidden_size)),
+        key(init.linear(c.hidden_size, c.hidden_size)),
+        value(init.linear(c.hidden_size, c.hidden_size)),
+        attention_output(init.linear(c.hidden_size, c.hidden_size)),
+        intermediate(init.linear(c.hidden_size, c.intermediate_size)),
+        output(init.linear(c.intermediate_size, c.hidden_size)),
+        attention_norm(c.hidden_size, c.layer_norm_eps),
+        output_norm(c.hidden_size, c.layer_norm_eps),
+        attention_dropout(c.attention_probs_dropout_prob),
+        dropout(c.hidden_dropout_prob),
+        heads(c.num_attention_heads),
+        activation(c.hidden_act) {}
+
+  /// x (B, T, C) -> (B, T, C)
+  Variable<T> operator()(const Variable<T>& x, const nn::AttentionContext<T>& context) const {
+    const Variable<T> attended =
+        nn::attend(query(x), key(x), value(x), heads, attention_dropout, context);
+    const Variable<T> y = attention_norm(dropout(attention_output(attended)), x).normalized;
+    return output_norm(dropout(output(intermediate(y, activation))), y).normalized;
+  }
+
+  template <class V>
+  void visit(V&& v) {
+    v("attention.self.query", query);
+    v("attention.self.key", key);
+    v("attention.self.value", value);
+    v("attention.self.dropout", attention_dropout);
+    v("attention.output.dense", attention_output);
+    v("attention.output.LayerNorm", attention_norm);
+    v("intermediate.dense", intermediate);
+    v("output.dense", output);
+    v("output.LayerNorm", output_norm);
+    v("output.dropout", dropout);
+  }
+};
+
+/// The encoder. `pooler`, if there is one, maps the first token's state to a vector of the text.
+template <Floating T>
+struct Bert {
+  using value_type = T;
+
+  BertConfig config;
+  BertEmbeddings<T> embeddings;
+  std::vector<BertLayer<T>> layers;
+  nn::Linear<T> pooler;  // undefined weights: none
+
+  /// New weights: normal with deviation initializer_range.
+  Bert(const BertConfig& c, Generator& generator, bool with_pooler = true)
+      : Bert(c, Initializer<T>(&generator, c.initializer_range), with_pooler) {}
+  /// As `init` makes the weights.
+  Bert(const BertConfig& c, const Initializer<T>& init, bool with_pooler)
+      : config(c), embeddings(c, init) {
+    for (std::int64_t i = 0; i < c.num_hidden_layers; ++i) {
+      layers.emplace_back(c, init);
+    }
+    if (with_pooler) {
+      pooler = init.linear(c.hidden_size, c.hidden_size);
+    }
+  }
+
+  /// Loads a folder of Hugging Face's: a BertModel, or the encoder of a model with heads on top.
+  /// Without a pooler in the file there is none.
+  static Bert from_pretrained(const std::filesystem::path& folder) {
+    const auto config = BertConfig::from_json(open_config(folder, "bert"));
+    const SafetensorsModel file = SafetensorsModel::open(folder);
+    const bool with_pooler =
+        file.contains("pooler.dense.weight") || file.contains("bert.pooler.dense.weight");
+    Bert bert(config, Initializer<T>(nullptr, 0), with_pooler);
+    load_pretrained(bert, file, &Bert::encoder_name);
+    return bert;
+  }
+  /// Writes a folder that from_pretrained and transformers' BertModel load.
+  void save_pretrained(const std::filesystem::path& folder) const {
+    ldlm::save_pretrained(*this, config.to_json("BertModel"), folder);
+  }
+
+  BertOutput<T> operator()(const BertInputs& inputs) const {
+    nn::AttentionContext<T> context;
+    if (inputs.mask.defined()) {
+      LDLM_CHECK(inputs.mask.shape() == inputs.ids.shape(), "bert", "mask ",
+                 to_string(inputs.mask.shape()), " does not fit ids ",
+                 to_string(inputs.ids.shape()));
+      context.mask = nn::padding_mask<T>(inputs.mask);
+    }
+    Variable<T> x = embeddings(inputs);
+    for (const BertLayer<T>& layer : layers) {
+      x = layer(x, context);
+    }
+    return {x, pooler.weight.defined() ? tanh(pooler(x.select(1, 0))) : Variable<T>()};
+  }
+
+  template <class V>
+  void visit(V&& v) {
+    v("embeddings", embeddings);
+    v("encoder.layer", layers);
+    v("pooler.dense", pooler);
+  }
+
+  /// The name of an encoder's parameter for one of a file: without the prefix "bert.", in today's
+  /// spelling, and nothing for the heads and for buffers.
+  static std::optional<std::string> encoder_name(std::string_view name) {
+    const std::string modern = modern_name(name);
+    if (detail::without_prefix(modern, "cls.") || detail::ends_with(modern, ".position_ids")) {
+      return std::nullopt;
+    }
+    return std::string(detail::without_prefix(modern, "bert.").value_or(modern));
+  }
+  /// "LayerNorm.gamma" and "LayerNorm.beta", as the first checkpoints say, under today's names.
+  static std::string modern_name(std::string_view name) {
+    for (const auto& [old_end, new_end] :
+         {std::pair("LayerNorm.gamma", "LayerNorm.weight"), {"LayerNorm.beta", "LayerNorm.bias"}}) {
+      if (detail::ends_with(name, old_end)) {
+        return std::string(name.substr(0, name.size() - std::string_view(old_end).size())) +
+               new_end;
+      }
+    }
+    return std::string(name);
+  }
+};
+
+/// BERT with the head that predicts masked tokens, whose output matrix is the word embedding.
+template <Floating T>
+struct BertForMaskedLM {
+  using value_type = T;
+
+  Bert<T> bert;  // without a pooler
+  nn::Linear<T> transform;
+  nn::LayerNorm<T> transform_norm;
+  Variable<T> bias;  // (V)
+
+  /// New weights: normal with deviation initializer_range.
+  BertForMaskedLM(const BertConfig& c, Generator& generator)
+      : BertForMaskedLM(c, Initializer<T>(&generator, c.initializer_range)) {}
+  /// As `init` makes the weights.
+  BertForMaskedLM(const BertConfig& c, const Initializer<T>& init)
+      : bert(c, init, false),
+        transform(init.linear(c.hidden_size, c.hidden_size)),
+        transform_norm(c.hidden_size, c.layer_norm_eps),
+        bias(init.zeros({c.vocab_size})) {}
+
+  /// Loads a folder with a BertForMaskedLM or BertForPreTraining.
+  static BertForMaskedLM from_pretrained(const std::filesystem::path& folder) {
+    const auto config = BertConfig::from_json(open_config(folder, "bert"));
+    BertForMaskedLM model(config, Initializer<T>(nullptr, 0));
+    load_pretrained(model, SafetensorsModel::open(folder),
+                    [](std::string_view name) -> std::optional<std::string> {
+                      if (detail::without_prefix(name, "bert.pooler.") ||
+                          detail::without_prefix(name, "cls.seq_relationship.") ||
+                          detail::without_prefix(name, "cls.predictions.decoder.") ||  // tied
+                          detail::ends_with(name, ".position_ids")) {
+                        return std::nullopt;
+                      }
+                      return Bert<T>::modern_name(name);
+                    });
+    return model;
+  }
+  /// Writes a folder that from_pretrained and transformers' BertForMaskedLM load.
+  void save_pretrained(const std::filesystem::path& folder) const {
+    ldlm::save_pretrained(*this, bert.config.to_json("BertForMaskedLM"), folder);
+  }
+
+  /// Logits (B, T, V) of the token at each position.
+  Variable<T> operator()(const BertInputs& inputs) const { return head(bert(inputs).hidden); }
+
+  /// Mean cross-entropy of `labels` (B, T) at the positions where they are not `ignore_index`. The
+  /// head runs for those alone. Throws if there is none.
+  Variable<T> loss(const BertInputs& inputs, const Tensor<std::int64_t>& labels,
+                   std::int64_t ignore_index = -100) const {
+    LDLM_CHECK(labels.shape() == inputs.ids.shape(), "bert", "labels ", to_string(labels.shape()),
+               " do not fit ids ", to_string(inputs.ids.shape()));
+    std::vector<std::int64_t> rows;
+    std::vector<std::int64_t> targets;
+    const std::vector<std::int64_t> all = labels.to_vector();
+    for (std::size_t i = 0; i < all.size(); ++i) {
+      if (all[i] != ignore_index) {
+        rows.push_back(static_cast<std::int64_t>(i));
+        targets.push_back(all[i]);
+      }
+    }
+    LDLM_CHECK(!rows.empty(), "bert", "no label counts: all are ", ignore_index);
+    const Shape count{static_cast<std::int64_t>(rows.size())};
+    const Variable<T> states =
+        index_select(bert(inputs).hidden.reshape({labels.numel(), bert.config.hidden_size}), 0,
+                     Tensor<std::int64_t>::from_values(count, rows));
+    return cross_entropy(head(states), Tensor<std::int64_t>::from_values(count, targets));
+  }
+
+  template <class V>
+  void visit(V&& v) {
+    v("bert", bert);
+    v("cls.predictions.bias", bias);
+    v("cls.predictions.transform.dense", transform);
+    v("cls.predictions.transform.LayerNorm", transform_norm);
+  }
+
+ private:
+  // (..., C) -> (..., V)
+  Variable<T> head(const Variable<T>& states) const {
+    return linear(transform_norm(transform(states, bert.config.hidden_act)),
+                  bert.embeddings.words.weight, bias);
+  }
+};
+
+}  // namespace ldlm

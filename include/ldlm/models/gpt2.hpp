@@ -1,0 +1,358 @@
+#pragma once
+// GPT-2 (Radford et al., 2019): a causal language model whose output matrix is its word embedding.
+//
+//   auto gpt2 = ldlm::Gpt2<float>::from_pretrained("distilgpt2");
+//   auto logits = gpt2({.ids = ids});                       // (B, T) -> (B, T, V)
+//   auto loss = gpt2.loss({.ids = ids}, ids);               // shifted by one, as usual
+//   auto tuned = gpt2.loss({.ids = ids, .prefix = latents}, ids);   // text after embeddings
+//
+// Decoding step by step is in generate/gpt2_session.hpp. Parameters carry the names of Hugging
+// Face's checkpoints and lie as there: matrices are (in, out), and are used through a transposed
+// view.
+
+#include <cmath>
+
+#include <ldlm/autograd/autograd.hpp>
+#include <ldlm/models/gpt2_config.hpp>
+#include <ldlm/models/initializer.hpp>
+#include <ldlm/nn/attention.hpp>
+#include <ldlm/nn/norm.hpp>
+
+namespace ldlm {
+
+/// Keys and values of all layers.
+template <Floating T>
+struct Gpt2Cache {
+  std::vector<nn::KvCache<T>> self;   // of the sequence so far
+  std::vector<nn::KvCache<T>> cross;  // of the memory; empty without cross-attention
+
+  /// Positions so far.
+  [[nodiscard]] std::int64_t size() const { return self.empty() ? 0 : self.front().size(); }
+  /// Sequence b becomes what sequence rows[b] was; their number may change.
+  void reorder(const Tensor<std::int64_t>& rows) {
+    for (auto* caches : {&self, &cross}) {
+      for (nn::KvCache<T>& cache : *caches) {
+        cache.reorder(rows);
+      }
+    }
+  }
+};
+
+/// A batch of B sequences, each P positions of the cache, L of the prefix and T tokens long. Tokens
+/// or prefix may be missing.
+template <Floating T>
+struct Gpt2Inputs {
+  Tensor<std::int64_t> ids{};        // (B, T)
+  Variable<T> prefix{};              // (B, L, C), read as embeddings before those of the tokens
+  Tensor<bool> mask{};               // (B, P + L + T), false where a position is padding
+  Tensor<std::int64_t> positions{};  // (B, L + T); undefined: counted from P + position_offset
+  std::int64_t position_offset = 0;
+  Variable<T> memory{};           // (B, S, C), for cross-attention
+  Tensor<bool> memory_mask{};     // (B, S), false where the memory is padding
+  Gpt2Cache<T>* cache = nullptr;  // appended to; needs a NoGrad scope
+};
+
+/// A linear map with its matrix in Hugging Face's Conv1D layout.
+template <Floating T>
+struct Conv1D {
+  using value_type = T;
+
+  Variable<T> weight;  // (K, N)
+  Variable<T> bias;    // (N)
+
+  Conv1D() = default;
+  Conv1D(std::int64_t in, std::int64_t out, const Initializer<T>& init, double scale = 1)
+      : weight(init.normal({in, out}, scale)), bias(init.zeros({out})) {}
+
+  /// (..., K) -> (..., N)
+  Variable<T> operator()(const Variable<T>& x, Activation activation = Activation::none) const {
+    return linear(x, weight.transpose(0, 1), bias, activation);
+  }
+
+  template <class V>
+  void visit(V&& v) {
+    v("weight", weight);
+    v("bias", bias);
+  }
+};
+
+/// Attention to the memory: queries from the sequence, keys and values from the memory.
+template <Floating T>
+struct Gpt2CrossAttention {
+  using value_type = T;
+
+  Conv1D<T> c_attn, q_attn, c_proj;
+  nn::LayerNorm<T> norm;
+
+  Gpt2CrossAttention(const Gpt2Config& c, const Initializer<T>& init, double scale)
+      : c_attn(c.n_embd, 2 * c.n_embd, init),
+        q_attn(c.n_embd, c.n_embd, init),
+        c_proj(c.n_embd, c.n_embd, init, scale),
+        norm(c.n_embd, c.layer_norm_epsilon) {}
+
+  template <class V>
+  void visit(V&& v) {
+    v("crossattention.c_attn", c_attn);
+    v("crossattention.q_attn", q_attn);
+    v("crossattention.c_proj", c_proj);
+    v("ln_cross_attn", norm);
+  }
+};
+
+/// One layer. Its first norm is applied by the model, together with the sum before it.
+template <Floating T>
+struct Gpt2Block {
+  using value_type = T;
+
+  nn::LayerNorm<T> ln_1, ln_2;
+  Conv1D<T> attention, attention_proj, fc, fc_proj;
+  std::optional<Gpt2CrossAttention<T>> cross;
+  nn::Dropout<T> attention_dropout, dropout;
+  std::int64_t heads;
+  Activation activation;
+
+  Gpt2Block(const Gpt2Config& c, const Initializer<T>& init, double scale)
+      : ln_1(c.n_embd, c.layer_norm_epsilon),
+        ln_2(c.n_embd, c.layer_norm_epsilon),
+        attention(c.n_embd, 3 * c.n_embd, init),
+        attention_proj(c.n_embd, c.n_embd, init, scale),
+        fc(c.n_embd, c.inner(), init),
+        fc_proj(c.inner(), c.n_embd, init, scale),
+        attention_dropout(c.attn_pdrop),
+        dropout(c.resid_pdrop),
+        heads(c.n_head),
+        activation(c.activation_function) {
+    if (c.add_cross_attention) {
+      cross.emplace(c, init, scale);
+    }
+  }
+
+  /// x (B, T, C), normalised -> (B, T, C)
+  Variable<T> attend(const Variable<T>& x, const nn::AttentionContext<T>& context) const {
+    return dropout(
+        attention_proj(nn::attend_packed(attention(x), heads, attention_dropout, context)));
+  }
+  /// x (B, T, C), normalised, memory (B, S, C) -> (B, T, C)
+  Variable<T> attend_memory(const Variable<T>& x, const Variable<T>& memory,
+                            const nn::AttentionContext<T>& context) const {
+    const Variable<T> q = cross->q_attn(x);
+    Variable<T> attended;
+    if (context.cache != nullptr && context.cache->size() > 0) {
+      attended = nn::detail::attend_heads(
+          nn::split_heads(q, heads), Variable<T>(context.cache->keys()),
+          Variable<T>(context.cache->values()), attention_dropout, context);
+    } else {
+      const Variable<T> kv = cross->c_attn(memory);
+      const std::int64_t channels = q.size(2);
+      attended = nn::attend(q, kv.slice(2, 0, channels), kv.slice(2, channels), heads,
+                            attention_dropout, context);
+    }
+    return dropout(cross->c_proj(attended));
+  }
+  /// x (B, T, C), normalised -> (B, T, C)
+  Variable<T> feed_forward(const Variable<T>& x) const {
+    return dropout(fc_proj(fc(x, activation)));
+  }
+
+  template <class V>
+  void visit(V&& v) {
+    v("ln_1", ln_1);
+    v("attn.c_attn", attention);
+    v("attn.c_proj", attention_proj);
+    v("attn.attn_dropout", attention_dropout);
+    v("ln_2", ln_2);
+    v("", cross);
+    v("mlp.c_fc", fc);
+    v("mlp.c_proj", fc_proj);
+    v("mlp.dropout", dropout);
+  }
+};
+
+/// The language model.
+template <Floating T>
+struct Gpt2 {
+  using value_type = T;
+
+  Gpt2Config config;
+  nn::Embedding<T> wte, wpe;
+  nn::Dropout<T> dropout;
+  std::vector<Gpt2Block<T>> h;
+  nn::LayerNorm<T> ln_f;
+  Variable<T> lm_head;  // (V, C); undefined: tied to wte
+
+  /// New weights: normal with deviation initializer_range, less for the maps onto the residual sum.
+  Gpt2(const Gpt2Config& c, Generator& generator)
+      : Gpt2(c, Initializer<T>(&generator, c.initializer_range)) {}
+  /// As `init` makes the weights.
+  Gpt2(const Gpt2Config& c, const Initializer<T>& init)
+      : config(c),
+        wte(init.embedding(c.vocab_size, c.n_embd)),
+        wpe(init.embedding(c.n_positions, c.n_embd)),
+        dropout(c.embd_pdrop),
+        ln_f(c.n_embd, c.layer_norm_epsilon) {
+    const double scale = 1 / std::sqrt(2 * static_cast<double>(c.n_layer));
+    for (std::int64_t i = 0; i < c.n_layer; ++i) {
+      h.emplace_back(c, init, scale);
+    }
+    if (!c.tie_word_embeddings) {
+      lm_head = init.normal({c.vocab_size, c.n_embd});
+    }
+  }
+
+  /// Loads a folder of Hugging Face's: a GPT2LMHeadModel, or a GPT2Model as published.
+  static Gpt2 from_pretrained(const std::filesystem::path& folder) {
+    Gpt2 model(Gpt2Config::from_json(open_config(folder, "gpt2")), Initializer<T>(nullptr, 0));
+    load_pretrained(model, SafetensorsModel::open(folder),
+                    [&](std::string_view name) { return model.parameter_name(name); });
+    return model;
+  }
+  /// Writes a folder that from_pretrained and transformers' GPT2LMHeadModel load.
+  void save_pretrained(const std::filesystem::path& folder) const {
+    ldlm::save_pretrained(*this, config.to_json(), folder);
+  }
+
+  /// States (B, L + T, C) of the last layer, normalised.
+  Variable<T> hidden(const Gpt2Inputs<T>& inputs) const {
+    Variable<T> x = embed(inputs);
+    nn::AttentionContext<T> self;
+    self.causal = true;
+    if (inputs.mask.defined()) {
+      const Shape expected{x.size(0), past(inputs) + x.size(1)};
+      LDLM_CHECK(inputs.mask.shape() == expected, "gpt2", "mask ", to_string(inputs.mask.shape()),
+                 " does not fit the sequences, ", to_string(expected));
+      self.mask = nn::padding_mask<T>(inputs.mask);
+    }
+    nn::AttentionContext<T> cross;
+    if (inputs.memory_mask.defined()) {
+      cross.mask = nn::padding_mask<T>(inputs.memory_mask);
+    }
+    LDLM_CHECK(inputs.memory.defined() == config.add_cross_attention, "gpt2",
+               config.add_cross_attention ? "needs a memory for its cross-attention"
+                                          : "got a memory, but has no cross-attention");
+    LDLM_CHECK(inputs.cache == nullptr || inputs.cache->self.size() == h.size(), "gpt2",
+               "the cache has ", inputs.cache->self.size(), " layers, the model ", h.size());
+    // Each sum and the norm behind it are one pass over memory, across the border of two blocks.
+    Variable<T> normalized = h.front().ln_1(x);
+    const auto add = [&](const Variable<T>& update, const nn::LayerNorm<T>& norm) {
+      const auto out = norm(update, x);
+      x = out.sum;
+      normalized = out.normalized;
+    };
+    for (std::size_t i = 0; i < h.size(); ++i) {
+      const Gpt2Block<T>& block = h[i];
+      if (inputs.cache != nullptr) {
+        self.cache = &inputs.cache->self[i];
+        cross.cache = block.cross ? &inputs.cache->cross[i] : nullptr;
+      }
+      Variable<T> update = block.attend(normalized, self);
+      if (block.cross) {
+        add(update, block.cross->norm);
+        update = block.attend_memory(normalized, inputs.memory, cross);
+      }
+      add(update, block.ln_2);
+      add(block.feed_forward(normalized), i + 1 < h.size() ? h[i + 1].ln_1 : ln_f);
+    }
+    return normalized;
+  }
+
+  /// Logits (..., V) for states (..., C).
+  Variable<T> head(const Variable<T>& states) const { return linear(states, head_weight()); }
+
+  /// Logits (B, L + T, V): those at a position are for the token after it.
+  Variable<T> operator()(const Gpt2Inputs<T>& inputs) const { return head(hidden(inputs)); }
+
+  /// Mean cross-entropy of `labels` (B, T), which are the ids but for those that shall not count
+  /// (ignore_index). Each is predicted from the position before it: the first one from the prefix,
+  /// and not at all without one. The logits are never held all at once.
+  Variable<T> loss(const Gpt2Inputs<T>& inputs, const Tensor<std::int64_t>& labels,
+                   const CrossEntropyOptions<T>& options = {}) const {
+    LDLM_CHECK(inputs.ids.defined() && labels.shape() == inputs.ids.shape(), "gpt2", "labels ",
+               to_string(labels.shape()), " do not fit ids ", to_string(inputs.ids.shape()));
+    const std::int64_t prefix = inputs.prefix.defined() ? inputs.prefix.size(1) : 0;
+    const std::int64_t skipped = prefix > 0 ? 0 : 1;
+    LDLM_CHECK(labels.size(1) > skipped, "gpt2", "no token has one before it in ids ",
+               to_string(labels.shape()));
+    const Variable<T> states =
+        hidden(inputs).slice(1, prefix + skipped - 1, prefix + labels.size(1) - 1);
+    const Tensor<std::int64_t> targets = labels.slice(1, skipped);
+    return linear_cross_entropy(states.reshape({targets.numel(), config.n_embd}), head_weight(),
+                                targets.reshape({targets.numel()}), options);
+  }
+
+  /// An empty cache for B sequences of at most `positions`, over memories of `memory_positions`.
+  [[nodiscard]] Gpt2Cache<T> make_cache(std::int64_t batch, std::int64_t positions,
+                                        std::int64_t memory_positions = 0) const {
+    const std::int64_t head_dim = config.n_embd / config.n_head;
+    Gpt2Cache<T> cache;
+    for (const Gpt2Block<T>& block : h) {
+      cache.self.emplace_back(batch, config.n_head, positions, head_dim);
+      if (block.cross) {
+        cache.cross.emplace_back(batch, config.n_head, memory_positions, head_dim);
+      }
+    }
+    return cache;
+  }
+
+  template <class V>
+  void visit(V&& v) {
+    v("transformer.wte", wte);
+    v("transformer.wpe", wpe);
+    v("transformer.drop", dropout);
+    v("transformer.h", h);
+    v("transformer.ln_f", ln_f);
+    v("lm_head.weight", lm_head);
+  }
+
+  /// The parameter for a name of a file, which may lack the prefix "transformer."; nothing for the
+  /// buffers that old files hold and for a tied output matrix.
+  [[nodiscard]] std::optional<std::string> parameter_name(std::string_view name) const {
+    if (name == "lm_head.weight") {
+      return config.tie_word_embeddings ? std::nullopt : std::optional<std::string>(name);
+    }
+    for (const std::string_view buffer : {".attn.bias", ".attn.masked_bias", ".crossattention.bias",
+                                          ".crossattention.masked_bias"}) {
+      if (detail::ends_with(name, buffer)) {
+        return std::nullopt;
+      }
+    }
+    return "transformer." +
+           std::string(detail::without_prefix(name, "transformer.").value_or(name));
+  }
+
+ private:
+  [[nodiscard]] const Variable<T>& head_weight() const {
+    return lm_head.defined() ? lm_head : wte.weight;
+  }
+  static std::int64_t past(const Gpt2Inputs<T>& inputs) {
+    return inputs.cache != nullptr ? inputs.cache->size() : 0;
+  }
+
+  // Prefix and tokens with their positions, (B, L + T, C).
+  Variable<T> embed(const Gpt2Inputs<T>& inputs) const {
+    LDLM_CHECK(inputs.ids.defined() || inputs.prefix.defined(), "gpt2", "needs ids or a prefix");
+    LDLM_CHECK(!inputs.ids.defined() || inputs.ids.rank() == 2, "gpt2", "needs ids (B, T), got ",
+               to_string(inputs.ids.shape()));
+    LDLM_CHECK(!inputs.prefix.defined() ||
+                   (inputs.prefix.rank() == 3 && inputs.prefix.size(2) == config.n_embd),
+               "gpt2", "needs a prefix (B, L, ", config.n_embd, "), got ",
+               to_string(inputs.prefix.shape()));
+    Variable<T> x = inputs.prefix;
+    if (inputs.ids.defined()) {
+      const Variable<T> tokens = wte(inputs.ids);
+      x = x.defined() ? concat(std::vector<Variable<T>>{x, tokens}, 1) : tokens;
+    }
+    if (inputs.positions.defined()) {
+      LDLM_CHECK(inputs.positions.rank() == 2 && inputs.positions.size(1) == x.size(1), "gpt2",
+                 "positions ", to_string(inputs.positions.shape()), " do not fit ", x.size(1),
+                 " prefix positions and tokens");
+      return dropout(x + wpe(inputs.positions));
+    }
+    const std::int64_t first = past(inputs) + inputs.position_offset;
+    LDLM_CHECK(first >= 0 && first + x.size(1) <= config.n_positions, "gpt2", "positions ", first,
+               " to ", first + x.size(1) - 1,
+               " are not all below n_positions = ", config.n_positions);
+    return dropout(x + wpe.weight.slice(0, first, first + x.size(1)));
+  }
+};
+
+}  // namespace ldlm

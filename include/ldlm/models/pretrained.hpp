@@ -1,0 +1,122 @@
+#pragma once
+// Models in Hugging Face folders: config.json beside model.safetensors (or shards and their index).
+//
+// A model names its parameters as its checkpoints do, so loading is a copy by name. What differs
+// between checkpoints (a prefix, old names, buffers that hold no weights) is a function of the
+// model that maps the name in the file to the parameter's.
+
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include <ldlm/io/json_config.hpp>
+#include <ldlm/io/safetensors_model.hpp>
+#include <ldlm/io/safetensors_writer.hpp>
+#include <ldlm/nn/module.hpp>
+
+namespace ldlm {
+
+/// Opens `folder`/config.json and checks that it describes a model of this type ("bert", "gpt2").
+[[nodiscard]] inline JsonConfig open_config(const std::filesystem::path& folder,
+                                            std::string_view model_type) {
+  JsonConfig config = JsonConfig::open(folder / "config.json");
+  const std::string found = config.get("model_type", std::string(model_type));
+  config.check(found == model_type, "model_type", "must be \"", model_type, "\", got \"", found,
+               '"');
+  return config;
+}
+
+/// The activation under a key of config.json, by its name in Hugging Face's files.
+[[nodiscard]] inline Activation activation_from(const JsonConfig& config, std::string_view key,
+                                                const char* fallback) {
+  const std::string name = config.get(key, fallback);
+  if (name == "gelu") {
+    return Activation::gelu;
+  }
+  if (name == "gelu_new" || name == "gelu_pytorch_tanh" || name == "gelu_fast") {
+    return Activation::gelu_tanh;
+  }
+  if (name == "relu") {
+    return Activation::relu;
+  }
+  config.check(name == "silu" || name == "swish", key,
+               "must be one of gelu, gelu_new, relu and silu, got \"", name, '"');
+  return Activation::silu;
+}
+
+/// The name of an activation in Hugging Face's files.
+[[nodiscard]] inline std::string activation_name(Activation activation) {
+  switch (activation) {
+    case Activation::gelu:
+      return "gelu";
+    case Activation::gelu_tanh:
+      return "gelu_new";
+    case Activation::relu:
+      return "relu";
+    case Activation::silu:
+      return "silu";
+    case Activation::none:
+      break;
+  }
+  return "linear";
+}
+
+/// Copies the tensors of a checkpoint, in any dtype, into a model. `rename` maps a name of the file
+/// to the parameter's, or to nothing for what the model has no use for. Throws an Error that names
+/// the file and every missing, unexpected and mis-shaped tensor; the model is then unchanged.
+template <class Model, class Rename>
+void load_pretrained(Model& model, const SafetensorsModel& file, Rename&& rename) {
+  NamedTensors<nn::scalar_t<Model>> tensors;
+  for (const std::string& name : file.names()) {
+    if (std::optional<std::string> renamed = rename(std::string_view(name))) {
+      tensors.emplace_back(*std::move(renamed), file.load<nn::scalar_t<Model>>(name));
+    }
+  }
+  try {
+    nn::load_state_dict(model, tensors);
+  } catch (const Error& error) {
+    detail::fail("from_pretrained", file.shards().front().origin(), ": ", error.what());
+  }
+}
+/// The same, under the names of the file.
+template <class Model>
+void load_pretrained(Model& model, const SafetensorsModel& file) {
+  load_pretrained(model, file,
+                  [](std::string_view name) { return std::optional<std::string>(name); });
+}
+
+/// Writes `config` and the model's state dict into a folder, which is made if need be.
+/// Checkpoints of more than `max_shard_bytes` are split.
+template <class Model>
+void save_pretrained(const Model& model, const JsonValue& config,
+                     const std::filesystem::path& folder,
+                     std::size_t max_shard_bytes = 5'000'000'000) {
+  std::error_code error;
+  std::filesystem::create_directories(folder, error);
+  LDLM_CHECK(!error, "save_pretrained", folder.native(), ": ", error.message());
+  SafetensorsWriter()
+      .add(nn::state_dict(model))
+      .metadata("format", "pt")
+      .write_model(folder, max_shard_bytes);
+  AtomicFile file(folder / "config.json");
+  file.write(to_pretty_string(config));
+  file.commit();
+}
+
+namespace detail {
+
+/// `name` without `prefix`, or nothing.
+[[nodiscard]] inline std::optional<std::string_view> without_prefix(std::string_view name,
+                                                                    std::string_view prefix) {
+  return name.substr(0, prefix.size()) == prefix ? std::optional(name.substr(prefix.size()))
+                                                 : std::nullopt;
+}
+
+[[nodiscard]] inline bool ends_with(std::string_view name, std::string_view end) {
+  return name.size() >= end.size() && name.substr(name.size() - end.size()) == end;
+}
+
+}  // namespace detail
+}  // namespace ldlm

@@ -1,0 +1,188 @@
+#pragma once
+// The Reverse Transformer: predicts what a noisy latent was made of.
+//
+//   ldlm::ReverseTransformer<float> model({}, generator);    // the seed configuration
+//   auto estimate = model({.z = z_t, .times = t});           // (B, 768) and (B) -> (B, 768)
+//
+// State dict. The encoder and decoder are those of torch.nn.Transformer, fed the same sequence
+// twice:
+//   transformer.encoder.layers.<i>.*, transformer.encoder.norm.*
+//   transformer.decoder.layers.<i>.*, transformer.decoder.norm.*       (if decoder_layers > 0)
+// Before and after it, with d channels of the latent and w of the Transformer:
+//   time_projection.weight (w, d + w)    concat: maps [latent, timestep embedding]; 2 d -> d in the
+//                                        seed configuration
+//   input_projection.weight (w, d)       log_snr: maps the latent
+//   time_embedding.0.weight (w, w), time_embedding.2.weight (w, w)     log_snr: the network
+//   positions.weight (length, w)         if length > 0
+//   output_projection.weight (d, w)      if d != w, or with log_snr
+// and the biases. With self-conditioning the latent counts twice (2 d), the estimate second.
+
+#include <cmath>
+
+#include <ldlm/autograd/autograd.hpp>
+#include <ldlm/models/reverse_transformer_config.hpp>
+#include <ldlm/nn/embedding.hpp>
+#include <ldlm/nn/transformer.hpp>
+
+namespace ldlm {
+
+/// [sin(t f_0), ..., sin(t f_h-1), cos(t f_0), ..., cos(t f_h-1)] with h = dim / 2 frequencies
+/// f_i = exp(-ln(10000) i / h): (B) -> (B, dim).
+template <Floating T>
+[[nodiscard]] Tensor<T> timestep_embedding(const Tensor<T>& times, std::int64_t dim) {
+  LDLM_CHECK(times.rank() == 1 && dim >= 2 && dim % 2 == 0, "timestep_embedding",
+             "needs times (B) and an even dimension, got ", to_string(times.shape()), " and ", dim);
+  const std::int64_t half = dim / 2;
+  Tensor<T> frequencies = Tensor<T>::empty({half});
+  for (std::int64_t i = 0; i < half; ++i) {
+    frequencies.data()[i] = static_cast<T>(
+        std::exp(-std::log(10000.0) * static_cast<double>(i) / static_cast<double>(half)));
+  }
+  const Tensor<T> angles = times.unsqueeze(1) * frequencies;
+  return concat({sin(angles), cos(angles)}, 1);
+}
+
+/// A batch of noisy latents.
+template <Floating T>
+struct ReverseTransformerInputs {
+  Variable<T> z;           // (B, L, d), or (B, d) for L = 1
+  Tensor<T> times;         // (B): timesteps (concat) or log signal-to-noise ratios (log_snr)
+  Tensor<bool> mask{};     // (B, L), false where a latent is padding
+  Variable<T> estimate{};  // like z: the previous estimate; zeros if undefined
+};
+
+template <Floating T>
+struct ReverseTransformer {
+  using value_type = T;
+
+  /// The embedding of the log signal-to-noise ratio: two linear maps around a SiLU.
+  struct TimeEmbedding {
+    using value_type = T;
+
+    nn::Linear<T> first, second;
+
+    template <class V>
+    void visit(V&& v) {
+      v("0", first);
+      v("2", second);
+    }
+  };
+
+  ReverseTransformerConfig config;
+  nn::Linear<T> time_projection;   // concat
+  nn::Linear<T> input_projection;  // log_snr
+  TimeEmbedding time_embedding;    // log_snr
+  nn::Embedding<T> positions;
+  nn::TransformerEncoder<T> encoder;
+  nn::TransformerDecoder<T> decoder;
+  nn::Linear<T> output_projection;
+
+  ReverseTransformer(const ReverseTransformerConfig& c, Generator& generator) : config(c) {
+    nn::Transformer<T> transformer(c.transformer(), generator);
+    encoder = std::move(transformer.encoder);
+    if (c.decoder_layers > 0) {
+      decoder = std::move(transformer.decoder);
+    }
+    if (c.time_conditioning == TimeConditioning::concat) {
+      time_projection = nn::Linear<T>(c.input_dim() + c.width, c.width, generator);
+    } else {
+      input_projection = nn::Linear<T>(c.input_dim(), c.width, generator);
+      time_embedding = {nn::Linear<T>(c.width, c.width, generator),
+                        nn::Linear<T>(c.width, c.width, generator)};
+    }
+    if (c.length > 0) {
+      positions = nn::Embedding<T>(c.length, c.width, generator, 0.02);
+    }
+    if (c.has_output_projection()) {
+      output_projection = nn::Linear<T>(c.width, c.latent_dim, generator);
+    }
+  }
+
+  static ReverseTransformer from_pretrained(const std::filesystem::path& folder) {
+    Generator generator;
+    ReverseTransformer model(
+        ReverseTransformerConfig::from_json(open_config(folder, "reverse_transformer")), generator);
+    load_pretrained(model, SafetensorsModel::open(folder));
+    return model;
+  }
+  void save_pretrained(const std::filesystem::path& folder) const {
+    ldlm::save_pretrained(*this, config.to_json(), folder);
+  }
+
+  /// The prediction, of z's shape.
+  Variable<T> operator()(const ReverseTransformerInputs<T>& inputs) const {
+    if (inputs.z.rank() == 2) {
+      ReverseTransformerInputs<T> raised = inputs;
+      raised.z = inputs.z.unsqueeze(1);
+      if (inputs.estimate.defined()) {
+        raised.estimate = inputs.estimate.unsqueeze(1);
+      }
+      return (*this)(raised).squeeze(1);
+    }
+    check(inputs);
+    nn::AttentionContext<T> context;
+    if (inputs.mask.defined()) {
+      context.mask = nn::padding_mask<T>(inputs.mask);
+    }
+    const Variable<T> x = project(inputs);
+    Variable<T> y = encoder(x, context);
+    if (!decoder.layers.empty()) {
+      y = decoder(x, y, {context, context});
+    }
+    return output_projection.weight.defined() ? output_projection(y) : y;
+  }
+
+  template <class V>
+  void visit(V&& v) {
+    v("time_projection", time_projection);
+    v("input_projection", input_projection);
+    v("time_embedding", time_embedding);
+    v("positions", positions);
+    v("transformer.encoder", encoder);
+    v("transformer.decoder", decoder);
+    v("output_projection", output_projection);
+  }
+
+ private:
+  void check(const ReverseTransformerInputs<T>& inputs) const {
+    const Variable<T>& z = inputs.z;
+    LDLM_CHECK(z.rank() == 3 && z.size(2) == config.latent_dim, "reverse_transformer",
+               "needs latents (B, L, ", config.latent_dim, "), got ", to_string(z.shape()));
+    LDLM_CHECK(inputs.times.shape() == Shape{z.size(0)}, "reverse_transformer", "times ",
+               to_string(inputs.times.shape()), " do not fit latents ", to_string(z.shape()));
+    const Shape mask_shape{z.size(0), z.size(1)};
+    LDLM_CHECK(!inputs.mask.defined() || inputs.mask.shape() == mask_shape, "reverse_transformer",
+               "mask ", to_string(inputs.mask.shape()), " does not fit latents ",
+               to_string(z.shape()));
+    LDLM_CHECK(!inputs.estimate.defined() ||
+                   (config.self_conditioning && inputs.estimate.shape() == z.shape()),
+               "reverse_transformer", config.self_conditioning ? "estimate " : "takes no estimate ",
+               to_string(inputs.estimate.shape()), " with latents ", to_string(z.shape()));
+    LDLM_CHECK(config.length == 0 || z.size(1) <= config.length, "reverse_transformer", z.size(1),
+               " latents are more than the ", config.length, " positions");
+  }
+
+  // The sequence that the Transformer reads, (B, L, w).
+  Variable<T> project(const ReverseTransformerInputs<T>& inputs) const {
+    const Variable<T>& z = inputs.z;
+    std::vector<Variable<T>> parts{z};
+    if (config.self_conditioning) {
+      parts.push_back(inputs.estimate.defined() ? inputs.estimate
+                                                : Variable<T>(Tensor<T>::zeros(z.shape())));
+    }
+    Variable<T> x;
+    if (config.time_conditioning == TimeConditioning::concat) {
+      const Tensor<T> time = timestep_embedding(inputs.times, config.width);
+      parts.emplace_back(time.unsqueeze(1).expand({z.size(0), z.size(1), config.width}));
+      x = time_projection(concat(parts, 2));
+    } else {
+      // Ratios span some -20..20: scaled, so that near ones can be told apart.
+      const Variable<T> time(timestep_embedding(inputs.times * T{25}, config.width));
+      x = input_projection(parts.size() > 1 ? concat(parts, 2) : z) +
+          time_embedding.second(time_embedding.first(time, Activation::silu)).unsqueeze(1);
+    }
+    return positions.weight.defined() ? x + positions.weight.slice(0, 0, z.size(1)) : x;
+  }
+};
+
+}  // namespace ldlm

@@ -1,0 +1,106 @@
+#pragma once
+// ReverseTransformerConfig: the shape of a denoiser.
+
+#include <ldlm/models/pretrained.hpp>
+#include <ldlm/nn/transformer_layer.hpp>
+
+namespace ldlm {
+
+/// How the denoiser learns how noisy its input is.
+enum class TimeConditioning : std::uint8_t {
+  /// The sinusoidal embedding of the timestep lies beside the latent in the input projection.
+  concat,
+  /// A small network embeds the log signal-to-noise ratio; its result is added to every position.
+  log_snr,
+};
+
+/// The defaults are the seed configuration: one latent of 768 channels, no positions, post-norm.
+struct ReverseTransformerConfig {
+  std::int64_t latent_dim = 768;  // channels of the latents
+  std::int64_t width = 768;       // channels of the Transformer
+  std::int64_t heads = 8;
+  std::int64_t feed_forward = 2048;
+  std::int64_t encoder_layers = 4;
+  std::int64_t decoder_layers = 6;  // 0: the encoder alone
+  std::int64_t length = 0;          // learned positions for at most so many latents; 0: none
+  bool norm_first = false;
+  Activation activation = Activation::relu;
+  double dropout = 0.1;
+  double layer_norm_eps = 1e-5;
+  bool self_conditioning = false;  // reads the previous estimate beside the noisy latent
+  TimeConditioning time_conditioning = TimeConditioning::concat;
+
+  /// Channels of what the input projection reads besides the time: the latent and, if
+  /// self-conditioned, the estimate.
+  [[nodiscard]] std::int64_t input_dim() const {
+    return self_conditioning ? 2 * latent_dim : latent_dim;
+  }
+  /// Whether a linear map follows the Transformer; the seed configuration has none.
+  [[nodiscard]] bool has_output_projection() const {
+    return latent_dim != width || time_conditioning == TimeConditioning::log_snr;
+  }
+  [[nodiscard]] nn::TransformerOptions transformer() const {
+    nn::TransformerOptions options;
+    options.d_model = width;
+    options.nhead = heads;
+    options.num_encoder_layers = encoder_layers;
+    options.num_decoder_layers = decoder_layers;
+    options.dim_feedforward = feed_forward;
+    options.dropout = dropout;
+    options.activation = activation;
+    options.layer_norm_eps = layer_norm_eps;
+    options.norm_first = norm_first;
+    return options;
+  }
+
+  /// Throws for values that make no denoiser.
+  static ReverseTransformerConfig from_json(const JsonConfig& json) {
+    ReverseTransformerConfig c;
+    const auto at_least = [&json](std::int64_t least, std::string_view key, std::int64_t& value) {
+      value = json.get(key, value);
+      json.check(value >= least, key, "must be at least ", least, ", got ", value);
+    };
+    at_least(1, "latent_dim", c.latent_dim);
+    at_least(2, "width", c.width);
+    json.check(c.width % 2 == 0, "width", "must be even, got ", c.width);
+    at_least(1, "heads", c.heads);
+    json.check(c.width % c.heads == 0, "heads", "is ", c.heads, ", which does not divide width ",
+               c.width);
+    at_least(1, "feed_forward", c.feed_forward);
+    at_least(1, "encoder_layers", c.encoder_layers);
+    at_least(0, "decoder_layers", c.decoder_layers);
+    at_least(0, "length", c.length);
+    c.norm_first = json.get("norm_first", c.norm_first);
+    c.activation = activation_from(json, "activation", "relu");
+    c.dropout = json.get("dropout", c.dropout);
+    json.check(c.dropout >= 0 && c.dropout < 1, "dropout", "must lie in [0, 1), got ", c.dropout);
+    c.layer_norm_eps = json.get("layer_norm_eps", c.layer_norm_eps);
+    c.self_conditioning = json.get("self_conditioning", c.self_conditioning);
+    const std::string time = json.get("time_conditioning", "concat");
+    json.check(time == "concat" || time == "log_snr", "time_conditioning",
+               "must be \"concat\" or \"log_snr\", got \"", time, '"');
+    c.time_conditioning = time == "concat" ? TimeConditioning::concat : TimeConditioning::log_snr;
+    return c;
+  }
+
+  [[nodiscard]] JsonValue to_json() const {
+    return JsonValue::object({
+        {"model_type", "reverse_transformer"},
+        {"latent_dim", latent_dim},
+        {"width", width},
+        {"heads", heads},
+        {"feed_forward", feed_forward},
+        {"encoder_layers", encoder_layers},
+        {"decoder_layers", decoder_layers},
+        {"length", length},
+        {"norm_first", norm_first},
+        {"activation", activation_name(activation)},
+        {"dropout", dropout},
+        {"layer_norm_eps", layer_norm_eps},
+        {"self_conditioning", self_conditioning},
+        {"time_conditioning", time_conditioning == TimeConditioning::concat ? "concat" : "log_snr"},
+    });
+  }
+};
+
+}  // namespace ldlm

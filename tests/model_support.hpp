@@ -1,0 +1,149 @@
+#pragma once
+// What the tests of models/ and generate/ share: tests/golden/models, made by
+// tools/make_model_fixtures.py in float64, and comparisons with it.
+
+#include <algorithm>
+#include <cmath>
+#include <filesystem>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <doctest/doctest.h>
+#include <ldlm/io/safetensors.hpp>
+#include <ldlm/nn/module.hpp>
+#include <ldlm/optim/adam.hpp>
+
+namespace model_support {
+
+inline std::filesystem::path golden_folder(const std::string& name) {
+  return std::filesystem::path(LDLM_TEST_DATA_DIR) / "golden" / "models" / name;
+}
+
+/// What a model agrees within, relative to the largest element of a tensor: 1e-4 is what is asked
+/// for; double is held to the rounding of the stored values.
+template <class T>
+inline constexpr double tolerance = sizeof(T) == 4 ? 1e-4 : 1e-6;
+
+/// One golden file, and the largest error of all comparisons with it.
+class Golden {
+ public:
+  explicit Golden(const std::string& folder, const std::string& file = "golden.safetensors")
+      : file_(ldlm::SafetensorsFile::open(golden_folder(folder) / file)) {}
+
+  template <class T>
+  ldlm::Tensor<T> get(const std::string& name) const {
+    return file_.load<T>(name);
+  }
+  ldlm::Tensor<std::int64_t> ids(const std::string& name) const { return get<std::int64_t>(name); }
+  ldlm::Tensor<bool> mask(const std::string& name) const {
+    return ldlm::cast<bool>(get<std::int64_t>(name));
+  }
+  /// Names that start with a prefix, without it.
+  std::vector<std::string> names_after(std::string_view prefix) const {
+    std::vector<std::string> out;
+    for (const std::string& name : file_.names()) {
+      if (name.compare(0, prefix.size(), prefix) == 0) {
+        out.push_back(name.substr(prefix.size()));
+      }
+    }
+    return out;
+  }
+
+  /// The largest difference, over the largest expected magnitude or `floor` if that is more.
+  template <class T>
+  void check(const ldlm::Tensor<T>& actual, const std::string& name, double floor = 0) {
+    compare(actual, get<T>(name), name, floor);
+  }
+  template <class T>
+  void compare(const ldlm::Tensor<T>& actual, const ldlm::Tensor<T>& expected,
+               const std::string& name, double floor = 0) {
+    CAPTURE(name);
+    REQUIRE(actual.shape() == expected.shape());
+    const double difference = magnitude(actual - expected);
+    const double scale = std::max(floor, magnitude(expected));
+    const double error = difference == 0 ? 0 : difference / scale;
+    CHECK(error <= tolerance<T>);
+    worst_ = std::max(worst_, error);
+    ++count_;
+  }
+
+  /// Every parameter has the gradient "<prefix><name>", and no other is given.
+  template <class M>
+  void check_gradients(const M& model, const std::string& prefix = "grad.") {
+    using T = ldlm::nn::scalar_t<M>;
+    const auto parameters = ldlm::nn::named_parameters(model);
+    CHECK(parameters.size() == names_after(prefix).size());
+    // Gradients that are zero but for rounding are held to the scale of the others.
+    double largest = 0;
+    for (const std::string& name : names_after(prefix)) {
+      largest = std::max(largest, magnitude(get<T>(prefix + name)));
+    }
+    for (const auto& named : parameters) {
+      CAPTURE(named.first);
+      REQUIRE(named.second.grad().defined());
+      check(named.second.grad(), prefix + named.first, 1e-3 * largest);
+    }
+  }
+
+  /// Ten steps of AdamW on one batch: every loss, and all weights at the end.
+  template <class M, class Loss>
+  void check_training(M& model, Loss&& loss_of) {
+    using T = ldlm::nn::scalar_t<M>;
+    const auto parameters = ldlm::nn::named_parameters(model);
+    ldlm::optim::AdamW<T> optimizer(parameters, {.learning_rate = 1e-3, .epsilon = 1e-5});
+    const auto expected = get<T>("losses");
+    auto losses = ldlm::Tensor<T>::empty(expected.shape());
+    for (std::int64_t step = 0; step < losses.numel(); ++step) {
+      optimizer.zero_grad();
+      const auto loss = loss_of(model);
+      losses.at({step}) = loss.item();
+      loss.backward();
+      optimizer.step();
+    }
+    compare(losses, expected, "losses");
+    CHECK(parameters.size() == names_after("final.").size());
+    for (const auto& [name, parameter] : parameters) {
+      check(parameter.value(), "final." + name);
+    }
+  }
+
+  /// Says how well it went.
+  template <class T>
+  void report(const std::string& what) const {
+    const std::string type = sizeof(T) == 4 ? "float" : "double";
+    MESSAGE(what, ", ", type, ": ", count_, " tensors, largest relative error ", worst_);
+  }
+
+ private:
+  template <class T>
+  static double magnitude(const ldlm::Tensor<T>& x) {
+    double largest = 0;
+    for (const T value : x.to_vector()) {
+      largest =
+          std::isfinite(value) ? std::max(largest, std::abs(static_cast<double>(value))) : INFINITY;
+    }
+    return largest;
+  }
+
+  ldlm::SafetensorsFile file_;
+  double worst_ = 0;
+  int count_ = 0;
+};
+
+/// The message of the ldlm::Error that `action` throws; "no error" if it throws none.
+template <class Action>
+std::string message_of(Action&& action) {
+  try {
+    action();
+  } catch (const ldlm::Error& error) {
+    return error.what();
+  }
+  return "no error";
+}
+
+inline bool contains(const std::string& text, const std::string& part) {
+  return text.find(part) != std::string::npos;
+}
+
+}  // namespace model_support

@@ -1,0 +1,363 @@
+// Greedy generation, sampling and beam search: against transformers.generate on the small GPT-2,
+// and on a Markov chain whose answers are known.
+
+#include <algorithm>
+#include <cmath>
+#include <functional>
+#include <map>
+
+#include <doctest/doctest.h>
+#include <ldlm/generate/beam_search.hpp>
+#include <ldlm/generate/gpt2_session.hpp>
+#include <ldlm/generate/sampling.hpp>
+#include <ldlm/io/json_config.hpp>
+
+#include "model_support.hpp"
+
+using ldlm::BeamSearchOptions;
+using ldlm::EarlyStopping;
+using ldlm::Generator;
+using ldlm::Gpt2;
+using ldlm::Gpt2Session;
+using ldlm::Hypothesis;
+using ldlm::JsonValue;
+using ldlm::SamplingOptions;
+using ldlm::StopOptions;
+using ldlm::Tensor;
+using ldlm::TokenSequences;
+using model_support::contains;
+using model_support::Golden;
+using model_support::golden_folder;
+using model_support::message_of;
+using Ids = std::vector<std::int64_t>;
+
+namespace {
+
+Tensor<std::int64_t> prompts_of(const std::vector<Ids>& rows) {
+  Ids flat;
+  for (const Ids& row : rows) {
+    flat.insert(flat.end(), row.begin(), row.end());
+  }
+  const auto count = static_cast<std::int64_t>(rows.size());
+  return Tensor<std::int64_t>::from_values({count, static_cast<std::int64_t>(flat.size()) / count},
+                                           flat);
+}
+
+/// The next token depends on the last one alone: its probabilities are row `last` of a table.
+class MarkovChain {
+ public:
+  using value_type = double;
+
+  explicit MarkovChain(std::vector<std::vector<double>> table) : table_(std::move(table)) {}
+
+  Tensor<double> step(const Tensor<std::int64_t>& ids) {
+    CHECK((last_.empty() || static_cast<std::int64_t>(last_.size()) == ids.size(0)));
+    last_.clear();
+    const auto size = static_cast<std::int64_t>(table_.size());
+    auto logits = Tensor<double>::empty({ids.size(0), size});
+    for (std::int64_t b = 0; b < ids.size(0); ++b) {
+      last_.push_back(ids.at({b, -1}));
+      for (std::int64_t v = 0; v < size; ++v) {
+        logits.at({b, v}) = std::log(probability(last_.back(), v)) + 3;  // not normalised
+      }
+    }
+    steps += ids.size(0);
+    return logits;
+  }
+  void reorder(const Tensor<std::int64_t>& rows) {
+    Ids next;
+    for (const std::int64_t row : rows.to_vector()) {
+      next.push_back(last_.at(static_cast<std::size_t>(row)));
+    }
+    last_ = next;
+  }
+
+  double probability(std::int64_t from, std::int64_t to) const {
+    return table_[static_cast<std::size_t>(from)][static_cast<std::size_t>(to)];
+  }
+
+  std::int64_t steps = 0;  // rows computed
+
+ private:
+  std::vector<std::vector<double>> table_;
+  Ids last_;
+};
+static_assert(ldlm::CausalLm<MarkovChain>);
+static_assert(ldlm::CausalLm<Gpt2Session<float>>);
+
+const std::vector<std::vector<double>> weather{
+    {0.1, 0.6, 0.2, 0.1}, {0.3, 0.1, 0.35, 0.25}, {0.05, 0.15, 0.5, 0.3}, {0.4, 0.3, 0.2, 0.1}};
+
+/// Every text of the chain with its score, best first: the search without beams.
+std::vector<Hypothesis> all_texts(const MarkovChain& chain, std::int64_t last,
+                                  const BeamSearchOptions& options) {
+  std::vector<Hypothesis> out;
+  const std::function<void(Ids, double)> extend = [&](const Ids& tokens, double log_probability) {
+    const std::int64_t from = tokens.empty() ? last : tokens.back();
+    for (std::int64_t v = 0; v < 4; ++v) {
+      Ids longer = tokens;
+      longer.push_back(v);
+      const double total = log_probability + std::log(chain.probability(from, v));
+      const auto length = static_cast<std::int64_t>(longer.size());
+      if (options.stop.is_end(v) || length == options.stop.max_new_tokens) {
+        out.push_back(
+            {longer, total / std::pow(static_cast<double>(length), options.length_penalty)});
+      } else {
+        extend(longer, total);
+      }
+    }
+  };
+  extend({}, 0);
+  std::stable_sort(out.begin(), out.end(),
+                   [](const Hypothesis& a, const Hypothesis& b) { return a.score > b.score; });
+  return out;
+}
+
+EarlyStopping early_stopping_of(const JsonValue& value) {
+  if (value.is_string()) {
+    CHECK(value.as<std::string>() == "never");
+    return EarlyStopping::never;
+  }
+  return value.as<bool>() ? EarlyStopping::when_full : EarlyStopping::heuristic;
+}
+
+}  // namespace
+
+TEST_CASE_TEMPLATE("generation gives the texts and scores of transformers", T, float, double) {
+  const auto golden = ldlm::JsonConfig::open(golden_folder("gpt2") / "generation.json");
+  const auto model = Gpt2<T>::from_pretrained(golden_folder("gpt2"));
+  const auto prompts = prompts_of(golden.get<std::vector<Ids>>("prompts"));
+  int texts = 0;
+  double worst = 0;
+  for (const JsonValue& value : golden.get<std::vector<JsonValue>>("cases")) {
+    const ldlm::JsonConfig test_case{value};
+    const auto name = test_case.get<std::string>("name");
+    CAPTURE(name);
+    StopOptions stop{.max_new_tokens = golden.get<std::int64_t>("max_new_tokens"),
+                     .end_tokens = test_case.get<Ids>("eos")};
+    auto padding = test_case.get<Ids>("pad");
+    if (std::count(padding.begin(), padding.end(), 0) == 3) {
+      padding.clear();
+    }
+    Gpt2Session<T> session(model, {.left_padding = padding});
+    std::vector<std::vector<Hypothesis>> found;
+    if (!test_case.has("num_beams")) {
+      for (const Ids& tokens : ldlm::greedy(session, prompts, stop)) {
+        found.push_back({{tokens, 0}});
+      }
+    } else {
+      found = ldlm::beam_search(
+          session, prompts,
+          {.stop = stop,
+           .num_beams = test_case.get<std::int64_t>("num_beams"),
+           .length_penalty = test_case.get<double>("length_penalty"),
+           .early_stopping = early_stopping_of(test_case.get<JsonValue>("early_stopping"))});
+      for (const auto& hypotheses : found) {
+        CHECK(static_cast<std::int64_t>(hypotheses.size()) ==
+              test_case.get<std::int64_t>("num_beams"));
+      }
+    }
+    const auto rows = test_case.get<std::vector<std::vector<JsonValue>>>("rows");
+    REQUIRE(rows.size() == found.size());
+    for (std::size_t row = 0; row < rows.size(); ++row) {
+      REQUIRE(rows[row].size() <= found[row].size());
+      for (std::size_t i = 0; i < rows[row].size(); ++i) {
+        CAPTURE(row);
+        CAPTURE(i);
+        const ldlm::JsonConfig expected{rows[row][i]};
+        const Hypothesis& actual = found[row][i];
+        CHECK(actual.tokens == expected.get<Ids>("tokens"));
+        if (expected.has("score")) {
+          const auto score = expected.get<double>("score");
+          const double error = std::abs(actual.score - score) / std::abs(score);
+          CHECK(error <= 1e-5);
+          worst = std::max(worst, error);
+        }
+        ++texts;
+      }
+    }
+  }
+  CHECK(texts == 363);
+  const std::string type = sizeof(T) == 4 ? "float" : "double";
+  MESSAGE(type, ": ", texts, " texts are the same, largest relative error of a score ", worst);
+}
+
+TEST_CASE("filters keep what transformers keeps") {
+  Golden golden("gpt2", "sampling.safetensors");
+  const auto logits = golden.get<double>("logits");
+  const std::map<std::string, SamplingOptions> cases{
+      {"temperature", {.temperature = 0.7}},
+      {"top_k", {.top_k = 7}},
+      {"top_p", {.top_p = 0.8}},
+      {"all", {.temperature = 0.7, .top_k = 7, .top_p = 0.8}}};
+  for (const auto& [name, options] : cases) {
+    auto probabilities = Tensor<double>::zeros(logits.shape());
+    for (std::int64_t row = 0; row < logits.size(0); ++row) {
+      const auto kept = ldlm::sampling_distribution(
+          ldlm::detail::row_of(logits, static_cast<std::size_t>(row)), options);
+      for (std::size_t i = 0; i < kept.size(); ++i) {
+        probabilities.at({row, kept[i].token}) = kept[i].probability;
+        CHECK((i == 0 || kept[i].probability <= kept[i - 1].probability));
+      }
+    }
+    golden.check(probabilities, name);
+  }
+}
+
+TEST_CASE("top_p sorts as far as it must, over a large vocabulary") {
+  Generator generator(1);
+  const auto logits = ldlm::randn<double>({5000}, generator);
+  const std::span<const double> row(logits.data(), 5000);
+  const auto all = ldlm::sampling_distribution(row, {});
+  CHECK(all.size() == 5000);
+  const auto most = ldlm::sampling_distribution(row, {.top_p = 0.9});
+  double covered = 0;
+  std::size_t needed = 0;
+  while (covered < 0.9) {
+    covered += all[needed++].probability;
+  }
+  CHECK(most.size() == needed);
+  for (std::size_t i = 0; i < needed; ++i) {
+    REQUIRE(most[i].token == all[i].token);
+    REQUIRE(most[i].probability == doctest::Approx(all[i].probability / covered));
+  }
+  CHECK(ldlm::sampling_distribution(row, {.top_p = 1e-9}).size() == 1);
+}
+
+TEST_CASE("greedy takes the most probable token until an end token or the limit") {
+  MarkovChain chain(weather);
+  const auto prompts = prompts_of({{2, 0}, {3, 2}, {0, 3}});
+  CHECK(ldlm::greedy(chain, prompts, {.max_new_tokens = 4}) ==
+        TokenSequences{{1, 2, 2, 2}, {2, 2, 2, 2}, {0, 1, 2, 2}});
+  // Rows that have ended are not computed any more: 3 + 2 + 1 rows.
+  MarkovChain other(weather);
+  CHECK(ldlm::greedy(other, prompts, {.max_new_tokens = 9, .end_tokens = {2}}) ==
+        TokenSequences{{1, 2}, {2}, {0, 1, 2}});
+  CHECK(other.steps == 6);
+  MarkovChain idle(weather);
+  CHECK(ldlm::greedy(idle, prompts, {.max_new_tokens = 0}) == TokenSequences(3));
+  CHECK(idle.steps == 0);
+}
+
+TEST_CASE("samples follow the chain's probabilities") {
+  constexpr std::int64_t texts = 4000;
+  std::map<Ids, int> counts;
+  Generator generator(11);
+  MarkovChain chain(weather);
+  const auto prompts = Tensor<std::int64_t>::zeros({texts, 1});
+  for (const Ids& tokens :
+       ldlm::sample(chain, prompts, {.stop = {.max_new_tokens = 2}}, generator)) {
+    ++counts[tokens];
+  }
+  double chi_squared = 0;  // 15 degrees of freedom: 99.9% lie below 37.7
+  for (std::int64_t a = 0; a < 4; ++a) {
+    for (std::int64_t b = 0; b < 4; ++b) {
+      const double expected =
+          static_cast<double>(texts) * chain.probability(0, a) * chain.probability(a, b);
+      chi_squared += std::pow(counts[{a, b}] - expected, 2) / expected;
+    }
+  }
+  CHECK(chi_squared < 37.7);
+}
+
+TEST_CASE("a seed repeats texts, whatever else is in the batch") {
+  const SamplingOptions options{.stop = {.max_new_tokens = 30}, .temperature = 1.3};
+  const auto texts_of = [&](std::int64_t rows, Generator& generator) {
+    MarkovChain chain(weather);
+    return ldlm::sample(chain, Tensor<std::int64_t>::zeros({rows, 1}), options, generator);
+  };
+  Generator a(7);
+  Generator b(7);
+  const auto first = texts_of(3, a);
+  const auto second = texts_of(2, b);
+  CHECK(first[0] == second[0]);
+  CHECK(first[1] == second[1]);
+  CHECK(first[0] != first[1]);
+  CHECK(texts_of(3, a) != first);  // the generator has moved on
+
+  const auto model = Gpt2<float>::from_pretrained(golden_folder("gpt2"));
+  const auto prompts = prompts_of({{5, 6}, {5, 6}});
+  const SamplingOptions filtered{
+      .stop = {.max_new_tokens = 20}, .temperature = 0.9, .top_k = 40, .top_p = 0.95};
+  const auto write = [&] {
+    Generator generator(42);
+    Gpt2Session<float> session(model);
+    return ldlm::sample(session, prompts, filtered, generator);
+  };
+  CHECK(write() == write());
+}
+
+TEST_CASE("a search with enough beams finds the best texts") {
+  for (const double penalty : {1.0, 0.0, 2.5, -1.0}) {
+    for (const Ids& ends : {Ids{}, Ids{3}, Ids{0, 3}}) {
+      CAPTURE(penalty);
+      CAPTURE(ends.size());
+      const BeamSearchOptions options{.stop = {.max_new_tokens = 4, .end_tokens = ends},
+                                      .num_beams = 256,
+                                      .length_penalty = penalty,
+                                      .early_stopping = EarlyStopping::never};
+      MarkovChain chain(weather);
+      const auto found = ldlm::beam_search(chain, prompts_of({{1}, {2}}), options);
+      for (std::int64_t row = 0; row < 2; ++row) {
+        const auto expected = all_texts(chain, row + 1, options);
+        const auto& actual = found[static_cast<std::size_t>(row)];
+        REQUIRE(actual.size() == expected.size());
+        for (std::size_t i = 0; i < expected.size(); ++i) {
+          REQUIRE(actual[i].score == doctest::Approx(expected[i].score));
+        }
+        CHECK(actual[0].tokens == expected[0].tokens);
+      }
+    }
+  }
+}
+
+TEST_CASE("one beam is greedy") {
+  MarkovChain chain(weather);
+  const auto prompts = prompts_of({{0}, {3}});
+  const auto found =
+      ldlm::beam_search(chain, prompts, {.stop = {.max_new_tokens = 6}, .num_beams = 1});
+  MarkovChain other(weather);
+  const auto expected = ldlm::greedy(other, prompts, {.max_new_tokens = 6});
+  CHECK(found[0][0].tokens == expected[0]);
+  CHECK(found[1][0].tokens == expected[1]);
+}
+
+TEST_CASE("beams read a prefix of their row") {
+  const auto model = Gpt2<double>::from_pretrained(golden_folder("gpt2"));
+  const auto prefix = Golden("gpt2").get<double>("prefix");
+  const auto prompts = Tensor<std::int64_t>::full({3, 1}, 98);
+  const BeamSearchOptions options{.stop = {.max_new_tokens = 12, .end_tokens = {26, 87, 6}}};
+  Gpt2Session<double> session(model, {.prefix = prefix});
+  const auto together = ldlm::beam_search(session, prompts, options);
+  for (std::int64_t row = 0; row < 3; ++row) {
+    Gpt2Session<double> alone(model, {.prefix = prefix.slice(0, row, row + 1).contiguous()});
+    const auto found = ldlm::beam_search(alone, prompts.slice(0, 0, 1).contiguous(), options);
+    REQUIRE(found[0].size() == 5);
+    for (std::size_t i = 0; i < 5; ++i) {
+      const Hypothesis& other = together[static_cast<std::size_t>(row)][i];
+      CHECK(found[0][i].tokens == other.tokens);
+      CHECK(found[0][i].score == doctest::Approx(other.score));
+    }
+  }
+  CHECK(together[0][0].tokens != together[1][0].tokens);
+}
+
+TEST_CASE("wrong options are told apart") {
+  MarkovChain chain(weather);
+  Generator generator(1);
+  const auto prompts = prompts_of({{0}});
+  const auto sampled = [&](const SamplingOptions& options) {
+    return message_of([&] { (void)ldlm::sample(chain, prompts, options, generator); });
+  };
+  CHECK(contains(sampled({.temperature = 0}), "temperature must be positive, got 0"));
+  CHECK(contains(sampled({.top_k = -1}), "top_k must not be negative, got -1"));
+  CHECK(contains(sampled({.top_p = 1.5}), "top_p must lie in (0, 1], got 1.5"));
+  CHECK(contains(sampled({.stop = {.max_new_tokens = -2}}), "max_new_tokens"));
+  CHECK(contains(message_of([&] { (void)ldlm::beam_search(chain, prompts, {.num_beams = 0}); }),
+                 "num_beams must be positive, got 0"));
+  CHECK(contains(message_of([&] { (void)ldlm::greedy(chain, prompts.reshape({1})); }),
+                 "needs prompts (B, n), got (1,)"));
+  MarkovChain broken({{NAN, 1}, {1, 1}});
+  CHECK(contains(message_of([&] { (void)ldlm::sample(broken, prompts, {}, generator); }),
+                 "the logit of token 0 is NaN"));
+}

@@ -1,0 +1,241 @@
+// GPT-2 against transformers: logits, loss, every gradient, ten AdamW steps; padding, prefix,
+// cross-attention, and decoding with a cache.
+
+#include <doctest/doctest.h>
+#include <ldlm/generate/gpt2_session.hpp>
+#include <ldlm/models/gpt2.hpp>
+
+#include "model_support.hpp"
+
+using ldlm::Generator;
+using ldlm::Gpt2;
+using ldlm::Gpt2Config;
+using ldlm::Gpt2Session;
+using ldlm::Tensor;
+using ldlm::Variable;
+using model_support::contains;
+using model_support::Golden;
+using model_support::golden_folder;
+using model_support::message_of;
+
+namespace {
+
+Gpt2Config tiny() {
+  Gpt2Config config;
+  config.vocab_size = 20;
+  config.n_positions = 8;
+  config.n_embd = 8;
+  config.n_layer = 2;
+  config.n_head = 2;
+  return config;
+}
+
+template <class T>
+void check_close(const Tensor<T>& a, const Tensor<T>& b, double limit = 1e-12) {
+  REQUIRE(a.shape() == b.shape());
+  for (const T d : (a - b).to_vector()) {
+    CHECK(std::abs(static_cast<double>(d)) <= limit);
+  }
+}
+
+Tensor<std::int64_t> column(const Tensor<std::int64_t>& ids, std::int64_t t) {
+  return ids.slice(1, t, t + 1).contiguous();
+}
+
+}  // namespace
+
+TEST_CASE_TEMPLATE("GPT-2 agrees with transformers", T, float, double) {
+  Golden golden("gpt2");
+  auto model = Gpt2<T>::from_pretrained(golden_folder("gpt2"));
+  const auto ids = golden.ids("input_ids");
+  const auto labels = golden.ids("labels");
+  golden.check(model.hidden({.ids = ids}).value(), "hidden");
+  golden.check(model({.ids = ids}).value(), "logits");
+
+  const auto prefix = Variable<T>(golden.get<T>("prefix"));
+  golden.check(model({.ids = ids, .prefix = prefix}).value().slice(1, prefix.size(1)),
+               "prefix.logits");
+
+  const auto loss = model.loss({.ids = ids}, labels);
+  golden.check(loss.value(), "loss");
+  loss.backward();
+  golden.check_gradients(model);
+  golden.check_training(model, [&](const auto& m) { return m.loss({.ids = ids}, labels); });
+  golden.report<T>("GPT-2");
+}
+
+TEST_CASE_TEMPLATE("left padding agrees with transformers at the real tokens", T, float, double) {
+  Golden golden("gpt2");
+  const auto model = Gpt2<T>::from_pretrained(golden_folder("gpt2"));
+  const auto ids = golden.ids("input_ids");
+  const auto mask = golden.mask("padded.attention_mask");
+  auto positions = Tensor<std::int64_t>::zeros(ids.shape());
+  for (std::int64_t b = 0; b < ids.size(0); ++b) {
+    for (std::int64_t t = 1; t < ids.size(1); ++t) {
+      positions.at({b, t}) = positions.at({b, t - 1}) + (mask.at({b, t - 1}) ? 1 : 0);
+    }
+  }
+  const auto logits = model({.ids = ids, .mask = mask, .positions = positions}).value();
+  const auto expected = golden.get<T>("padded.logits");
+  const std::vector<std::int64_t> padding{0, 5, 2};
+  for (std::int64_t b = 0; b < 3; ++b) {
+    const auto from = padding[static_cast<std::size_t>(b)];
+    golden.compare(logits.select(0, b).slice(0, from), expected.select(0, b).slice(0, from),
+                   "padded.logits of row " + std::to_string(b));
+  }
+
+  Gpt2Session<T> session(model, {.left_padding = padding});
+  golden.compare(session.step(ids), expected.select(1, -1).contiguous(), "logits of a session");
+  golden.report<T>("left padding");
+}
+
+TEST_CASE_TEMPLATE("cross-attention agrees with transformers", T, float, double) {
+  Golden golden("gpt2_cross");
+  const auto model = Gpt2<T>::from_pretrained(golden_folder("gpt2_cross"));
+  const auto ids = golden.ids("input_ids");
+  const Variable<T> memory(golden.get<T>("encoder_hidden_states"), true);
+  const auto mask = golden.mask("encoder_attention_mask");
+  golden.check(model({.ids = ids, .memory = memory, .memory_mask = mask}).value(), "logits");
+  const auto loss = model.loss({.ids = ids, .memory = memory, .memory_mask = mask}, ids);
+  golden.check(loss.value(), "loss");
+  loss.backward();
+  golden.check_gradients(model);
+  golden.check(memory.grad(), "grad_of_states");
+
+  // Step by step: the memory's keys and values are made once.
+  Gpt2Session<T> session(model, {.memory = memory.value(), .memory_mask = mask});
+  const auto logits = golden.get<T>("logits");
+  for (std::int64_t t = 0; t < ids.size(1); ++t) {
+    golden.compare(session.step(column(ids, t)), logits.select(1, t).contiguous(),
+                   "logits after token " + std::to_string(t));
+  }
+  // Another order and number of sequences.
+  Gpt2Session<T> other(model, {.memory = memory.value(), .memory_mask = mask});
+  other.step(ids.slice(1, 0, 4).contiguous());
+  const auto rows = Tensor<std::int64_t>::from_values({3}, {1, 0, 1});
+  other.reorder(rows);
+  const auto next = index_select(column(ids, 4), 0, rows);
+  golden.compare(other.step(next), index_select(logits.select(1, 4), 0, rows).contiguous(),
+                 "logits after reorder");
+  golden.report<T>("cross-attention");
+}
+
+TEST_CASE("a cache changes nothing") {
+  const auto model = Gpt2<double>::from_pretrained(golden_folder("gpt2"));
+  const auto ids = Golden("gpt2").ids("input_ids");
+  const auto all = model({.ids = ids}).value();
+  Gpt2Session<double> session(model);
+  session.reserve(ids.size(1));
+  check_close(session.step(ids.slice(1, 0, 5).contiguous()), all.select(1, 4).contiguous());
+  check_close(session.step(column(ids, 5)), all.select(1, 5).contiguous());
+  check_close(session.step(ids.slice(1, 6, 9).contiguous()), all.select(1, 8).contiguous());
+  const auto rows = Tensor<std::int64_t>::from_values({2}, {2, 0});
+  session.reorder(rows);
+  check_close(session.step(index_select(column(ids, 9), 0, rows)),
+              index_select(all.select(1, 9), 0, rows).contiguous());
+}
+
+TEST_CASE("a session reads a prefix first, with or without tokens") {
+  const auto model = Gpt2<double>::from_pretrained(golden_folder("gpt2"));
+  Golden golden("gpt2");
+  const auto prefix = golden.get<double>("prefix");
+  const auto ids = golden.ids("input_ids");
+  const auto expected = golden.get<double>("prefix.logits");
+  Gpt2Session<double> session(model, {.prefix = prefix});
+  check_close(session.step(ids), expected.select(1, -1).contiguous(), 1e-5);
+
+  Gpt2Session<double> alone(model, {.prefix = prefix});
+  const auto first = alone.step(Tensor<std::int64_t>::empty({3, 0}));
+  check_close(first,
+              model({.prefix = Variable<double>(prefix)}).value().select(1, -1).contiguous());
+  check_close(alone.step(ids), expected.select(1, -1).contiguous(), 1e-5);
+
+  // Padding between prefix and prompt leaves the other rows and the real tokens alone.
+  const std::vector<std::int64_t> padding{0, 2, 0};
+  Gpt2Session<double> padded(model, {.prefix = prefix, .left_padding = padding});
+  const auto with_padding = padded.step(ids);
+  Gpt2Session<double> short_row(model, {.prefix = prefix.slice(0, 1, 2).contiguous()});
+  const auto unpadded = short_row.step(ids.slice(0, 1, 2).slice(1, 2).contiguous());
+  check_close(with_padding.slice(0, 1, 2).contiguous(), unpadded);
+  check_close(with_padding.slice(0, 0, 1).contiguous(),
+              expected.select(1, -1).slice(0, 0, 1).contiguous(), 1e-5);
+}
+
+TEST_CASE("the loss after a prefix counts the first token too") {
+  Generator generator(3);
+  const Gpt2<double> model(tiny(), generator);
+  const auto ids = Tensor<std::int64_t>::from_values({2, 3}, {1, 2, 3, 4, 5, 6});
+  const Variable<double> prefix(ldlm::randn<double>({2, 2, 8}, generator), true);
+  const auto loss = model.loss({.ids = ids, .prefix = prefix}, ids);
+  const auto logits = model({.ids = ids, .prefix = prefix}).slice(1, 1, 4);
+  const auto expected = cross_entropy(logits.reshape({6, 20}), ids.reshape({6}));
+  CHECK(loss.item() == doctest::Approx(expected.item()).epsilon(1e-12));
+  loss.backward();
+  CHECK(prefix.grad().defined());
+
+  const auto masked = Tensor<std::int64_t>::from_values({2, 3}, {1, 2, -100, 4, -100, -100});
+  const auto rows = Tensor<std::int64_t>::from_values({3}, {0, 1, 3});
+  const auto some = cross_entropy(index_select(logits.reshape({6, 20}), 0, rows),
+                                  Tensor<std::int64_t>::from_values({3}, {1, 2, 4}));
+  CHECK(model.loss({.ids = ids, .prefix = prefix}, masked).item() ==
+        doctest::Approx(some.item()).epsilon(1e-12));
+}
+
+TEST_CASE("an untied head is a parameter of its own") {
+  Gpt2Config config = tiny();
+  config.tie_word_embeddings = false;
+  Generator generator(4);
+  const Gpt2<float> model(config, generator);
+  CHECK(ldlm::nn::named_parameters(model).back().first == "lm_head.weight");
+  const Gpt2<float> tied(tiny(), generator);
+  CHECK(ldlm::nn::num_parameters(model) == ldlm::nn::num_parameters(tied) + 20 * 8);
+}
+
+TEST_CASE("positions can be moved") {
+  Generator generator(5);
+  const Gpt2<double> model(tiny(), generator);
+  const auto ids = Tensor<std::int64_t>::from_values({1, 2}, {1, 2});
+  const auto positions = Tensor<std::int64_t>::from_values({1, 2}, {3, 4});
+  check_close(model({.ids = ids, .position_offset = 3}).value(),
+              model({.ids = ids, .positions = positions}).value());
+}
+
+TEST_CASE("wrong inputs are told apart") {
+  Generator generator(1);
+  const Gpt2<float> model(tiny(), generator);
+  const auto ids = Tensor<std::int64_t>::from_values({1, 3}, {1, 2, 3});
+  CHECK(message_of([&] { model({}); }) == "[gpt2] needs ids or a prefix");
+  CHECK(message_of([&] {
+          model({.ids = Tensor<std::int64_t>::zeros({1, 9})});
+        }) == "[gpt2] positions 0 to 8 are not all below n_positions = 8");
+  CHECK(contains(message_of([&] {
+                   model({.ids = Tensor<std::int64_t>::full({1, 1}, 20)});
+                 }),
+                 "outside [0, 20)"));
+  CHECK(contains(message_of([&] {
+                   model({.ids = ids, .mask = Tensor<bool>::full({1, 2}, true)});
+                 }),
+                 "mask (1, 2) does not fit the sequences, (1, 3)"));
+  const Variable<float> states(Tensor<float>::zeros({1, 2, 7}));
+  CHECK(contains(message_of([&] { model({.ids = ids, .prefix = states}); }),
+                 "needs a prefix (B, L, 8), got (1, 2, 7)"));
+  CHECK(contains(message_of([&] { model({.ids = ids, .memory = states}); }),
+                 "has no cross-attention"));
+  CHECK(contains(message_of([&] { model.loss({.ids = ids}, ids.slice(1, 1)); }), "(1, 2)"));
+
+  Gpt2Session<float> session(model);
+  CHECK(contains(message_of([&] { session.reorder(ids.reshape({3})); }), "before the first step"));
+  session.step(ids);
+  CHECK(contains(message_of([&] {
+                   session.step(Tensor<std::int64_t>::zeros({2, 1}));
+                 }),
+                 "has 1 sequences"));
+  CHECK(contains(message_of([&] {
+                   session.step(Tensor<std::int64_t>::zeros({1, 6}));
+                 }),
+                 "9 positions are more than n_positions = 8"));
+  CHECK(contains(message_of([&] {
+                   session.step(Tensor<std::int64_t>::empty({1, 0}));
+                 }),
+                 "at least one token"));
+}
