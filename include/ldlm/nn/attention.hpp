@@ -1,0 +1,152 @@
+#pragma once
+// Multi-head attention (Vaswani et al., 2017), self and cross, with masks and a cache.
+
+#include <ldlm/autograd/functions/shape.hpp>
+#include <ldlm/nn/dropout.hpp>
+#include <ldlm/nn/kv_cache.hpp>
+#include <ldlm/nn/linear.hpp>
+
+namespace ldlm::nn {
+
+/// What attention takes beside its inputs.
+template <Floating T>
+struct AttentionContext {
+  /// Added to the scores; broadcasts to (B, H, Tq, Tk), -infinity hides a key. See padding_mask.
+  Tensor<T> mask{};
+  /// Query i sees keys j <= i + (Tk - Tq).
+  bool causal = false;
+  /// Self-attention appends its keys and values and attends to all in the cache. Cross-attention
+  /// fills an empty cache from the memory, and later takes it as it is. Needs a NoGrad scope.
+  KvCache<T>* cache = nullptr;
+};
+
+/// The mask (B, 1, 1, Tk) that hides padding: real (B, Tk) is true (or not 0) where there is a
+/// token. It broadcasts over heads and queries, so that no (Tq, Tk) matrix is made.
+template <Floating T>
+[[nodiscard]] Tensor<T> padding_mask(const Tensor<bool>& real) {
+  LDLM_CHECK(real.rank() == 2, "padding_mask", "needs (B, Tk), got ", to_string(real.shape()));
+  const Tensor<T> hidden = Tensor<T>::scalar(-std::numeric_limits<T>::infinity(), real.device());
+  return where(real, Tensor<T>::scalar(T{0}, real.device()), hidden).unsqueeze(1).unsqueeze(1);
+}
+template <Floating T>
+[[nodiscard]] Tensor<T> padding_mask(const Tensor<std::int64_t>& real) {
+  return padding_mask<T>(cast<bool>(real));
+}
+
+/// (B, T, H D) -> (B, H, T, D), a view.
+template <Floating T>
+[[nodiscard]] Variable<T> split_heads(const Variable<T>& x, std::int64_t heads) {
+  LDLM_CHECK(x.rank() == 3 && heads > 0 && x.size(2) % heads == 0, "attention", "input ",
+             to_string(x.shape()), " does not split into ", heads, " heads; needs (B, T, C)");
+  return x.reshape({x.size(0), x.size(1), heads, x.size(2) / heads}).transpose(1, 2);
+}
+
+/// (B, H, T, D) -> (B, T, H D), a view of what scaled_dot_product_attention returns.
+template <Floating T>
+[[nodiscard]] Variable<T> merge_heads(const Variable<T>& x) {
+  return x.transpose(1, 2).flatten(2);
+}
+
+namespace detail {
+
+template <Floating T>
+Variable<T> attend_heads(const Variable<T>& q, const Variable<T>& k, const Variable<T>& v,
+                         const Dropout<T>& dropout, const AttentionContext<T>& context) {
+  AttentionOptions<T> options;
+  options.mask = context.mask;
+  options.causal = context.causal;
+  if (dropout.active()) {
+    options.dropout = dropout.p();
+    options.stream = dropout.generator()->take(q.size(0) * q.size(1) * q.size(2) * k.size(2));
+  }
+  return merge_heads(scaled_dot_product_attention(q, k, v, options));
+}
+
+}  // namespace detail
+
+/// Attention over already projected inputs, for models with projections of their own: q (B, Tq, C),
+/// k and v (B, Tk, C), which may be strided views of one packed projection -> (B, Tq, C). With a
+/// cache, k and v are appended to it first.
+template <Floating T>
+[[nodiscard]] Variable<T> attend(const Variable<T>& q, const Variable<T>& k, const Variable<T>& v,
+                                 std::int64_t heads,
+                                 const Dropout<std::type_identity_t<T>>& dropout,
+                                 const AttentionContext<std::type_identity_t<T>>& context = {}) {
+  Variable<T> keys = split_heads(k, heads);
+  Variable<T> values = split_heads(v, heads);
+  if (context.cache != nullptr) {
+    LDLM_CHECK(!k.requires_grad() && !v.requires_grad(), "KvCache",
+               "keeps no gradients; decode inside a NoGrad scope");
+    context.cache->append(keys.value(), values.value());
+    keys = Variable<T>(context.cache->keys());
+    values = Variable<T>(context.cache->values());
+  }
+  return detail::attend_heads(split_heads(q, heads), keys, values, dropout, context);
+}
+
+/// Self-attention over one packed projection (B, T, 3 C) of queries, keys and values -> (B, T, C).
+template <Floating T>
+[[nodiscard]] Variable<T> attend_packed(
+    const Variable<T>& qkv, std::int64_t heads, const Dropout<std::type_identity_t<T>>& dropout,
+    const AttentionContext<std::type_identity_t<T>>& context = {}) {
+  LDLM_CHECK(qkv.rank() == 3 && qkv.size(2) % 3 == 0, "attention",
+             "needs packed queries, keys and values (B, T, 3 C), got ", to_string(qkv.shape()));
+  const auto parts = split(qkv, qkv.size(2) / 3, 2);
+  return attend(parts[0], parts[1], parts[2], heads, dropout, context);
+}
+
+/// Multi-head attention with the parameters of torch.nn.MultiheadAttention. All sequences are
+/// (B, T, C).
+template <Floating T>
+struct MultiHeadAttention {
+  using value_type = T;
+
+  Variable<T> in_proj_weight;  // (3 C, C): queries, keys, values
+  Variable<T> in_proj_bias;    // (3 C)
+  Linear<T> out_proj;          // (C, C)
+  Dropout<T> dropout;          // of the attention weights
+  std::int64_t heads = 1;
+
+  MultiHeadAttention() = default;
+  MultiHeadAttention(std::int64_t dim, std::int64_t num_heads, Generator& generator,
+                     double dropout_p = 0)
+      : out_proj(dim, dim, generator), dropout(dropout_p), heads(num_heads) {
+    LDLM_CHECK(num_heads > 0 && dim % num_heads == 0, "MultiHeadAttention", dim,
+               " channels do not split into ", num_heads, " heads");
+    in_proj_weight = Variable<T>(Tensor<T>::empty({3 * dim, dim}), true);
+    init::xavier_uniform_(in_proj_weight.value(), generator);
+    in_proj_bias = Variable<T>(Tensor<T>::zeros({3 * dim}), true);
+    out_proj.bias.value().zero_();
+  }
+
+  /// Self-attention: x (B, T, C) -> (B, T, C).
+  Variable<T> operator()(const Variable<T>& x, const AttentionContext<T>& context = {}) const {
+    return out_proj(
+        attend_packed(linear(x, in_proj_weight, in_proj_bias), heads, dropout, context));
+  }
+
+  /// Cross-attention: queries from x (B, Tq, C), keys and values from memory (B, Tk, C).
+  Variable<T> operator()(const Variable<T>& x, const Variable<T>& memory,
+                         const AttentionContext<T>& context = {}) const {
+    const std::int64_t dim = in_proj_weight.size(1);
+    const Variable<T> q = linear(x, in_proj_weight.slice(0, 0, dim), in_proj_bias.slice(0, 0, dim));
+    if (context.cache != nullptr && context.cache->size() > 0) {
+      return out_proj(detail::attend_heads(split_heads(q, heads),
+                                           Variable<T>(context.cache->keys()),
+                                           Variable<T>(context.cache->values()), dropout, context));
+    }
+    const Variable<T> kv = linear(memory, in_proj_weight.slice(0, dim), in_proj_bias.slice(0, dim));
+    const auto parts = split(kv, dim, 2);
+    return out_proj(attend(q, parts[0], parts[1], heads, dropout, context));
+  }
+
+  template <class V>
+  void visit(V&& v) {
+    v("in_proj_weight", in_proj_weight);
+    v("in_proj_bias", in_proj_bias);
+    v("out_proj", out_proj);
+    v("dropout", dropout);
+  }
+};
+
+}  // namespace ldlm::nn

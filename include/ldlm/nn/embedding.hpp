@@ -1,0 +1,29 @@
+#pragma once
+// Embedding: a table of rows, looked up by ids.
+
+#include <ldlm/autograd/functions/index.hpp>
+#include <ldlm/nn/module.hpp>
+
+namespace ldlm::nn {
+
+/// Rows of a table: ids (...) in [0, V) -> (..., C).
+template <Floating T>
+struct Embedding {
+  using value_type = T;
+
+  Variable<T> weight;  // (V, C)
+
+  Embedding() = default;
+  /// Standard normal, as PyTorch's default.
+  Embedding(std::int64_t count, std::int64_t dim, Generator& generator, double stddev = 1)
+      : weight(randn<T>({count, dim}, generator, T{0}, static_cast<T>(stddev)), true) {}
+
+  Variable<T> operator()(const Tensor<std::int64_t>& ids) const { return embedding(weight, ids); }
+
+  template <class V>
+  void visit(V&& v) {
+    v("weight", weight);
+  }
+};
+
+}  // namespace ldlm::nn

@@ -1,0 +1,356 @@
+#pragma once
+// Modules: plain value types that name their parts in a `visit` member, and what can be done with
+// any of them. There is no base class, no registry and no pointer to a parameter.
+//
+//   struct Mlp {
+//     nn::Linear<float> hidden, out;
+//     Mlp(Generator& g) : hidden(2, 16, g), out(16, 1, g) {}
+//     Variable<float> operator()(const Variable<float>& x) const {
+//       return out(hidden(x, Activation::relu));
+//     }
+//     template <class V>
+//     void visit(V&& v) {
+//       v("hidden", hidden);
+//       v("out", out);
+//     }
+//   };
+//
+// visit calls v(name, part) for every part: a Variable is a parameter, anything with a visit member
+// a child, a std::vector of either a list ("h.0", "h.1", ...), a std::optional may be absent;
+// v.buffer(name, tensor) is for state without a gradient. An undefined Variable (say, no bias) is
+// skipped. Full names join the parts with dots, as in PyTorch's state dicts.
+//
+// The copy of a module shares its parameters, as the copy of a Variable does; clone() copies them.
+// A module whose elements are not float says so with `using value_type = double;`.
+
+#include <algorithm>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <type_traits>
+#include <unordered_map>
+#include <unordered_set>
+#include <utility>
+#include <vector>
+
+#include <ldlm/autograd/variable.hpp>
+#include <ldlm/core/named_tensors.hpp>
+#include <ldlm/core/random.hpp>
+
+namespace ldlm::nn {
+
+namespace detail {
+
+template <class M>
+struct ScalarOf {
+  using type = float;
+};
+template <class M>
+requires requires {
+  typename M::value_type;
+}
+struct ScalarOf<M> {
+  using type = typename M::value_type;
+};
+
+template <class>
+inline constexpr bool always_false = false;
+
+}  // namespace detail
+
+/// The element type of a module's parameters: its value_type, or float if it names none.
+template <class M>
+using scalar_t = typename detail::ScalarOf<std::remove_cvref_t<M>>::type;
+
+/// Parameters with their full names.
+template <Floating T>
+using NamedParameters = std::vector<std::pair<std::string, Variable<T>>>;
+
+namespace detail {
+
+/// A walk over a module tree in the order of visit; the handler gets each leaf with its full name.
+template <Floating T, class Handler>
+class Walker {
+ public:
+  explicit Walker(Handler& handler) : handler_(handler) {}
+
+  void operator()(std::string_view name, Variable<T>& parameter) {
+    if (parameter.defined()) {
+      const Scope scope(path_, name);
+      handler_.parameter(path_, parameter);
+    }
+  }
+  void buffer(std::string_view name, Tensor<T>& tensor) {
+    if (tensor.defined()) {
+      const Scope scope(path_, name);
+      handler_.buffer(path_, tensor);
+    }
+  }
+  template <class Part>
+  void operator()(std::string_view name, std::vector<Part>& list) {
+    const Scope scope(path_, name);
+    for (std::size_t i = 0; i < list.size(); ++i) {
+      (*this)(std::to_string(i), list[i]);
+    }
+  }
+  template <class Part>
+  void operator()(std::string_view name, std::optional<Part>& part) {
+    if (part) {
+      (*this)(name, *part);
+    }
+  }
+  template <class Part>
+  void operator()(std::string_view name, Part& part) {
+    if constexpr (requires { part.visit(*this); }) {
+      const Scope scope(path_, name);
+      enter(part);
+    } else {
+      static_assert(always_false<Part>,
+                    "a visited part is a Variable of the module's value_type (float if it names "
+                    "none), a module with a visit member, or a vector or optional of these");
+    }
+  }
+  template <class M>
+  void enter(M& module) {
+    handler_.module(module);
+    module.visit(*this);
+  }
+
+ private:
+  // Appends ".name" for the time of one part.
+  class Scope {
+   public:
+    Scope(std::string& path, std::string_view name) : path_(path), size_(path.size()) {
+      if (!path.empty() && !name.empty()) {
+        path += '.';
+      }
+      path += name;
+    }
+    Scope(const Scope&) = delete;
+    Scope& operator=(const Scope&) = delete;
+    ~Scope() { path_.resize(size_); }
+
+   private:
+    std::string& path_;
+    std::size_t size_;
+  };
+
+  Handler& handler_;
+  std::string path_;
+};
+
+/// Ignores everything; handlers override what they want.
+template <Floating T>
+struct Handler {
+  void parameter(const std::string& /*name*/, Variable<T>& /*parameter*/) {}
+  void buffer(const std::string& /*name*/, Tensor<T>& /*tensor*/) {}
+  template <class M>
+  void module(M& /*module*/) {}
+};
+
+template <class M, class H>
+void walk(M& module, H& handler) {
+  Walker<scalar_t<M>, H> walker(handler);
+  walker.enter(module);
+}
+// visit is not const, so that one member serves reading and writing; the handlers that take this
+// way only read.
+template <class M, class H>
+void walk(const M& module, H& handler) {
+  walk(const_cast<M&>(module), handler);  // NOLINT(cppcoreguidelines-pro-type-const-cast)
+}
+
+template <Floating T>
+struct CollectParameters : Handler<T> {
+  NamedParameters<T> found{};
+  std::unordered_set<const T*> seen{};
+
+  void parameter(const std::string& name, Variable<T>& parameter) {
+    const T* const data = parameter.value().data();
+    if (data == nullptr || seen.insert(data).second) {  // a tied parameter counts once
+      found.emplace_back(name, parameter);
+    }
+  }
+};
+
+template <Floating T>
+struct CollectState : Handler<T> {
+  NamedTensors<T> found{};
+
+  void parameter(const std::string& name, Variable<T>& parameter) {
+    found.emplace_back(name, parameter.value());
+  }
+  void buffer(const std::string& name, Tensor<T>& tensor) { found.emplace_back(name, tensor); }
+};
+
+template <Floating T>
+struct SetGenerator : Handler<T> {
+  Generator* generator;
+
+  explicit SetGenerator(Generator* g) : generator(g) {}
+  template <class M>
+  void module(M& module) {
+    if constexpr (requires { module.set_generator(generator); }) {
+      module.set_generator(generator);
+    }
+  }
+};
+
+template <Floating T>
+struct CloneLeaves : Handler<T> {
+  std::unordered_map<const T*, Variable<T>> clones{};  // keeps tied parameters tied
+
+  void parameter(const std::string& /*name*/, Variable<T>& parameter) {
+    Variable<T>& copy = clones[parameter.value().data()];
+    if (!copy.defined() || parameter.numel() == 0) {
+      copy = Variable<T>(parameter.value().clone(), parameter.requires_grad());
+    }
+    parameter = copy;
+  }
+  void buffer(const std::string& /*name*/, Tensor<T>& tensor) { tensor = tensor.clone(); }
+};
+
+/// "a, b, c and 4 more"
+inline std::string join_some(const std::vector<std::string>& names) {
+  constexpr std::size_t shown = 8;
+  std::string text;
+  for (std::size_t i = 0; i < std::min(names.size(), shown); ++i) {
+    text += (i > 0 ? ", " : "") + names[i];
+  }
+  return names.size() > shown ? text + " and " + std::to_string(names.size() - shown) + " more"
+                              : text;
+}
+
+}  // namespace detail
+
+/// Every parameter with its full name, in the order of visit; one that is tied to an earlier one is
+/// left out.
+template <class M>
+[[nodiscard]] NamedParameters<scalar_t<M>> named_parameters(const M& module) {
+  detail::CollectParameters<scalar_t<M>> collect;
+  detail::walk(module, collect);
+  return std::move(collect.found);
+}
+
+/// Every parameter, in the order of visit.
+template <class M>
+[[nodiscard]] std::vector<Variable<scalar_t<M>>> parameters(const M& module) {
+  std::vector<Variable<scalar_t<M>>> out;
+  for (auto& [name, parameter] : named_parameters(module)) {
+    out.push_back(parameter);
+  }
+  return out;
+}
+
+/// Number of elements of all parameters.
+template <class M>
+[[nodiscard]] std::int64_t num_parameters(const M& module) {
+  std::int64_t count = 0;
+  for (const auto& [name, parameter] : named_parameters(module)) {
+    count += parameter.numel();
+  }
+  return count;
+}
+
+/// Parameters and buffers under their full names. The tensors share memory with the module.
+template <class M>
+[[nodiscard]] NamedTensors<scalar_t<M>> state_dict(const M& module) {
+  detail::CollectState<scalar_t<M>> collect;
+  detail::walk(module, collect);
+  return std::move(collect.found);
+}
+
+/// Copies tensors into the parameters and buffers of the same names. Nothing is changed unless all
+/// fits: throws an Error that lists the names missing from `tensors`, those it has too many (both
+/// only if `strict`), and those of another shape.
+template <class M>
+void load_state_dict(M& module, const NamedTensors<scalar_t<M>>& tensors, bool strict = true) {
+  using T = scalar_t<M>;
+  std::vector<std::string> missing;
+  std::vector<std::string> unexpected;
+  std::vector<std::string> misshaped;
+  std::unordered_map<std::string_view, const Tensor<T>*> given;
+  for (const auto& [name, tensor] : tensors) {
+    if (!given.emplace(name, &tensor).second) {
+      unexpected.push_back(name + " (a second time)");
+    }
+  }
+  std::vector<std::pair<Tensor<T>, const Tensor<T>*>> copies;
+  for (const auto& [name, target] : state_dict(module)) {
+    const auto found = given.find(name);
+    if (found == given.end()) {
+      missing.push_back(name);
+      continue;
+    }
+    const Tensor<T>& source = *found->second;
+    if (source.shape() != target.shape()) {
+      misshaped.push_back(name + " is " + to_string(target.shape()) + ", given " +
+                          to_string(source.shape()));
+    }
+    copies.emplace_back(target, &source);
+    given.erase(found);
+  }
+  for (const auto& [name, tensor] : tensors) {
+    const auto left = given.find(name);
+    if (left != given.end() && left->second == &tensor) {
+      unexpected.push_back(name);
+    }
+  }
+  std::string problems;
+  const auto report = [&problems](std::string_view what, const std::vector<std::string>& names) {
+    if (!names.empty()) {
+      problems += (problems.empty() ? "" : "; ") + std::string(what) + detail::join_some(names);
+    }
+  };
+  if (strict) {
+    report("missing: ", missing);
+    report("unexpected: ", unexpected);
+  }
+  report("of another shape: ", misshaped);
+  LDLM_CHECK(problems.empty(), "load_state_dict", problems);
+  for (const auto& [target, source] : copies) {
+    target.copy_(*source);
+  }
+}
+
+/// Drops the gradients of all parameters.
+template <class M>
+void zero_grad(M& module) {
+  for (auto& [name, parameter] : named_parameters(module)) {
+    parameter.zero_grad();
+  }
+}
+
+/// Freezes (false) or unfreezes every parameter.
+template <class M>
+void set_requires_grad(M& module, bool requires_grad) {
+  for (auto& [name, parameter] : named_parameters(module)) {
+    parameter.set_requires_grad(requires_grad);
+  }
+}
+
+/// Turns dropout on, drawing from `generator`, which must outlive the training. A new module is in
+/// eval mode. A module with a mode of its own has a member set_generator(Generator*): null is eval.
+template <class M>
+void train(M& module, Generator& generator) {
+  detail::SetGenerator<scalar_t<M>> set(&generator);
+  detail::walk(module, set);
+}
+
+/// Turns dropout off.
+template <class M>
+void eval(M& module) {
+  detail::SetGenerator<scalar_t<M>> set(nullptr);
+  detail::walk(module, set);
+}
+
+/// A copy with parameters and buffers of its own; tied ones stay tied to each other.
+template <class M>
+[[nodiscard]] M clone(const M& module) {
+  M copy = module;
+  detail::CloneLeaves<scalar_t<M>> leaves;
+  detail::walk(copy, leaves);
+  return copy;
+}
+
+}  // namespace ldlm::nn

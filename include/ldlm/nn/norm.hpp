@@ -1,0 +1,63 @@
+#pragma once
+// LayerNorm and RMSNorm over the last axis.
+
+#include <ldlm/autograd/functions/nn.hpp>
+#include <ldlm/nn/module.hpp>
+
+namespace ldlm::nn {
+
+/// (x - mean) / sqrt(variance + eps) * weight + bias: (..., C) -> (..., C).
+template <Floating T>
+struct LayerNorm {
+  using value_type = T;
+
+  Variable<T> weight;  // (C), or undefined: no affine map
+  Variable<T> bias;    // (C), or undefined
+  double eps = 1e-5;
+
+  LayerNorm() = default;
+  explicit LayerNorm(std::int64_t dim, double epsilon = 1e-5, bool affine = true) : eps(epsilon) {
+    if (affine) {
+      weight = Variable<T>(Tensor<T>::ones({dim}), true);
+      bias = Variable<T>(Tensor<T>::zeros({dim}), true);
+    }
+  }
+
+  Variable<T> operator()(const Variable<T>& x) const {
+    return layer_norm(x, weight, bias, static_cast<T>(eps));
+  }
+  /// {sum, normalized}: x + residual and its normalisation, made in one pass over memory.
+  AddLayerNorm<T> operator()(const Variable<T>& x, const Variable<T>& residual) const {
+    return add_layer_norm(x, residual, weight, bias, static_cast<T>(eps));
+  }
+
+  template <class V>
+  void visit(V&& v) {
+    v("weight", weight);
+    v("bias", bias);
+  }
+};
+
+/// x / sqrt(mean(x^2) + eps) * weight: (..., C) -> (..., C).
+template <Floating T>
+struct RMSNorm {
+  using value_type = T;
+
+  Variable<T> weight;  // (C)
+  double eps = 1e-6;
+
+  RMSNorm() = default;
+  explicit RMSNorm(std::int64_t dim, double epsilon = 1e-6)
+      : weight(Tensor<T>::ones({dim}), true), eps(epsilon) {}
+
+  Variable<T> operator()(const Variable<T>& x) const {
+    return rms_norm(x, weight, static_cast<T>(eps));
+  }
+
+  template <class V>
+  void visit(V&& v) {
+    v("weight", weight);
+  }
+};
+
+}  // namespace ldlm::nn

@@ -1,0 +1,148 @@
+#pragma once
+// Stacks of Transformer layers, and the whole encoder-decoder; parameters, names and defaults are
+// those of torch.nn.Transformer.
+
+#include <optional>
+#include <vector>
+
+#include <ldlm/nn/transformer_layer.hpp>
+
+namespace ldlm::nn {
+
+/// num_encoder_layers layers, then an optional layer norm.
+template <Floating T>
+struct TransformerEncoder {
+  using value_type = T;
+
+  std::vector<TransformerEncoderLayer<T>> layers;
+  std::optional<LayerNorm<T>> norm;
+
+  TransformerEncoder() = default;
+  TransformerEncoder(const TransformerOptions& options, Generator& generator,
+                     bool final_norm = true) {
+    for (std::int64_t i = 0; i < options.num_encoder_layers; ++i) {
+      layers.emplace_back(options, generator);
+    }
+    if (final_norm) {
+      norm.emplace(options.d_model, options.layer_norm_eps);
+    }
+  }
+
+  /// x (B, T, C) -> (B, T, C).
+  Variable<T> operator()(Variable<T> x, const AttentionContext<T>& context = {}) const {
+    for (const auto& layer : layers) {
+      x = layer(x, context);
+    }
+    return norm ? (*norm)(x) : x;
+  }
+
+  template <class V>
+  void visit(V&& v) {
+    v("layers", layers);
+    v("norm", norm);
+  }
+};
+
+/// The caches of one decoder layer: `self` with room for all positions to come, `cross` for the
+/// memory's.
+template <Floating T>
+struct DecoderLayerCache {
+  KvCache<T> self, cross;
+};
+
+/// num_decoder_layers layers, then an optional layer norm.
+template <Floating T>
+struct TransformerDecoder {
+  using value_type = T;
+
+  std::vector<TransformerDecoderLayer<T>> layers;
+  std::optional<LayerNorm<T>> norm;
+
+  TransformerDecoder() = default;
+  TransformerDecoder(const TransformerOptions& options, Generator& generator,
+                     bool final_norm = true) {
+    for (std::int64_t i = 0; i < options.num_decoder_layers; ++i) {
+      layers.emplace_back(options, generator);
+    }
+    if (final_norm) {
+      norm.emplace(options.d_model, options.layer_norm_eps);
+    }
+  }
+
+  /// x (B, T, C), memory (B, Tm, C) -> (B, T, C). With caches, x holds only the positions after
+  /// those already in them.
+  Variable<T> operator()(Variable<T> x, const Variable<T>& memory, DecoderContext<T> context = {},
+                         std::vector<DecoderLayerCache<T>>* caches = nullptr) const {
+    LDLM_CHECK(caches == nullptr || caches->size() == layers.size(), "TransformerDecoder",
+               "needs one cache for each of ", layers.size(), " layers, got ", caches->size());
+    for (std::size_t i = 0; i < layers.size(); ++i) {
+      if (caches != nullptr) {
+        context.self.cache = &(*caches)[i].self;
+        context.cross.cache = &(*caches)[i].cross;
+      }
+      x = layers[i](x, memory, context);
+    }
+    return norm ? (*norm)(x) : x;
+  }
+
+  /// Empty caches for B sequences of at most `positions`, over memories of `memory_positions`.
+  [[nodiscard]] std::vector<DecoderLayerCache<T>> make_caches(std::int64_t batch,
+                                                              std::int64_t positions,
+                                                              std::int64_t memory_positions) const {
+    std::vector<DecoderLayerCache<T>> caches;
+    for (const auto& layer : layers) {
+      const std::int64_t heads = layer.self_attn.heads;
+      const std::int64_t head_dim = layer.self_attn.in_proj_weight.size(1) / heads;
+      caches.push_back({KvCache<T>(batch, heads, positions, head_dim),
+                        KvCache<T>(batch, heads, memory_positions, head_dim)});
+    }
+    return caches;
+  }
+
+  template <class V>
+  void visit(V&& v) {
+    v("layers", layers);
+    v("norm", norm);
+  }
+};
+
+/// What the attentions of a Transformer take beside their inputs.
+template <Floating T>
+struct TransformerContext {
+  AttentionContext<T> source{};  // the encoder's self-attention
+  DecoderContext<T> target{};
+};
+
+/// Encoder and decoder, each ending with a layer norm.
+template <Floating T>
+struct Transformer {
+  using value_type = T;
+
+  TransformerEncoder<T> encoder;
+  TransformerDecoder<T> decoder;
+
+  Transformer() = default;
+  /// Matrices are Xavier-uniform, biases 0 in attention and PyTorch's linear default elsewhere.
+  Transformer(const TransformerOptions& options, Generator& generator)
+      : encoder(options, generator), decoder(options, generator) {
+    for (const Variable<T>& parameter : parameters(*this)) {
+      if (parameter.rank() > 1) {
+        init::xavier_uniform_(parameter.value(), generator);
+      }
+    }
+  }
+
+  /// source (B, Ts, C), target (B, Tt, C) -> (B, Tt, C).
+  Variable<T> operator()(const Variable<T>& source, const Variable<T>& target,
+                         const TransformerContext<T>& context = {}) const {
+    return decoder(target, encoder(source, context.source), context.target);
+  }
+
+  template <class V>
+  void visit(V&& v) {
+    v("encoder", encoder);
+    v("decoder", decoder);
+  }
+};
+
+}  // namespace ldlm::nn

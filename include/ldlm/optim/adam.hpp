@@ -1,0 +1,126 @@
+#pragma once
+// Adam (Kingma & Ba, 2015) and AdamW (Loshchilov & Hutter, 2019), as in torch.optim. Each
+// parameter takes one call of one kernel, in place.
+
+#include <cmath>
+
+#include <ldlm/optim/parameter_group.hpp>
+
+namespace ldlm::optim {
+
+/// PyTorch's defaults; AdamW decays by 0.01, Adam not at all.
+template <bool Decoupled>
+struct AdamBaseOptions {
+  double learning_rate = 1e-3;
+  double beta1 = 0.9;
+  double beta2 = 0.999;
+  double epsilon = 1e-8;
+  double weight_decay = Decoupled ? 0.01 : 0;  // ignored where groups bring their own
+};
+using AdamOptions = AdamBaseOptions<false>;
+using AdamWOptions = AdamBaseOptions<true>;
+
+/// Adam; with `Decoupled`, AdamW: the decay acts on the weights rather than the gradients.
+template <Floating T, bool Decoupled>
+class AdamBase {
+ public:
+  using Options = AdamBaseOptions<Decoupled>;
+
+  explicit AdamBase(const std::vector<ParameterGroup<T>>& groups, const Options& options = {})
+      : options_(options) {
+    for (const double beta : {options.beta1, options.beta2}) {
+      LDLM_CHECK(beta >= 0 && beta < 1, "Adam", "betas must lie in [0, 1), got ", beta);
+    }
+    for (auto& slot : detail::make_slots(groups)) {
+      const Tensor<T>& p = slot.parameter.value();
+      entries_.push_back({std::move(slot), Tensor<T>::zeros(p.shape(), p.device()),
+                          Tensor<T>::zeros(p.shape(), p.device()), 0});
+    }
+  }
+  explicit AdamBase(const nn::NamedParameters<T>& parameters, const Options& options = {})
+      : AdamBase(detail::one_group(parameters, options.weight_decay), options) {}
+  explicit AdamBase(const std::vector<Variable<T>>& parameters, const Options& options = {})
+      : AdamBase(detail::one_group(parameters, options.weight_decay), options) {}
+
+  [[nodiscard]] double learning_rate() const noexcept { return options_.learning_rate; }
+  void set_learning_rate(double rate) noexcept { options_.learning_rate = rate; }
+
+  /// Moves every parameter that has a gradient. `grad_scale` multiplies the gradients on the way:
+  /// clipping without a pass of its own, see clip_factor.
+  void step(double grad_scale = 1) {
+    for (Entry& entry : entries_) {
+      const Tensor<T>& p = entry.slot.parameter.value();
+      if (!entry.slot.parameter.grad().defined() || p.numel() == 0) {
+        continue;
+      }
+      const Tensor<T> grad = entry.slot.parameter.grad().contiguous();
+      const auto steps = static_cast<double>(++entry.steps);
+      AdamStep<T> args;
+      args.learning_rate = static_cast<T>(options_.learning_rate * entry.slot.learning_rate_factor);
+      args.beta1 = static_cast<T>(options_.beta1);
+      args.beta2 = static_cast<T>(options_.beta2);
+      args.epsilon = static_cast<T>(options_.epsilon);
+      args.weight_decay = static_cast<T>(entry.slot.weight_decay);
+      // Of the rounded betas, so that the rounding of 1 - beta cancels.
+      args.bias_correction1 = static_cast<T>(1 - std::pow(static_cast<double>(args.beta1), steps));
+      args.bias_correction2 = static_cast<T>(1 - std::pow(static_cast<double>(args.beta2), steps));
+      args.decoupled = Decoupled;
+      args.grad_scale = static_cast<T>(grad_scale);
+      ldlm::detail::kernel(p.device(), &KernelTable<T>::adam, "Adam")(
+          args, p.view(), grad.view(), entry.mean.view(), entry.variance.view());
+      p.storage().bump_version();
+    }
+  }
+
+  /// Drops the gradients.
+  void zero_grad() {
+    for (Entry& entry : entries_) {
+      entry.slot.parameter.zero_grad();
+    }
+  }
+
+  /// "<name>.exp_avg", "<name>.exp_avg_sq" (which share memory with the optimiser) and
+  /// "<name>.step".
+  [[nodiscard]] NamedTensors<T> state_dict() const {
+    NamedTensors<T> state;
+    for (const Entry& entry : entries_) {
+      state.emplace_back(entry.slot.name + ".exp_avg", entry.mean);
+      state.emplace_back(entry.slot.name + ".exp_avg_sq", entry.variance);
+      state.emplace_back(entry.slot.name + ".step", Tensor<T>::scalar(static_cast<T>(entry.steps)));
+    }
+    return state;
+  }
+  void load_state_dict(const NamedTensors<T>& state) {
+    for (Entry& entry : entries_) {
+      const auto steps = Tensor<T>::zeros({});
+      detail::load_tensor(state, entry.slot.name + ".exp_avg", entry.mean);
+      detail::load_tensor(state, entry.slot.name + ".exp_avg_sq", entry.variance);
+      detail::load_tensor(state, entry.slot.name + ".step", steps);
+      entry.steps = static_cast<std::int64_t>(steps.item());
+    }
+  }
+
+ private:
+  struct Entry {
+    detail::Slot<T> slot;
+    Tensor<T> mean, variance;  // moving averages of the gradient and its square
+    std::int64_t steps;
+  };
+
+  Options options_;
+  std::vector<Entry> entries_;
+};
+
+template <Floating T>
+class Adam : public AdamBase<T, false> {
+ public:
+  using AdamBase<T, false>::AdamBase;
+};
+
+template <Floating T>
+class AdamW : public AdamBase<T, true> {
+ public:
+  using AdamBase<T, true>::AdamBase;
+};
+
+}  // namespace ldlm::optim

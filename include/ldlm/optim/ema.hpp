@@ -1,0 +1,90 @@
+#pragma once
+// Ema: an exponential moving average of parameters, which evaluates better than the last ones.
+
+#include <algorithm>
+
+#include <ldlm/core/ops/elementwise.hpp>
+#include <ldlm/optim/parameter_group.hpp>
+
+namespace ldlm::optim {
+
+/// average = d * average + (1 - d) * parameter after every step.
+template <Floating T>
+class Ema {
+ public:
+  /// Starts at the parameters' values. With `warmup` d is at most (1 + n) / (10 + n) in update n,
+  /// so that the first values are soon forgotten.
+  explicit Ema(nn::NamedParameters<T> parameters, double decay = 0.999, bool warmup = false)
+      : parameters_(std::move(parameters)), decay_(decay), warmup_(warmup) {
+    LDLM_CHECK(decay >= 0 && decay < 1, "Ema", "decay must lie in [0, 1), got ", decay);
+    for (const auto& [name, parameter] : parameters_) {
+      averages_.push_back(parameter.value().clone());
+    }
+  }
+
+  /// Takes in the parameters' present values.
+  void update() {
+    LDLM_CHECK(!swapped_, "Ema", "cannot update while the averages are swapped in");
+    ++updates_;
+    const auto n = static_cast<double>(updates_);
+    const double d = warmup_ ? std::min(decay_, (1 + n) / (10 + n)) : decay_;
+    for (std::size_t i = 0; i < averages_.size(); ++i) {
+      mul_(averages_[i], static_cast<T>(d));
+      axpy_(averages_[i], static_cast<T>(1 - d), parameters_[i].second.value());
+    }
+  }
+
+  /// Exchanges parameters and averages; no element is copied. A second call undoes it. See
+  /// EmaScope.
+  void swap() {
+    for (std::size_t i = 0; i < averages_.size(); ++i) {
+      Tensor<T> old = parameters_[i].second.value();
+      parameters_[i].second.set_value(averages_[i]);
+      averages_[i] = std::move(old);
+    }
+    swapped_ = !swapped_;
+  }
+
+  /// The averages under their parameters' names, and "ema.updates". Shares memory.
+  [[nodiscard]] NamedTensors<T> state_dict() const {
+    NamedTensors<T> state;
+    for (std::size_t i = 0; i < averages_.size(); ++i) {
+      state.emplace_back(parameters_[i].first,
+                         swapped_ ? parameters_[i].second.value() : averages_[i]);
+    }
+    state.emplace_back("ema.updates", Tensor<T>::scalar(static_cast<T>(updates_)));
+    return state;
+  }
+  void load_state_dict(const NamedTensors<T>& state) {
+    LDLM_CHECK(!swapped_, "Ema", "cannot load while the averages are swapped in");
+    for (std::size_t i = 0; i < averages_.size(); ++i) {
+      detail::load_tensor(state, parameters_[i].first, averages_[i]);
+    }
+    const auto updates = Tensor<T>::zeros({});
+    detail::load_tensor(state, "ema.updates", updates);
+    updates_ = static_cast<std::int64_t>(updates.item());
+  }
+
+ private:
+  nn::NamedParameters<T> parameters_;
+  std::vector<Tensor<T>> averages_;
+  double decay_;
+  bool warmup_;
+  bool swapped_ = false;
+  std::int64_t updates_ = 0;
+};
+
+/// The averages stand in for the parameters as long as this lives.
+template <Floating T>
+class EmaScope {
+ public:
+  explicit EmaScope(Ema<T>& ema) : ema_(ema) { ema_.swap(); }
+  EmaScope(const EmaScope&) = delete;
+  EmaScope& operator=(const EmaScope&) = delete;
+  ~EmaScope() { ema_.swap(); }
+
+ private:
+  Ema<T>& ema_;
+};
+
+}  // namespace ldlm::optim

@@ -1,0 +1,92 @@
+#pragma once
+// What an optimiser works on: groups of named parameters that share a weight decay.
+
+#include <unordered_set>
+
+#include <ldlm/nn/module.hpp>
+
+namespace ldlm::optim {
+
+/// Parameters with a weight decay and a factor on the learning rate of their own.
+template <Floating T>
+struct ParameterGroup {
+  nn::NamedParameters<T> parameters{};
+  double weight_decay = 0;
+  double learning_rate_factor = 1;
+};
+
+/// Two groups: matrices and tables with weight decay; biases and the gains of norms (everything of
+/// rank 0 and 1) without.
+template <Floating T>
+[[nodiscard]] std::vector<ParameterGroup<T>> decay_groups(const nn::NamedParameters<T>& parameters,
+                                                          double weight_decay) {
+  std::vector<ParameterGroup<T>> groups(2);
+  groups[0].weight_decay = weight_decay;
+  for (const auto& [name, parameter] : parameters) {
+    groups[parameter.rank() > 1 ? 0 : 1].parameters.emplace_back(name, parameter);
+  }
+  return groups;
+}
+
+namespace detail {
+
+/// One parameter with what its group says of it.
+template <Floating T>
+struct Slot {
+  std::string name;
+  Variable<T> parameter;
+  double weight_decay;
+  double learning_rate_factor;
+};
+
+/// The slots of all groups. Throws on a parameter that is undefined, strided, or given twice.
+template <Floating T>
+std::vector<Slot<T>> make_slots(const std::vector<ParameterGroup<T>>& groups) {
+  std::vector<Slot<T>> slots;
+  std::unordered_set<std::string_view> names;
+  std::unordered_set<const T*> seen;
+  for (const auto& group : groups) {
+    for (const auto& [name, parameter] : group.parameters) {
+      LDLM_CHECK(parameter.defined() && parameter.is_leaf(), "optim", "'", name,
+                 "' is not a parameter: it is ",
+                 parameter.defined() ? "the result of a function" : "undefined");
+      LDLM_CHECK(parameter.value().is_contiguous(), "optim", "'", name,
+                 "' is strided; parameters must be contiguous");
+      LDLM_CHECK(names.insert(name).second, "optim", "two parameters are named '", name, "'");
+      LDLM_CHECK(parameter.numel() == 0 || seen.insert(parameter.value().data()).second, "optim",
+                 "'", name, "' was given before under another name");
+      slots.push_back({name, parameter, group.weight_decay, group.learning_rate_factor});
+    }
+  }
+  return slots;
+}
+
+template <Floating T>
+std::vector<ParameterGroup<T>> one_group(const nn::NamedParameters<T>& parameters,
+                                         double weight_decay) {
+  return {ParameterGroup<T>{parameters, weight_decay}};
+}
+/// One group of parameters that are named "0", "1", ...
+template <Floating T>
+std::vector<ParameterGroup<T>> one_group(const std::vector<Variable<T>>& parameters,
+                                         double weight_decay) {
+  nn::NamedParameters<T> named;
+  for (const Variable<T>& parameter : parameters) {
+    named.emplace_back(std::to_string(named.size()), parameter);
+  }
+  return one_group(named, weight_decay);
+}
+
+/// Copies a tensor of a saved state. Throws if it is missing or of another shape.
+template <Floating T>
+void load_tensor(const NamedTensors<T>& state, const std::string& name, const Tensor<T>& target) {
+  const Tensor<T>* const source = find(state, name);
+  LDLM_CHECK(source != nullptr, "optim", "the saved state has no '", name, "'");
+  LDLM_CHECK(source->shape() == target.shape(), "optim", "the saved '", name, "' is ",
+             to_string(source->shape()), ", needed is ", to_string(target.shape()));
+  target.copy_(*source);
+}
+
+}  // namespace detail
+
+}  // namespace ldlm::optim

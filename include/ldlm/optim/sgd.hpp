@@ -1,0 +1,100 @@
+#pragma once
+// Stochastic gradient descent with momentum, as torch.optim.SGD.
+
+#include <ldlm/core/ops/elementwise.hpp>
+#include <ldlm/optim/parameter_group.hpp>
+
+namespace ldlm::optim {
+
+struct SgdOptions {
+  double learning_rate = 1e-3;
+  double momentum = 0;
+  double weight_decay = 0;  // ignored where groups bring their own
+  bool nesterov = false;
+};
+
+/// g = gradient + decay * p; b = momentum * b + g; p -= lr * b (Nesterov: lr * (g + momentum * b)).
+template <Floating T>
+class SGD {
+ public:
+  explicit SGD(const std::vector<ParameterGroup<T>>& groups, const SgdOptions& options = {})
+      : options_(options), slots_(detail::make_slots(groups)) {
+    LDLM_CHECK(options.momentum >= 0 && (!options.nesterov || options.momentum > 0), "SGD",
+               "momentum must not be negative, and positive for Nesterov's; got ",
+               options.momentum);
+    if (options_.momentum > 0) {
+      for (const auto& slot : slots_) {
+        momentum_.push_back(
+            Tensor<T>::zeros(slot.parameter.shape(), slot.parameter.value().device()));
+      }
+    }
+  }
+  explicit SGD(const nn::NamedParameters<T>& parameters, const SgdOptions& options = {})
+      : SGD(detail::one_group(parameters, options.weight_decay), options) {}
+  explicit SGD(const std::vector<Variable<T>>& parameters, const SgdOptions& options = {})
+      : SGD(detail::one_group(parameters, options.weight_decay), options) {}
+
+  [[nodiscard]] double learning_rate() const noexcept { return options_.learning_rate; }
+  void set_learning_rate(double rate) noexcept { options_.learning_rate = rate; }
+
+  /// Moves every parameter that has a gradient. `grad_scale` multiplies the gradients on the way:
+  /// clipping without a pass of its own, see clip_factor.
+  void step(double grad_scale = 1) {
+    for (std::size_t i = 0; i < slots_.size(); ++i) {
+      const auto& slot = slots_[i];
+      const Tensor<T>& grad = slot.parameter.grad();
+      if (!grad.defined()) {
+        continue;
+      }
+      const Tensor<T>& p = slot.parameter.value();
+      const double rate = options_.learning_rate * slot.learning_rate_factor;
+      const double mu = options_.momentum;
+      if (mu > 0) {
+        const Tensor<T>& b = momentum_[i];
+        mul_(b, static_cast<T>(mu));
+        axpy_(b, static_cast<T>(grad_scale), grad);
+        if (slot.weight_decay != 0) {
+          axpy_(b, static_cast<T>(slot.weight_decay), p);
+        }
+      }
+      const bool plain = mu == 0 || options_.nesterov;  // the gradient itself moves p, too
+      if (plain && slot.weight_decay != 0) {
+        mul_(p, static_cast<T>(1 - rate * slot.weight_decay));
+      }
+      if (plain) {
+        axpy_(p, static_cast<T>(-rate * grad_scale), grad);
+      }
+      if (mu > 0) {
+        axpy_(p, static_cast<T>(options_.nesterov ? -rate * mu : -rate), momentum_[i]);
+      }
+    }
+  }
+
+  /// Drops the gradients.
+  void zero_grad() {
+    for (auto& slot : slots_) {
+      slot.parameter.zero_grad();
+    }
+  }
+
+  /// "<name>.momentum_buffer"; empty without momentum. Shares memory with the optimiser.
+  [[nodiscard]] NamedTensors<T> state_dict() const {
+    NamedTensors<T> state;
+    for (std::size_t i = 0; i < momentum_.size(); ++i) {
+      state.emplace_back(slots_[i].name + ".momentum_buffer", momentum_[i]);
+    }
+    return state;
+  }
+  void load_state_dict(const NamedTensors<T>& state) {
+    for (std::size_t i = 0; i < momentum_.size(); ++i) {
+      detail::load_tensor(state, slots_[i].name + ".momentum_buffer", momentum_[i]);
+    }
+  }
+
+ private:
+  SgdOptions options_;
+  std::vector<detail::Slot<T>> slots_;
+  std::vector<Tensor<T>> momentum_;
+};
+
+}  // namespace ldlm::optim

@@ -1,0 +1,159 @@
+// Every layer against PyTorch: forward, gradients of inputs and of all parameters, in float and
+// double (tests/golden/nn/layers.safetensors).
+
+#include <doctest/doctest.h>
+#include <ldlm/autograd/autograd.hpp>
+#include <ldlm/nn/nn.hpp>
+#include <ldlm_reference/reference.hpp>
+
+#include "nn_support.hpp"
+
+using ldlm::Activation;
+using ldlm::Generator;
+using ldlm::Tensor;
+using ldlm::Variable;
+using nn_support::check_close;
+using nn_support::golden;
+namespace nn = ldlm::nn;
+
+namespace {
+
+constexpr std::int64_t channels = 8;
+constexpr std::int64_t heads = 2;
+const nn::TransformerOptions small{.d_model = channels,
+                                   .nhead = heads,
+                                   .num_encoder_layers = 2,
+                                   .num_decoder_layers = 2,
+                                   .dim_feedforward = 12,
+                                   .dropout = 0};
+
+template <class T>
+Tensor<T> load(const std::string& name) {
+  return golden("layers").load<T>(name);
+}
+
+/// Loads the case's weights, runs forward(module, inputs), and compares the results and all
+/// gradients.
+template <class T, class M, class Forward>
+void check_case(const std::string& name, M module, const std::vector<std::string>& input_names,
+                Forward&& forward) {
+  CAPTURE(name);
+  ldlm::NamedTensors<T> weights;
+  for (const auto& info : golden("layers").tensors()) {
+    const std::string prefix = name + ".weight.";
+    if (info.name.starts_with(prefix)) {
+      weights.emplace_back(info.name.substr(prefix.size()), load<T>(info.name));
+    }
+  }
+  nn::load_state_dict(module, weights);
+  std::vector<Variable<T>> inputs;
+  for (const std::string& input : input_names) {
+    inputs.emplace_back(load<T>(name + ".in." + input).clone(), true);
+  }
+  const Variable<T> out = forward(module, inputs);
+  check_close(out.value(), load<T>(name + ".out"), "out");
+  out.backward({.seed = load<T>(name + ".grad_out").clone()});
+  for (std::size_t i = 0; i < inputs.size(); ++i) {
+    check_close(inputs[i].grad(), load<T>(name + ".grad_in." + input_names[i]), input_names[i]);
+  }
+  for (const auto& [key, parameter] : nn::named_parameters(module)) {
+    // The bias of the keys moves all scores of a row alike, so that its gradient is rounding only:
+    // the limit is relative to the whole packed bias, as every limit is to its whole tensor.
+    check_close(parameter.grad(), load<T>(name + ".grad." + key), key);
+  }
+}
+
+/// Real positions (true) of sequences of the given lengths.
+Tensor<bool> real(std::initializer_list<std::int64_t> lengths, std::int64_t total) {
+  auto mask = Tensor<bool>::zeros({static_cast<std::int64_t>(lengths.size()), total});
+  std::int64_t row = 0;
+  for (const std::int64_t length : lengths) {
+    mask.select(0, row++).slice(0, 0, length).fill_(true);
+  }
+  return mask;
+}
+
+const auto apply = [](const auto& module, const auto& inputs) { return module(inputs[0]); };
+const auto apply_two = [](const auto& module, const auto& inputs) {
+  return module(inputs[0], inputs[1]);
+};
+
+}  // namespace
+
+TEST_CASE_TEMPLATE("linear, embedding and norms are PyTorch's", T, float, double) {
+  Generator g(1);
+  check_case<T>("linear", nn::Linear<T>(channels, 6, g), {"x"}, apply);
+  check_case<T>("linear_no_bias", nn::Linear<T>(channels, 6, g, false), {"x"}, apply);
+  check_case<T>("layer_norm", nn::LayerNorm<T>(channels), {"x"}, apply);
+  check_case<T>("rms_norm", nn::RMSNorm<T>(channels), {"x"}, apply);
+  const std::pair<std::string, Activation> activations[] = {{"relu", Activation::relu},
+                                                            {"silu", Activation::silu},
+                                                            {"gelu", Activation::gelu},
+                                                            {"gelu_tanh", Activation::gelu_tanh}};
+  for (const auto& [name, activation] : activations) {
+    check_case<T>(
+        "linear_" + name, nn::Linear<T>(channels, 6, g), {"x"},
+        [a = activation](const auto& module, const auto& inputs) { return module(inputs[0], a); });
+  }
+  check_case<T>("embedding", nn::Embedding<T>(7, channels, g), {},
+                [](const auto& module, const auto&) {
+                  return module(golden("layers").load<std::int64_t>("embedding.in.ids"));
+                });
+}
+
+TEST_CASE_TEMPLATE("multi-head attention is PyTorch's", T, float, double) {
+  Generator g(1);
+  const nn::MultiHeadAttention<T> attention(channels, heads, g);
+  check_case<T>("mha", nn::clone(attention), {"x"}, apply);
+  check_case<T>("mha_causal", nn::clone(attention), {"x"},
+                [](const auto& m, const auto& inputs) { return m(inputs[0], {.causal = true}); });
+  check_case<T>("mha_padding", nn::clone(attention), {"x"}, [](const auto& m, const auto& inputs) {
+    return m(inputs[0], {.mask = nn::padding_mask<T>(real({5, 3}, 5))});
+  });
+  check_case<T>("mha_cross", nn::clone(attention), {"x", "memory"}, apply_two);
+  check_case<T>("mha_cross_padding", nn::clone(attention), {"x", "memory"},
+                [](const auto& m, const auto& inputs) {
+                  return m(inputs[0], inputs[1], {.mask = nn::padding_mask<T>(real({2, 4}, 4))});
+                });
+}
+
+TEST_CASE_TEMPLATE("Transformer layers are PyTorch's", T, float, double) {
+  Generator g(1);
+  for (const bool norm_first : {false, true}) {
+    for (const bool use_gelu : {false, true}) {
+      nn::TransformerOptions options = small;
+      options.norm_first = norm_first;
+      options.activation = use_gelu ? Activation::gelu : Activation::relu;
+      const std::string suffix =
+          std::string(norm_first ? "pre" : "post") + (use_gelu ? "_gelu" : "_relu");
+      check_case<T>("encoder_layer_" + suffix, nn::TransformerEncoderLayer<T>(options, g), {"x"},
+                    [](const auto& layer, const auto& inputs) {
+                      return layer(inputs[0], {.mask = nn::padding_mask<T>(real({5, 3}, 5))});
+                    });
+      check_case<T>("decoder_layer_" + suffix, nn::TransformerDecoderLayer<T>(options, g),
+                    {"x", "memory"}, [](const auto& layer, const auto& inputs) {
+                      const auto mask = nn::padding_mask<T>(real({2, 4}, 4));
+                      return layer(inputs[0], inputs[1],
+                                   {.self = {.causal = true}, .cross = {.mask = mask}});
+                    });
+    }
+  }
+}
+
+TEST_CASE_TEMPLATE("the whole Transformer is PyTorch's", T, float, double) {
+  Generator g(1);
+  for (const bool norm_first : {false, true}) {
+    nn::TransformerOptions options = small;
+    options.norm_first = norm_first;
+    const std::string suffix = norm_first ? "pre" : "post";
+    check_case<T>("transformer_" + suffix, nn::Transformer<T>(options, g), {"source", "target"},
+                  apply_two);
+    check_case<T>("transformer_masked_" + suffix, nn::Transformer<T>(options, g),
+                  {"source", "target"}, [](const auto& model, const auto& inputs) {
+                    const auto mask = nn::padding_mask<T>(real({2, 4}, 4));
+                    return model(inputs[0], inputs[1],
+                                 {.source = {.mask = mask},
+                                  .target = {.self = {.causal = true}, .cross = {.mask = mask}}});
+                  });
+  }
+}

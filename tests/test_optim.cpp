@@ -1,0 +1,342 @@
+// Optimisers, clipping and schedules against PyTorch (tests/golden/nn/optim.safetensors), and what
+// they do beside it.
+
+#include <functional>
+
+#include <doctest/doctest.h>
+#include <ldlm/autograd/autograd.hpp>
+#include <ldlm/nn/nn.hpp>
+#include <ldlm/optim/optim.hpp>
+#include <ldlm_reference/reference.hpp>
+
+#include "nn_support.hpp"
+
+using ldlm::Generator;
+using ldlm::Tensor;
+using ldlm::Variable;
+using nn_support::check_close;
+using nn_support::contains;
+using nn_support::golden;
+using nn_support::message_of;
+namespace nn = ldlm::nn;
+namespace optim = ldlm::optim;
+
+namespace {
+
+template <class T>
+Tensor<T> load(const std::string& name) {
+  return golden("optim").load<T>(name);
+}
+
+/// Gives a parameter exactly this gradient.
+template <class T>
+void set_grad(const Variable<T>& parameter, const Tensor<T>& grad) {
+  parameter.zero_grad();
+  sum(parameter * Variable<T>(grad)).backward();
+}
+
+/// Runs the case's gradients through make(parameters) and compares the parameter after each step;
+/// before_step(optimiser, parameter, step) does what else the case has, and returns the scale.
+template <class T, class Make>
+void check_optimiser(
+    const std::string& name, Make&& make,
+    const std::function<double(decltype(make(std::vector<Variable<T>>()))&, const Variable<T>&,
+                               std::int64_t)>& before_step = {}) {
+  CAPTURE(name);
+  const Variable<T> parameter(load<T>(name + ".initial").clone(), true);
+  const Tensor<T> gradients = load<T>(name + ".gradients");
+  const Tensor<T> values = load<T>(name + ".values");
+  auto optimiser = make(std::vector<Variable<T>>{parameter});
+  for (std::int64_t step = 0; step < gradients.size(0); ++step) {
+    set_grad(parameter, gradients.select(0, step));
+    optimiser.step(before_step ? before_step(optimiser, parameter, step) : 1.0);
+    check_close(parameter.value(), values.select(0, step), "step " + std::to_string(step));
+  }
+}
+
+}  // namespace
+
+TEST_CASE_TEMPLATE("SGD is PyTorch's", T, float, double) {
+  const auto with = [](const optim::SgdOptions& options) {
+    return [options](const std::vector<Variable<T>>& p) { return optim::SGD<T>(p, options); };
+  };
+  check_optimiser<T>("sgd", with({.learning_rate = 0.1}));
+  check_optimiser<T>("sgd_decay", with({.learning_rate = 0.1, .weight_decay = 0.2}));
+  check_optimiser<T>("sgd_momentum",
+                     with({.learning_rate = 0.1, .momentum = 0.9, .weight_decay = 0.2}));
+  check_optimiser<T>(
+      "sgd_nesterov",
+      with({.learning_rate = 0.1, .momentum = 0.9, .weight_decay = 0.2, .nesterov = true}));
+}
+
+TEST_CASE_TEMPLATE("Adam and AdamW are PyTorch's", T, float, double) {
+  check_optimiser<T>("adam", [](const std::vector<Variable<T>>& p) {
+    return optim::Adam<T>(p, {.learning_rate = 0.1});
+  });
+  check_optimiser<T>("adam_decay", [](const std::vector<Variable<T>>& p) {
+    return optim::Adam<T>(
+        p,
+        {.learning_rate = 0.05, .beta1 = 0.8, .beta2 = 0.95, .epsilon = 1e-6, .weight_decay = 0.3});
+  });
+  check_optimiser<T>("adamw", [](const std::vector<Variable<T>>& p) {
+    return optim::AdamW<T>(p, {.learning_rate = 0.05, .weight_decay = 0.3});
+  });
+}
+
+TEST_CASE_TEMPLATE("clipping and a schedule are PyTorch's, in place and folded in", T, float,
+                   double) {
+  const auto make = [](const std::vector<Variable<T>>& p) {
+    return optim::AdamW<T>(p, {.learning_rate = 0.05});
+  };
+  const optim::WarmupLinear schedule{.warmup = 5, .total = 20};
+  check_optimiser<T>("adamw_clipped", make, [&](auto& optimiser, const auto& p, auto step) {
+    optimiser.set_learning_rate(0.05 * schedule(step));
+    optim::clip_grad_norm_<T>({p}, 1.5);
+    return 1.0;
+  });
+  check_optimiser<T>("adamw_clipped", make, [&](auto& optimiser, const auto& p, auto step) {
+    optimiser.set_learning_rate(0.05 * schedule(step));
+    return optim::clip_factor(optim::grad_norm<T>({p}), 1.5);
+  });
+}
+
+namespace {
+
+/// The network that the fixture trains: Linear, tanh, LayerNorm, Linear, as a torch.nn.Sequential.
+template <class T>
+struct Net {
+  using value_type = T;
+  nn::Linear<T> first, last;
+  nn::LayerNorm<T> norm;
+
+  explicit Net(Generator& g) : first(3, 6, g), last(6, 2, g), norm(6) {}
+  Variable<T> operator()(const Variable<T>& x) const { return last(norm(tanh(first(x)))); }
+  template <class V>
+  void visit(V&& v) {
+    v("0", first);
+    v("2", norm);
+    v("3", last);
+  }
+};
+
+}  // namespace
+
+TEST_CASE_TEMPLATE("a training run is PyTorch's", T, float, double) {
+  Generator g(1);
+  Net<T> net(g);
+  ldlm::NamedTensors<T> initial;
+  for (const auto& [name, tensor] : nn::state_dict(net)) {
+    initial.emplace_back(name, load<T>("training.initial." + name));
+  }
+  nn::load_state_dict(net, initial);
+  const Variable<T> inputs(load<T>("training.inputs"));
+  const Variable<T> targets(load<T>("training.targets"));
+  const auto losses = load<T>("training.losses");
+  const auto norms = load<T>("training.norms");
+  optim::AdamW<T> optimiser(optim::decay_groups(nn::named_parameters(net), 0.1));
+  const optim::WarmupCosine schedule{.warmup = 4, .total = 20};
+  constexpr double drift = sizeof(T) == 4 ? 5e-5 : 1e-11;  // rounding adds up over the steps
+  for (std::int64_t step = 0; step < 20; ++step) {
+    optimiser.zero_grad();
+    const Variable<T> loss = ldlm::mse_loss(net(inputs), targets);
+    loss.backward();
+    const double norm = optim::grad_norm(nn::parameters(net));
+    optimiser.set_learning_rate(0.05 * schedule(step));
+    optimiser.step(optim::clip_factor(norm, 1.0));
+    CAPTURE(step);
+    CHECK(static_cast<double>(loss.item()) ==
+          doctest::Approx(static_cast<double>(losses.at({step}))).epsilon(drift));
+    CHECK(norm == doctest::Approx(static_cast<double>(norms.at({step}))).epsilon(drift));
+  }
+  for (const auto& [name, tensor] : nn::state_dict(net)) {
+    check_close(tensor, load<T>("training.final." + name), name, drift);
+  }
+}
+
+TEST_CASE("schedules are those of transformers, and have a floor") {
+  const auto check = [](const std::string& name, const auto& schedule) {
+    const auto expected = load<double>("schedule." + name);
+    for (std::int64_t step = 0; step < expected.numel(); ++step) {
+      CAPTURE(step);
+      CHECK(schedule(step) == doctest::Approx(expected.at({step})).epsilon(1e-12));
+    }
+  };
+  check("linear", optim::WarmupLinear{.warmup = 7, .total = 40});
+  check("cosine", optim::WarmupCosine{.warmup = 7, .total = 40});
+  const optim::WarmupConstant constant{.warmup = 4};
+  CHECK(constant(1) == 0.25);
+  CHECK(constant(4) == 1);
+  CHECK(constant(1000) == 1);
+  CHECK(optim::WarmupConstant{}(0) == 1);
+  const optim::WarmupCosine cosine{.warmup = 2, .total = 10, .floor = 0.1};
+  CHECK(cosine(2) == 1);
+  CHECK(cosine(6) == doctest::Approx(0.55));
+  CHECK(cosine(10) == doctest::Approx(0.1));
+  CHECK(cosine(99) == doctest::Approx(0.1));
+  CHECK(optim::WarmupLinear{.warmup = 2, .total = 10, .floor = 0.2}(6) == doctest::Approx(0.6));
+  CHECK(optim::WarmupLinear{.warmup = 5, .total = 5}(5) == 1);
+}
+
+TEST_CASE("clipping scales only what is too long, and refuses what no factor mends") {
+  const Variable<double> a(Tensor<double>::zeros({2}), true);
+  const Variable<double> b(Tensor<double>::zeros({1}), true);
+  const Variable<double> without(Tensor<double>::zeros({3}), true);
+  set_grad(a, Tensor<double>::from_values({2}, {3, 0}));
+  set_grad(b, Tensor<double>::from_values({1}, {-4}));
+  CHECK(optim::clip_grad_norm_<double>({a, b, without}, 10) == doctest::Approx(5));
+  CHECK(a.grad().at({0}) == 3);
+  CHECK(optim::clip_grad_norm_<double>({a, b, without}, 1) == doctest::Approx(5));
+  CHECK(a.grad().at({0}) == doctest::Approx(0.6).epsilon(1e-5));
+  CHECK(b.grad().at({0}) == doctest::Approx(-0.8).epsilon(1e-5));
+  set_grad(b, Tensor<double>::from_values({1}, {NAN}));
+  CHECK(message_of([&] {
+          optim::clip_grad_norm_<double>({a, b}, 1);
+        }) == "[clip_factor] the norm of the gradients is nan");
+  CHECK(a.grad().at({0}) == doctest::Approx(0.6).epsilon(1e-5));
+  CHECK(contains(message_of([] { (void)optim::clip_factor(1, 0); }), "must be positive"));
+}
+
+TEST_CASE("parameters without a gradient stay, and steps count for each parameter alone") {
+  const Variable<double> a(Tensor<double>::ones({2}), true);
+  const Variable<double> b(Tensor<double>::ones({2}), true);
+  optim::AdamW<double> optimiser(std::vector{a, b}, {.learning_rate = 0.1, .weight_decay = 0});
+  const auto grad = Tensor<double>::ones({2});
+  set_grad(a, grad);
+  const auto version = a.value().storage().version();
+  optimiser.step();
+  CHECK(a.value().storage().version() > version);
+  CHECK(a.value().at({0}) == doctest::Approx(0.9));
+  CHECK(b.value().at({0}) == 1);
+  optimiser.zero_grad();
+  CHECK_FALSE(a.grad().defined());
+  set_grad(b, grad);
+  optimiser.step();
+  CHECK(a.value().at({0}) == doctest::Approx(0.9));
+  CHECK(b.value().at({0}) == doctest::Approx(0.9));  // as in the first step of a
+}
+
+TEST_CASE("groups have decays and learning rates of their own") {
+  Generator g(1);
+  const nn::Linear<double> linear(2, 2, g);
+  const auto groups = optim::decay_groups(nn::named_parameters(linear), 0.5);
+  CHECK(groups.size() == 2);
+  CHECK(groups[0].parameters[0].first == "weight");
+  CHECK(groups[0].weight_decay == 0.5);
+  CHECK(groups[1].parameters[0].first == "bias");
+  CHECK(groups[1].weight_decay == 0);
+
+  const Variable<double> a(Tensor<double>::full({1}, 8), true);
+  const Variable<double> b(Tensor<double>::full({1}, 8), true);
+  const auto zero = Tensor<double>::zeros({1});
+  const auto one = Tensor<double>::ones({1});
+  set_grad(a, zero);
+  set_grad(b, zero);
+  optim::AdamW<double> decaying({{{{"a", a}}, 0.5}, {{{"b", b}}, 0.0}}, {.learning_rate = 0.25});
+  decaying.step();
+  CHECK(a.value().item() == 7);
+  CHECK(b.value().item() == 8);
+  optim::SGD<double> scaled({{{{"a", a}}}, {{{"b", b}}, 0.0, 0.5}}, {.learning_rate = 1});
+  set_grad(a, one);
+  set_grad(b, one);
+  scaled.step();
+  CHECK(a.value().item() == 6);
+  CHECK(b.value().item() == 7.5);
+}
+
+TEST_CASE("what is not a parameter is refused") {
+  using Group = std::vector<std::pair<std::string, Variable<float>>>;
+  const Variable<float> w(Tensor<float>::ones({2, 3}), true);
+  const auto error = [](const Group& group) {
+    return message_of([&] { optim::AdamW<float>{group}; });
+  };
+  CHECK(error({{"w", w}}) == "no error");
+  CHECK(error({{"w", w + 1}}) == "[optim] 'w' is not a parameter: it is the result of a function");
+  CHECK(error({{"w", Variable<float>()}}) == "[optim] 'w' is not a parameter: it is undefined");
+  CHECK(error({{"w", w}, {"v", w}}) == "[optim] 'v' was given before under another name");
+  CHECK(error({{"w", w}, {"w", Variable<float>(Tensor<float>::ones({1}), true)}}) ==
+        "[optim] two parameters are named 'w'");
+  CHECK(error({{"w", Variable<float>(Tensor<float>::ones({2, 3}).transpose(0, 1), true)}}) ==
+        "[optim] 'w' is strided; parameters must be contiguous");
+  CHECK(contains(message_of([&] {
+                   optim::Adam<float>(Group{{"w", w}}, {.beta2 = 1});
+                 }),
+                 "betas must lie in [0, 1), got 1"));
+  CHECK(contains(message_of([&] {
+                   optim::SGD<float>(Group{{"w", w}}, {.nesterov = true});
+                 }),
+                 "positive for Nesterov's"));
+}
+
+TEST_CASE_TEMPLATE("a saved optimiser goes on bit for bit", T, float, double) {
+  const auto run = [](auto make) {
+    Generator g(1);
+    const auto gradients = ldlm::randn<T>({10, 3}, g);
+    const auto initial = ldlm::randn<T>({3}, g);
+    const Variable<T> straight(initial.clone(), true);
+    auto whole = make(straight);
+    for (std::int64_t i = 0; i < 10; ++i) {
+      set_grad(straight, gradients.select(0, i));
+      whole.step();
+    }
+    const Variable<T> stopped(initial.clone(), true);
+    ldlm::NamedTensors<T> saved;
+    {
+      auto first = make(stopped);
+      for (std::int64_t i = 0; i < 4; ++i) {
+        set_grad(stopped, gradients.select(0, i));
+        first.step();
+      }
+      for (const auto& [name, tensor] : first.state_dict()) {
+        saved.emplace_back(name, tensor.clone());
+      }
+    }
+    auto second = make(stopped);
+    second.load_state_dict(saved);
+    for (std::int64_t i = 4; i < 10; ++i) {
+      set_grad(stopped, gradients.select(0, i));
+      second.step();
+    }
+    CHECK(equal(stopped.value(), straight.value()));
+    saved[0].second = Tensor<T>::zeros({4});
+    CHECK(contains(message_of([&] { second.load_state_dict(saved); }), "is (4,), needed is (3,)"));
+    CHECK(contains(message_of([&] { second.load_state_dict({}); }), "the saved state has no 'w."));
+  };
+  run([](const Variable<T>& w) {
+    return optim::AdamW<T>(nn::NamedParameters<T>{{"w", w}}, {.learning_rate = 0.1});
+  });
+  run([](const Variable<T>& w) {
+    return optim::SGD<T>(nn::NamedParameters<T>{{"w", w}}, {.learning_rate = 0.1, .momentum = 0.9});
+  });
+}
+
+TEST_CASE("Ema averages, stands in and goes away") {
+  const Variable<double> w(Tensor<double>::zeros({2}), true);
+  optim::Ema<double> ema({{"w", w}}, 0.9);
+  w.value().fill_(1);
+  ema.update();
+  w.value().fill_(2);
+  ema.update();
+  const double average = 0.9 * 0.1 + 0.1 * 2;
+  CHECK(ema.state_dict()[0].second.at({0}) == doctest::Approx(average));
+  const double* const data = w.value().data();
+  {
+    const optim::EmaScope<double> scope(ema);
+    CHECK(w.value().at({1}) == doctest::Approx(average));
+    CHECK(ema.state_dict()[0].second.at({0}) == doctest::Approx(average));
+    CHECK(contains(message_of([&] { ema.update(); }), "swapped in"));
+  }
+  CHECK(w.value().data() == data);
+  CHECK(w.value().at({1}) == 2);
+
+  optim::Ema<double> restored({{"w", w}}, 0.9);
+  restored.load_state_dict(ema.state_dict());
+  restored.update();
+  ema.update();
+  CHECK(restored.state_dict()[0].second.at({0}) == ema.state_dict()[0].second.at({0}));
+  CHECK(restored.state_dict()[1].second.item() == 3);
+
+  optim::Ema<double> warm({{"w", w}}, 0.999, true);
+  w.value().fill_(12);
+  warm.update();  // d = 2 / 11
+  CHECK(warm.state_dict()[0].second.at({0}) == doctest::Approx(2 * 2.0 / 11 + 12 * 9.0 / 11));
+}
