@@ -238,4 +238,29 @@ Variable<T> denoiser_loss(const DenoiserSetup<T>& denoiser, const Tensor<T>& z0,
   return mse_loss(denoiser(zt, alpha_bars, estimate), Variable<T>(target));
 }
 
+/// One-step estimates of the latents of texts (B, L) at random noise levels, which are returned in
+/// `alpha_bars`: a quarter of the rows clean, the others at levels of the denoiser's schedule. Half
+/// of the estimates are refined by self-conditioning, as in use. No gradient.
+template <Floating T>
+Tensor<T> denoised_latents(const Autoencoder<T>& model, const DenoiserSetup<T>& denoiser,
+                           const Tensor<std::int64_t>& ids, std::vector<double>& alpha_bars,
+                           Generator& generator) {
+  const NoGrad no_grad;
+  const Tensor<T> z0 = model.encode({.ids = ids}).value();
+  alpha_bars.clear();
+  for (std::int64_t b = 0; b < ids.size(0); ++b) {
+    alpha_bars.push_back(denoiser.schedule.alpha_bar(generator.below(denoiser.schedule.steps())));
+  }
+  const Tensor<T> zt = add_noise(z0, randn<T>(z0.shape(), generator), alpha_bars);
+  Tensor<T> estimate = denoiser.estimate(zt, alpha_bars);
+  if (denoiser.model.config.self_conditioning && generator.uniform() < 0.5) {
+    estimate = denoiser.estimate(zt, alpha_bars, estimate);
+  }
+  for (std::int64_t b = 0; b < ids.size(0); b += 4) {
+    alpha_bars[static_cast<std::size_t>(b)] = 1.0;
+    estimate.select(0, b).copy_(z0.select(0, b));
+  }
+  return estimate;
+}
+
 }  // namespace ldlm

@@ -1,0 +1,82 @@
+#pragma once
+// What the subcommands of `ldlm` share: common options, text input, progress on the terminal, and
+// a Ctrl-C that lets a training write its checkpoint.
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include <CLI/CLI.hpp>
+
+#include <ldlm/core/random.hpp>
+#include <ldlm/io/json_value.hpp>
+#include <ldlm/ldlm/trainer.hpp>
+
+namespace ldlm::command {
+
+/// Options of every subcommand.
+struct Common {
+  std::string model = "weights/ldlm-tiny";
+  std::uint64_t seed = 0;
+  int threads = 0;  // 0: one per core
+  bool json = false;
+  bool quiet = false;
+
+  [[nodiscard]] Generator generator() const { return Generator(seed); }
+};
+
+/// Adds a subcommand with its help and an example, which runs `action` when it is chosen.
+CLI::App* add_subcommand(CLI::App& app, const std::string& name, const std::string& description,
+                         const std::string& example, std::function<void()> action);
+
+/// Texts from the arguments, else the lines of a file, else the lines of standard input. Throws if
+/// there is none.
+struct TextInput {
+  std::vector<std::string> texts;
+  std::string file;
+
+  void add_to(CLI::App& command);
+  [[nodiscard]] std::vector<std::string> read() const;
+};
+
+/// Prints to standard output.
+void print(const std::string& line);
+/// Prints a JSON document on one line to standard output.
+void print_json(const JsonValue& value);
+/// A message to standard error, unless quiet.
+void say(const Common& common, const std::string& line);
+
+/// A line on standard error that is rewritten in place; nothing if quiet or not a terminal.
+class ProgressLine {
+ public:
+  explicit ProgressLine(const Common& common);
+  ProgressLine(const ProgressLine&) = delete;
+  ProgressLine& operator=(const ProgressLine&) = delete;
+  ~ProgressLine();
+
+  void show(const std::string& line);
+
+ private:
+  bool active_;
+  bool dirty_ = false;
+};
+
+/// A table with aligned columns; the first row is the header.
+std::string format_table(const std::vector<std::vector<std::string>>& rows);
+/// A number with so many digits after the point.
+std::string fixed(double value, int digits);
+
+/// From now on Ctrl-C only sets a flag, so that a training ends with a checkpoint; a second Ctrl-C
+/// ends the program at once.
+void catch_interrupts();
+/// Whether Ctrl-C was pressed.
+[[nodiscard]] bool interrupted();
+
+/// One function a group of subcommands, each in a file of its own.
+void add_text_commands(CLI::App& app, Common& common);      // demo, reconstruct, sample
+void add_model_commands(CLI::App& app, Common& common);     // generate, embed, tokenize, inspect
+void add_training_commands(CLI::App& app, Common& common);  // train-tokenizer, pretrain, train
+void add_eval_command(CLI::App& app, Common& common);       // eval
+
+}  // namespace ldlm::command

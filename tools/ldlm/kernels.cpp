@@ -1,0 +1,3 @@
+// The kernels of the command, compiled once.
+
+#include <ldlm_simd/simd.hpp>

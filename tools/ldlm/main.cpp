@@ -1,0 +1,41 @@
+// ldlm: the Latent Diffusion Language Model from the command line. See `ldlm --help`.
+
+#include <exception>
+#include <iostream>
+
+#include <ldlm/core/threads.hpp>
+
+#include "command.hpp"
+
+int main(int argc, char** argv) {
+  using namespace ldlm;
+  command::Common common;
+  CLI::App app("Latent diffusion for text: train, sample, reconstruct and evaluate.", "ldlm");
+  app.require_subcommand(1);
+  app.option_defaults()->always_capture_default();
+  app.add_option("--model", common.model, "The model's folder");
+  app.add_option("--seed", common.seed, "Seed of everything random");
+  app.add_option("--threads", common.threads, "Threads to use; 0: one per core")
+      ->check(CLI::NonNegativeNumber);
+  app.add_flag("--json", common.json, "Print results as JSON, a document a line");
+  app.add_flag("--quiet", common.quiet, "Print results only");
+  app.parse_complete_callback([&common] {
+    if (common.threads > 0) {
+      set_num_threads(common.threads);
+    }
+  });
+  command::add_text_commands(app, common);
+  command::add_training_commands(app, common);
+
+  constexpr int failed = 1;
+  constexpr int wrong_usage = 2;
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? 0 : wrong_usage;
+  } catch (const std::exception& error) {
+    std::cerr << "ldlm: " << error.what() << '\n';
+    return failed;
+  }
+  return 0;
+}

@@ -1,0 +1,192 @@
+// demo, reconstruct and sample: text through the latent diffusion language model.
+
+#include <chrono>
+
+#include <ldlm/ldlm/metrics.hpp>
+#include <ldlm/ldlm/pipeline.hpp>
+
+#include "command.hpp"
+
+namespace ldlm::command {
+
+namespace {
+
+constexpr const char* default_sentence =
+    "The river rises in the mountains and flows through the old town to the sea.";
+
+/// What came back of one text from one noise level.
+struct Reconstruction {
+  std::int64_t t = -1;
+  double cosine = 1.0;
+  double mse = 0.0;
+  std::string text;
+
+  [[nodiscard]] JsonValue to_json() const {
+    return JsonValue::object({{"t", t}, {"cosine", cosine}, {"mse", mse}, {"text", text}});
+  }
+};
+
+std::vector<Reconstruction> reconstruct(const Ldlm<float>& model, const std::string& text,
+                                        const std::vector<std::int64_t>& levels, std::int64_t beams,
+                                        Generator& generator) {
+  const Tensor<float> z0 = model.encode({text});
+  std::vector<Reconstruction> out;
+  for (const std::int64_t t : levels) {
+    const Tensor<float> estimate = t < 0 ? z0 : model.denoise(model.add_noise(z0, t, generator), t);
+    out.push_back({t, cosine_similarities(estimate, z0)[0], mean_squared_errors(estimate, z0)[0],
+                   model.decode(estimate, {.t = t, .num_beams = beams}).front()});
+  }
+  return out;
+}
+
+void print_reconstructions(const std::vector<Reconstruction>& results) {
+  std::vector<std::vector<std::string>> rows{{"t", "cosine", "MSE", "decoded"}};
+  for (const Reconstruction& r : results) {
+    rows.push_back(
+        {r.t < 0 ? "clean" : std::to_string(r.t), fixed(r.cosine, 3), fixed(r.mse, 3), r.text});
+  }
+  print(format_table(rows));
+}
+
+struct SampleArguments {
+  std::int64_t count = 5;
+  SamplerOptions sampler{.kind = SamplerKind::ddpm, .steps = 100, .stop_at = -1};
+  std::int64_t decode_level = 400;
+  std::int64_t beams = 0;
+  double temperature = 0.0;
+  double top_p = 0.95;
+
+  void add_to(CLI::App& command) {
+    command.add_option("--count", count, "Number of texts")->check(CLI::PositiveNumber);
+    command.add_option("--steps", sampler.steps, "Steps of the sampler; 0: all of the schedule");
+    command
+        .add_option_function<std::string>(
+            "--sampler",
+            [this](const std::string& name) {
+              sampler.kind = name == "ddim"         ? SamplerKind::ddim
+                             : name == "dpm-solver" ? SamplerKind::dpm_solver
+                                                    : SamplerKind::ddpm;
+            },
+            "ddpm, ddim or dpm-solver")
+        ->check(CLI::IsMember({"ddpm", "ddim", "dpm-solver"}))
+        ->default_str("ddpm");
+    command.add_option("--eta", sampler.eta, "Randomness of DDIM, from 0 to 1");
+    command.add_option("--decode-level", decode_level,
+                       "Noise level t at which the sampler hands over to the decoder, which then "
+                       "knows how far to trust the latent; -1: denoise to the end");
+    command.add_option("--beams", beams, "Beams of the decoder; 0: the model's own number");
+    command.add_option("--temperature", temperature, "Draw tokens instead, if above 0");
+    command.add_option("--top-p", top_p, "Draw from the likeliest tokens of this probability");
+  }
+};
+
+std::vector<std::string> draw_samples(const Ldlm<float>& model, const SampleArguments& arguments,
+                                      Generator& generator) {
+  SamplerOptions sampler = arguments.sampler;
+  if (arguments.decode_level >= 0) {
+    sampler.stop_at = model.schedule().nearest(model.levels().alpha_bar(arguments.decode_level));
+  }
+  const Tensor<float> latents = model.sample(arguments.count, sampler, generator);
+  DecodeOptions decode{.t = arguments.decode_level, .num_beams = arguments.beams};
+  if (arguments.temperature > 0.0) {
+    decode.sampling = SamplingOptions{};
+    decode.sampling->temperature = arguments.temperature;
+    decode.sampling->top_p = arguments.top_p;
+  }
+  return model.decode(latents, decode, &generator);
+}
+
+void run_demo(const Common& common, const std::vector<std::string>& words) {
+  std::string sentence;
+  for (const std::string& word : words) {
+    sentence += (sentence.empty() ? "" : " ") + word;
+  }
+  if (sentence.empty()) {
+    sentence = default_sentence;
+  }
+  const auto model = Ldlm<float>::load(common.model);
+  Generator generator = common.generator();
+  const auto results = reconstruct(model, sentence, {-1, 250, 500, 750}, 0, generator);
+  const auto samples = draw_samples(model, {}, generator);
+  if (common.json) {
+    JsonValue::Array levels;
+    for (const Reconstruction& r : results) {
+      levels.push_back(r.to_json());
+    }
+    print_json(JsonValue::object({{"text", sentence}, {"levels", levels}, {"samples", samples}}));
+    return;
+  }
+  print("Text     " + sentence);
+  print("Latent   " + std::to_string(model.config().latent_length) + " x " +
+        std::to_string(model.config().latent_channels) +
+        " numbers; noise is added to level t of 1000, removed in one step, and decoded:\n");
+  print_reconstructions(results);
+  print("Sampled from pure noise:\n");
+  for (const std::string& sample : samples) {
+    print("  " + sample);
+  }
+}
+
+}  // namespace
+
+void add_text_commands(CLI::App& app, Common& common) {
+  {
+    const auto words = std::make_shared<std::vector<std::string>>();
+    CLI::App* const command = add_subcommand(
+        app, "demo", "A sentence to its latent, through noise and back; then new sentences.",
+        "ldlm demo \"The river rises in the north.\"",
+        [&common, words] { run_demo(common, *words); });
+    command->add_option("sentence", *words, "The sentence");
+  }
+  {
+    struct Arguments {
+      TextInput input;
+      std::vector<std::int64_t> levels{-1, 250, 500, 750};
+      std::int64_t beams = 0;
+    };
+    const auto arguments = std::make_shared<Arguments>();
+    CLI::App* const command = add_subcommand(
+        app, "reconstruct", "Encode texts, add noise, remove it in one step, decode.",
+        "ldlm reconstruct --t 100 500 --file texts.txt", [&common, arguments] {
+          const auto texts = arguments->input.read();
+          const auto model = Ldlm<float>::load(common.model);
+          Generator generator = common.generator();
+          for (const std::string& text : texts) {
+            const auto results =
+                reconstruct(model, text, arguments->levels, arguments->beams, generator);
+            if (common.json) {
+              JsonValue::Array levels;
+              for (const Reconstruction& r : results) {
+                levels.push_back(r.to_json());
+              }
+              print_json(JsonValue::object({{"text", text}, {"levels", levels}}));
+            } else {
+              print(text);
+              print_reconstructions(results);
+            }
+          }
+        });
+    arguments->input.add_to(*command);
+    command->add_option("--t", arguments->levels, "Noise levels, 0 to 999; -1: none");
+    command->add_option("--beams", arguments->beams, "Beams; 1: greedy; 0: the model's own number");
+  }
+  {
+    const auto arguments = std::make_shared<SampleArguments>();
+    CLI::App* const command =
+        add_subcommand(app, "sample", "Draw new texts from pure noise.",
+                       "ldlm sample --count 10 --seed 7", [&common, arguments] {
+                         const auto model = Ldlm<float>::load(common.model);
+                         Generator generator = common.generator();
+                         for (const auto& text : draw_samples(model, *arguments, generator)) {
+                           if (common.json) {
+                             print_json(JsonValue::object({{"text", text}}));
+                           } else {
+                             print(text);
+                           }
+                         }
+                       });
+    arguments->add_to(*command);
+  }
+}
+
+}  // namespace ldlm::command
