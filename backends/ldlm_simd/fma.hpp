@@ -12,26 +12,44 @@
 
 namespace ldlm::simd {
 
+namespace detail {
+template <class T, class Arch>
+inline constexpr bool is_avx512 = std::is_base_of_v<xsimd::avx512f, Arch> &&
+                                  (std::is_same_v<T, float> || std::is_same_v<T, double>);
+}
+
 /// x y + z, with one rounding where the processor has the instruction.
 template <class T, class Arch>
 Batch<T, Arch> fma(const Batch<T, Arch>& x, const Batch<T, Arch>& y, const Batch<T, Arch>& z) {
 #if defined(__x86_64__) || defined(__i386__)
-  if constexpr (std::is_base_of_v<xsimd::avx512f, Arch> && std::is_same_v<T, float>) {
-    return _mm512_fmadd_ps(x, y, z);
-  } else if constexpr (std::is_base_of_v<xsimd::avx512f, Arch> && std::is_same_v<T, double>) {
-    return _mm512_fmadd_pd(x, y, z);
-  } else {
+  if constexpr (detail::is_avx512<T, Arch>) {
+    if constexpr (std::is_same_v<T, float>) {
+      return _mm512_fmadd_ps(x, y, z);
+    } else {
+      return _mm512_fmadd_pd(x, y, z);
+    }
+  }
+#endif
+  if constexpr (!detail::is_avx512<T, Arch>) {
     return xsimd::fma(x, y, z);
   }
-#else
-  return xsimd::fma(x, y, z);
-#endif
 }
 
-/// z - x y
+/// z - x y, likewise.
 template <class T, class Arch>
 Batch<T, Arch> fnma(const Batch<T, Arch>& x, const Batch<T, Arch>& y, const Batch<T, Arch>& z) {
-  return simd::fma(-x, y, z);
+#if defined(__x86_64__) || defined(__i386__)
+  if constexpr (detail::is_avx512<T, Arch>) {
+    if constexpr (std::is_same_v<T, float>) {
+      return _mm512_fnmadd_ps(x, y, z);
+    } else {
+      return _mm512_fnmadd_pd(x, y, z);
+    }
+  }
+#endif
+  if constexpr (!detail::is_avx512<T, Arch>) {
+    return xsimd::fnma(x, y, z);
+  }
 }
 
 }  // namespace ldlm::simd

@@ -78,16 +78,27 @@ struct MathConstants<double> {
       -8.475981204859855e-11,  -2.9913314852556848e-10};
 };
 
-/// c[0] + c[1] x + c[2] x^2 + ..., by Horner's rule, unrolled.
+/// The N coefficients from c[First] on as a polynomial; powers: x, x^2, x^4, ...
+template <std::size_t First, std::size_t N, class T, std::size_t Size, class B>
+B estrin(const std::array<T, Size>& c, const B& x1, const B& x2, const B& x4, const B& x8,
+         const B& x16) {
+  if constexpr (N == 1) {
+    return B(c[First]);
+  } else {
+    constexpr std::size_t half = std::bit_ceil(N) / 2;
+    const B& power = half == 1 ? x1 : half == 2 ? x2 : half == 4 ? x4 : half == 8 ? x8 : x16;
+    return simd::fma(estrin<First + half, N - half>(c, x1, x2, x4, x8, x16), power,
+                     estrin<First, half>(c, x1, x2, x4, x8, x16));
+  }
+}
+
+/// c[0] + c[1] x + c[2] x^2 + ..., by Estrin's scheme: its chains of dependent operations are
+/// short, and a processor overlaps only so many waiting ones.
 template <class T, class A, std::size_t N>
 xsimd::batch<T, A> polynomial(const xsimd::batch<T, A>& x, const std::array<T, N>& c) {
-  using B = xsimd::batch<T, A>;
-  B sum(c[N - 1]);
-  [&]<std::size_t... I>(std::index_sequence<I...>) {
-    ((sum = simd::fma(sum, x, B(c[N - 2 - I]))), ...);
-  }
-  (std::make_index_sequence<N - 1>{});
-  return sum;
+  static_assert(N <= 32);
+  const auto x2 = x * x, x4 = x2 * x2, x8 = x4 * x4, x16 = x8 * x8;
+  return estrin<0, N>(c, x, x2, x4, x8, x16);
 }
 
 /// e^x = 2^n e^r with integer n and |r| <= ln(2) / 2; `shifted` is n plus a number that leaves it
@@ -131,7 +142,8 @@ xsimd::batch<T, A> exp(const xsimd::batch<T, A>& x) {
   // 2 e^r times 2^(n - 1): n = 128, whose power overflows, has finite results too.
   const auto [shifted, r] = detail::split_exp<-1>(limited);
   const B q = detail::polynomial(r, C::exp);
-  const B twice = simd::fma(q * r, r + r, r + r) + B(T{2});
+  const B r2 = r + r;
+  const B twice = simd::fma(q, r * r2, r2 + B(T{2}));
   return twice * detail::power_of_two(shifted);
 }
 
