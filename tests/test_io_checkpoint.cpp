@@ -14,7 +14,6 @@
 #include <utility>
 #include <vector>
 
-#include <sys/ptrace.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -24,6 +23,7 @@
 #include <ldlm/io/checkpoint.hpp>
 
 #include "io_support.hpp"
+#include "kill_support.hpp"
 
 using namespace io_support;
 using ldlm::Checkpoint;
@@ -304,60 +304,32 @@ TEST_CASE("killed at random moments, twenty times, a trainer always finds a whol
 }
 
 TEST_CASE("killed at every single system call of a save, the old or the new one is whole") {
-  // The parent stops the child's save at its n-th system call and kills it there, for every n until
-  // the save gets through.
   TempFolder prepared;
   save_checkpoint(prepared.path(), checkpoint_of(1), 2);
   save_checkpoint(prepared.path(), checkpoint_of(2), 2);
   for (const std::int64_t next : {3, 2}) {  // a new step, or one that replaces
-    bool finished = false;
+    Killed killed = Killed::yes;
     int calls = 1;
-    for (; !finished; ++calls) {
+    for (; killed == Killed::yes; ++calls) {
       CAPTURE(calls);
       REQUIRE(calls < 2000);
       TempFolder folder;
       fs::copy(prepared.path(), folder.path(), fs::copy_options::recursive);
-      const pid_t child = ::fork();
-      REQUIRE(child >= 0);
-      if (child == 0) {
+      killed = run_until_system_call(calls, [&] {
         Checkpoint checkpoint = checkpoint_of(next);
         checkpoint.config = "new";
-        if (::ptrace(PTRACE_TRACEME, 0, nullptr, nullptr) != 0) {
-          ::_exit(77);
-        }
-        ::raise(SIGSTOP);
-        try {
-          save_checkpoint(folder.path(), checkpoint, 1);
-        } catch (...) {
-          ::_exit(1);
-        }
-        ::_exit(0);
-      }
-      int status = 0;
-      REQUIRE(::waitpid(child, &status, 0) == child);
-      if (WIFEXITED(status) && WEXITSTATUS(status) == 77) {
+        save_checkpoint(folder.path(), checkpoint, 1);
+      });
+      if (killed == Killed::not_allowed) {
         MESSAGE("skipped: ptrace is not allowed here");
         return;
-      }
-      // Each call stops the child twice, on its way in and on its way out.
-      for (int i = 1; i < 2 * calls && WIFSTOPPED(status); ++i) {
-        REQUIRE(::ptrace(PTRACE_SYSCALL, child, nullptr, nullptr) == 0);
-        REQUIRE(::waitpid(child, &status, 0) == child);
-      }
-      finished = !WIFSTOPPED(status);
-      if (finished) {
-        REQUIRE(WIFEXITED(status));
-        REQUIRE(WEXITSTATUS(status) == 0);
-      } else {
-        ::kill(child, SIGKILL);
-        REQUIRE(::waitpid(child, &status, 0) == child);
       }
 
       const Checkpoint found = latest(folder.path());
       const bool is_new = found.config == JsonValue("new");
       REQUIRE(is_consistent(found));
       REQUIRE(found.step == (is_new ? next : 2));
-      REQUIRE((is_new || !finished));
+      REQUIRE((is_new || killed == Killed::yes));
       // The next save works, and cleans up.
       save_checkpoint(folder.path(), checkpoint_of(4), 1);
       REQUIRE(folder.listing() == "step-00000004");

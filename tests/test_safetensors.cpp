@@ -16,6 +16,7 @@
 #include <ldlm/io/safetensors_writer.hpp>
 
 #include "io_support.hpp"
+#include "kill_support.hpp"
 
 using namespace io_support;
 using ldlm::FileDType;
@@ -315,4 +316,40 @@ TEST_CASE("a model in shards, and what replaces it") {
         "model-00001-of-00002.safetensors model-00002-of-00002.safetensors "
         "model.safetensors.index.json notes.txt");
   CHECK(SafetensorsModel::open(folder.path()).names().size() == 5);
+}
+
+TEST_CASE("a killed write_model leaves the old model, the new one, or none: never a mixture") {
+  const auto write = [](const fs::path& folder, float value, std::size_t max_shard_bytes) {
+    SafetensorsWriter()
+        .add("a", counting<float>({10}, value))
+        .add("b", counting<float>({10}, value))
+        .add("c", counting<float>({10}, value))
+        .write_model(folder, max_shard_bytes);
+  };
+  const std::size_t one_file = 1000, shards = 40;
+  for (const auto& [before, after] : {std::pair{one_file, one_file}, std::pair{one_file, shards},
+                                      std::pair{shards, one_file}, std::pair{shards, shards}}) {
+    Killed killed = Killed::yes;
+    int unreadable = 0;
+    for (int calls = 1; killed == Killed::yes; ++calls) {
+      CAPTURE(calls);
+      TempFolder folder;
+      write(folder.path(), 1, before);
+      killed = run_until_system_call(calls, [&] { write(folder.path(), 2, after); });
+      if (killed == Killed::not_allowed) {
+        MESSAGE("skipped: ptrace is not allowed here");
+        return;
+      }
+      try {
+        const SafetensorsModel model = SafetensorsModel::open(folder.path());
+        const float first = model.tensor<float>("a").data()[0];
+        REQUIRE((first == 2 || (first == 1 && killed == Killed::yes)));
+        REQUIRE(model.tensor<float>("b").data()[0] == first);
+        REQUIRE(model.tensor<float>("c").data()[0] == first);
+      } catch (const ldlm::Error&) {
+        ++unreadable;
+      }
+    }
+    CHECK((unreadable == 0 || (before == shards && after == shards)));
+  }
 }

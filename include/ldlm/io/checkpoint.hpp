@@ -234,7 +234,7 @@ inline std::filesystem::path save_checkpoint(const std::filesystem::path& root,
   const std::vector<CheckpointEntry> earlier = detail::complete_checkpoints(root).first;
   const std::int64_t sequence = earlier.empty() ? 1 : earlier.back().sequence + 1;
 
-  const std::filesystem::path target = root / detail::checkpoint_name(checkpoint.step);
+  std::filesystem::path target = root / detail::checkpoint_name(checkpoint.step);
   const std::filesystem::path hidden =
       root / detail::concat('.', target.filename().native(), ".tmp");
   std::filesystem::create_directory(hidden, error);

@@ -112,7 +112,14 @@ class SafetensorsWriter {
       const auto index =
           JsonValue::object({{"metadata", JsonValue::object({{"total_size", total}})},
                              {"weight_map", JsonValue::object(std::move(weight_map))}});
-      files.emplace_back(folder / "model.safetensors.index.json").write(to_pretty_string(index));
+      files.emplace_back(folder / index_name).write(to_pretty_string(index));
+    }
+    if (shards.size() > 1) {
+      // The old index must not outlive its shards.
+      std::error_code error;
+      if (std::filesystem::remove(folder / index_name, error)) {
+        detail::sync_folder(detail::folder_of(folder / index_name));
+      }
     }
     for (AtomicFile& file : files) {
       file.commit();
@@ -122,6 +129,8 @@ class SafetensorsWriter {
   }
 
  private:
+  static constexpr std::string_view index_name = "model.safetensors.index.json";
+
   struct Entry {
     std::string name;
     FileDType dtype;
