@@ -20,7 +20,8 @@ struct ExpSum {
     for (std::int64_t i = 0; i < n; ++i) {
       largest = larger<Wide<T>>(x[i], largest) ? Wide<T>{x[i]} : largest;
     }
-    for (std::int64_t i = 0; i < n; ++i) {
+    // Of all -infinity the sum is 0, not NaN.
+    for (std::int64_t i = 0; i < n && largest != -std::numeric_limits<Wide<T>>::infinity(); ++i) {
       sum += std::exp(x[i] - largest);
     }
   }

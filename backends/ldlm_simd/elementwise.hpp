@@ -1,0 +1,352 @@
+#pragma once
+// Elementwise kernels of float and double. One contiguous vector loop per function; Map brings any
+// views to it.
+
+#include <cmath>
+#include <numbers>
+
+#include <ldlm/core/kernel_table.hpp>
+#include <ldlm_simd/loops.hpp>
+#include <ldlm_simd/math.hpp>
+
+namespace ldlm::simd {
+
+/// The parameters of a UnaryOp.
+template <class T>
+struct Parameters {
+  T a{}, b{};
+};
+
+namespace detail {
+
+/// f of every lane on its own, for what has no vector form.
+template <class T, class Arch, class F, class... Rest>
+Batch<T, Arch> per_lane(F&& f, const Batch<T, Arch>& x, const Rest&... rest) {
+  constexpr std::size_t lanes = Batch<T, Arch>::size;
+  alignas(64) T out[lanes];
+  alignas(64) T in[1 + sizeof...(Rest)][lanes];
+  std::size_t k = 0;
+  (x.store_aligned(in[k++]), ..., rest.store_aligned(in[k++]));
+  for (std::size_t i = 0; i < lanes; ++i) {
+    if constexpr (sizeof...(Rest) == 0) {
+      out[i] = f(in[0][i]);
+    } else {
+      out[i] = f(in[0][i], in[1][i]);
+    }
+  }
+  return Batch<T, Arch>::load_aligned(out);
+}
+
+template <class T, class Arch>
+Batch<T, Arch> power(const Batch<T, Arch>& x, T exponent) {
+  if (exponent == T{2}) {
+    return x * x;
+  }
+  if (exponent == T{1}) {
+    return x;
+  }
+  if (exponent == T{-1}) {
+    return T{1} / x;
+  }
+  return per_lane<T, Arch>([exponent](T v) { return std::pow(v, exponent); }, x);
+}
+
+template <UnaryOp Op, class T, class Arch>
+Batch<T, Arch> unary_value(const Batch<T, Arch>& x, const Parameters<T>& p) {
+  using B = Batch<T, Arch>;
+  if constexpr (Op == UnaryOp::neg) {
+    return -x;
+  } else if constexpr (Op == UnaryOp::abs) {
+    return xsimd::abs(x);
+  } else if constexpr (Op == UnaryOp::exp) {
+    return simd::exp(x);
+  } else if constexpr (Op == UnaryOp::log) {
+    return xsimd::log(x);
+  } else if constexpr (Op == UnaryOp::sqrt) {
+    return xsimd::sqrt(x);
+  } else if constexpr (Op == UnaryOp::rsqrt) {
+    return T{1} / xsimd::sqrt(x);
+  } else if constexpr (Op == UnaryOp::square) {
+    return x * x;
+  } else if constexpr (Op == UnaryOp::reciprocal) {
+    return T{1} / x;
+  } else if constexpr (Op == UnaryOp::sin) {
+    return xsimd::sin(x);
+  } else if constexpr (Op == UnaryOp::cos) {
+    return xsimd::cos(x);
+  } else if constexpr (Op == UnaryOp::tanh) {
+    return simd::tanh(x);
+  } else if constexpr (Op == UnaryOp::sigmoid) {
+    return simd::sigmoid(x);
+  } else if constexpr (Op == UnaryOp::erf) {
+    return simd::erf(x);
+  } else if constexpr (Op == UnaryOp::relu) {
+    return simd::relu(x);
+  } else if constexpr (Op == UnaryOp::silu) {
+    return simd::silu(x);
+  } else if constexpr (Op == UnaryOp::gelu) {
+    return simd::gelu(x);
+  } else if constexpr (Op == UnaryOp::gelu_tanh) {
+    return simd::gelu_tanh(x);
+  } else if constexpr (Op == UnaryOp::add_scalar) {
+    return x + B(p.a);
+  } else if constexpr (Op == UnaryOp::mul_scalar) {
+    return x * B(p.a);
+  } else if constexpr (Op == UnaryOp::pow_scalar) {
+    return power<T, Arch>(x, p.a);
+  } else {
+    static_assert(Op == UnaryOp::clamp);
+    return xsimd::select(x < B(p.a), B(p.a), xsimd::select(x > B(p.b), B(p.b), x));
+  }
+}
+
+/// dy * f'(x), where s is x, or f(x) if saves_output(Op).
+template <UnaryOp Op, class T, class Arch>
+Batch<T, Arch> unary_gradient(const Batch<T, Arch>& s, const Batch<T, Arch>& dy,
+                              const Parameters<T>& p) {
+  using B = Batch<T, Arch>;
+  const B zero(T{0});
+  const B one(T{1});
+  if constexpr (Op == UnaryOp::neg) {
+    return -dy;
+  } else if constexpr (Op == UnaryOp::abs) {
+    return xsimd::select(s > zero, dy, xsimd::select(s < zero, -dy, zero));
+  } else if constexpr (Op == UnaryOp::exp) {
+    return dy * s;
+  } else if constexpr (Op == UnaryOp::log) {
+    return dy / s;
+  } else if constexpr (Op == UnaryOp::sqrt) {
+    return dy / (s + s);
+  } else if constexpr (Op == UnaryOp::rsqrt) {
+    return dy * s * s * s * B(T{-0.5});
+  } else if constexpr (Op == UnaryOp::square) {
+    return dy * (s + s);
+  } else if constexpr (Op == UnaryOp::reciprocal) {
+    return -dy * s * s;
+  } else if constexpr (Op == UnaryOp::sin) {
+    return dy * xsimd::cos(s);
+  } else if constexpr (Op == UnaryOp::cos) {
+    return -dy * xsimd::sin(s);
+  } else if constexpr (Op == UnaryOp::tanh) {
+    return dy * simd::fnma(s, s, one);
+  } else if constexpr (Op == UnaryOp::sigmoid) {
+    return dy * s * (one - s);
+  } else if constexpr (Op == UnaryOp::erf) {
+    return dy * B(2 * std::numbers::inv_sqrtpi_v<T>) * simd::exp(-s * s);
+  } else if constexpr (Op == UnaryOp::relu) {
+    return xsimd::select(s > zero, dy, zero);
+  } else if constexpr (Op == UnaryOp::silu) {
+    const B g = simd::sigmoid(s);
+    return dy * g * simd::fma(s, one - g, one);
+  } else if constexpr (Op == UnaryOp::gelu) {
+    const B pdf =
+        B(std::numbers::inv_sqrtpi_v<T> / std::numbers::sqrt2_v<T>) * simd::exp(s * s * B(T{-0.5}));
+    return dy * simd::fma(s, pdf, simd::normal_cdf(s));
+  } else if constexpr (Op == UnaryOp::gelu_tanh) {
+    // With u = 2 sqrt(2 / pi) (s + c s^3): f = s sigmoid(u).
+    const B scale(static_cast<T>(2 * 0.79788456080286535588));
+    const B cubic(static_cast<T>(0.044715));
+    const B square = s * s;
+    const B g = simd::sigmoid(scale * s * simd::fma(cubic, square, one));
+    const B slope = scale * simd::fma(B(T{3}) * cubic, square, one);
+    return dy * g * simd::fma(s * slope, one - g, one);
+  } else if constexpr (Op == UnaryOp::add_scalar) {
+    return dy;
+  } else if constexpr (Op == UnaryOp::mul_scalar) {
+    return dy * B(p.a);
+  } else if constexpr (Op == UnaryOp::pow_scalar) {
+    return p.a == T{0} ? zero : dy * B(p.a) * power<T, Arch>(s, p.a - 1);
+  } else {
+    static_assert(Op == UnaryOp::clamp);
+    return xsimd::select((s < B(p.a)) || (s > B(p.b)), zero, dy);
+  }
+}
+
+template <BinaryOp Op, class T, class Arch>
+Batch<T, Arch> binary_value(const Batch<T, Arch>& a, const Batch<T, Arch>& b) {
+  if constexpr (Op == BinaryOp::add) {
+    return a + b;
+  } else if constexpr (Op == BinaryOp::sub) {
+    return a - b;
+  } else if constexpr (Op == BinaryOp::mul) {
+    return a * b;
+  } else if constexpr (Op == BinaryOp::div) {
+    return a / b;
+  } else if constexpr (Op == BinaryOp::pow) {
+    return per_lane<T, Arch>([](T x, T y) { return std::pow(x, y); }, a, b);
+  } else if constexpr (Op == BinaryOp::minimum) {
+    return xsimd::select((a < b) || xsimd::isnan(a), a, b);  // NaN wins
+  } else {
+    static_assert(Op == BinaryOp::maximum);
+    return xsimd::select((a > b) || xsimd::isnan(a), a, b);
+  }
+}
+
+template <CompareOp Op, class T>
+bool compare_value(T a, T b) {
+  if constexpr (Op == CompareOp::eq) {
+    return a == b;
+  } else if constexpr (Op == CompareOp::ne) {
+    return a != b;
+  } else if constexpr (Op == CompareOp::lt) {
+    return a < b;
+  } else if constexpr (Op == CompareOp::le) {
+    return a <= b;
+  } else if constexpr (Op == CompareOp::gt) {
+    return a > b;
+  } else {
+    static_assert(Op == CompareOp::ge);
+    return a >= b;
+  }
+}
+
+// ---- Contiguous loops, one function each, and the tables that map an op to its loop. ----
+
+template <UnaryOp Op, class T, class Arch>
+void unary_loop(const Parameters<T>& p, std::int64_t n, T* y, const T* x) {
+  transform<Arch>(
+      n, [&](const Batch<T, Arch>& v) { return unary_value<Op, T, Arch>(v, p); }, y, x);
+}
+template <UnaryOp Op, class T, class Arch>
+void unary_backward_loop(const Parameters<T>& p, std::int64_t n, T* dx, const T* saved,
+                         const T* dy) {
+  transform<Arch>(
+      n,
+      [&](const Batch<T, Arch>& s, const Batch<T, Arch>& g) {
+        return unary_gradient<Op, T, Arch>(s, g, p);
+      },
+      dx, saved, dy);
+}
+template <BinaryOp Op, class T, class Arch>
+void binary_loop(std::int64_t n, T* y, const T* a, const T* b) {
+  transform<Arch>(
+      n,
+      [](const Batch<T, Arch>& u, const Batch<T, Arch>& v) {
+        return binary_value<Op, T, Arch>(u, v);
+      },
+      y, a, b);
+}
+
+/// y[i] = f(i) in blocks of a constant number of iterations, which compilers turn into vectors of
+/// mixed element sizes better than a vector library can say it.
+template <class Arch, class Y, class F>
+void block_loop(std::int64_t n, Y* y, F&& f) {
+  constexpr std::int64_t block = 64;
+  std::int64_t i = 0;
+  for (; i + block <= n; i += block) {
+    Y out[block];
+    for (std::int64_t j = 0; j < block; ++j) {
+      out[j] = f(i + j);
+    }
+    std::memcpy(y + i, out, sizeof(out));
+  }
+  for (; i < n; ++i) {
+    y[i] = f(i);
+  }
+}
+template <CompareOp Op, class T, class Arch>
+void compare_loop(std::int64_t n, bool* y, const T* a, const T* b) {
+  block_loop<Arch>(n, y, [=](std::int64_t i) { return compare_value<Op>(a[i], b[i]); });
+}
+
+/// Cheap functions move memory; the others compute.
+constexpr bool is_cheap(UnaryOp op) {
+  return op == UnaryOp::neg || op == UnaryOp::abs || op == UnaryOp::square || op == UnaryOp::relu ||
+         op == UnaryOp::add_scalar || op == UnaryOp::mul_scalar || op == UnaryOp::clamp;
+}
+constexpr std::int64_t grain_of(UnaryOp op) {
+  return is_cheap(op) ? cheap_grain : cheap_grain / 4;
+}
+
+inline constexpr int unary_ops = static_cast<int>(UnaryOp::clamp) + 1;
+inline constexpr int binary_ops = static_cast<int>(BinaryOp::maximum) + 1;
+inline constexpr int compare_ops = static_cast<int>(CompareOp::ge) + 1;
+
+}  // namespace detail
+
+template <class T, class Arch>
+void fill(View<T> out, T value) {
+  const auto loop = [value](std::int64_t n, T* y) {
+    transform<Arch>(
+        n, [v = Batch<T, Arch>(value)] { return v; }, y);
+  };
+  map<Arch>(cheap_grain, loop, out);
+}
+
+template <class T, class Arch>
+void unary(UnaryOp op, View<const T> x, View<T> y, T a, T b) {
+  using Loop = void (*)(const Parameters<T>&, std::int64_t, T*, const T*);
+  static constexpr auto loops = []<int... I>(std::integer_sequence<int, I...>) {
+    return std::array<Loop, sizeof...(I)>{detail::unary_loop<UnaryOp{I}, T, Arch>...};
+  }
+  (std::make_integer_sequence<int, detail::unary_ops>{});
+  const auto loop = [p = Parameters<T>{a, b}, f = loops[static_cast<std::size_t>(op)]](
+                        std::int64_t n, T* out, const T* in) { f(p, n, out, in); };
+  map<Arch>(detail::grain_of(op), loop, y, x);
+}
+
+template <class T, class Arch>
+void unary_backward(UnaryOp op, View<const T> saved, View<const T> dy, View<T> dx, T a, T b) {
+  using Loop = void (*)(const Parameters<T>&, std::int64_t, T*, const T*, const T*);
+  static constexpr auto loops = []<int... I>(std::integer_sequence<int, I...>) {
+    return std::array<Loop, sizeof...(I)>{detail::unary_backward_loop<UnaryOp{I}, T, Arch>...};
+  }
+  (std::make_integer_sequence<int, detail::unary_ops>{});
+  const auto loop = [p = Parameters<T>{a, b}, f = loops[static_cast<std::size_t>(op)]](
+                        std::int64_t n, T* out, const T* s, const T* g) { f(p, n, out, s, g); };
+  map<Arch>(detail::grain_of(op), loop, dx, saved, dy);
+}
+
+template <class T, class Arch>
+void binary(BinaryOp op, View<const T> a, View<const T> b, View<T> out) {
+  using Loop = void (*)(std::int64_t, T*, const T*, const T*);
+  static constexpr auto loops = []<int... I>(std::integer_sequence<int, I...>) {
+    return std::array<Loop, sizeof...(I)>{detail::binary_loop<BinaryOp{I}, T, Arch>...};
+  }
+  (std::make_integer_sequence<int, detail::binary_ops>{});
+  map<Arch>(op == BinaryOp::pow ? cheap_grain / 16 : cheap_grain,
+            loops[static_cast<std::size_t>(op)], out, a, b);
+}
+
+template <class T, class Arch>
+void compare(CompareOp op, View<const T> a, View<const T> b, View<bool> out) {
+  using Loop = void (*)(std::int64_t, bool*, const T*, const T*);
+  static constexpr auto loops = []<int... I>(std::integer_sequence<int, I...>) {
+    return std::array<Loop, sizeof...(I)>{detail::compare_loop<CompareOp{I}, T, Arch>...};
+  }
+  (std::make_integer_sequence<int, detail::compare_ops>{});
+  map<Arch>(cheap_grain, loops[static_cast<std::size_t>(op)], out, a, b);
+}
+
+template <class T, class Arch>
+void where(View<const bool> condition, View<const T> a, View<const T> b, View<T> out) {
+  const auto loop = [](std::int64_t n, T* y, const bool* c, const T* x, const T* z) {
+    detail::block_loop<Arch>(n, y, [=](std::int64_t i) { return c[i] ? x[i] : z[i]; });
+  };
+  map<Arch>(cheap_grain, loop, out, condition, a, b);
+}
+
+/// y += a * x
+template <class T, class Arch>
+void axpy(T a, View<const T> x, View<T> y) {
+  const auto loop = [a](std::int64_t n, T* out, const T* in, const T* old) {
+    transform<Arch>(
+        n,
+        [v = Batch<T, Arch>(a)](const Batch<T, Arch>& i, const Batch<T, Arch>& o) {
+          return simd::fma(v, i, o);
+        },
+        out, in, old);
+  };
+  map<Arch>(cheap_grain, loop, y, x, View<const T>(y));
+}
+
+/// From the types that models are stored in.
+template <class From, class T, class Arch>
+void cast_from(View<const void> in, View<T> out) {
+  const auto loop = [](std::int64_t n, T* y, const From* x) {
+    detail::block_loop<Arch>(n, y, [=](std::int64_t i) { return convert<T>(x[i]); });
+  };
+  map<Arch>(cheap_grain, loop, out, View<const From>(static_cast<const From*>(in.data), in.layout));
+}
+
+}  // namespace ldlm::simd

@@ -1,0 +1,78 @@
+#pragma once
+// Softmax cross-entropy over large vocabularies: one pass over the logits forward, one backward.
+
+#include <ldlm_simd/rows.hpp>
+
+namespace ldlm::simd {
+
+namespace detail {
+
+/// log(sum(exp(x))) in one pass: blocks that stay in cache, each with its own maximum.
+template <class T, class Arch>
+T log_sum_exp(std::int64_t n, const T* x) {
+  constexpr std::int64_t block = 2048;
+  T largest = -std::numeric_limits<T>::infinity();
+  T sum{};
+  for (std::int64_t i = 0; i < n; i += block) {
+    const std::int64_t count = std::min(block, n - i);
+    const T top = max_of<T, Arch>(count, x + i);
+    if (!(top <= largest)) {  // larger, or NaN
+      sum *= sum != T{0} ? std::exp(largest - top) : T{1};
+      largest = top;
+    }
+    if (top != -std::numeric_limits<T>::infinity()) {
+      sum += sum_of_exp<T, Arch>(count, largest, x + i);
+    }
+  }
+  return largest + std::log(sum);
+}
+
+}  // namespace detail
+
+/// loss = lse - (1 - smoothing) x[target] - smoothing mean(x); 0 in ignored rows.
+template <class T, class Arch>
+void cross_entropy(View<const T> logits, View<const std::int64_t> targets, std::int64_t ignore,
+                   T smoothing, View<T> loss, View<T> lse) {
+  const std::int64_t V = logits.size(1);
+  for_rows<Arch>(
+      detail::row_shape(logits.shape()), detail::rows_grain<Arch>(V, 6),
+      [&](const T* x, const std::int64_t* target, T* loss_out, T* lse_out) {
+        const T total = detail::log_sum_exp<T, Arch>(V, x);
+        *lse_out = total;
+        if (*target == ignore) {
+          *loss_out = T{0};
+        } else if (smoothing == T{0}) {
+          *loss_out = total - x[*target];
+        } else {
+          const T mean = sum_of<T, Arch>(
+                             V, [](const auto& v) { return v; }, x) /
+                         static_cast<T>(V);
+          *loss_out = (1 - smoothing) * (total - x[*target]) + smoothing * (total - mean);
+        }
+      },
+      logits, targets, loss, lse);
+}
+
+/// dlogits = dloss (exp(x - lse) - target); 0 in ignored rows. dlogits may be logits.
+template <class T, class Arch>
+void cross_entropy_backward(View<const T> logits, View<const std::int64_t> targets,
+                            std::int64_t ignore, T smoothing, View<const T> lse,
+                            View<const T> dloss, View<T> dlogits) {
+  using B = Batch<T, Arch>;
+  const std::int64_t V = logits.size(1);
+  for_rows<Arch>(
+      detail::row_shape(logits.shape()), detail::rows_grain<Arch>(V, 6),
+      [&](const T* x, const std::int64_t* target, const T* total, const T* scale, T* out) {
+        if (*target == ignore) {
+          std::fill(out, out + V, T{0});
+          return;
+        }
+        const B by(*total), factor(*scale), everywhere(smoothing / static_cast<T>(V));
+        transform<Arch>(
+            V, [&](const B& v) { return factor * (simd::exp(v - by) - everywhere); }, out, x);
+        out[*target] -= *scale * (1 - smoothing);
+      },
+      logits, targets, lse, dloss, dlogits);
+}
+
+}  // namespace ldlm::simd

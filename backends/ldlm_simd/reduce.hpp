@@ -1,0 +1,319 @@
+#pragma once
+// Reductions of float and double over any axes. Sums run in blocks of fixed size whose results are
+// added in order, so they don't depend on the number of threads and lose few digits.
+
+#include <limits>
+
+#include <ldlm/core/kernel_table.hpp>
+#include <ldlm_simd/fma.hpp>
+#include <ldlm_simd/loops.hpp>
+
+namespace ldlm::simd {
+
+namespace detail {
+
+/// What the four reductions differ in: the value of no elements, and how one more is taken in.
+template <ReduceOp Op, class T, class Arch>
+struct Reducer {
+  using B = Batch<T, Arch>;
+  static constexpr T identity = Op == ReduceOp::max   ? -std::numeric_limits<T>::infinity()
+                                : Op == ReduceOp::min ? std::numeric_limits<T>::infinity()
+                                                      : T{0};
+
+  static B take(const B& total, const B& x) {
+    if constexpr (Op == ReduceOp::sum) {
+      return total + x;
+    } else if constexpr (Op == ReduceOp::sum_squares) {
+      return simd::fma(x, x, total);
+    } else {
+      return join(total, x);
+    }
+  }
+  /// Of two partial results.
+  static B join(const B& a, const B& b) {
+    if constexpr (Op == ReduceOp::max) {
+      return xsimd::select((b > a) || xsimd::isnan(b), b, a);  // NaN stays
+    } else if constexpr (Op == ReduceOp::min) {
+      return xsimd::select((b < a) || xsimd::isnan(b), b, a);
+    } else {
+      return a + b;
+    }
+  }
+  static T join(T a, T b) {
+    if constexpr (Op == ReduceOp::max) {
+      return b > a || b != b ? b : a;
+    } else if constexpr (Op == ReduceOp::min) {
+      return b < a || b != b ? b : a;
+    } else {
+      return a + b;
+    }
+  }
+
+  /// Of n partial results, `step` apart, in their order.
+  static T ordered(const T* x, std::int64_t step, std::int64_t n) {
+    using Total = std::conditional_t<identity == T{0}, double, T>;
+    Total total = identity;
+    for (std::int64_t i = 0; i < n; ++i) {
+      if constexpr (identity == T{0}) {
+        total += x[i * step];
+      } else {
+        total = join(total, x[i * step]);
+      }
+    }
+    return static_cast<T>(total);
+  }
+  /// Of n contiguous elements.
+  static T run(const T* x, std::int64_t n) {
+    constexpr std::int64_t W = width<T, Arch>;
+    B total[4] = {B(identity), B(identity), B(identity), B(identity)};
+    std::int64_t i = 0;
+    for (; i + 4 * W <= n; i += 4 * W) {
+      for (int k = 0; k < 4; ++k) {
+        total[k] = take(total[k], load<T, Arch>(x + i + k * W));
+      }
+    }
+    for (; i + W <= n; i += W) {
+      total[0] = take(total[0], load<T, Arch>(x + i));
+    }
+    if (i < n) {
+      total[1] = take(total[1], load_first<T, Arch>(x + i, n - i, identity));
+    }
+    alignas(64) T lanes[B::size];
+    join(join(total[0], total[1]), join(total[2], total[3])).store_aligned(lanes);
+    T result = lanes[0];
+    for (std::int64_t lane = 1; lane < W; ++lane) {
+      result = join(result, lanes[lane]);
+    }
+    return result;
+  }
+  /// Of n elements, `step` apart.
+  static T run(const T* x, std::int64_t n, std::int64_t step) {
+    if (step == 1) {
+      return run(x, n);
+    }
+    constexpr std::int64_t capacity = 1024;
+    alignas(64) T buffer[capacity];
+    T result = identity;
+    for (std::int64_t i = 0; i < n; i += capacity) {
+      const std::int64_t count = std::min(capacity, n - i);
+      pack<T, Arch>(x + i * step, step, buffer, count);
+      result = join(result, run(buffer, count));
+    }
+    return result;
+  }
+};
+
+}  // namespace detail
+
+/// The largest of n contiguous elements, -infinity for none; NaN if one is NaN.
+template <class T, class Arch>
+T max_of(std::int64_t n, const T* x) {
+  return detail::Reducer<ReduceOp::max, T, Arch>::run(x, n);
+}
+
+namespace detail {
+
+/// Position of the first of n elements, `step` apart, that equals `value` (both may be NaN). There
+/// must be one.
+template <class T, class Arch>
+std::int64_t find_first(const T* x, std::int64_t n, std::int64_t step, T value) {
+  using B = Batch<T, Arch>;
+  const bool nan = value != value;
+  std::int64_t i = 0;
+  for (; step == 1 && i + width<T, Arch> <= n; i += width<T, Arch>) {
+    const B v = load<T, Arch>(x + i);
+    if (xsimd::any(nan ? xsimd::isnan(v) : v == B(value))) {
+      break;
+    }
+  }
+  while (i < n && !(nan ? x[i * step] != x[i * step] : x[i * step] == value)) {
+    ++i;
+  }
+  return i;
+}
+
+/// One reduction: outputs are walked by `kept`, the elements of each by `reduced`.
+template <ReduceOp Op, class T, class Arch>
+class Reduction {
+  using R = Reducer<Op, T, Arch>;
+  using Kept = Loops<2, Arch>;
+  using Reduced = Loops<1, Arch>;
+  static constexpr std::int64_t block = 16384;  // elements whose sum is one partial result
+
+ public:
+  Reduction(const View<const T>& in, const View<T>& out)
+      : in_(in.data),
+        out_(out.data),
+        kept_(out.shape(), {in.layout.strides, out.layout.strides}, 0),
+        reduced_(reduced_shape(in, out), {in.layout.strides}, 0) {
+    const bool along_lines = kept_.length == 1 || (reduced_.step[0] <= kept_.step[0]);
+    along_lines ? reduce_lines() : reduce_columns();
+  }
+
+ private:
+  static Shape reduced_shape(const View<const T>& in, const View<T>& out) {
+    Shape shape = in.shape();
+    for (int axis = 0; axis < shape.rank(); ++axis) {
+      shape[axis] = out.size(axis) == in.size(axis) ? 1 : shape[axis];
+    }
+    return shape;
+  }
+
+  // ---- The reduced elements lie together: each output is a few runs. ----
+
+  void reduce_lines() {
+    const std::int64_t outputs = kept_.lines * kept_.length;
+    const std::int64_t pieces = (reduced_.length + block - 1) / block;  // of a line
+    const std::int64_t group =
+        std::max<std::int64_t>(1, block / std::max<std::int64_t>(1, reduced_.length));
+    const std::int64_t blocks =
+        pieces > 1 ? reduced_.lines * pieces : (reduced_.lines + group - 1) / group;
+    const auto partial = [&](const T* x, std::int64_t b) {
+      if (pieces > 1) {
+        const std::int64_t first = b % pieces * block;
+        return R::run(x + reduced_.at(b / pieces).offsets[0] + first * reduced_.step[0],
+                      std::min(block, reduced_.length - first), reduced_.step[0]);
+      }
+      auto cursor = reduced_.at(b * group);
+      const std::int64_t last = std::min(reduced_.lines, (b + 1) * group);
+      T total = R::identity;
+      for (std::int64_t line = b * group; line < last; ++line, reduced_.advance(cursor)) {
+        total = R::join(total, R::run(x + cursor.offsets[0], reduced_.length, reduced_.step[0]));
+      }
+      return total;
+    };
+    if (blocks <= 1) {
+      const std::int64_t elements = std::max<std::int64_t>(1, reduced_.lines * reduced_.length);
+      parallel_for(0, outputs, std::max<std::int64_t>(1, block / elements),
+                   [&](std::int64_t lo, std::int64_t hi) {
+                     for (std::int64_t i = lo; i < hi; ++i) {
+                       const auto at = output(i);
+                       out_[at[1]] = partial(in_ + at[0], 0);
+                     }
+                   });
+      return;
+    }
+    const Scratch<T, Arch> partials(outputs * blocks);
+    parallel_for(0, outputs * blocks, 1, [&](std::int64_t lo, std::int64_t hi) {
+      for (std::int64_t i = lo; i < hi; ++i) {
+        partials[i] = partial(in_ + output(i / blocks)[0], i % blocks);
+      }
+    });
+    for (std::int64_t i = 0; i < outputs; ++i) {
+      out_[output(i)[1]] = R::ordered(partials.data() + i * blocks, 1, blocks);
+    }
+  }
+
+  [[nodiscard]] typename Kept::Offsets output(std::int64_t i) const {
+    auto at = kept_.at(i / kept_.length).offsets;
+    at[0] += i % kept_.length * kept_.step[0];
+    at[1] += i % kept_.length * kept_.step[1];
+    return at;
+  }
+
+  // ---- The outputs lie together: rows are added up, in blocks of rows. ----
+
+  void reduce_columns() {
+    constexpr std::int64_t columns = 512;
+    const std::int64_t chunks = (kept_.length + columns - 1) / columns;
+    const std::int64_t chunk_width = std::min(columns, kept_.length);
+    const std::int64_t rows = reduced_.lines * reduced_.length;
+    const std::int64_t block_rows = std::max<std::int64_t>(32, 4 * block / chunk_width);
+    const std::int64_t blocks = std::max<std::int64_t>(1, (rows + block_rows - 1) / block_rows);
+    const std::int64_t outputs = kept_.lines * kept_.length;
+    // blocks == 1 still goes through it: the output may have any stride.
+    const Scratch<T, Arch> partials(outputs * blocks);
+    const std::int64_t grain = std::max<std::int64_t>(
+        1, block / (chunk_width * std::max<std::int64_t>(1, std::min(rows, block_rows))));
+    parallel_for(0, kept_.lines * chunks * blocks, grain, [&](std::int64_t lo, std::int64_t hi) {
+      for (std::int64_t task = lo; task < hi; ++task) {
+        const std::int64_t b = task % blocks;
+        const std::int64_t line = task / blocks / chunks;
+        const std::int64_t first = task / blocks % chunks * columns;
+        const std::int64_t n = std::min(columns, kept_.length - first);
+        add_rows(in_ + kept_.at(line).offsets[0] + first * kept_.step[0], b * block_rows,
+                 std::min(rows, (b + 1) * block_rows),
+                 partials.data() + b * outputs + line * kept_.length + first, n);
+      }
+    });
+    parallel_for(0, kept_.lines, std::max<std::int64_t>(1, block / (blocks * kept_.length)),
+                 [&](std::int64_t lo, std::int64_t hi) {
+                   for (std::int64_t line = lo; line < hi; ++line) {
+                     const auto at = kept_.at(line).offsets;
+                     const T* sums = partials.data() + line * kept_.length;
+                     for (std::int64_t i = 0; i < kept_.length; ++i) {
+                       out_[at[1] + i * kept_.step[1]] = R::ordered(sums + i, outputs, blocks);
+                     }
+                   }
+                 });
+  }
+
+  void add_rows(const T* x, std::int64_t first, std::int64_t last, T* total, std::int64_t n) const {
+    std::fill(total, total + n, R::identity);
+    alignas(64) T buffer[512];
+    auto cursor = reduced_.at(first / reduced_.length);
+    std::int64_t i = first % reduced_.length;
+    for (std::int64_t row = first; row < last; ++row) {
+      const T* source = x + cursor.offsets[0] + i * reduced_.step[0];
+      if (kept_.step[0] != 1) {
+        pack<T, Arch>(source, kept_.step[0], buffer, n);
+        source = buffer;
+      }
+      transform<Arch>(
+          n, [](const auto& t, const auto& v) { return R::take(t, v); }, total, total, source);
+      if (++i == reduced_.length) {
+        i = 0;
+        reduced_.advance(cursor);
+      }
+    }
+  }
+
+  const T* in_;
+  T* out_;
+  Kept kept_;
+  Reduced reduced_;
+};
+
+}  // namespace detail
+
+template <class T, class Arch>
+void reduce(ReduceOp op, View<const T> in, View<T> out) {
+  if (out.numel() == 0) {
+    return;
+  }
+  switch (op) {
+    case ReduceOp::sum:
+      detail::Reduction<ReduceOp::sum, T, Arch>(in, out);
+      break;
+    case ReduceOp::sum_squares:
+      detail::Reduction<ReduceOp::sum_squares, T, Arch>(in, out);
+      break;
+    case ReduceOp::max:
+      detail::Reduction<ReduceOp::max, T, Arch>(in, out);
+      break;
+    case ReduceOp::min:
+      detail::Reduction<ReduceOp::min, T, Arch>(in, out);
+      break;
+  }
+}
+
+/// Position of the first largest (or smallest) element along `axis`; the first NaN if there is one.
+template <class T, class Arch>
+void arg_reduce(bool largest, View<const T> in, int axis, View<std::int64_t> out) {
+  const std::int64_t n = in.size(axis);
+  const std::int64_t step = in.stride(axis);
+  View<const T> starts = in;  // of the runs along the axis: the view without it
+  for (int i = axis; i + 1 < in.rank(); ++i) {
+    starts.layout.strides[static_cast<std::size_t>(i)] = in.stride(i + 1);
+  }
+  for_rows<Arch>(
+      out.shape(), std::max<std::int64_t>(1, cheap_grain / n),
+      [&](const T* x, std::int64_t* position) {
+        const T best = largest ? detail::Reducer<ReduceOp::max, T, Arch>::run(x, n, step)
+                               : detail::Reducer<ReduceOp::min, T, Arch>::run(x, n, step);
+        *position = detail::find_first<T, Arch>(x, n, step, best);
+      },
+      starts, out);
+}
+
+}  // namespace ldlm::simd
