@@ -19,10 +19,10 @@ inline const std::vector<std::string>& small_texts() {
   return texts;
 }
 
-/// LdlmConfig::tiny() in the small: 8 positions of 8 channels.
+/// LdlmConfig::tiny() in the small: 14 positions of 8 channels.
 inline ldlm::LdlmConfig small_config(std::int64_t vocab_size) {
   ldlm::LdlmConfig c = ldlm::LdlmConfig::tiny();
-  c.latent_length = 12;
+  c.latent_length = 14;
   c.latent_channels = 8;
   c.encoder.vocab_size = vocab_size;
   c.encoder.hidden_size = 16;
@@ -47,7 +47,8 @@ inline ldlm::LdlmConfig small_config(std::int64_t vocab_size) {
 
 inline ldlm::Tokenizer small_tokenizer() {
   ldlm::text::BpeTrainerOptions options;
-  options.vocab_size = 320;
+  options.vocab_size = 400;
+  options.min_frequency = 1;
   options.special_tokens = {ldlm::end_token, ldlm::mask_token};
   options.add_prefix_space = true;
   ldlm::text::BpeTrainer trainer(options);

@@ -1,0 +1,230 @@
+#include <doctest/doctest.h>
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include <unistd.h>
+
+#include <ldlm/ldlm/evaluation.hpp>
+#include <ldlm/ldlm/trainer.hpp>
+
+#include "ldlm_support.hpp"
+
+using namespace ldlm;
+using ldlm_test::small_model;
+using ldlm_test::small_texts;
+
+namespace {
+
+// A model that knows the eight small texts by heart, trained once for all tests of this file.
+const Ldlm<float>& trained_model() {
+  static const Ldlm<float> model = [] {
+    const Tokenizer tokenizer = ldlm_test::small_tokenizer();
+    const LdlmConfig config =
+        ldlm_test::small_config(static_cast<std::int64_t>(tokenizer.id_bound()));
+    const Dataset data = ldlm_test::small_dataset(tokenizer, config.latent_length);
+    Generator generator(1);
+    Autoencoder<float> autoencoder(config, generator);
+    TrainOptions options;
+    options.steps = 500;
+    options.batch_size = data.size();
+    options.learning_rate = 1e-2;
+    options.warmup = 20;
+    options.weight_decay = 0.0;
+    const SpecialIds special{*tokenizer.token_to_id(end_token), *tokenizer.token_to_id(mask_token)};
+    AutoencoderNoise noise;
+    noise.encoder_mask_rows = noise.decoder_mask_rows = noise.wild = 0.0;
+    noise.mild = 0.2;
+    Trainer(autoencoder, options).run([&](std::int64_t, Generator& g) {
+      return autoencoder_loss(autoencoder, data.rows(0, data.size()), special, noise, g);
+    });
+    ReverseTransformer<float> denoiser(config.denoiser, generator);
+    const NoiseSchedule schedule = config.schedule.make();
+    const DenoiserSetup<float> setup{denoiser, schedule, config.prediction};
+    const Tensor<float> latents = autoencoder.encode({.ids = data.rows(0, data.size())}).value();
+    Trainer(denoiser, options).run([&](std::int64_t, Generator& g) {
+      return denoiser_loss(setup, latents, g);
+    });
+    return Ldlm<float>(config, tokenizer, tokenizer, autoencoder, denoiser);
+  }();
+  return model;
+}
+
+struct TemporaryFolder {
+  std::filesystem::path path;
+  TemporaryFolder() {
+    std::string name = (std::filesystem::temp_directory_path() / "ldlm-pipeline-XXXXXX").string();
+    path = mkdtemp(name.data());
+  }
+  ~TemporaryFolder() { std::filesystem::remove_all(path); }
+};
+
+}  // namespace
+
+TEST_CASE("texts go through the latent and come back") {
+  const Ldlm<float>& model = trained_model();
+  const Tensor<float> z = model.encode(small_texts());
+  CHECK(z.shape() == Shape{8, 14, 8});
+  CHECK(model.decode(z, {.num_beams = 1}) == small_texts());
+  CHECK(model.decode(z, {.num_beams = 4}) == small_texts());
+}
+
+TEST_CASE("a denoised latent is nearer to the clean one than the noisy latent is") {
+  const Ldlm<float>& model = trained_model();
+  const Tensor<float> z = model.encode(small_texts());
+  Generator generator(2);
+  const Tensor<float> noisy = model.add_noise(z, 500, generator);
+  const Tensor<float> estimate = model.denoise(noisy, 500);
+  CHECK(estimate.shape() == z.shape());
+  const double before = ldlm::estimate(mean_squared_errors(noisy, z)).mean;
+  CHECK(ldlm::estimate(mean_squared_errors(estimate, z)).mean < 0.9 * before);
+}
+
+TEST_CASE("samples from pure noise are texts that it knows") {
+  const Ldlm<float>& model = trained_model();
+  Generator generator(3);
+  const Tensor<float> z = model.sample(6, {.steps = 30}, generator);
+  CHECK(z.shape() == Shape{6, 14, 8});
+  int known = 0;
+  for (const std::string& text : model.decode(z, {.num_beams = 1})) {
+    known += std::count(small_texts().begin(), small_texts().end(), text) > 0 ? 1 : 0;
+  }
+  CHECK(known >= 4);
+}
+
+TEST_CASE("a seed gives one result") {
+  const Ldlm<float>& model = trained_model();
+  const auto run = [&](std::uint64_t seed) {
+    Generator generator(seed);
+    return model.sample(2, {.steps = 5}, generator);
+  };
+  CHECK(equal(run(4), run(4)));
+  CHECK_FALSE(equal(run(4), run(5)));
+}
+
+TEST_CASE("a saved model loads with the same weights, in half precision with nearly the same") {
+  const Ldlm<float>& model = trained_model();
+  const TemporaryFolder folder;
+  const Tensor<float> z = model.encode(small_texts());
+
+  model.save(folder.path / "full");
+  const auto full = Ldlm<float>::load(folder.path / "full");
+  CHECK(equal(full.encode(small_texts()), z));
+  CHECK(full.decode(z) == model.decode(z));
+  Generator a(1);
+  Generator b(1);
+  CHECK(equal(full.sample(1, {.steps = 3}, a), model.sample(1, {.steps = 3}, b)));
+
+  model.save(folder.path / "half", DType::f16);
+  const auto half = Ldlm<float>::load(folder.path / "half");
+  CHECK(max(abs(sub(half.encode(small_texts()), z))).item() < 0.05F);
+  const auto size = [&](const char* name) {
+    return std::filesystem::file_size(folder.path / name / "decoder" / "model.safetensors");
+  };
+  CHECK(size("half") < 0.6 * static_cast<double>(size("full")));
+}
+
+TEST_CASE("texts that do not fit, and folders that are no model, are refused with the reason") {
+  const Ldlm<float> model = small_model();
+  CHECK_FALSE(model.fits("The cat sat on the mat and the dog ran over the hill to the old ship."));
+  CHECK_THROWS_WITH_AS(
+      (void)model.encode({"The cat sat on the mat and the dog ran over the hill to the old ship."}),
+      doctest::Contains("at most"), Error);
+  CHECK_THROWS_WITH_AS((void)model.encode({""}), doctest::Contains("empty"), Error);
+  CHECK_THROWS_AS((void)model.encode({}), Error);
+  CHECK_THROWS_WITH_AS((void)Ldlm<float>::load("/no/such/folder"), doctest::Contains("ldlm.json"),
+                       Error);
+  Generator generator(1);
+  CHECK_THROWS_AS((void)model.add_noise(model.encode({"The cat."}), 1000, generator), Error);
+  CHECK_THROWS_AS((void)model.sample(0, {}, generator), Error);
+
+  LdlmConfig wrong = model.config();
+  wrong.denoiser.latent_dim = 4;
+  CHECK_THROWS_WITH_AS(wrong.validate(), doctest::Contains("latent_dim differ: 8 and 4"), Error);
+}
+
+TEST_CASE("the evaluation ranks perfect, linear and useless reconstructions") {
+  const Ldlm<float>& model = trained_model();
+  const Tensor<float> z = encode_all(model, small_texts(), 3);
+  CHECK(equal(z, model.encode(small_texts())));
+  LinearDenoiser linear(z.size(1) * z.size(2));
+  linear.observe(z);
+  const auto results =
+      evaluate_reconstruction(model, z, linear, {.levels = {300}, .batch_size = 3});
+  CHECK(results.size() == 5);
+  for (const ReconstructionResult& r : results) {
+    CHECK(r.squared_errors.size() == small_texts().size());
+    CHECK(r.cosines.size() == small_texts().size());
+  }
+  const auto error = [&](const std::string& method) {
+    for (const ReconstructionResult& r : results) {
+      if (r.method == method) {
+        return estimate(r.squared_errors).mean;
+      }
+    }
+    return -1.0;
+  };
+  CHECK(error("linear") < error("noisy"));
+  CHECK(error("linear") < error("mean"));
+  CHECK(error("mean") < error("gpt2"));
+
+  const auto decoded = evaluate_decoding(model, z, small_texts(), 1, {.levels = {100}});
+  CHECK(decoded.size() == 2);
+  CHECK(decoded[0].bleu4 == doctest::Approx(1.0));
+  CHECK(estimate(decoded[0].token_accuracies).mean == 1.0);
+  CHECK(estimate(decoded[1].token_accuracies).mean > 0.5);
+}
+
+TEST_CASE("perplexity tells a known text from its words shuffled") {
+  const Ldlm<float>& model = trained_model();
+  Generator generator(1);
+  Gpt2Config config = model.config().decoder;
+  Gpt2<float> judge(config, generator);
+  const Dataset data = ldlm_test::small_dataset(model.decoder_tokenizer(), 14);
+  TrainOptions options;
+  options.steps = 150;
+  options.batch_size = data.size();
+  options.learning_rate = 1e-2;
+  options.warmup = 10;
+  Trainer(judge, options).run([&](std::int64_t, Generator&) {
+    return causal_lm_loss(judge, data.rows(0, data.size()), model.end_id());
+  });
+  const auto shuffled = shuffle_words(small_texts(), generator);
+  CHECK(shuffled != small_texts());
+  const auto score = [&](const std::vector<std::string>& texts) {
+    return perplexity(judge, model.decoder_tokenizer(), model.end_id(), texts);
+  };
+  CHECK(score(small_texts()) < 3.0);
+  CHECK(score(shuffled) > 3.0 * score(small_texts()));
+}
+
+TEST_CASE("the seed configuration's parts fit together, in the small") {
+  // BERT's mean state over real tokens is the latent and GPT-2's one-token prefix.
+  LdlmConfig config = LdlmConfig::seed();
+  CHECK_NOTHROW(config.validate());
+  const Tokenizer tokenizer = ldlm_test::small_tokenizer();
+  config.encoder.vocab_size = static_cast<std::int64_t>(tokenizer.id_bound());
+  config.encoder.hidden_size = 16;
+  config.encoder.num_hidden_layers = 1;
+  config.encoder.num_attention_heads = 2;
+  config.encoder.intermediate_size = 32;
+  config.decoder.vocab_size = config.encoder.vocab_size;
+  config.decoder.n_embd = 16;
+  config.decoder.n_layer = 1;
+  config.decoder.n_head = 2;
+  config.latent_channels = config.denoiser.latent_dim = config.denoiser.width = 16;
+  config.denoiser.feed_forward = 32;
+  config.denoiser.heads = 2;
+  CHECK_NOTHROW(config.validate());
+  Generator generator(1);
+  const Ldlm<float> model(config, tokenizer, tokenizer, Autoencoder<float>(config, generator),
+                          ReverseTransformer<float>(config.denoiser, generator));
+  const Tensor<float> both = model.encode({"The cat sat on the mat.", "A dog."});
+  CHECK(both.shape() == Shape{2, 1, 16});
+  // Padding does not count: a text has the same latent alone and beside a longer one.
+  CHECK(max(abs(sub(both.slice(0, 1), model.encode({"A dog."})))).item() < 1e-5F);
+  CHECK(model.denoise(model.add_noise(both, 500, generator), 500).shape() == both.shape());
+  CHECK(model.decode(both).size() == 2);
+  CHECK(model.sample(2, {.steps = 3}, generator).shape() == both.shape());
+}
