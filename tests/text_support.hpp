@@ -17,6 +17,8 @@
 #include <string_view>
 #include <system_error>
 
+#include <ldlm/text/utf8.hpp>
+
 namespace ldlm_test {
 
 /// A folder for one test, gone with everything in it at the end.
@@ -66,19 +68,17 @@ inline std::optional<std::filesystem::path> shared_data(const std::string& name)
   return std::nullopt;
 }
 
-/// FNV-1a 64 over 32-bit little-endian values, as the fixture makers in tools/ compute it.
+/// FNV-1a 64 whose digits are 32-bit numbers, as the fixture makers in tools/ compute it.
 class Fnv {
  public:
-  void add(std::uint32_t value) {
-    for (int shift = 0; shift < 32; shift += 8) {
-      add_byte(static_cast<unsigned char>(value >> shift));
+  void add(std::uint32_t value) { hash_ = (hash_ ^ value) * 0x100000001B3ULL; }
+  /// A text as its code points and their number.
+  void add(std::string_view text) {
+    const std::u32string points = ldlm::text::to_utf32(text);
+    for (const char32_t c : points) {
+      add(static_cast<std::uint32_t>(c));
     }
-  }
-  void add(std::string_view bytes) {
-    for (const char c : bytes) {
-      add_byte(static_cast<unsigned char>(c));
-    }
-    add(static_cast<std::uint32_t>(bytes.size()));
+    add(static_cast<std::uint32_t>(points.size()));
   }
   std::string hex() const {
     char digits[17];
@@ -87,8 +87,6 @@ class Fnv {
   }
 
  private:
-  void add_byte(unsigned char b) { hash_ = (hash_ ^ b) * 0x100000001B3ULL; }
-
   std::uint64_t hash_ = 0xCBF29CE484222325ULL;
 };
 

@@ -14,6 +14,7 @@ import pathlib
 import unicodedata
 
 import tokenizers
+from generated_texts import Fnv
 from tokenizers import AddedToken, Tokenizer, models, normalizers, pre_tokenizers
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
@@ -182,12 +183,9 @@ def array(name, comment, data):
 
 
 def fnv(values):
-    """FNV-1a 64 over 32-bit little-endian values, as tests/test_unicode.cpp computes it."""
-    h = 0xCBF29CE484222325
-    for v in values:
-        for b in v.to_bytes(4, "little"):
-            h = ((h ^ b) * 0x100000001B3) & 0xFFFFFFFFFFFFFFFF
-    return f"{h:016x}"
+    hash_ = Fnv()
+    hash_.numbers(values)
+    return hash_.hex()
 
 
 def with_ends(mapping):

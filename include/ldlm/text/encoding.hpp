@@ -26,7 +26,7 @@ struct Encoding {
   std::vector<Span> offsets;           ///< code points of the text that the token stands for
   std::vector<Span> byte_offsets;      ///< the same in bytes
   std::vector<std::int32_t> word_ids;  ///< index of the word before splitting into pieces, or -1
-  std::vector<Encoding> overflowing;   ///< what truncation cut off, in further encodings
+  std::vector<Encoding> overflowing;   ///< what truncation cut off; these hold no further ones
 
   [[nodiscard]] std::size_t size() const noexcept { return ids.size(); }
 };
@@ -39,6 +39,8 @@ struct Truncation {
   Strategy strategy = Strategy::longest_first;
   std::size_t stride = 0;  ///< tokens that an overflowing part shares with the one before it
   Direction direction = Direction::right;  ///< the side that is cut off
+  /// Keeps what is cut off in Encoding::overflowing. A pair has one for each two parts.
+  bool keep_overflow = false;
 };
 
 struct Padding {
@@ -98,11 +100,15 @@ inline void append(Encoding& to, const Encoding& more) {
   to.overflowing = std::move(overflowing);
 }
 
-/// Cuts an encoding to `max_length` tokens; the rest becomes `overflowing`.
-inline void truncate(Encoding& encoding, std::size_t max_length, std::size_t stride,
-                     Direction direction) {
+/// Cuts an encoding to `max_length` tokens; the rest may become `overflowing`.
+inline void truncate(Encoding& encoding, std::size_t max_length, const Truncation& how) {
   const std::size_t n = encoding.size();
   if (max_length >= n) {
+    return;
+  }
+  if (!how.keep_overflow) {
+    const std::size_t begin = how.direction == Direction::right ? 0 : n - max_length;
+    encoding = slice(encoding, begin, begin + max_length);
     return;
   }
   if (max_length == 0) {
@@ -111,11 +117,11 @@ inline void truncate(Encoding& encoding, std::size_t max_length, std::size_t str
     encoding = std::move(empty);
     return;
   }
-  LDLM_CHECK(stride < max_length, "truncate", "stride ", stride, " is not below the ", max_length,
-             " tokens that are left for the text");
-  const std::size_t step = max_length - stride;
+  LDLM_CHECK(how.stride < max_length, "truncate", "stride ", how.stride, " is not below the ",
+             max_length, " tokens that are left for the text");
+  const std::size_t step = max_length - how.stride;
   std::vector<Encoding> parts;
-  if (direction == Direction::right) {
+  if (how.direction == Direction::right) {
     for (std::size_t begin = 0, end = 0; end < n; begin += step) {
       end = std::min(begin + max_length, n);
       parts.push_back(slice(encoding, begin, end));
@@ -138,7 +144,7 @@ inline void truncate(Encoding& first, Encoding* pair, std::size_t max_length,
   if (total <= max_length) {
     return;
   }
-  const auto cut = [&](Encoding& e, std::size_t n) { truncate(e, n, how.stride, how.direction); };
+  const auto cut = [&](Encoding& e, std::size_t n) { truncate(e, n, how); };
   if (max_length == 0) {
     cut(first, 0);
     if (pair != nullptr) {
