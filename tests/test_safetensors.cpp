@@ -327,15 +327,15 @@ TEST_CASE("a killed write_model leaves the old model, the new one, or none: neve
         .write_model(folder, max_shard_bytes);
   };
   const std::size_t one_file = 1000, shards = 40;
-  for (const auto& [before, after] : {std::pair{one_file, one_file}, std::pair{one_file, shards},
-                                      std::pair{shards, one_file}, std::pair{shards, shards}}) {
+  for (const auto& limits : {std::pair{one_file, one_file}, std::pair{one_file, shards},
+                             std::pair{shards, one_file}, std::pair{shards, shards}}) {
     Killed killed = Killed::yes;
     int unreadable = 0;
     for (int calls = 1; killed == Killed::yes; ++calls) {
       CAPTURE(calls);
       TempFolder folder;
-      write(folder.path(), 1, before);
-      killed = run_until_system_call(calls, [&] { write(folder.path(), 2, after); });
+      write(folder.path(), 1, limits.first);
+      killed = run_until_system_call(calls, [&] { write(folder.path(), 2, limits.second); });
       if (killed == Killed::not_allowed) {
         MESSAGE("skipped: ptrace is not allowed here");
         return;
@@ -350,6 +350,6 @@ TEST_CASE("a killed write_model leaves the old model, the new one, or none: neve
         ++unreadable;
       }
     }
-    CHECK((unreadable == 0 || (before == shards && after == shards)));
+    CHECK((unreadable == 0 || limits == std::pair{shards, shards}));
   }
 }
