@@ -16,7 +16,7 @@
 
 namespace model_support {
 
-inline std::filesystem::path golden_folder(const std::string& name) {
+inline std::filesystem::path golden_folder(const std::filesystem::path& name) {
   return std::filesystem::path(LDLM_TEST_DATA_DIR) / "golden" / "models" / name;
 }
 
@@ -28,7 +28,9 @@ inline constexpr double tolerance = sizeof(T) == 4 ? 1e-4 : 1e-6;
 /// One golden file, and the largest error of all comparisons with it.
 class Golden {
  public:
-  explicit Golden(const std::string& folder, const std::string& file = "golden.safetensors")
+  /// A file of tests/golden/models, or of another place if the folder is an absolute path.
+  explicit Golden(const std::filesystem::path& folder,
+                  const std::string& file = "golden.safetensors")
       : file_(ldlm::SafetensorsFile::open(golden_folder(folder) / file)) {}
 
   template <class T>

@@ -135,19 +135,9 @@ struct Gpt2Block {
   /// x (B, T, C), normalised, memory (B, S, C) -> (B, T, C)
   Variable<T> attend_memory(const Variable<T>& x, const Variable<T>& memory,
                             const nn::AttentionContext<T>& context) const {
-    const Variable<T> q = cross->q_attn(x);
-    Variable<T> attended;
-    if (context.cache != nullptr && context.cache->size() > 0) {
-      attended = nn::detail::attend_heads(
-          nn::split_heads(q, heads), Variable<T>(context.cache->keys()),
-          Variable<T>(context.cache->values()), attention_dropout, context);
-    } else {
-      const Variable<T> kv = cross->c_attn(memory);
-      const std::int64_t channels = q.size(2);
-      attended = nn::attend(q, kv.slice(2, 0, channels), kv.slice(2, channels), heads,
-                            attention_dropout, context);
-    }
-    return dropout(cross->c_proj(attended));
+    return dropout(cross->c_proj(nn::attend_memory(
+        cross->q_attn(x), [&] { return cross->c_attn(memory); }, heads, attention_dropout,
+        context)));
   }
   /// x (B, T, C), normalised -> (B, T, C)
   Variable<T> feed_forward(const Variable<T>& x) const {
