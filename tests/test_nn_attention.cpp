@@ -3,7 +3,6 @@
 #include <doctest/doctest.h>
 #include <ldlm/autograd/autograd.hpp>
 #include <ldlm/nn/nn.hpp>
-#include <ldlm_reference/reference.hpp>
 
 #include "nn_support.hpp"
 
@@ -106,4 +105,10 @@ TEST_CASE("sizes that do not fit are named") {
   CHECK(message_of([&] {
           attention(Variable<float>(Tensor<float>::zeros({2, 3, 6})));
         }) == "[linear] inner sizes differ: input (2, 3, 6), weight (24, 8)");
+  const Variable<float> q(Tensor<float>::zeros({2, 3, 8}));
+  const Variable<float> kv(Tensor<float>::zeros({2, 5, 12}));
+  const auto project = [&] { return kv; };
+  CHECK(message_of([&] { return nn::attend_memory(q, project, 2, nn::Dropout<float>()); }) ==
+        "[attention] needs packed keys and values (B, Tk, 2 C) for queries (2, 3, 8), got "
+        "(2, 5, 12)");
 }

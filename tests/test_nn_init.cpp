@@ -4,7 +4,6 @@
 
 #include <doctest/doctest.h>
 #include <ldlm/nn/nn.hpp>
-#include <ldlm_reference/reference.hpp>
 
 #include "nn_support.hpp"
 

@@ -4,7 +4,6 @@
 #include <doctest/doctest.h>
 #include <ldlm/autograd/autograd.hpp>
 #include <ldlm/nn/nn.hpp>
-#include <ldlm_reference/reference.hpp>
 
 #include "nn_support.hpp"
 
@@ -156,4 +155,31 @@ TEST_CASE_TEMPLATE("the whole Transformer is PyTorch's", T, float, double) {
                                   .target = {.self = {.causal = true}, .cross = {.mask = mask}}});
                   });
   }
+}
+
+TEST_CASE("a stack is its layers one after the other, with and without a final norm") {
+  Generator g(1);
+  const Variable<double> x(ldlm::randn<double>({2, 3, channels}, g));
+  for (const bool norm_first : {false, true}) {
+    nn::TransformerOptions options = small;
+    options.norm_first = norm_first;
+    const nn::TransformerEncoder<double> plain(options, g, false);
+    const Variable<double> expected = plain.layers[1](plain.layers[0](x));
+    check_close(plain(x).value(), expected.value(), "encoder");
+    nn::TransformerEncoder<double> with_norm = plain;
+    with_norm.norm.emplace(channels);
+    check_close(with_norm(x).value(), (*with_norm.norm)(expected).value(), "encoder and norm");
+    with_norm.layers.clear();
+    check_close(with_norm(x).value(), (*with_norm.norm)(x).value(), "norm alone");
+
+    const nn::TransformerDecoder<double> decoder(options, g, false);
+    check_close(decoder(x, expected).value(),
+                decoder.layers[1](decoder.layers[0](x, expected), expected).value(), "decoder");
+  }
+  // Layers of both kinds in one stack are nobody's default, but mean what they say.
+  nn::TransformerOptions options = small;
+  nn::TransformerEncoder<double> mixed(options, g, false);
+  options.norm_first = true;
+  mixed.layers[0] = nn::TransformerEncoderLayer<double>(options, g);
+  check_close(mixed(x).value(), mixed.layers[1](mixed.layers[0](x)).value(), "mixed");
 }

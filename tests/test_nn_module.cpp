@@ -5,7 +5,6 @@
 #include <doctest/doctest.h>
 #include <ldlm/autograd/autograd.hpp>
 #include <ldlm/nn/nn.hpp>
-#include <ldlm_reference/reference.hpp>
 
 #include "nn_support.hpp"
 

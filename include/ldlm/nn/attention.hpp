@@ -95,6 +95,25 @@ template <Floating T>
   return attend(parts[0], parts[1], parts[2], heads, dropout, context);
 }
 
+/// Cross-attention of q (B, Tq, C) to a memory whose packed keys and values (B, Tk, 2 C) project()
+/// makes -> (B, Tq, C). With a cache it is called once, to fill it.
+template <Floating T, class Project>
+[[nodiscard]] Variable<T> attend_memory(
+    const Variable<T>& q, Project&& project, std::int64_t heads,
+    const Dropout<std::type_identity_t<T>>& dropout,
+    const AttentionContext<std::type_identity_t<T>>& context = {}) {
+  if (context.cache != nullptr && context.cache->size() > 0) {
+    return detail::attend_heads(split_heads(q, heads), Variable<T>(context.cache->keys()),
+                                Variable<T>(context.cache->values()), dropout, context);
+  }
+  const Variable<T> kv = project();
+  LDLM_CHECK(kv.rank() == 3 && kv.size(2) == 2 * q.size(-1), "attention",
+             "needs packed keys and values (B, Tk, 2 C) for queries ", to_string(q.shape()),
+             ", got ", to_string(kv.shape()));
+  const auto parts = split(kv, kv.size(2) / 2, 2);
+  return attend(q, parts[0], parts[1], heads, dropout, context);
+}
+
 /// Multi-head attention with the parameters of torch.nn.MultiheadAttention. All sequences are
 /// (B, T, C).
 template <Floating T>
@@ -129,15 +148,12 @@ struct MultiHeadAttention {
   Variable<T> operator()(const Variable<T>& x, const Variable<T>& memory,
                          const AttentionContext<T>& context = {}) const {
     const std::int64_t dim = in_proj_weight.size(1);
-    const Variable<T> q = linear(x, in_proj_weight.slice(0, 0, dim), in_proj_bias.slice(0, 0, dim));
-    if (context.cache != nullptr && context.cache->size() > 0) {
-      return out_proj(detail::attend_heads(split_heads(q, heads),
-                                           Variable<T>(context.cache->keys()),
-                                           Variable<T>(context.cache->values()), dropout, context));
-    }
-    const Variable<T> kv = linear(memory, in_proj_weight.slice(0, dim), in_proj_bias.slice(0, dim));
-    const auto parts = split(kv, dim, 2);
-    return out_proj(attend(q, parts[0], parts[1], heads, dropout, context));
+    const auto project = [&](const Variable<T>& input, std::int64_t from, std::int64_t to) {
+      return linear(input, in_proj_weight.slice(0, from, to), in_proj_bias.slice(0, from, to));
+    };
+    return out_proj(attend_memory(
+        project(x, 0, dim), [&] { return project(memory, dim, 3 * dim); }, heads, dropout,
+        context));
   }
 
   template <class V>

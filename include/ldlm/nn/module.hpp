@@ -23,7 +23,6 @@
 // The copy of a module shares its parameters, as the copy of a Variable does; clone() copies them.
 // A module whose elements are not float says so with `using value_type = double;`.
 
-#include <algorithm>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -210,17 +209,6 @@ struct CloneLeaves : Handler<T> {
   void buffer(const std::string& /*name*/, Tensor<T>& tensor) { tensor = tensor.clone(); }
 };
 
-/// "a, b, c and 4 more"
-inline std::string join_some(const std::vector<std::string>& names) {
-  constexpr std::size_t shown = 8;
-  std::string text;
-  for (std::size_t i = 0; i < std::min(names.size(), shown); ++i) {
-    text += (i > 0 ? ", " : "") + names[i];
-  }
-  return names.size() > shown ? text + " and " + std::to_string(names.size() - shown) + " more"
-                              : text;
-}
-
 }  // namespace detail
 
 /// Every parameter with its full name, in the order of visit; one that is tied to an earlier one is
@@ -265,52 +253,7 @@ template <class M>
 /// only if `strict`), and those of another shape.
 template <class M>
 void load_state_dict(M& module, const NamedTensors<scalar_t<M>>& tensors, bool strict = true) {
-  using T = scalar_t<M>;
-  std::vector<std::string> missing;
-  std::vector<std::string> unexpected;
-  std::vector<std::string> misshaped;
-  std::unordered_map<std::string_view, const Tensor<T>*> given;
-  for (const auto& [name, tensor] : tensors) {
-    if (!given.emplace(name, &tensor).second) {
-      unexpected.push_back(name + " (a second time)");
-    }
-  }
-  std::vector<std::pair<Tensor<T>, const Tensor<T>*>> copies;
-  for (const auto& [name, target] : state_dict(module)) {
-    const auto found = given.find(name);
-    if (found == given.end()) {
-      missing.push_back(name);
-      continue;
-    }
-    const Tensor<T>& source = *found->second;
-    if (source.shape() != target.shape()) {
-      misshaped.push_back(name + " is " + to_string(target.shape()) + ", given " +
-                          to_string(source.shape()));
-    }
-    copies.emplace_back(target, &source);
-    given.erase(found);
-  }
-  for (const auto& [name, tensor] : tensors) {
-    const auto left = given.find(name);
-    if (left != given.end() && left->second == &tensor) {
-      unexpected.push_back(name);
-    }
-  }
-  std::string problems;
-  const auto report = [&problems](std::string_view what, const std::vector<std::string>& names) {
-    if (!names.empty()) {
-      problems += (problems.empty() ? "" : "; ") + std::string(what) + detail::join_some(names);
-    }
-  };
-  if (strict) {
-    report("missing: ", missing);
-    report("unexpected: ", unexpected);
-  }
-  report("of another shape: ", misshaped);
-  LDLM_CHECK(problems.empty(), "load_state_dict", problems);
-  for (const auto& [target, source] : copies) {
-    target.copy_(*source);
-  }
+  copy_tensors(tensors, state_dict(module), strict, "load_state_dict");
 }
 
 /// Drops the gradients of all parameters.

@@ -2,12 +2,38 @@
 // Stacks of Transformer layers, and the whole encoder-decoder; parameters, names and defaults are
 // those of torch.nn.Transformer.
 
+#include <algorithm>
 #include <optional>
 #include <vector>
 
 #include <ldlm/nn/transformer_layer.hpp>
 
 namespace ldlm::nn {
+
+namespace detail {
+
+/// A stack of layers and its final norm. apply(i, x) runs layer i, pre_norm(i, x) its pre_norm
+/// member: a pre-norm layer's last sum is made together with the norm behind it.
+template <Floating T, class Layer, class Apply, class PreNorm>
+Variable<T> run_stack(const std::vector<Layer>& layers, const std::optional<LayerNorm<T>>& norm,
+                      Variable<T> x, Apply&& apply, PreNorm&& pre_norm) {
+  const auto is_pre_norm = [](const Layer& layer) { return layer.norm_first; };
+  if (layers.empty() || !std::all_of(layers.begin(), layers.end(), is_pre_norm)) {
+    for (std::size_t i = 0; i < layers.size(); ++i) {
+      x = apply(i, x);
+    }
+    return norm ? (*norm)(x) : x;
+  }
+  AddLayerNorm<T> state{x, layers.front().norm1(x)};
+  for (std::size_t i = 0; i + 1 < layers.size(); ++i) {
+    const Residual<T> out = pre_norm(i, state);
+    state = layers[i + 1].norm1(out.update, out.sum);
+  }
+  const Residual<T> out = pre_norm(layers.size() - 1, state);
+  return norm ? (*norm)(out.update, out.sum).normalized : out.sum + out.update;
+}
+
+}  // namespace detail
 
 /// num_encoder_layers layers, then an optional layer norm.
 template <Floating T>
@@ -29,11 +55,11 @@ struct TransformerEncoder {
   }
 
   /// x (B, T, C) -> (B, T, C).
-  Variable<T> operator()(Variable<T> x, const AttentionContext<T>& context = {}) const {
-    for (const auto& layer : layers) {
-      x = layer(x, context);
-    }
-    return norm ? (*norm)(x) : x;
+  Variable<T> operator()(const Variable<T>& x, const AttentionContext<T>& context = {}) const {
+    return detail::run_stack(
+        layers, norm, x,
+        [&](std::size_t i, const auto& input) { return layers[i](input, context); },
+        [&](std::size_t i, const auto& input) { return layers[i].pre_norm(input, context); });
   }
 
   template <class V>
@@ -71,18 +97,25 @@ struct TransformerDecoder {
 
   /// x (B, T, C), memory (B, Tm, C) -> (B, T, C). With caches, x holds only the positions after
   /// those already in them.
-  Variable<T> operator()(Variable<T> x, const Variable<T>& memory, DecoderContext<T> context = {},
+  Variable<T> operator()(const Variable<T>& x, const Variable<T>& memory,
+                         const DecoderContext<T>& context = {},
                          std::vector<DecoderLayerCache<T>>* caches = nullptr) const {
     LDLM_CHECK(caches == nullptr || caches->size() == layers.size(), "TransformerDecoder",
                "needs one cache for each of ", layers.size(), " layers, got ", caches->size());
-    for (std::size_t i = 0; i < layers.size(); ++i) {
+    const auto context_of = [&](std::size_t i) {
+      DecoderContext<T> own = context;
       if (caches != nullptr) {
-        context.self.cache = &(*caches)[i].self;
-        context.cross.cache = &(*caches)[i].cross;
+        own.self.cache = &(*caches)[i].self;
+        own.cross.cache = &(*caches)[i].cross;
       }
-      x = layers[i](x, memory, context);
-    }
-    return norm ? (*norm)(x) : x;
+      return own;
+    };
+    return detail::run_stack(
+        layers, norm, x,
+        [&](std::size_t i, const auto& input) { return layers[i](input, memory, context_of(i)); },
+        [&](std::size_t i, const auto& input) {
+          return layers[i].pre_norm(input, memory, context_of(i));
+        });
   }
 
   /// Empty caches for B sequences of at most `positions`, over memories of `memory_positions`.

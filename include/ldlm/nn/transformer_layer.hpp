@@ -21,6 +21,13 @@ struct TransformerOptions {
   bool norm_first = false;  // normalise before each block (pre-norm) rather than after it
 };
 
+/// What a pre-norm layer leaves: its output is sum + update. Whoever normalises that next does both
+/// in one pass over memory.
+template <Floating T>
+struct Residual {
+  Variable<T> sum, update;
+};
+
 /// Self-attention, then a feed-forward block.
 template <Floating T>
 struct TransformerEncoderLayer {
@@ -49,11 +56,16 @@ struct TransformerEncoderLayer {
   /// x (B, T, C) -> (B, T, C).
   Variable<T> operator()(const Variable<T>& x, const AttentionContext<T>& context = {}) const {
     if (norm_first) {
-      const auto attended = norm2(dropout1(self_attn(norm1(x), context)), x);
-      return attended.sum + feed_forward(attended.normalized);
+      const Residual<T> out = pre_norm({x, norm1(x)}, context);
+      return out.sum + out.update;
     }
     const Variable<T> attended = norm1(dropout1(self_attn(x, context)), x).normalized;
     return norm2(feed_forward(attended), attended).normalized;
+  }
+  /// The layer with norm_first, for stacks: x comes with norm1 already applied.
+  Residual<T> pre_norm(const AddLayerNorm<T>& x, const AttentionContext<T>& context) const {
+    const auto attended = norm2(dropout1(self_attn(x.normalized, context)), x.sum);
+    return {attended.sum, feed_forward(attended.normalized)};
   }
 
   template <class V>
@@ -122,6 +134,14 @@ struct TransformerDecoderLayer {
     const Variable<T> crossed =
         norm2(dropout2(multihead_attn(attended, memory, context.cross)), attended).normalized;
     return norm3(feed_forward(crossed), crossed).normalized;
+  }
+  /// The layer with norm_first, for stacks: x comes with norm1 already applied.
+  Residual<T> pre_norm(const AddLayerNorm<T>& x, const Variable<T>& memory,
+                       const DecoderContext<T>& context) const {
+    const auto attended = norm2(dropout1(self_attn(x.normalized, context.self)), x.sum);
+    const auto crossed =
+        norm3(dropout2(multihead_attn(attended.normalized, memory, context.cross)), attended.sum);
+    return {crossed.sum, feed_forward(crossed.normalized)};
   }
 
   template <class V>

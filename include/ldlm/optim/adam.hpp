@@ -90,13 +90,12 @@ class AdamBase {
     }
     return state;
   }
+  /// Throws, and changes nothing, unless names and shapes are those of state_dict().
   void load_state_dict(const NamedTensors<T>& state) {
-    for (Entry& entry : entries_) {
-      const auto steps = Tensor<T>::zeros({});
-      detail::load_tensor(state, entry.slot.name + ".exp_avg", entry.mean);
-      detail::load_tensor(state, entry.slot.name + ".exp_avg_sq", entry.variance);
-      detail::load_tensor(state, entry.slot.name + ".step", steps);
-      entry.steps = static_cast<std::int64_t>(steps.item());
+    const NamedTensors<T> own = state_dict();
+    copy_tensors(state, own, true, Decoupled ? "AdamW" : "Adam");
+    for (std::size_t i = 0; i < entries_.size(); ++i) {
+      entries_[i].steps = static_cast<std::int64_t>(own[3 * i + 2].second.item());
     }
   }
 

@@ -55,14 +55,12 @@ class Ema {
     state.emplace_back("ema.updates", Tensor<T>::scalar(static_cast<T>(updates_)));
     return state;
   }
+  /// Throws, and changes nothing, unless names and shapes are those of state_dict().
   void load_state_dict(const NamedTensors<T>& state) {
     LDLM_CHECK(!swapped_, "Ema", "cannot load while the averages are swapped in");
-    for (std::size_t i = 0; i < averages_.size(); ++i) {
-      detail::load_tensor(state, parameters_[i].first, averages_[i]);
-    }
-    const auto updates = Tensor<T>::zeros({});
-    detail::load_tensor(state, "ema.updates", updates);
-    updates_ = static_cast<std::int64_t>(updates.item());
+    const NamedTensors<T> own = state_dict();
+    copy_tensors(state, own, true, "Ema");
+    updates_ = static_cast<std::int64_t>(own.back().second.item());
   }
 
  private:

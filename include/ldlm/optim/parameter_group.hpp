@@ -77,16 +77,6 @@ std::vector<ParameterGroup<T>> one_group(const std::vector<Variable<T>>& paramet
   return one_group(named, weight_decay);
 }
 
-/// Copies a tensor of a saved state. Throws if it is missing or of another shape.
-template <Floating T>
-void load_tensor(const NamedTensors<T>& state, const std::string& name, const Tensor<T>& target) {
-  const Tensor<T>* const source = find(state, name);
-  LDLM_CHECK(source != nullptr, "optim", "the saved state has no '", name, "'");
-  LDLM_CHECK(source->shape() == target.shape(), "optim", "the saved '", name, "' is ",
-             to_string(source->shape()), ", needed is ", to_string(target.shape()));
-  target.copy_(*source);
-}
-
 }  // namespace detail
 
 }  // namespace ldlm::optim

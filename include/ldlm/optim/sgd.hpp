@@ -85,10 +85,9 @@ class SGD {
     }
     return state;
   }
+  /// Throws, and changes nothing, unless names and shapes are those of state_dict().
   void load_state_dict(const NamedTensors<T>& state) {
-    for (std::size_t i = 0; i < momentum_.size(); ++i) {
-      detail::load_tensor(state, slots_[i].name + ".momentum_buffer", momentum_[i]);
-    }
+    copy_tensors(state, state_dict(), true, "SGD");
   }
 
  private:
