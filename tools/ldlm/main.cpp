@@ -25,7 +25,9 @@ int main(int argc, char** argv) {
     }
   });
   command::add_text_commands(app, common);
+  command::add_model_commands(app, common);
   command::add_training_commands(app, common);
+  command::add_eval_command(app, common);
 
   constexpr int failed = 1;
   constexpr int wrong_usage = 2;

@@ -6,6 +6,7 @@
 #include <ldlm/ldlm/pipeline.hpp>
 
 #include "command.hpp"
+#include "sampling_options.hpp"
 
 namespace ldlm::command {
 
@@ -46,54 +47,6 @@ void print_reconstructions(const std::vector<Reconstruction>& results) {
         {r.t < 0 ? "clean" : std::to_string(r.t), fixed(r.cosine, 3), fixed(r.mse, 3), r.text});
   }
   print(format_table(rows));
-}
-
-struct SampleArguments {
-  std::int64_t count = 5;
-  SamplerOptions sampler{.kind = SamplerKind::ddpm, .steps = 100, .stop_at = -1};
-  std::int64_t decode_level = 400;
-  std::int64_t beams = 0;
-  double temperature = 0.0;
-  double top_p = 0.95;
-
-  void add_to(CLI::App& command) {
-    command.add_option("--count", count, "Number of texts")->check(CLI::PositiveNumber);
-    command.add_option("--steps", sampler.steps, "Steps of the sampler; 0: all of the schedule");
-    command
-        .add_option_function<std::string>(
-            "--sampler",
-            [this](const std::string& name) {
-              sampler.kind = name == "ddim"         ? SamplerKind::ddim
-                             : name == "dpm-solver" ? SamplerKind::dpm_solver
-                                                    : SamplerKind::ddpm;
-            },
-            "ddpm, ddim or dpm-solver")
-        ->check(CLI::IsMember({"ddpm", "ddim", "dpm-solver"}))
-        ->default_str("ddpm");
-    command.add_option("--eta", sampler.eta, "Randomness of DDIM, from 0 to 1");
-    command.add_option("--decode-level", decode_level,
-                       "Noise level t at which the sampler hands over to the decoder, which then "
-                       "knows how far to trust the latent; -1: denoise to the end");
-    command.add_option("--beams", beams, "Beams of the decoder; 0: the model's own number");
-    command.add_option("--temperature", temperature, "Draw tokens instead, if above 0");
-    command.add_option("--top-p", top_p, "Draw from the likeliest tokens of this probability");
-  }
-};
-
-std::vector<std::string> draw_samples(const Ldlm<float>& model, const SampleArguments& arguments,
-                                      Generator& generator) {
-  SamplerOptions sampler = arguments.sampler;
-  if (arguments.decode_level >= 0) {
-    sampler.stop_at = model.schedule().nearest(model.levels().alpha_bar(arguments.decode_level));
-  }
-  const Tensor<float> latents = model.sample(arguments.count, sampler, generator);
-  DecodeOptions decode{.t = arguments.decode_level, .num_beams = arguments.beams};
-  if (arguments.temperature > 0.0) {
-    decode.sampling = SamplingOptions{};
-    decode.sampling->temperature = arguments.temperature;
-    decode.sampling->top_p = arguments.top_p;
-  }
-  return model.decode(latents, decode, &generator);
 }
 
 void run_demo(const Common& common, const std::vector<std::string>& words) {
@@ -185,6 +138,7 @@ void add_text_commands(CLI::App& app, Common& common) {
                            }
                          }
                        });
+    command->add_option("--count", arguments->count, "Number of texts")->check(CLI::PositiveNumber);
     arguments->add_to(*command);
   }
 }

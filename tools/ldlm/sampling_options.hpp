@@ -1,0 +1,63 @@
+#pragma once
+// Sampling new texts, as sample, demo and eval do it.
+
+#include <string>
+#include <vector>
+
+#include <ldlm/ldlm/pipeline.hpp>
+
+#include "command.hpp"
+
+namespace ldlm::command {
+
+/// The options of sampling from pure noise.
+struct SampleArguments {
+  std::int64_t count = 5;
+  SamplerOptions sampler{.kind = SamplerKind::ddpm, .steps = 100, .stop_at = -1};
+  std::int64_t decode_level = 400;
+  std::int64_t beams = 0;
+  double temperature = 0.0;
+  double top_p = 0.95;
+
+  void add_to(CLI::App& command) {
+    command.add_option("--steps", sampler.steps, "Steps of the sampler; 0: all of the schedule");
+    command
+        .add_option_function<std::string>(
+            "--sampler",
+            [this](const std::string& name) {
+              sampler.kind = name == "ddim"         ? SamplerKind::ddim
+                             : name == "dpm-solver" ? SamplerKind::dpm_solver
+                                                    : SamplerKind::ddpm;
+            },
+            "ddpm, ddim or dpm-solver")
+        ->check(CLI::IsMember({"ddpm", "ddim", "dpm-solver"}))
+        ->default_str("ddpm");
+    command.add_option("--eta", sampler.eta, "Randomness of DDIM, from 0 to 1");
+    command.add_option("--decode-level", decode_level,
+                       "Noise level t at which the sampler hands over to the decoder, which then "
+                       "knows how far to trust the latent; -1: denoise to the end");
+    command.add_option("--beams", beams, "Beams of the decoder; 0: the model's own number");
+    command.add_option("--temperature", temperature, "Draw tokens instead, if above 0");
+    command.add_option("--top-p", top_p, "Draw from the likeliest tokens of this probability");
+  }
+};
+
+/// New texts: the sampler runs down to the decode level, the decoder does the rest.
+inline std::vector<std::string> draw_samples(const Ldlm<float>& model,
+                                             const SampleArguments& arguments,
+                                             Generator& generator) {
+  SamplerOptions sampler = arguments.sampler;
+  if (arguments.decode_level >= 0) {
+    sampler.stop_at = model.schedule().nearest(model.levels().alpha_bar(arguments.decode_level));
+  }
+  const Tensor<float> latents = model.sample(arguments.count, sampler, generator);
+  DecodeOptions decode{.t = arguments.decode_level, .num_beams = arguments.beams};
+  if (arguments.temperature > 0.0) {
+    decode.sampling = SamplingOptions{};
+    decode.sampling->temperature = arguments.temperature;
+    decode.sampling->top_p = arguments.top_p;
+  }
+  return model.decode(latents, decode, &generator);
+}
+
+}  // namespace ldlm::command
