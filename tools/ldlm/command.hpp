@@ -75,7 +75,7 @@ void catch_interrupts();
 
 /// One function a group of subcommands, each in a file of its own.
 void add_text_commands(CLI::App& app, Common& common);      // demo, reconstruct, sample
-void add_model_commands(CLI::App& app, Common& common);     // generate, embed, tokenize, inspect
+void add_model_commands(CLI::App& app, Common& common);     // generate, embed, tokenize, ...
 void add_training_commands(CLI::App& app, Common& common);  // train-tokenizer, pretrain, train
 void add_eval_command(CLI::App& app, Common& common);       // eval
 

@@ -1,4 +1,4 @@
-// generate, embed, tokenize and inspect: the parts of a model, one by one.
+// generate, embed, tokenize, inspect and export: the parts of a model, one by one.
 
 #include <filesystem>
 
@@ -169,6 +169,15 @@ void inspect(const Common& common, const fs::path& path) {
   }
 }
 
+/// A model's folder for distribution, with half-precision weights.
+void export_model(const Common& common, const fs::path& out, const std::string& judge) {
+  Ldlm<float>::load(common.model).save(out, DType::f16);
+  if (!judge.empty()) {
+    const auto gpt2 = Gpt2<float>::from_pretrained(judge);
+    ldlm::detail::save_part(gpt2, gpt2.config.to_json(), out / "judge", DType::f16);
+  }
+}
+
 }  // namespace
 
 void add_model_commands(CLI::App& app, Common& common) {
@@ -215,6 +224,19 @@ void add_model_commands(CLI::App& app, Common& common) {
                        "ldlm inspect weights/ldlm-tiny",
                        [&common, path] { inspect(common, path->empty() ? common.model : *path); });
     command->add_option("path", *path, "The file or folder; by default the model");
+  }
+  {
+    struct Arguments {
+      std::string out, judge;
+    };
+    const auto arguments = std::make_shared<Arguments>();
+    CLI::App* const command = add_subcommand(
+        app, "export", "Write a model with half-precision weights, for distribution.",
+        "ldlm export --model runs/tiny --out weights/ldlm-tiny",
+        [&common, arguments] { export_model(common, arguments->out, arguments->judge); });
+    command->add_option("--out", arguments->out, "The folder to write")->required();
+    command->add_option("--judge", arguments->judge,
+                        "A GPT-2 folder to add as the language model of perplexities");
   }
 }
 
