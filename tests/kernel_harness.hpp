@@ -32,10 +32,17 @@ enum class Form {
 };
 inline constexpr Form forms[] = {Form::contiguous, Form::permuted, Form::sliced, Form::broadcast};
 
+/// Of float results; double's is double_scale times that, plus `reference`: how far the reference
+/// in double may itself be from the truth, relatively.
 struct Tolerance {
   double relative = 0;
   double absolute = 0;
+  double reference = 0;
 };
+inline constexpr double double_scale = 1e-8;
+inline Tolerance for_double(const Tolerance& t) {
+  return {t.relative * double_scale + t.reference, t.absolute * double_scale};
+}
 
 /// Random values of inputs: `extreme` mixes infinities, NaN, denormals and huge numbers in.
 struct Values {
@@ -337,9 +344,6 @@ class ThreadCount {
   int before_;
 };
 
-/// How errors of double are smaller than those of float, with some room.
-inline constexpr double double_scale = 1e-8;
-
 /// One case in one variation: the tested devices in float and double against the reference in
 /// double, the reference in float as well, and 1, 2 and 3 threads against each other. `tolerance`
 /// is that of float.
@@ -349,7 +353,7 @@ void check_variation(const std::string& name, const Tolerance& tolerance, const 
   const unsigned seed = 1234 + static_cast<unsigned>(variation);
   const std::string what = name + ", variation " + std::to_string(variation);
   const Outputs expected = run_case<double>(body, seed, variation, reference_cpu);
-  const Tolerance fine{tolerance.relative * double_scale, tolerance.absolute * double_scale};
+  const Tolerance fine = for_double(tolerance);
   check_close(run_case<float>(body, seed, variation, reference_cpu), expected, tolerance,
               what + ", reference float");
   for (const Device device : devices_under_test()) {
@@ -387,9 +391,9 @@ void check_extremes(const std::string& name, const Tolerance& tolerance, const B
       check_close(run_case<float>(body, seed, 0, device),
                   run_case<float>(body, seed, 0, reference_cpu), tolerance,
                   name + ", extreme float");
-      const Tolerance fine{tolerance.relative * double_scale, tolerance.absolute * double_scale};
       check_close(run_case<double>(body, seed, 0, device),
-                  run_case<double>(body, seed, 0, reference_cpu), fine, name + ", extreme double");
+                  run_case<double>(body, seed, 0, reference_cpu), for_double(tolerance),
+                  name + ", extreme double");
     }
   }
 }

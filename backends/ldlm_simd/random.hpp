@@ -89,6 +89,25 @@ void uniform(PhiloxStream stream, T low, T high, View<T> out) {
                                });
 }
 
+namespace detail {
+
+/// cos(2 pi u) and sin(2 pi u) for u in [0, 1). Taking out quarter turns is exact, so both keep
+/// their digits near their zeros.
+template <class T, class Arch>
+std::pair<Batch<T, Arch>, Batch<T, Arch>> unit_circle(const Batch<T, Arch>& u) {
+  using B = Batch<T, Arch>;
+  const B quarter = xsimd::nearbyint(u * B(T{4}));  // 0 .. 4
+  const auto [s, c] = xsimd::sincos((u - quarter * B(T{0.25})) * B(2 * std::numbers::pi_v<T>));
+  const auto first = quarter == B(T{1});
+  const auto second = quarter == B(T{2});
+  const auto third = quarter == B(T{3});
+  const B x = xsimd::select(first || third, s, c);
+  const B y = xsimd::select(first || third, c, s);
+  return {xsimd::select(first || second, -x, x), xsimd::select(second || third, -y, y)};
+}
+
+}  // namespace detail
+
 /// Box-Muller on pairs of elements: r cos(2 pi u1), r sin(2 pi u1), r = sqrt(-2 log(1 - u0)).
 template <class T, class Arch>
 void normal(PhiloxStream stream, T mean, T stddev, View<T> out) {
@@ -105,7 +124,7 @@ void normal(PhiloxStream stream, T mean, T stddev, View<T> out) {
             u1[lane] = inside ? u[i + 2 * lane + 1] : T{0};
           }
           const B r = spread * xsimd::sqrt(B(T{-2}) * xsimd::log(B(T{1}) - B::load_aligned(u0)));
-          const auto [s, c] = xsimd::sincos(B(2 * std::numbers::pi_v<T>) * B::load_aligned(u1));
+          const auto [c, s] = detail::unit_circle<T, Arch>(B::load_aligned(u1));
           simd::fma(r, c, centre).store_aligned(u0);
           simd::fma(r, s, centre).store_aligned(u1);
           for (std::int64_t lane = 0; lane < W; ++lane) {

@@ -5,8 +5,7 @@
 #include <limits>
 
 #include <ldlm/core/kernel_table.hpp>
-#include <ldlm_simd/fma.hpp>
-#include <ldlm_simd/loops.hpp>
+#include <ldlm_simd/elementwise.hpp>
 
 namespace ldlm::simd {
 
@@ -49,16 +48,20 @@ struct Reducer {
     }
   }
 
+  /// What partial results are collected in: sums of floats in double.
+  using Total = std::conditional_t<identity == T{0}, double, T>;
+  static void add(Total& total, T x) {
+    if constexpr (identity == T{0}) {
+      total += x;
+    } else {
+      total = join(total, x);
+    }
+  }
   /// Of n partial results, `step` apart, in their order.
   static T ordered(const T* x, std::int64_t step, std::int64_t n) {
-    using Total = std::conditional_t<identity == T{0}, double, T>;
     Total total = identity;
     for (std::int64_t i = 0; i < n; ++i) {
-      if constexpr (identity == T{0}) {
-        total += x[i * step];
-      } else {
-        total = join(total, x[i * step]);
-      }
+      add(total, x[i * step]);
     }
     return static_cast<T>(total);
   }
@@ -139,6 +142,7 @@ class Reduction {
   using Kept = Loops<2, Arch>;
   using Reduced = Loops<1, Arch>;
   static constexpr std::int64_t block = 16384;  // elements whose sum is one partial result
+  static constexpr std::int64_t columns = 512;  // that are summed side by side
 
  public:
   Reduction(const View<const T>& in, const View<T>& out)
@@ -176,11 +180,11 @@ class Reduction {
       }
       auto cursor = reduced_.at(b * group);
       const std::int64_t last = std::min(reduced_.lines, (b + 1) * group);
-      T total = R::identity;
+      typename R::Total total = R::identity;
       for (std::int64_t line = b * group; line < last; ++line, reduced_.advance(cursor)) {
-        total = R::join(total, R::run(x + cursor.offsets[0], reduced_.length, reduced_.step[0]));
+        R::add(total, R::run(x + cursor.offsets[0], reduced_.length, reduced_.step[0]));
       }
-      return total;
+      return static_cast<T>(total);
     };
     if (blocks <= 1) {
       const std::int64_t elements = std::max<std::int64_t>(1, reduced_.lines * reduced_.length);
@@ -214,7 +218,6 @@ class Reduction {
   // ---- The outputs lie together: rows are added up, in blocks of rows. ----
 
   void reduce_columns() {
-    constexpr std::int64_t columns = 512;
     const std::int64_t chunks = (kept_.length + columns - 1) / columns;
     const std::int64_t chunk_width = std::min(columns, kept_.length);
     const std::int64_t rows = reduced_.lines * reduced_.length;
@@ -248,24 +251,36 @@ class Reduction {
                  });
   }
 
+  // total = rows first .. last - 1 of n columns from x on. Short sums of rows are added up rather
+  // than single rows: fewer digits are lost, and the short sum stays in registers and L1.
   void add_rows(const T* x, std::int64_t first, std::int64_t last, T* total, std::int64_t n) const {
+    alignas(64) T part[columns];
     std::fill(total, total + n, R::identity);
-    alignas(64) T buffer[512];
     auto cursor = reduced_.at(first / reduced_.length);
     std::int64_t i = first % reduced_.length;
-    for (std::int64_t row = first; row < last; ++row) {
-      const T* source = x + cursor.offsets[0] + i * reduced_.step[0];
-      if (kept_.step[0] != 1) {
-        pack<T, Arch>(source, kept_.step[0], buffer, n);
-        source = buffer;
+    for (std::int64_t row = first; row < last;) {
+      std::fill(part, part + n, R::identity);
+      for (const std::int64_t end = std::min(last, row + 64); row < end; ++row) {
+        add_row(x + cursor.offsets[0] + i * reduced_.step[0], part, n);
+        if (++i == reduced_.length) {
+          i = 0;
+          reduced_.advance(cursor);
+        }
       }
       transform<Arch>(
-          n, [](const auto& t, const auto& v) { return R::take(t, v); }, total, total, source);
-      if (++i == reduced_.length) {
-        i = 0;
-        reduced_.advance(cursor);
-      }
+          n, [](const auto& t, const auto& p) { return R::join(t, p); }, total,
+          static_cast<const T*>(total), static_cast<const T*>(part));
     }
+  }
+  void add_row(const T* x, T* part, std::int64_t n) const {
+    alignas(64) T buffer[columns];
+    if (kept_.step[0] != 1) {
+      pack<T, Arch>(x, kept_.step[0], buffer, n);
+      x = buffer;
+    }
+    transform<Arch>(
+        n, [](const auto& p, const auto& v) { return R::take(p, v); }, part,
+        static_cast<const T*>(part), x);
   }
 
   const T* in_;
@@ -278,7 +293,8 @@ class Reduction {
 
 template <class T, class Arch>
 void reduce(ReduceOp op, View<const T> in, View<T> out) {
-  if (out.numel() == 0) {
+  if (in.numel() == 0) {
+    fill<T, Arch>(out, T{0});  // only sums are taken of nothing
     return;
   }
   switch (op) {

@@ -1,0 +1,191 @@
+#include <ldlm/core/kernel_table.hpp>
+
+#include "kernel_harness.hpp"
+
+// Softmax, normalisations and cross-entropy of every device against the reference.
+
+using namespace ldlm;
+using namespace ldlm::test;
+
+namespace {
+
+const std::vector<Shape> row_shapes = {{1},    {5},        {64},      {4, 17},   {3, 40, 2, 70},
+                                       {0, 8}, {2, 1, 33}, {50, 130}, {3, 5000}, {301, 192}};
+
+Shape without_last(Shape shape) {
+  shape.erase(shape.rank() - 1);
+  return shape;
+}
+
+TEST_CASE("softmax kernels") {
+  for (const Shape& shape : row_shapes) {
+    const std::string suffix = to_string(shape);
+    const Values logits{-20, 20};
+    check_kernel("softmax" + suffix, {3e-6, 1e-9},
+                 [&]<class T>(const KernelTable<T>& k, Context<T>& t) {
+                   const View<const T> x = t.rows(shape, logits);
+                   k.softmax(x, t.rows_out(shape));
+                 });
+    check_kernel("softmax in place" + suffix, {3e-6, 1e-9},
+                 [&]<class T>(const KernelTable<T>& k, Context<T>& t) {
+                   const View<T> x = t.rows_in_out(shape, logits);
+                   k.softmax(x, x);
+                 });
+    check_kernel("log_softmax" + suffix, {2e-6, 2e-6},
+                 [&]<class T>(const KernelTable<T>& k, Context<T>& t) {
+                   const View<const T> x = t.rows(shape, logits);
+                   k.log_softmax(x, t.rows_out(shape));
+                 });
+    check_kernel("softmax_backward" + suffix, {1e-5, 2e-6},
+                 [&]<class T>(const KernelTable<T>& k, Context<T>& t) {
+                   const View<const T> y = t.rows(shape, {0, 0.1});
+                   const View<T> dy = t.rows_in_out(shape);
+                   k.softmax_backward(y, dy, dy);
+                 });
+    check_kernel("log_softmax_backward" + suffix, {1e-5, 1e-5},
+                 [&]<class T>(const KernelTable<T>& k, Context<T>& t) {
+                   const View<const T> y = t.rows(shape, {-9, -3});
+                   const View<const T> dy = t.rows(shape);
+                   k.log_softmax_backward(y, dy, t.rows_out(shape));
+                 });
+  }
+}
+
+TEST_CASE("softmax kernels of huge, infinite and NaN logits") {
+  for (const Shape& shape : {Shape{100, 2}, Shape{200, 3}, Shape{20, 40}}) {
+    check_extremes("softmax", {3e-6, 2e-38}, [&]<class T>(const KernelTable<T>& k, Context<T>& t) {
+      const View<const T> x = t.plain(shape, {-9, 9, true});
+      k.softmax(x, t.plain_out(shape));
+    });
+    check_extremes("log_softmax", {3e-6, 2e-6},
+                   [&]<class T>(const KernelTable<T>& k, Context<T>& t) {
+                     const View<const T> x = t.plain(shape, {-9, 9, true});
+                     k.log_softmax(x, t.plain_out(shape));
+                   });
+  }
+}
+
+TEST_CASE("layer_norm kernels with every set of optional arguments") {
+  for (const Shape& shape : row_shapes) {
+    const Shape stats = without_last(shape);
+    const Shape columns{shape.back()};
+    for (unsigned with = 0; with < 16; ++with) {
+      const bool residual = (with & 1U) != 0;
+      const bool gamma = (with & 2U) != 0;
+      const bool beta = (with & 4U) != 0;
+      const bool state = (with & 8U) != 0;
+      // A row of one element has variance 0: its rstd is epsilon's, and errors grow by it.
+      check_kernel("layer_norm" + to_string(shape) + " with " + std::to_string(with),
+                   {2e-5, shape.back() == 1 ? 2e-3 : 1e-5},
+                   [&]<class T>(const KernelTable<T>& k, Context<T>& t) {
+                     const View<const T> x = t.rows(shape, {-1, 3});
+                     const View<const T> r = residual ? t.rows(shape) : View<const T>{};
+                     const View<const T> g = gamma ? t.plain(columns) : View<const T>{};
+                     const View<const T> b = beta ? t.plain(columns) : View<const T>{};
+                     const View<T> sum = state ? t.rows_out(shape) : View<T>{};
+                     const View<T> y = t.rows_out(shape);
+                     const View<T> mean = state ? t.out(stats) : View<T>{};
+                     k.layer_norm(x, r, g, b, static_cast<T>(1e-5), sum, y, mean,
+                                  state ? t.out(stats) : View<T>{});
+                   });
+    }
+  }
+}
+
+TEST_CASE("layer_norm_backward kernels") {
+  for (const Shape& shape : row_shapes) {
+    const Shape stats = without_last(shape);
+    const Shape columns{shape.back()};
+    for (unsigned with = 0; with < 4; ++with) {
+      const double rows = static_cast<double>(shape.numel() / shape.back());
+      check_kernel("layer_norm_backward" + to_string(shape) + " with " + std::to_string(with),
+                   {1e-5, 1e-5 + 3e-6 * rows},
+                   [&]<class T>(const KernelTable<T>& k, Context<T>& t) {
+                     const View<const T> x = t.rows(shape);
+                     const bool affine = (with & 1U) != 0;
+                     const View<const T> gamma = affine ? t.plain(columns) : View<const T>{};
+                     const View<const T> mean = t.in(stats, {-0.5, 0.5});
+                     const View<const T> rstd = t.in(stats, {0.5, 2});
+                     const View<const T> dy = t.rows(shape);
+                     const View<T> dx = t.rows_out(shape);
+                     const bool wanted = (with & 2U) != 0;
+                     const View<T> dgamma = wanted ? t.plain_out(columns) : View<T>{};
+                     k.layer_norm_backward(x, gamma, mean, rstd, dy, dx, dgamma,
+                                           wanted ? t.plain_out(columns) : View<T>{});
+                   });
+    }
+  }
+}
+
+TEST_CASE("rms_norm kernels") {
+  for (const Shape& shape : row_shapes) {
+    const Shape stats = without_last(shape);
+    const Shape columns{shape.back()};
+    const double rows = static_cast<double>(shape.numel() / shape.back());
+    for (const bool affine : {false, true}) {
+      check_kernel("rms_norm" + to_string(shape), {4e-6, 1e-7},
+                   [&]<class T>(const KernelTable<T>& k, Context<T>& t) {
+                     const View<const T> x = t.rows(shape);
+                     const View<const T> gamma = affine ? t.plain(columns) : View<const T>{};
+                     const View<T> y = t.rows_out(shape);
+                     k.rms_norm(x, gamma, static_cast<T>(1e-6), y,
+                                affine ? t.out(stats) : View<T>{});
+                   });
+      check_kernel("rms_norm_backward" + to_string(shape), {1e-5, 1e-5 + 3e-6 * rows},
+                   [&]<class T>(const KernelTable<T>& k, Context<T>& t) {
+                     const View<const T> x = t.rows(shape);
+                     const View<const T> gamma = affine ? t.plain(columns) : View<const T>{};
+                     const View<const T> rstd = t.in(stats, {0.5, 2});
+                     const View<const T> dy = t.rows(shape);
+                     const View<T> dx = t.rows_out(shape);
+                     k.rms_norm_backward(x, gamma, rstd, dy, dx,
+                                         affine ? t.plain_out(columns) : View<T>{});
+                   });
+    }
+  }
+}
+
+TEST_CASE("cross_entropy kernels") {
+  constexpr std::int64_t ignore = 1;  // drawn like any other class
+  for (const Shape& shape :
+       {Shape{1, 2}, Shape{7, 3}, Shape{0, 5}, Shape{33, 130}, Shape{9, 5000}, Shape{40, 1000}}) {
+    const Shape rows{shape[0]};
+    const Values classes{0, static_cast<double>(shape[1]), false, true};
+    for (const double smoothing : {0.0, 0.1}) {
+      const std::string suffix = to_string(shape) + " smoothing " + std::to_string(smoothing);
+      check_kernel("cross_entropy" + suffix, {2e-6, 2e-6},
+                   [&]<class T>(const KernelTable<T>& k, Context<T>& t) {
+                     const View<const T> logits = t.rows(shape, {-8, 8});
+                     const auto targets = t.template in_of<std::int64_t>(rows, classes);
+                     const View<T> loss = t.out(rows);
+                     k.cross_entropy(logits, targets, ignore, static_cast<T>(smoothing), loss,
+                                     t.out(rows));
+                   });
+      check_kernel("cross_entropy_backward" + suffix, {4e-6, 1e-6},
+                   [&]<class T>(const KernelTable<T>& k, Context<T>& t) {
+                     const View<T> logits = t.rows_in_out(shape, {-8, 8});
+                     const auto targets = t.template in_of<std::int64_t>(rows, classes);
+                     const View<const T> lse = t.in(rows, {9, 12});
+                     k.cross_entropy_backward(logits, targets, ignore, static_cast<T>(smoothing),
+                                              lse, t.in(rows), logits);
+                   });
+    }
+  }
+  check_extremes(
+      "cross_entropy", {3e-6, 2e-6}, []<class T>(const KernelTable<T>& k, Context<T>& t) {
+        const View<const T> logits = t.plain({50, 4}, {-9, 9, true});
+        const auto targets = t.template plain_of<std::int64_t>({50}, {0, 4, false, true});
+        const View<T> loss = t.plain_out({50});
+        k.cross_entropy(logits, targets, -100, T{0}, loss, t.plain_out({50}));
+      });
+  // -infinity alone, as a masked class gives it, is no NaN.
+  const std::vector<float> masked{-INFINITY, 1.0F, -INFINITY, 1.0F};
+  const std::vector<std::int64_t> targets{1, 3};
+  std::vector<float> loss(2), lse(2);
+  kernels<float>(cpu).cross_entropy(
+      {masked.data(), Layout({2, 2}, {2, 1}, 0)}, {targets.data(), Layout(Shape{1}, {}, 0)}, -100,
+      0.0F, {loss.data(), Layout(Shape{1})}, {lse.data(), Layout(Shape{1})});
+  CHECK(lse[0] == doctest::Approx(1));
+}
+
+}  // namespace
