@@ -32,7 +32,7 @@ class MergeTrainer {
   struct Options {
     std::size_t vocab_size = 0;
     std::uint64_t min_frequency = 0;
-    std::size_t max_token_length = std::numeric_limits<std::size_t>::max();
+    std::size_t max_token_length = std::numeric_limits<std::size_t>::max();  // in symbols
     std::string continuing_subword_prefix;
     TrainingProgress progress;
   };
@@ -60,7 +60,7 @@ class MergeTrainer {
 
   /// Merges until the vocabulary is full or no pair is frequent enough.
   [[nodiscard]] std::vector<Merge> train() {
-    for (std::uint32_t w = 0; w < words_.size(); ++w) {
+    for (std::uint32_t w = 0; w < words_.size() && options_.max_token_length > 1; ++w) {
       const Word& word = words_[w];
       for (std::uint32_t i = 0; i + 1 < word.size; ++i) {
         change({symbols_[word.begin + i], symbols_[word.begin + i + 1]}, word.count, w);
@@ -167,7 +167,7 @@ class MergeTrainer {
     TokenId* symbols = symbols_.data() + word.begin;
     std::uint32_t kept = 0;
     const auto may_join = [&](TokenId neighbour) {
-      return length(neighbour) + length(merged) < options_.max_token_length;
+      return length(neighbour) + length(merged) <= options_.max_token_length;
     };
     for (std::uint32_t i = 0; i < word.size; ++i) {
       if (symbols[i] != pair.first || i + 1 == word.size || symbols[i + 1] != pair.second) {

@@ -207,8 +207,9 @@ class Tokenizer {
                " but is piece ", own);
     LDLM_CHECK(own == id || !pieces.contains(id), "tokenizer", "added token \"", token.content,
                "\" has id ", id, ", which is piece \"", pieces.token(id), '"');
-    LDLM_CHECK(id >= 0 && id <= Vocabulary::max_id, "tokenizer", "id ", id, " of added token \"",
-               token.content, "\" is not between 0 and ", Vocabulary::max_id);
+    LDLM_CHECK(id >= 0, "tokenizer", "negative id ", id, " of added token \"", token.content, '"');
+    LDLM_CHECK(id <= Vocabulary::max_id, "tokenizer", "id ", id, " of added token \"",
+               token.content, "\" is above ", Vocabulary::max_id);
     added_.add(std::move(token), id, normalizer_);
   }
   TokenId add_special_token(std::string content) {

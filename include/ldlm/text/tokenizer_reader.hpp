@@ -15,13 +15,14 @@
 
 namespace ldlm::text::detail {
 
-/// Runs `build`, and puts the file or key in front of the message if it throws.
+/// Runs `build`; if it throws, the message names the file or key in place of the operation.
 template <class Build>
 auto with_place(const std::string& place, Build&& build) {
   try {
     return build();
   } catch (const Error& error) {
-    ::ldlm::detail::fail("tokenizer", place, ": ", error.what());
+    const std::string_view what = error.what();
+    ::ldlm::detail::fail("tokenizer", place, ": ", what.substr(what.find("] ") + 2));
   }
 }
 
@@ -196,13 +197,14 @@ inline void read_normalizer(const JsonView& view, Normalizer& out) {
 }
 
 /// ["[SEP]", 102], as the older BertProcessing and RobertaProcessing give their two tokens.
-inline void read_fixed_special(const JsonView& view, Template& out) {
+inline std::string read_fixed_special(const JsonView& view, Template& out) {
   const std::vector<JsonView> parts = view.items();
   if (parts.size() != 2) {
     view.fail("should be a token and its id");
   }
-  out.specials[parts[0].string()] = {{static_cast<TokenId>(parts[1].number())},
-                                     {parts[0].string()}};
+  const std::string& token = parts[0].string();
+  out.specials[token] = {{static_cast<TokenId>(parts[1].number())}, {token}};
+  return token;
 }
 
 inline void read_post_processor(const JsonView& view, PostProcessor& out) {
@@ -226,9 +228,9 @@ inline void read_post_processor(const JsonView& view, PostProcessor& out) {
     out.special_tokens = read_template_processing(view);
   } else if (type == "BertProcessing" || type == "RobertaProcessing") {
     const bool bert = type == "BertProcessing";
-    const std::string cls = view.at("cls").items().at(0).string();
-    const std::string sep = view.at("sep").items().at(0).string();
-    Template made{parse_template(""), parse_template(""), {}};
+    Template made;
+    const std::string cls = read_fixed_special(view.at("cls"), made);
+    const std::string sep = read_fixed_special(view.at("sep"), made);
     const auto special = [](const std::string& token, std::int32_t type_id) {
       return TemplatePiece{TemplatePiece::Kind::special, token, type_id};
     };
@@ -240,8 +242,6 @@ inline void read_post_processor(const JsonView& view, PostProcessor& out) {
       made.pair.push_back(special(sep, 0));
     }
     made.pair.insert(made.pair.end(), {second, special(sep, second.type_id)});
-    read_fixed_special(view.at("cls"), made);
-    read_fixed_special(view.at("sep"), made);
     if (!bert) {
       out.byte_level = OffsetTrimming{view.at("add_prefix_space").boolean(),
                                       view.at("trim_offsets").boolean(), true};

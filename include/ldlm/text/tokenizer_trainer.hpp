@@ -28,7 +28,7 @@ struct BpeTrainerOptions {
   std::vector<std::string> special_tokens = {};  ///< get the first ids
   Normalizer normalizer = {};
   bool add_prefix_space = false;
-  std::size_t max_token_length = std::numeric_limits<std::size_t>::max();  ///< in bytes
+  std::size_t max_token_length = std::numeric_limits<std::size_t>::max();  ///< of pieces, in bytes
   TrainingProgress progress = {};
 };
 

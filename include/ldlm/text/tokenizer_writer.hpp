@@ -236,7 +236,11 @@ inline void write_text_file(const std::filesystem::path& path, std::string_view 
     ::ldlm::detail::fail("save", path.string(), ": cannot be written: no space left?");
   }
   std::filesystem::rename(part, path, error);
-  LDLM_CHECK(!error, "save", path.string(), ": ", error.message());
+  if (error) {
+    std::error_code ignored;
+    std::filesystem::remove(part, ignored);
+    ::ldlm::detail::fail("save", path.string(), ": ", error.message());
+  }
 }
 
 }  // namespace ldlm::text::detail

@@ -1,0 +1,227 @@
+// Files that are broken, or lie: each gives an ldlm::Error that says where.
+#include <doctest/doctest.h>
+
+#include <filesystem>
+#include <functional>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <string_view>
+
+#include <ldlm/text/tokenizer_json.hpp>
+
+#include "text_support.hpp"
+
+namespace fs = std::filesystem;
+using Json = nlohmann::json;
+using ldlm_test::error_of;
+using ldlm_test::TemporaryFolder;
+
+namespace {
+
+std::string json_error(const std::string& contents) {
+  return error_of([&] { (void)ldlm::Tokenizer::from_json(contents, "t.json"); });
+}
+
+Json small_document() {
+  return Json::parse(R"({
+    "added_tokens": [{"id": 0, "content": "<s>", "special": true}],
+    "normalizer": null,
+    "pre_tokenizer": {"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true},
+    "post_processor": null, "decoder": {"type": "ByteLevel"}, "truncation": null, "padding": null,
+    "model": {"type": "BPE", "vocab": {"<s>": 0, "a": 1, "b": 2, "ab": 3}, "merges": ["a b"]}})");
+}
+
+/// The message for the small document after a change at a JSON pointer.
+std::string changed(const char* pointer, const char* value) {
+  Json document = small_document();
+  document[Json::json_pointer(pointer)] = Json::parse(value);
+  return json_error(document.dump());
+}
+std::string removed(const char* object, const char* key) {
+  Json document = small_document();
+  document[Json::json_pointer(object)].erase(key);
+  return json_error(document.dump());
+}
+
+bool says(const std::string& message, std::string_view part) {
+  INFO(message);
+  const bool found = message.find(part) != std::string::npos;
+  CHECK(found);
+  return found;
+}
+
+}  // namespace
+
+TEST_CASE("the small document is right before it is broken") {
+  const auto tokenizer = ldlm::Tokenizer::from_json(small_document().dump());
+  CHECK(tokenizer.encode("ab<s>a").ids == std::vector<ldlm::TokenId>{3, 0, 1});
+}
+
+TEST_CASE("broken JSON is refused with its byte") {
+  says(json_error(""), "[json] t.json: byte 1: ");
+  says(json_error("{"), "[json] t.json: byte 2: ");
+  says(json_error(R"({"model": )"), "byte 11: ");
+  says(json_error(R"({"model": {}} x)"), "byte 15: ");
+  says(json_error("{\"a\": \"\xff\"}"), "byte 8: ");
+  says(json_error(R"({"a": 1, "a": 2})"), R"(t.json: key "a" occurs twice)");
+  says(json_error(std::string(100, '[')), "nested deeper than 64");
+  says(json_error(std::string(1'000'000, '[')), "nested deeper than 64");
+  says(json_error("[]"), "t.json: should be an object, not array");
+  says(json_error("null"), "should be an object, not null");
+  says(json_error(R"({"a": 1e999})"), "[json] t.json: ");
+  const std::string whole = small_document().dump();
+  for (std::size_t size = 0; size < whole.size(); ++size) {
+    REQUIRE(json_error(whole.substr(0, size)) != "no error");
+  }
+}
+
+TEST_CASE("missing and mistyped keys are named") {
+  says(removed("", "model"), R"(t.json: key "model" is missing)");
+  says(removed("/model", "vocab"), R"(t.json.model: key "vocab" is missing)");
+  says(removed("/model", "merges"), R"(t.json.model: key "merges" is missing)");
+  says(changed("/model", "[]"), "t.json.model: should be an object, not array");
+  says(changed("/model/type", R"("Unigram")"), R"(t.json.model.type: "Unigram" is not supported)");
+  says(changed("/model/vocab", "[]"), "t.json.model.vocab: should be an object, not array");
+  says(changed("/model/vocab/a", "1.5"), R"(t.json.model.vocab["a"]: should be a whole number)");
+  says(changed("/model/vocab/a", "-1"), R"(t.json.model.vocab["a"]: should be a whole number)");
+  says(changed("/model/vocab/a", R"("1")"), "not string");
+  says(changed("/model/vocab/a", "99999999999"), "should be a whole number from 0 to 2147483647");
+  says(changed("/model/vocab/a", "2000000000"), "is above 16777215");
+  says(changed("/model/vocab/a", "2"), R"(id 2 belongs to two pieces)");
+  says(changed("/model/merges", "{}"), "t.json.model.merges: should be an array");
+  says(changed("/model/merges/0", "7"), "t.json.model.merges[0]: should be an array");
+  says(changed("/model/merges/0", R"(["a"])"), "t.json.model.merges[0]: should be two pieces");
+  says(changed("/model/merges/0", R"("ab")"), R"("ab" is not two pieces with a space between)");
+  says(changed("/model/merges/0", R"("a b b")"), "is not two pieces");
+  says(changed("/model/merges/0", R"("a x")"), R"(t.json.model.merges[0]: "x" is no piece)");
+  says(changed("/model/merges/0", R"(["b", "a"])"), R"(makes "ba", which is no piece)");
+  says(changed("/model/dropout", "0.1"), "t.json.model.dropout: is not supported");
+  says(changed("/model/byte_fallback", "true"), "t.json.model.byte_fallback: is not supported");
+  says(changed("/model/end_of_word_suffix", R"("</w>")"), "end_of_word_suffix: is not supported");
+  says(changed("/model/unk_token", R"("?")"), R"(unknown token "?" is no piece)");
+  says(changed("/model/fuse_unk", "1"), "t.json.model.fuse_unk: should be true or false");
+  says(changed("/normalizer", R"({"type": "Precompiled"})"), R"("Precompiled" is not supported)");
+  says(changed("/normalizer", "{}"), R"(t.json.normalizer: key "type" is missing)");
+  says(changed("/pre_tokenizer", R"({"type": "Metaspace"})"), R"("Metaspace" is not supported)");
+  says(changed("/pre_tokenizer", "null"), "need each other");
+  says(changed("/pre_tokenizer/add_prefix_space", "0"), "should be true or false, not number");
+  says(changed("/decoder", R"({"type": "CTC"})"), R"("CTC" is not supported)");
+  says(changed("/post_processor", R"({"type": "None"})"), R"("None" is not supported)");
+  says(changed("/added_tokens", "{}"), "t.json.added_tokens: should be an array");
+  says(changed("/added_tokens/0/content", "0"),
+       "t.json.added_tokens[0].content: should be a string");
+  says(changed("/added_tokens/1", R"({"id": 4, "content": ""})"), "an added token has no content");
+  says(changed("/added_tokens/0/content", R"("a")"), R"("a" has id 0 but is piece 1)");
+  says(changed("/added_tokens/0/id", "1"), R"("<s>" has id 1 but is piece 0)");
+  says(changed("/added_tokens/1", R"({"id": 17000000, "content": "x"})"), "is above 16777215");
+  says(changed("/added_tokens/1", R"({"id": 3, "content": "x"})"),
+       R"(has id 3, which is piece "ab")");
+  says(changed("/truncation", "5"), "t.json.truncation: should be an object");
+  says(changed("/truncation", R"({"max_length": 1, "stride": 0, "strategy": "Any"})"),
+       R"("Any" is none of)");
+  says(changed("/truncation", R"({"max_length": -1, "stride": 0, "strategy": "OnlyFirst"})"),
+       "t.json.truncation.max_length: should be a whole number");
+  says(changed("/padding", R"({"strategy": {"Fixed": 99999999999}, "pad_id": 0})"),
+       "t.json.padding.strategy.Fixed: should be a whole number from 0 to 16777216");
+  says(changed("/padding", R"({"strategy": "Longest"})"), "neither BatchLongest nor");
+  says(changed("/padding", R"({"strategy": "BatchLongest", "direction": "Up"})"),
+       "should be Left or Right");
+}
+
+TEST_CASE("templates that cannot be filled in are refused") {
+  const auto with_template = [](const char* single, const char* specials) {
+    Json processor = Json::parse(R"({"type": "TemplateProcessing", "pair": [
+        {"Sequence": {"id": "A", "type_id": 0}}, {"Sequence": {"id": "B", "type_id": 1}}]})");
+    processor["single"] = Json::parse(single);
+    processor["special_tokens"] = Json::parse(specials);
+    return changed("/post_processor", processor.dump().c_str());
+  };
+  const char* const text = R"([{"Sequence": {"id": "A", "type_id": 0}}])";
+  CHECK(with_template(text, "{}") == "no error");
+  says(with_template(R"([{"SpecialToken": {"id": "x", "type_id": 0}}])", "{}"),
+       R"(special token "x" is not among its special_tokens)");
+  says(with_template(R"([{"Sequence": {"id": "C", "type_id": 0}}])", "{}"),
+       R"(single[0].Sequence.id: should be A or B, not "C")");
+  says(with_template(R"([{"Sequence": {"id": "B", "type_id": 0}}])", "{}"),
+       "the template for one text uses $B");
+  says(with_template(R"([{}])", "{}"), R"(single[0]: key "Sequence" is missing)");
+  says(with_template(R"([{"SpecialToken": {"id": "x", "type_id": 0}}])",
+                     R"({"x": {"id": "x", "ids": [1, 2], "tokens": ["a"]}})"),
+       "has 2 ids but 1 tokens");
+  says(changed("/post_processor", R"({"type": "BertProcessing", "sep": ["x"], "cls": ["y", 1]})"),
+       "t.json.post_processor.sep: should be a token and its id");
+  says(changed("/post_processor", R"({"type": "BertProcessing", "sep": [], "cls": []})"),
+       "should be a token and its id");
+}
+
+TEST_CASE("BERT's and GPT-2's files are checked line by line") {
+  const TemporaryFolder folder;
+  const auto vocab_txt = [&](std::string_view contents) {
+    folder.write("vocab.txt", contents);
+    return error_of([&] { (void)ldlm::Tokenizer::from_folder(folder.path()); });
+  };
+  says(vocab_txt(""), R"(unknown token "[UNK]" is not in the vocabulary)");
+  says(vocab_txt("a\nb\n"), "vocab.txt: ");
+  says(vocab_txt("[UNK]\na\nb\na\n"),
+       R"(vocab.txt: line 4: piece "a" has two ids: 1 and 3)");
+  says(vocab_txt("[UNK]\n\xff\n"), "vocab.txt: line 2, byte 0: not valid UTF-8");
+  says(vocab_txt("[UNK]\nab\xe2\x82"), "vocab.txt: line 2, byte 2: not valid UTF-8");
+  CHECK(vocab_txt("[UNK]\r\na\r\n\n##b") == "no error");
+  const auto tokenizer = ldlm::Tokenizer::from_folder(folder.path());
+  CHECK(tokenizer.encode("ab").ids == std::vector<ldlm::TokenId>{1, 3});
+  fs::remove(folder.path() / "vocab.txt");
+
+  const auto merges_txt = [&](std::string_view vocab, std::string_view merges) {
+    folder.write("vocab.json", vocab);
+    folder.write("merges.txt", merges);
+    return error_of([&] { (void)ldlm::Tokenizer::from_folder(folder.path()); });
+  };
+  const char* const vocab = R"({"a": 0, "b": 1, "ab": 2})";
+  CHECK(merges_txt(vocab, "#version: 0.2\na b\n") == "no error");
+  CHECK(merges_txt(vocab, "a b") == "no error");
+  CHECK(merges_txt(vocab, "") == "no error");
+  says(merges_txt(vocab, "#version: 0.2\na b\n\n"), R"(merges.txt: line 3: "" is not two pieces)");
+  says(merges_txt(vocab, "a c\n"), R"(merges.txt: line 1: "c" is no piece)");
+  says(merges_txt(vocab, "a  b\n"), R"(merges.txt: line 1: "a  b" is not two pieces)");
+  says(merges_txt(vocab, "b a\n"), R"(makes "ba", which is no piece)");
+  says(merges_txt(vocab, "a b\n\xff b\n"), "merges.txt: line 2, byte 0: not valid UTF-8");
+  says(merges_txt("[1]", ""), "vocab.json: should be an object");
+  says(merges_txt(R"({"a": 0, "b": 0})", ""), R"(vocab.json["b"]: )");
+  says(merges_txt("{\"a\": 0", ""), "vocab.json: byte 8: ");
+  folder.write("vocab.json", vocab);
+  fs::remove(folder.path() / "merges.txt");
+  says(error_of([&] { (void)ldlm::Tokenizer::from_folder(folder.path()); }),
+       "merges.txt: no such file");
+}
+
+TEST_CASE("missing and unwritable places are named") {
+  const TemporaryFolder folder;
+  says(error_of([&] { (void)ldlm::Tokenizer::from_folder(folder.path()); }),
+       "holds no tokenizer.json, vocab.json or vocab.txt");
+  says(error_of([] { (void)ldlm::Tokenizer::from_folder("/no/such"); }),
+       "/no/such: no such folder");
+  says(error_of([] { (void)ldlm::Tokenizer::from_file("/no/such"); }), "/no/such: no such file");
+  says(error_of([&] { (void)ldlm::Tokenizer::from_file(folder.path()); }),
+       "is a folder, not a file");
+  const auto tokenizer = ldlm::Tokenizer::from_json(small_document().dump());
+  says(error_of([&] { tokenizer.save("/no/such/folder/t.json"); }), "cannot be opened for writing");
+  fs::create_directory(folder.path() / "taken.json");
+  says(error_of([&] { tokenizer.save(folder.path() / "taken.json"); }), "taken.json: ");
+  CHECK_FALSE(fs::exists(folder.path() / "taken.json.part"));
+  if (fs::exists("/dev/full")) {  // a disk without space
+    fs::create_symlink("/dev/full", folder.path() / "full.json.part");
+    says(error_of([&] { tokenizer.save(folder.path() / "full.json"); }), "no space left");
+    CHECK_FALSE(fs::exists(folder.path() / "full.json"));
+  }
+}
+
+TEST_CASE("a lying added token cannot fill the memory") {
+  Json document = small_document();
+  for (int i = 0; i < 2000; ++i) {
+    document["added_tokens"].push_back(
+        {{"id", 4 + i}, {"content", std::string(500, 'a') + std::to_string(i)}});
+  }
+  const auto tokenizer = ldlm::Tokenizer::from_json(document.dump());
+  CHECK(tokenizer.vocab_size() == 2004);
+  CHECK(tokenizer.encode_ids(std::string(500, 'a') + "1999").size() <= 2);
+}
