@@ -1,0 +1,326 @@
+#pragma once
+// Matrix product C = act(alpha A B + beta C + bias) + residual, over a batch.
+//
+// C is cut into tasks of some rows and columns. A task walks K in blocks; for each it packs its
+// rows of A (unless they are still there from the task before), and multiplies them, panel by
+// panel, with columns of B, which are packed by all threads together beforehand where several tasks
+// need them, else by the task itself. Only outputs are split among threads: the sum of an element
+// is always made in the same order, by the same instructions.
+
+#include <algorithm>
+#include <atomic>
+#include <cstdint>
+
+#include <ldlm_simd/cache_info.hpp>
+#include <ldlm_simd/gemm_epilogue.hpp>
+#include <ldlm_simd/gemm_pack.hpp>
+#include <ldlm_simd/gemm_workspace.hpp>
+#include <ldlm_simd/thread_pool.hpp>
+
+namespace ldlm::simd {
+
+namespace detail {
+
+constexpr std::int64_t divide_up(std::int64_t x, std::int64_t y) {
+  return (x + y - 1) / y;
+}
+constexpr std::int64_t round_up(std::int64_t x, std::int64_t y) {
+  return divide_up(x, y) * y;
+}
+
+/// How a product is cut; multiples of the tile where not at an edge. Independent of the number of
+/// threads.
+struct GemmBlocking {
+  std::int64_t k;             // steps of a K block
+  std::int64_t rows;          // rows of a task
+  std::int64_t columns;       // columns of a task
+  std::int64_t columns_once;  // columns of B that are packed at once, if together
+};
+
+template <class T, class Arch>
+GemmBlocking choose_blocking(std::int64_t m, std::int64_t n, std::int64_t k) {
+  using Tile = GemmTile<T, Arch>;
+  constexpr auto size = static_cast<std::int64_t>(sizeof(T));
+  const CacheSizes& cache = cache_sizes();
+  GemmBlocking blocking{};
+  // A block of A stays in half of L2 while panels of B pass by; it should be eight tiles high, so
+  // that each element of B that comes from afar is used often.
+  const std::int64_t a_elements = cache.l2 / 2 / size;
+  const std::int64_t k_most = std::max<std::int64_t>(128, a_elements / (8 * Tile::rows) / 32 * 32);
+  blocking.k =
+      std::max<std::int64_t>(1, divide_up(k, divide_up(std::max<std::int64_t>(k, 1), k_most)));
+  const std::int64_t rows_most =
+      std::max<std::int64_t>(1, a_elements / blocking.k / Tile::rows) * Tile::rows;
+  blocking.rows = round_up(divide_up(m, divide_up(m, rows_most)), Tile::rows);
+  // Enough work for a task that starting it costs nothing, and little enough to share it out.
+  constexpr std::int64_t task_work = std::int64_t{1} << 22;
+  const std::int64_t columns =
+      task_work / (std::min(blocking.rows, m) * std::max<std::int64_t>(k, 1));
+  const std::int64_t columns_least = k > blocking.k ? 512 : 1;  // A is packed again for each task
+  blocking.columns =
+      round_up(std::clamp<std::int64_t>(columns, columns_least, 1024), Tile::columns);
+  const std::int64_t b_elements = std::clamp<std::int64_t>(cache.l3 / 4, 1 << 20, 16 << 20) / size;
+  blocking.columns_once = std::max(
+      blocking.columns, round_up(b_elements / std::max<std::int64_t>(k, 1), blocking.columns));
+  blocking.columns_once = std::min(blocking.columns_once, round_up(n, Tile::columns));
+  return blocking;
+}
+
+template <class T>
+using TileFunction = void (*)(std::int64_t k, const T* a, const T* b, std::int64_t b_step, T alpha,
+                              T* c, std::int64_t c_row, bool accumulate);
+
+/// Rows of the tile that takes on `left` remaining rows: full, or else a power of two.
+template <class T, class Arch>
+std::int64_t tile_rows(std::int64_t left) {
+  constexpr std::int64_t full = GemmTile<T, Arch>::rows;
+  return left <= 2 ? 2 : left <= 4 ? 4 : left <= 8 && full > 8 ? 8 : full;
+}
+
+template <int V, class T, class Arch>
+TileFunction<T> tile_function(std::int64_t rows) {
+  constexpr int full = GemmTile<T, Arch>::rows;
+  switch (rows) {
+    case 2:
+      return multiply_tile<2, V, T, Arch>;
+    case 4:
+      return multiply_tile<4, V, T, Arch>;
+    case 8:
+      return multiply_tile < full == 14 ? 8 : full, V, T, Arch > ;
+    default:
+      return multiply_tile<full, V, T, Arch>;
+  }
+}
+
+/// The part of a product that one task makes.
+struct GemmTask {
+  std::int64_t row, rows, column, columns;
+};
+
+/// Panels of B of all of K that were packed for all tasks, the first of them starting at `column`.
+template <class T>
+struct GemmPanels {
+  const T* data = nullptr;  // null: each task packs its own
+  std::int64_t column = 0;
+};
+
+/// One matrix of a batch, ready to be multiplied.
+template <class T, class Arch>
+class GemmMatrix {
+ public:
+  GemmMatrix(const Gemm<T>& g, const GemmBlocking& blocking, std::uint64_t product,
+             std::int64_t batch, const GemmPanels<T>& shared_b)
+      : g_(g), blocking_(blocking), key_{product, batch, 0, 0}, shared_b_(shared_b) {
+    const bool reads_c = g.beta != T{0} || (g.residual != nullptr && g.residual == g.c);
+    adds_to_c_ = g.beta == T{1} && !has_epilogue(g);
+    sums_in_c_ = !reads_c || adds_to_c_;
+  }
+
+  void multiply(const GemmTask& task) {
+    GemmWorkspace<T, Arch>& workspace = GemmWorkspace<T, Arch>::local();
+    T* const sums = workspace.sums.reserve(sums_in_c_ || g_.k <= blocking_.k
+                                               ? Tile::rows * Tile::columns
+                                               : round_up(task.rows, Tile::rows) *
+                                                     round_up(task.columns, Tile::columns));
+    for (std::int64_t step = 0; step == 0 || step < g_.k; step += blocking_.k) {
+      const std::int64_t steps = std::min(blocking_.k, g_.k - step);
+      const T* const a = pack_a(workspace, task, step, steps);
+      T* sum = sums;
+      for (std::int64_t j = 0; j < task.columns; j += Tile::columns) {
+        const std::int64_t columns = std::min(Tile::columns, task.columns - j);
+        const std::int64_t lanes = round_up(columns, W);
+        const T* const b = panel_of_b(workspace, task.column + j, columns, step, steps);
+        const T* a_strip = a;
+        for (std::int64_t i = 0; i < task.rows;) {
+          const std::int64_t rows = tile_rows<T, Arch>(task.rows - i);
+          multiply_one(task.row + i, std::min(rows, task.rows - i), task.column + j, columns, rows,
+                       lanes, step, steps, a_strip, b, sum);
+          a_strip += rows * steps;
+          i += rows;
+          if (!sums_in_c_ && g_.k > blocking_.k) {
+            sum += Tile::rows * Tile::columns;
+          }
+        }
+      }
+    }
+  }
+
+  /// Packs all of K of the panel of B that starts at a column.
+  static void pack_panel(const Gemm<T>& g, std::int64_t column, std::int64_t k_block, T* out) {
+    const std::int64_t columns = std::min(Tile::columns, g.n - column);
+    const std::int64_t lanes = round_up(columns, W);
+    for (std::int64_t step = 0; step < g.k; step += k_block) {
+      const std::int64_t steps = std::min(k_block, g.k - step);
+      pack_strip<T, Arch>(
+          {g.b + step * g.b_row + column * g.b_col, columns, columns, steps, g.b_col, g.b_row},
+          lanes, out + step * lanes);
+    }
+  }
+
+ private:
+  using Tile = GemmTile<T, Arch>;
+  static constexpr std::int64_t W = width<T, Arch>;
+
+  const T* pack_a(GemmWorkspace<T, Arch>& workspace, const GemmTask& task, std::int64_t step,
+                  std::int64_t steps) {
+    GemmBlockKey key = key_;
+    key.row = task.row;
+    key.step = step;
+    T* const packed =
+        workspace.a.reserve((blocking_.rows + Tile::rows) * std::max<std::int64_t>(steps, 1) + W);
+    if (workspace.a_key == key) {
+      return packed;
+    }
+    T* out = packed;
+    for (std::int64_t i = 0; i < task.rows;) {
+      const std::int64_t left = task.rows - i;
+      const std::int64_t rows = tile_rows<T, Arch>(left);
+      const std::int64_t row = task.row + i;
+      const std::int64_t count = std::min(left, rows);
+      pack_strip<T, Arch>({g_.a + row * g_.a_row + step * g_.a_col, count,
+                           count < rows ? count : g_.m - row, steps, g_.a_row, g_.a_col},
+                          rows, out);
+      out += rows * steps;
+      i += rows;
+    }
+    workspace.a_key = key;
+    return packed;
+  }
+
+  const T* panel_of_b(GemmWorkspace<T, Arch>& workspace, std::int64_t column, std::int64_t columns,
+                      std::int64_t step, std::int64_t steps) {
+    const std::int64_t lanes = round_up(columns, W);
+    if (shared_b_.data != nullptr) {
+      return shared_b_.data + (column - shared_b_.column) * g_.k + step * lanes;
+    }
+    T* const packed = workspace.b.reserve(Tile::columns * std::max<std::int64_t>(steps, 1) + W);
+    pack_strip<T, Arch>(
+        {g_.b + step * g_.b_row + column * g_.b_col, columns, columns, steps, g_.b_col, g_.b_row},
+        lanes, packed);
+    return packed;
+  }
+
+  /// One tile of C at (i, j): `rows` x `columns` valid of height x lanes.
+  void multiply_one(std::int64_t i, std::int64_t rows, std::int64_t j, std::int64_t columns,
+                    std::int64_t height, std::int64_t lanes, std::int64_t step, std::int64_t steps,
+                    const T* a, const T* b, T* sum) {
+    const TileFunction<T> multiply_tile =
+        lanes == W ? tile_function<1, T, Arch>(height) : tile_function<2, T, Arch>(height);
+    const bool last = step + steps >= g_.k;
+    const bool later = step > 0;
+    if (!sums_in_c_) {
+      multiply_tile(steps, a, b, lanes, g_.alpha, sum, Tile::columns, later);
+      if (last) {
+        finish_block<T, Arch>(g_, i, j, rows, columns, sum, Tile::columns, g_.beta);
+      }
+      return;
+    }
+    T* const c = g_.c + i * g_.c_row + j;
+    const bool accumulate = later || adds_to_c_;
+    if (rows == height && columns == lanes) {
+      multiply_tile(steps, a, b, lanes, g_.alpha, c, g_.c_row, accumulate);
+    } else {
+      multiply_tile(steps, a, b, lanes, g_.alpha, sum, Tile::columns, false);
+      Gemm<T> plain;
+      plain.c = g_.c;
+      plain.c_row = g_.c_row;
+      finish_block<T, Arch>(plain, i, j, rows, columns, sum, Tile::columns,
+                            accumulate ? T{1} : T{0});
+    }
+    if (last && has_epilogue(g_)) {
+      finish_block<T, Arch>(g_, i, j, rows, columns, c, g_.c_row, T{0});
+    }
+  }
+
+  Gemm<T> g_;
+  GemmBlocking blocking_;
+  GemmBlockKey key_;
+  GemmPanels<T> shared_b_;
+  bool adds_to_c_;  // C is only added to
+  bool sums_in_c_;  // unfinished sums may lie in C
+};
+
+/// The batch's matrix number `index`.
+template <class T>
+Gemm<T> matrix_of_batch(const Gemm<T>& g, std::int64_t index) {
+  Gemm<T> one = g;
+  one.batch_rank = 0;
+  std::int64_t c_offset = 0;
+  for (int axis = g.batch_rank - 1; axis >= 0; --axis) {
+    const std::int64_t at = index % g.batch_shape[axis];
+    index /= g.batch_shape[axis];
+    one.a += at * g.a_batch[axis];
+    one.b += at * g.b_batch[axis];
+    c_offset += at * g.c_batch[axis];
+  }
+  const auto move = [c_offset](auto*& pointer) {
+    if (pointer != nullptr) {
+      pointer += c_offset;
+    }
+  };
+  move(one.c);
+  move(one.pre_activation);
+  move(one.residual);
+  return one;
+}
+
+}  // namespace detail
+
+template <class T, class Arch>
+void gemm(const Gemm<T>& g) {
+  using Tile = GemmTile<T, Arch>;
+  using Matrix = detail::GemmMatrix<T, Arch>;
+  std::int64_t batches = 1;
+  for (int axis = 0; axis < g.batch_rank; ++axis) {
+    batches *= g.batch_shape[axis];
+  }
+  if (g.m <= 0 || g.n <= 0 || batches <= 0) {
+    return;
+  }
+  static std::atomic<std::uint64_t> products{0};
+  const std::uint64_t product = products.fetch_add(1, std::memory_order_relaxed) + 1;
+  const detail::GemmBlocking blocking = detail::choose_blocking<T, Arch>(g.m, g.n, g.k);
+  const std::int64_t row_tasks = detail::divide_up(g.m, blocking.rows);
+  // Multiplies the columns [first, last) of the batch's matrices [batch, batch + count).
+  const auto multiply = [&](std::int64_t batch, std::int64_t count, std::int64_t first,
+                            std::int64_t last, const detail::GemmPanels<T>& shared_b) {
+    const std::int64_t column_tasks = detail::divide_up(last - first, blocking.columns);
+    const std::int64_t work = std::min(blocking.rows, g.m) *
+                              std::min(blocking.columns, last - first) *
+                              std::max<std::int64_t>(g.k, 1);
+    const std::int64_t grain = std::max<std::int64_t>(1, (1 << 16) / work);
+    parallel_for(0, count * row_tasks * column_tasks, grain, [&](std::int64_t lo, std::int64_t hi) {
+      for (std::int64_t task = lo; task < hi; ++task) {
+        const std::int64_t index = batch + task / (row_tasks * column_tasks);
+        const std::int64_t row = task / column_tasks % row_tasks * blocking.rows;
+        const std::int64_t column = first + task % column_tasks * blocking.columns;
+        Matrix(detail::matrix_of_batch(g, index), blocking, product, index, shared_b)
+            .multiply({row, std::min(blocking.rows, g.m - row), column,
+                       std::min(blocking.columns, last - column)});
+      }
+    });
+  };
+  if (row_tasks == 1) {
+    multiply(0, batches, 0, g.n, {});
+    return;
+  }
+  // Several tasks need each panel of B.
+  T* const packed = GemmWorkspace<T, Arch>::local().shared_b.reserve(
+      blocking.columns_once * std::max<std::int64_t>(g.k, 1) + width<T, Arch>);
+  for (std::int64_t batch = 0; batch < batches; ++batch) {
+    const Gemm<T> one = detail::matrix_of_batch(g, batch);
+    for (std::int64_t first = 0; first < g.n; first += blocking.columns_once) {
+      const std::int64_t last = std::min(g.n, first + blocking.columns_once);
+      parallel_for(0, detail::divide_up(last - first, Tile::columns), 1,
+                   [&](std::int64_t lo, std::int64_t hi) {
+                     for (std::int64_t panel = lo; panel < hi; ++panel) {
+                       Matrix::pack_panel(one, first + panel * Tile::columns, blocking.k,
+                                          packed + panel * Tile::columns * g.k);
+                     }
+                   });
+      multiply(batch, 1, first, last, {packed, first});
+    }
+  }
+}
+
+}  // namespace ldlm::simd

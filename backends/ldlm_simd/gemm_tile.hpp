@@ -1,0 +1,76 @@
+#pragma once
+// The register tile: the innermost loop of every matrix product.
+//
+// A tile of R rows and V vectors of C stays in registers while k runs. Each step loads V vectors of
+// B, broadcasts R elements of A, and makes R V multiply-adds; so a processor that does two loads
+// and two multiply-adds per cycle needs R V >= R + V, and the latency of some 4 cycles needs
+// R V >= 8 independent sums. Both are met by far; what decides is the number of registers: R V
+// sums, V vectors of B and one broadcast must fit. 32 registers give 14 x 2 (of 16 floats: 448
+// multiply-adds for 1920 bytes read), 16 give 6 x 2. Two vectors, not three, leave less to waste
+// at the right edge and make B panels of one or two cache lines.
+
+#include <cstdint>
+#include <type_traits>
+#include <utility>
+
+#include <ldlm_simd/fma.hpp>
+
+namespace ldlm::simd {
+
+template <class T, class Arch>
+struct GemmTile {
+#if defined(__aarch64__)
+  static constexpr int registers = 32;
+#else
+  static constexpr int registers = std::is_base_of_v<xsimd::avx512f, Arch> ? 32 : 16;
+#endif
+  static constexpr int vectors = 2;
+  static constexpr int rows = (registers - vectors - 1) / vectors / 2 * 2;
+  static constexpr std::int64_t columns = vectors * width<T, Arch>;
+};
+
+namespace detail {
+
+/// f(0), f(1), ..., f(N - 1), each index a constant.
+template <int N, class F>
+[[gnu::always_inline]] inline void unroll(F&& f) {
+  [&]<int... I>(std::integer_sequence<int, I...>) __attribute__((always_inline)) {
+    (f(std::integral_constant<int, I>{}), ...);
+  }
+  (std::make_integer_sequence<int, N>{});
+}
+
+/// c = alpha * a b (+ c if accumulate), for one tile of R rows and V vectors.
+/// a: k steps of R elements; b: k steps of V vectors, b_step elements apart.
+template <int R, int V, class T, class Arch>
+void multiply_tile(std::int64_t k, const T* a, const T* b, std::int64_t b_step, T alpha, T* c,
+                   std::int64_t c_row, bool accumulate) {
+  using B = Batch<T, Arch>;
+  constexpr std::int64_t W = width<T, Arch>;
+  B sum[R][V];
+  unroll<R * V>([&](auto i) { sum[i / V][i % V] = B(T{}); });
+  for (std::int64_t step = 0; step < k; ++step) {
+    B b_now[V];
+    unroll<V>([&](auto v) { b_now[v] = B::load_unaligned(b + v * W); });
+    unroll<R>([&](auto r) {
+      const B a_now(a[r]);
+      unroll<V>([&](auto v) { sum[r][v] = simd::fma(a_now, b_now[v], sum[r][v]); });
+    });
+    a += R;
+    b += b_step;
+  }
+  const B scale(alpha);
+  if (accumulate) {
+    unroll<R * V>([&](auto i) {
+      T* const p = c + (i / V) * c_row + (i % V) * W;
+      simd::fma(scale, sum[i / V][i % V], B::load_unaligned(p)).store_unaligned(p);
+    });
+  } else {
+    unroll<R * V>([&](auto i) {
+      (scale * sum[i / V][i % V]).store_unaligned(c + (i / V) * c_row + (i % V) * W);
+    });
+  }
+}
+
+}  // namespace detail
+}  // namespace ldlm::simd
