@@ -36,7 +36,7 @@ class Ema {
 
   /// Exchanges parameters and averages; no element is copied. A second call undoes it. See
   /// EmaScope.
-  void swap() {
+  void swap() {  // NOLINT(bugprone-exception-escape): it swaps no two Emas
     for (std::size_t i = 0; i < averages_.size(); ++i) {
       Tensor<T> old = parameters_[i].second.value();
       parameters_[i].second.set_value(averages_[i]);

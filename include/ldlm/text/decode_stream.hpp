@@ -26,14 +26,14 @@ class DecodeStream {
     if (tokenizer_.decoder().kind == Decoder::Kind::byte_level) {
       pending_ += from_byte_characters(piece);
       const std::size_t complete = complete_prefix(pending_);
-      const std::string out = repair_utf8(std::string_view(pending_).substr(0, complete));
+      std::string out = repair_utf8(std::string_view(pending_).substr(0, complete));
       pending_.erase(0, complete);
       return out;
     }
     // The other decoders look at one piece at a time, and at whether it is the first.
     const std::string_view empty;
-    const std::string out = started_ ? decode_pieces(tokenizer_.decoder(), {empty, piece})
-                                     : decode_pieces(tokenizer_.decoder(), {piece});
+    std::string out = started_ ? decode_pieces(tokenizer_.decoder(), {empty, piece})
+                               : decode_pieces(tokenizer_.decoder(), {piece});
     started_ = true;
     return out;
   }
