@@ -108,6 +108,9 @@ TEST_CASE("errors of checkpoint") {
                        "[checkpoint] the function uses a result of 'square' that was computed "
                        "outside of it; pass it among the inputs",
                        Error);
+  const Variable<double> returned = checkpoint([&](const Variable<double>&) { return outside; }, x);
+  CHECK_THROWS_WITH_AS(sum(returned).backward(), doctest::Contains("a result of 'square' that"),
+                       Error);
   const Variable<double> z = checkpoint([](const Variable<double>& in) { return exp(in); }, x);
   x.value().fill_(1);
   CHECK_THROWS_WITH_AS(sum(z).backward(), doctest::Contains("[checkpoint] a value that"), Error);

@@ -34,11 +34,19 @@ inline void run_backward(Node& root, bool retain_graph) {
     }
   } reached;
 
+  // While a checkpoint repeats its function, nodes of the graph around it are out of bounds: their
+  // own turn may be over.
+  const std::uint64_t graph = detail::recording().graph;
+  const auto check_graph = [graph](const Node& node) {
+    LDLM_CHECK(graph == 0 || node.graph_ == graph, "checkpoint", "the function uses a result of '",
+               node.name(), "' that was computed outside of it; pass it among the inputs");
+  };
+
+  check_graph(root);
   reached.nodes.push_back(&root);
   for (std::size_t i = 0; i < reached.nodes.size(); ++i) {
     each_input(*reached.nodes[i], [&](Node* input) {
-      LDLM_CHECK(input->graph_ == root.graph_, "checkpoint", "the function uses a result of '",
-                 input->name(), "' that was computed outside of it; pass it among the inputs");
+      check_graph(*input);
       if (input->pending_++ == 0) {
         reached.nodes.push_back(input);
       }

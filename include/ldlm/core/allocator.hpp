@@ -32,6 +32,7 @@ class CachingAllocator final : public Allocator {
   ~CachingAllocator() override { release_cached(); }
 
   void* allocate(std::size_t bytes) override {
+    LDLM_CHECK(bytes <= max_bytes, "allocate", "no memory for ", bytes, " bytes");
     const std::size_t index = size_class(bytes);
     {
       const std::scoped_lock lock(mutex_);
@@ -43,10 +44,10 @@ class CachingAllocator final : public Allocator {
       }
     }
     const std::size_t rounded = class_bytes(index);
-    void* block = rounded >= bytes ? std::aligned_alloc(alignment, rounded) : nullptr;
+    void* block = std::aligned_alloc(alignment, rounded);
     if (block == nullptr) {
       release_cached();
-      block = rounded >= bytes ? std::aligned_alloc(alignment, rounded) : nullptr;
+      block = std::aligned_alloc(alignment, rounded);
     }
     LDLM_CHECK(block != nullptr, "allocate", "no memory for ", bytes, " bytes");
     return block;
@@ -78,8 +79,7 @@ class CachingAllocator final : public Allocator {
 
   // Class 4e + q holds blocks of (4 + q) * 2^e * 64 bytes: at most a fifth is wasted.
   static constexpr std::size_t class_bytes(std::size_t index) {
-    const std::size_t exponent = index / 4;
-    return exponent > 54 ? 0 : ((4 + index % 4) << exponent) * 64;
+    return ((4 + index % 4) << index / 4) * 64;
   }
   static constexpr std::size_t size_class(std::size_t bytes) {
     const std::size_t last = bytes == 0 ? 0 : (bytes - 1) / 64;
@@ -90,7 +90,8 @@ class CachingAllocator final : public Allocator {
     return 4 * exponent + (last >> exponent) - 3;
   }
 
-  static constexpr std::size_t class_count = 4 * 55;
+  static constexpr std::size_t max_bytes = std::size_t{1} << 62;
+  static constexpr std::size_t class_count = 4 * 54 + 1;  // size_class(max_bytes) is the last
   std::mutex mutex_;
   std::array<std::vector<void*>, class_count> free_;
 };

@@ -6,6 +6,7 @@
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <string_view>
 #include <type_traits>
 
@@ -191,17 +192,29 @@ constexpr decltype(auto) visit_dtype(DType dtype, Function&& function) {
   return function(std::type_identity<bool>{});
 }
 
-/// One conversion for every pair of types; floats go through float so that storage types work.
+/// One conversion for every pair of types. To bool: whether it is not 0. From a floating to an
+/// integer type: truncates, saturates out of range, and makes NaN 0.
 template <Scalar To, Scalar From>
 constexpr To convert(From value) {
   if constexpr (std::same_as<To, From>) {
     return value;
+  } else if constexpr (std::same_as<From, bf16> || std::same_as<From, f16>) {
+    return convert<To>(static_cast<float>(value));
   } else if constexpr (std::same_as<To, bool>) {
-    return static_cast<float>(value) != 0.0F;
+    return value != From{};
   } else if constexpr (std::same_as<To, bf16> || std::same_as<To, f16>) {
     return To(static_cast<float>(value));
-  } else if constexpr (std::same_as<From, bf16> || std::same_as<From, f16>) {
-    return static_cast<To>(static_cast<float>(value));
+  } else if constexpr (std::floating_point<From> && std::integral<To>) {
+    constexpr auto low = static_cast<From>(std::numeric_limits<To>::min());
+    constexpr To whole_half = std::numeric_limits<To>::max() / 2 + 1;
+    constexpr auto half = static_cast<From>(whole_half);
+    if (value >= low && value < 2 * half) {
+      return static_cast<To>(value);
+    }
+    if (value < low) {
+      return std::numeric_limits<To>::min();
+    }
+    return value > low ? std::numeric_limits<To>::max() : To{};  // NaN is not greater
   } else {
     return static_cast<To>(value);
   }

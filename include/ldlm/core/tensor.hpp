@@ -5,6 +5,7 @@
 // clone() copies them. The functions that compute are free functions in core/ops.
 
 #include <algorithm>
+#include <cmath>
 #include <concepts>
 #include <cstdint>
 #include <functional>
@@ -68,10 +69,7 @@ class Tensor {
   /// start, start + step, ... up to but not including stop.
   static Tensor arange(T start, T stop, T step = T{1}) requires(std::integral<T> || Floating<T>) {
     LDLM_CHECK(step != T{}, "arange", "step must not be 0");
-    const double span =
-        (static_cast<double>(stop) - static_cast<double>(start)) / static_cast<double>(step);
-    const auto whole = static_cast<std::int64_t>(span);
-    const std::int64_t count = span <= 0 ? 0 : whole + (static_cast<double>(whole) < span ? 1 : 0);
+    const std::int64_t count = count_steps(start, stop, step);
     Tensor out = empty({count});
     for (std::int64_t i = 0; i < count; ++i) {
       out.data()[i] = static_cast<T>(start + static_cast<T>(i) * step);
@@ -84,7 +82,7 @@ class Tensor {
     Tensor out = empty({count});
     for (std::int64_t i = 0; i < count; ++i) {
       const T weight = count > 1 ? static_cast<T>(i) / static_cast<T>(count - 1) : T{0};
-      out.data()[i] = start + (stop - start) * weight;
+      out.data()[i] = weight == T{1} ? stop : start + (stop - start) * weight;
     }
     return out;
   }
@@ -106,7 +104,8 @@ class Tensor {
 
   /// Pointer to element (0, ..., 0). Writing through it is not seen by autograd's version check.
   [[nodiscard]] T* data() const noexcept {
-    return defined() ? static_cast<T*>(storage_.data()) + layout_.offset : nullptr;
+    T* const first = defined() ? static_cast<T*>(storage_.data()) : nullptr;
+    return first != nullptr ? first + layout_.offset : nullptr;  // no memory for no elements
   }
   /// What kernels take.
   [[nodiscard]] View<T> view() const noexcept { return {data(), layout_}; }
@@ -150,8 +149,10 @@ class Tensor {
     stop = std::clamp<std::int64_t>(stop < 0 ? stop + extent : stop, start, extent);
     Layout out = layout_;
     out.offset += start * out.stride(axis);
-    out.shape[axis] = (stop - start + step - 1) / step;
-    out.strides[static_cast<std::size_t>(axis)] *= step;
+    out.shape[axis] = stop > start ? (stop - start - 1) / step + 1 : 0;
+    if (out.shape[axis] > 1) {  // else the stride means nothing, and a huge step might overflow it
+      out.strides[static_cast<std::size_t>(axis)] *= step;
+    }
     return {storage_, out};
   }
   /// One position of an axis, which goes away.
@@ -195,6 +196,7 @@ class Tensor {
   }
   /// Broadcasts axes of extent 1 (and new leading ones) to `shape`.
   [[nodiscard]] Tensor expand(const Shape& shape) const {
+    static_cast<void>(checked_bytes(shape));
     return {storage_, broadcast_to(layout_, shape, "expand")};
   }
   /// Inserts an axis of extent 1 before `axis` (-1: at the end).
@@ -290,6 +292,26 @@ class Tensor {
       bytes = product;
     }
     return bytes;
+  }
+
+  // How many of start, start + step, ... lie before stop.
+  static std::int64_t count_steps(T start, T stop, T step) {
+    if (step > T{} ? start >= stop : start <= stop) {
+      return 0;
+    }
+    if constexpr (std::integral<T>) {  // unsigned differences: no overflow, no rounding
+      const bool up = step > T{};
+      const auto first = static_cast<std::uint64_t>(start);
+      const auto last = static_cast<std::uint64_t>(stop);
+      const auto stride = static_cast<std::uint64_t>(step);
+      const std::uint64_t span = up ? last - first : first - last;
+      return static_cast<std::int64_t>((span - 1) / (up ? stride : 0 - stride) + 1);
+    } else {
+      const double steps =
+          (static_cast<double>(stop) - static_cast<double>(start)) / static_cast<double>(step);
+      LDLM_CHECK(steps < 0x1p62, "arange", "cannot count from ", start, " to ", stop, " by ", step);
+      return static_cast<std::int64_t>(std::ceil(steps));
+    }
   }
 
   Shape resolve_shape(std::span<const std::int64_t> dims) const {

@@ -1,0 +1,218 @@
+// Every mistake in the arguments of an op is an Error that names the op, the rule and the shapes.
+
+#include <doctest/doctest.h>
+
+#include <ldlm/core/ops.hpp>
+#include <ldlm_reference/reference.hpp>
+
+using namespace ldlm;
+using Floats = Tensor<float>;
+using Ids = Tensor<std::int64_t>;
+
+// Checks that an expression throws an Error with exactly that message.
+#define CHECK_ERROR(expression, message) \
+  CHECK_THROWS_WITH_AS(static_cast<void>(expression), message, Error)
+
+namespace {
+
+const Floats m23 = Floats::ones({2, 3});
+const Floats m45 = Floats::ones({4, 5});
+const Floats there = Floats::ones({2, 3}, reference_cpu);
+
+}  // namespace
+
+TEST_CASE("shapes that do not broadcast") {
+  CHECK_ERROR(add(m23, m45), "[add] shapes do not broadcast: (2, 3) and (4, 5)");
+  CHECK_ERROR(sub(m23, m45), "[sub] shapes do not broadcast: (2, 3) and (4, 5)");
+  CHECK_ERROR(m23 * m45, "[mul] shapes do not broadcast: (2, 3) and (4, 5)");
+  CHECK_ERROR(m23 / m45, "[div] shapes do not broadcast: (2, 3) and (4, 5)");
+  CHECK_ERROR(pow(m23, m45), "[pow] shapes do not broadcast: (2, 3) and (4, 5)");
+  CHECK_ERROR(minimum(m23, m45), "[minimum] shapes do not broadcast: (2, 3) and (4, 5)");
+  CHECK_ERROR(maximum(m23, m45), "[maximum] shapes do not broadcast: (2, 3) and (4, 5)");
+  CHECK_ERROR(eq(m23, m45), "[eq] shapes do not broadcast: (2, 3) and (4, 5)");
+  CHECK_ERROR(where(Tensor<bool>::zeros({4, 5}), m23, m23),
+              "[where] shapes do not broadcast: (4, 5) and (2, 3)");
+  CHECK_ERROR(where(Tensor<bool>::zeros({2, 3}), m23, m45),
+              "[where] shapes do not broadcast: (2, 3) and (4, 5)");
+  // In place, the left side does not grow.
+  CHECK_ERROR(add_(Floats::ones({3}), m23), "[add_] cannot broadcast (2, 3) to (3,)");
+  CHECK_ERROR(mul_(m23, m45), "[mul_] cannot broadcast (4, 5) to (2, 3)");
+  CHECK_ERROR(axpy_(m23, 2, m45), "[axpy_] cannot broadcast (4, 5) to (2, 3)");
+  CHECK_ERROR(sum_to(m23, {2}), "[sum_to] shapes do not broadcast: (2,) and (2, 3)");
+  CHECK_ERROR(sum_to(Floats::ones({1, 3}), {2, 3}), "[sum_to] (2, 3) does not broadcast to (1, 3)");
+}
+
+TEST_CASE("tensors on different devices") {
+  CHECK_ERROR(add(m23, there), "[add] tensors are on cpu:0 and reference:0");
+  CHECK_ERROR(add_(m23, there), "[add_] tensors are on cpu:0 and reference:0");
+  CHECK_ERROR(lt(m23, there), "[lt] tensors are on cpu:0 and reference:0");
+  CHECK_ERROR(axpy_(there, 1, m23), "[axpy_] tensors are on reference:0 and cpu:0");
+  CHECK_ERROR(where(Tensor<bool>::zeros({3}), m23, there),
+              "[where] tensors are on cpu:0 and reference:0");
+  CHECK_ERROR(where(Tensor<bool>::zeros({3}, reference_cpu), m23, m23),
+              "[where] tensors are on cpu:0 and reference:0");
+  CHECK_ERROR(matmul(m23, there.transpose(0, 1)), "[matmul] tensors are on cpu:0 and reference:0");
+  CHECK_ERROR(linear(m23, there), "[linear] tensors are on cpu:0 and reference:0");
+  CHECK_ERROR(concat({m23, there}), "[copy_] tensors are on cpu:0 and reference:0");
+}
+
+TEST_CASE("element types that an op is not defined for") {
+  const auto x = Tensor<bf16>::ones({2});
+  CHECK_ERROR(add(x, x), "[add] is not defined for elements of type bf16");
+  CHECK_ERROR(neg(x), "[unary] is not defined for elements of type bf16");
+  CHECK_ERROR(sum(x), "[sum] is not defined for elements of type bf16");
+  CHECK_ERROR(eq(Tensor<f16>::ones({2}), Tensor<f16>::ones({2})),
+              "[eq] is not defined for elements of type f16");
+  CHECK_ERROR(argmax(x), "[argmax] is not defined for elements of type bf16");
+  CHECK(cast<float>(x).to_vector() == std::vector<float>{1, 1});
+}
+
+TEST_CASE("axes out of range or named twice") {
+  CHECK_ERROR(sum(m23, 2), "[sum] axis 2 is out of range for rank 2");
+  CHECK_ERROR(mean(m23, {0, -2}), "[mean] axis -2 is named twice");
+  CHECK_ERROR(softmax(m23, 2), "[softmax] axis 2 is out of range for rank 2");
+  CHECK_ERROR(log_softmax(m23, -3), "[log_softmax] axis -3 is out of range for rank 2");
+  CHECK_ERROR(softmax(Floats::scalar(1)), "[softmax] axis -1 is out of range for rank 0");
+  CHECK_ERROR(argmin(m23, 5), "[argmin] axis 5 is out of range for rank 2");
+  CHECK_ERROR(split(m23, 1, 2), "[size] axis 2 is out of range for rank 2");
+  CHECK_ERROR(pad(m23, 2, 1, 1), "[pad] axis 2 is out of range for rank 2");
+  CHECK_ERROR(concat({m23, m23}, 2), "[concat] axis 2 is out of range for rank 2");
+  CHECK_ERROR(stack({m23, m23}, 3), "[unsqueeze] axis 3 is out of range for rank 3");
+  CHECK_ERROR(gather(m23, 2, Ids::zeros({2, 3})), "[gather] axis 2 is out of range for rank 2");
+  CHECK_ERROR(index_select(m23, -3, Ids::zeros({2})),
+              "[index_select] axis -3 is out of range for rank 2");
+}
+
+TEST_CASE("extremes of no elements") {
+  const Floats none = Floats::ones({2, 0});
+  CHECK_ERROR(max(none), "[max] of no elements, shape (2, 0)");
+  CHECK_ERROR(min(none, 1), "[min] of no elements, shape (2, 0)");
+  CHECK_ERROR(argmax(none), "[argmax] of no elements, shape (2, 0)");
+  CHECK(max(none, 0).shape() == Shape{0});  // no maxima to take
+  CHECK(argmax(none, 0).shape() == Shape{0});
+  CHECK_ERROR(top_k(m23, 4), "[top_k] k = 4 does not fit the last axis of (2, 3)");
+  CHECK_ERROR(top_k(m23, -1), "[top_k] k = -1 does not fit the last axis of (2, 3)");
+  CHECK_ERROR(top_k(Floats::scalar(1), 1), "[top_k] k = 1 does not fit the last axis of ()");
+}
+
+TEST_CASE("matrices that do not fit") {
+  CHECK_ERROR(matmul(m23, m45), "[matmul] inner sizes differ: (2, 3) x (4, 5)");
+  CHECK_ERROR(matmul(m23, Floats::ones({2})), "[matmul] inner sizes differ: (2, 3) x (2, 1)");
+  CHECK_ERROR(matmul(m23, Floats::scalar(1)),
+              "[matmul] needs matrices or vectors, got (2, 3) x ()");
+  CHECK_ERROR(matmul(Floats::ones({2, 2, 3}), Floats::ones({4, 3, 2})),
+              "[matmul] shapes do not broadcast: (2,) and (4,)");
+  CHECK_ERROR(matmul_into(m23, m23.transpose(0, 1), Floats::ones({2, 3})),
+              "[matmul] product of (2, 3) x (3, 2) does not fit (2, 3)");
+  CHECK_ERROR(matmul_into(m23, m23.transpose(0, 1), Floats::ones({2, 4}).slice(1, 0, 4, 2)),
+              "[matmul] the output needs unit stride on its last axis");
+  CHECK_ERROR(linear(m23, m45), "[linear] inner sizes differ: input (2, 3), weight (4, 5)");
+  CHECK_ERROR(linear(m23, Floats::ones({3})),
+              "[linear] inner sizes differ: input (2, 3), weight (3,)");
+  CHECK_ERROR(linear(m23, m23, {Floats::ones({3})}),
+              "[linear] bias (3,) does not fit weight (2, 3)");
+  CHECK_ERROR(linear(m23, m23, {{}, Activation::none, m23}),
+              "[linear] residual must be contiguous and of shape (2, 2), got (2, 3)");
+}
+
+TEST_CASE("joining, splitting and padding") {
+  CHECK_ERROR(concat(std::vector<Floats>{}), "[concat] needs at least one tensor");
+  CHECK_ERROR(concat({m23, Floats::ones({3})}), "[concat] ranks differ: (2, 3) and (3,)");
+  CHECK_ERROR(concat({m23, m45}), "[concat] extents differ beside axis 0: (2, 3) and (4, 5)");
+  CHECK_ERROR(stack({m23, m45}), "[concat] extents differ beside axis 0: (1, 2, 3) and (1, 4, 5)");
+  CHECK_ERROR(split(m23, 0), "[split] extent must be positive, got 0");
+  CHECK_ERROR(pad(m23, 0, -1, 2), "[pad] amounts must not be negative, got -1 and 2");
+}
+
+TEST_CASE("indices outside of what they index name value, place and bounds") {
+  const auto ids = [](std::initializer_list<std::int64_t> values) {
+    return Ids::from_values({static_cast<std::int64_t>(values.size())}, values);
+  };
+  CHECK_ERROR(embedding(m23, ids({0, 2})), "[embedding] index 2 at position 1 is outside [0, 2)");
+  CHECK_ERROR(embedding(m23, ids({-1})), "[embedding] index -1 at position 0 is outside [0, 2)");
+  CHECK_ERROR(embedding(m23, ids({0, 5, 0, 7}).reshape({2, 2}).transpose(0, 1)),
+              "[embedding] index 5 at position 2 is outside [0, 2)");
+  CHECK_ERROR(embedding(Floats::ones({0, 3}), ids({0})),
+              "[embedding] index 0 at position 0 is outside [0, 0)");
+  CHECK_ERROR(embedding(Floats::scalar(1), ids({0})),
+              "[embedding] the table needs at least one axis");
+  CHECK_ERROR(index_select(m23, 1, ids({3})),
+              "[embedding] index 3 at position 0 is outside [0, 3)");
+  CHECK_ERROR(index_select(m23, 1, Ids::zeros({1, 1})),
+              "[index_select] needs one axis of indices, got (1, 1)");
+  CHECK_ERROR(gather(m23, 1, Ids::full({2, 1}, 3)),
+              "[gather] index 3 at position 0 is outside [0, 3)");
+  CHECK_ERROR(gather(m23, 1, Ids::zeros({3, 3})),
+              "[gather] index (3, 3) does not fit (2, 3) along axis 1");
+  CHECK_ERROR(gather(m23, 1, Ids::zeros({2})),
+              "[gather] index (2,) does not fit (2, 3) along axis 1");
+  CHECK_ERROR(index_add_(m23, ids({2}), Floats::ones({1, 3})),
+              "[index_add_] index 2 at position 0 is outside [0, 2)");
+  CHECK_ERROR(index_add_(m23, ids({1}), Floats::ones({2, 3})),
+              "[index_add_] indices (1,) and source (2, 3) do not fit (2, 3)");
+  CHECK_ERROR(index_add_(m23, ids({1}), Floats::ones({1, 4})),
+              "[index_add_] source (1, 4) does not fit (2, 3)");
+  CHECK_ERROR(scatter_add_(m23, 0, Ids::full({1, 3}, 2), Floats::ones({1, 3})),
+              "[scatter_add_] index 2 at position 0 is outside [0, 2)");
+  CHECK_ERROR(scatter_add_(m23, 0, Ids::zeros({1, 3}), Floats::ones({1, 2})),
+              "[scatter_add_] index (1, 3) and source (1, 2) do not fit (2, 3) along axis 0");
+}
+
+TEST_CASE("normalisation") {
+  const Floats g3 = Floats::ones({3});
+  CHECK_ERROR(layer_norm(m23, Floats::ones({2}), g3),
+              "[layer_norm] gamma (2,) does not fit rows of 3");
+  CHECK_ERROR(layer_norm(m23, g3, Floats::ones({1, 3})),
+              "[layer_norm] beta (1, 3) does not fit rows of 3");
+  CHECK_ERROR(layer_norm(m23, g3, g3, 1e-5F, m45),
+              "[layer_norm] residual (4, 5) does not fit (2, 3)");
+  CHECK_ERROR(layer_norm(Floats::ones({2, 0}), {}, {}), "[layer_norm] rows are empty: (2, 0)");
+  CHECK_ERROR(layer_norm(Floats::scalar(1), {}, {}), "[layer_norm] needs at least one axis");
+  CHECK_ERROR(rms_norm(m23, Floats::ones({2})), "[rms_norm] gamma (2,) does not fit rows of 3");
+  CHECK_ERROR(rms_norm(Floats::ones({2, 0}), {}), "[rms_norm] rows are empty: (2, 0)");
+}
+
+TEST_CASE("attention") {
+  const Floats q = Floats::ones({1, 2, 3, 4});
+  const auto attend = [&](const Floats& k, const Floats& v,
+                          const AttentionOptions<float>& options = {}) {
+    return scaled_dot_product_attention(q, k, v, options);
+  };
+  CHECK_ERROR(attend(m23, m23),
+              "[attention] needs (B, H, T, D), got q (1, 2, 3, 4), k (2, 3), v (2, 3)");
+  CHECK_ERROR(attend(Floats::ones({1, 2, 5, 3}), Floats::ones({1, 2, 5, 3})),
+              "[attention] shapes do not fit: q (1, 2, 3, 4), k (1, 2, 5, 3), v (1, 2, 5, 3)");
+  CHECK_ERROR(attend(q, Floats::ones({1, 2, 5, 4})),
+              "[attention] shapes do not fit: q (1, 2, 3, 4), k (1, 2, 3, 4), v (1, 2, 5, 4)");
+  CHECK_ERROR(attend(q.slice(2, 1), q.slice(2, 1), {{}, true}),
+              "[attention] causal needs Tq <= Tk, got 3 and 2");
+  CHECK_ERROR(attend(q, q, {Floats::ones({4, 3})}),
+              "[attention] cannot broadcast (4, 3) to (1, 2, 3, 3)");
+  CHECK_ERROR(attend(q, q, {{}, false, 0, 1}), "[attention] dropout must lie in [0, 1), got 1");
+  const Floats empty = Floats::ones({1, 2, 3, 0});
+  CHECK_ERROR(scaled_dot_product_attention(empty, empty, empty),
+              "[attention] heads have no channels: (1, 2, 3, 0)");
+}
+
+TEST_CASE("cross-entropy") {
+  CHECK_ERROR(cross_entropy_rows(m23, Ids::zeros({3})),
+              "[cross_entropy] needs logits (N, V) and targets (N), got (2, 3) and (3,)");
+  CHECK_ERROR(cross_entropy_rows(Floats::ones({2, 2, 3}), Ids::zeros({2})),
+              "[cross_entropy] needs logits (N, V) and targets (N), got (2, 2, 3) and (2,)");
+  CHECK_ERROR(cross_entropy_rows(m23, Ids::from_values({2}, {0, 3})),
+              "[cross_entropy] target 3 at position 1 is outside [0, 3)");
+  CHECK_ERROR(cross_entropy_rows(m23, Ids::from_values({2}, {-1, 0})),
+              "[cross_entropy] target -1 at position 0 is outside [0, 3)");
+  CHECK_ERROR(cross_entropy_rows(m23, Ids::zeros({2}), {-100, 1.5F}),
+              "[cross_entropy] label smoothing must lie in [0, 1], got 1.5");
+  CHECK(cross_entropy_rows(m23, Ids::full({2}, -100)).to_vector() == std::vector<float>{0, 0});
+}
+
+TEST_CASE("a failed op changes nothing") {
+  const Floats x = Floats::ones({2, 3});
+  const auto version = x.storage().version();
+  CHECK_THROWS_AS(add_(x, m45), Error);
+  CHECK_THROWS_AS(index_add_(x, Ids::full({1}, 9), Floats::ones({1, 3})), Error);
+  CHECK(x.storage().version() == version);
+  CHECK(equal(x, m23));
+}
