@@ -186,6 +186,16 @@ class Context {
   View<const T> plain(const Shape& shape, Values values = {}) {
     return make<T>(shape, Form::contiguous, true, values).view();
   }
+  /// Contiguous, element i is change(i, random value).
+  template <class Change>
+  View<const T> made(const Shape& shape, const Values& values, Change&& change) {
+    const Operand<T>& operand = make<T>(shape, Form::contiguous, true, values);
+    for (std::int64_t i = 0; i < shape.numel(); ++i) {
+      operand.begin()[i] = change(i, operand.begin()[i]);
+    }
+    operand.push();
+    return operand.view();
+  }
   template <class U>
   View<const U> plain_of(const Shape& shape, Values values) {
     return make<U>(shape, Form::contiguous, true, values).view();

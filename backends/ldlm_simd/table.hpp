@@ -4,7 +4,10 @@
 // but code templated on Arch comes from it.
 
 #include <ldlm/core/registry.hpp>
+#include <ldlm_simd/attention.hpp>
+#include <ldlm_simd/attention_backward.hpp>
 #include <ldlm_simd/elementwise.hpp>
+#include <ldlm_simd/gemm.hpp>
 #include <ldlm_simd/index.hpp>
 #include <ldlm_simd/loss.hpp>
 #include <ldlm_simd/optim.hpp>
@@ -41,6 +44,7 @@ KernelTable<T> make_table(const KernelTable<T>& base) {
   t.copy = copy<T, Arch>;
   t.gather_rows = gather_rows<T, Arch>;
   if constexpr (Floating<T>) {
+    t.gemm = gemm<T, Arch>;
     t.fill = fill<T, Arch>;
     t.unary = unary<T, Arch>;
     t.unary_backward = unary_backward<T, Arch>;
@@ -58,6 +62,8 @@ KernelTable<T> make_table(const KernelTable<T>& base) {
     t.layer_norm_backward = layer_norm_backward<T, Arch>;
     t.rms_norm = rms_norm<T, Arch>;
     t.rms_norm_backward = rms_norm_backward<T, Arch>;
+    t.attention = attention<T, Arch>;
+    t.attention_backward = attention_backward<T, Arch>;
     t.scatter_add_rows = scatter_add_rows<T, Arch>;
     t.gather = gather<T, Arch>;
     t.cross_entropy = cross_entropy<T, Arch>;

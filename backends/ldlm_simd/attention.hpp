@@ -1,0 +1,134 @@
+#pragma once
+// Attention, forward: blocks of queries against blocks of keys with a running softmax (Milakov &
+// Gimelshein, 2018; Dao et al., 2022). Memory does not grow with Tq x Tk.
+
+#include <ldlm_simd/attention_tile.hpp>
+
+namespace ldlm::simd {
+
+namespace detail {
+
+/// The attention of one block of queries; one of these per thread and run of blocks.
+template <class T, class Arch>
+class AttentionForward {
+  using B = Batch<T, Arch>;
+  static constexpr std::int64_t W = width<T, Arch>;
+  static constexpr T infinity = std::numeric_limits<T>::infinity();
+
+ public:
+  AttentionForward(const Attention<T>& args, const AttentionBlocks<T, Arch>& blocks)
+      : args_(args),
+        n_(blocks),
+        q_(n_.D * n_.queries),
+        scores_(n_.keys * n_.queries),
+        factors_(args.dropout > T{0} ? n_.keys * n_.queries : 1),
+        values_(n_.D != n_.Dp ? n_.keys * n_.Dp : 1),
+        mixed_(n_.queries * n_.Dp),
+        largest_(n_.queries),
+        sum_(n_.queries),
+        fade_(n_.queries) {}
+
+  void run(std::int64_t b, std::int64_t h, std::int64_t block) {
+    BlockRange r{b, h, block * n_.queries, 0, 0, 0};
+    r.queries = std::min(n_.queries, n_.Tq - r.query);
+    pack_columns<T, Arch>(Head<const T>(args_.q, b, h), r.query, r.queries, n_.D, n_.queries,
+                          q_.data());
+    std::fill(largest_.data(), largest_.data() + n_.queries, -infinity);
+    std::fill(sum_.data(), sum_.data() + n_.queries, T{0});
+    std::fill(mixed_.data(), mixed_.data() + n_.queries * n_.Dp, T{0});
+    for (r.key = 0; r.key < n_.Tk; r.key += n_.keys) {
+      r.keys = std::min(n_.keys, n_.Tk - r.key);
+      if (!is_hidden(args_, r)) {
+        take_keys(r);
+      }
+    }
+    finish(r);
+  }
+
+ private:
+  void take_keys(const BlockRange& r) {
+    block_scores<T, Arch>(args_, n_, r, q_.data(), scores_.data());
+    update_softmax(r.keys);
+    if (args_.dropout > T{0}) {
+      block_dropout<T, Arch>(args_, n_, r, factors_.data());
+      transform<Arch>(
+          r.keys * n_.queries, [](const B& p, const B& f) { return p * f; }, scores_.data(),
+          static_cast<const T*>(scores_.data()), static_cast<const T*>(factors_.data()));
+    }
+    const PaddedRows<T, Arch> v(Head<const T>(args_.v, r.b, r.h), r.key, r.keys, n_.D, n_.Dp,
+                                values_.data());
+    block_product<T, Arch>(n_.queries, n_.Dp, r.keys, {scores_.data(), 1, n_.queries}, v.data,
+                           v.row, mixed_.data(), n_.Dp, true);
+  }
+
+  // Scores become exp(score - largest so far); what was summed under an older maximum fades.
+  void update_softmax(std::int64_t keys) {
+    bool faded = false;
+    for (std::int64_t i = 0; i < n_.queries; i += W) {
+      T* const column = scores_.data() + i;
+      const B before = B::load_aligned(&largest_[i]);
+      B top = before;
+      for (std::int64_t j = 0; j < keys; ++j) {
+        top = xsimd::max(top, load<T, Arch>(column + j * n_.queries));
+      }
+      // While all keys are masked the shift is 0, so that exp gives 0 and not NaN.
+      const B shift = xsimd::select(top == B(-infinity), B(T{0}), top);
+      const B fade = simd::exp(before - shift);
+      B total = B::load_aligned(&sum_[i]) * fade;
+      for (std::int64_t j = 0; j < keys; ++j) {
+        const B p = simd::exp(load<T, Arch>(column + j * n_.queries) - shift);
+        p.store_unaligned(column + j * n_.queries);
+        total += p;
+      }
+      top.store_aligned(&largest_[i]);
+      total.store_aligned(&sum_[i]);
+      fade.store_aligned(&fade_[i]);
+      faded = faded || xsimd::any(fade != B(T{1}));
+    }
+    for (std::int64_t i = 0; i < n_.queries && faded; ++i) {
+      T* const row = mixed_.data() + i * n_.Dp;
+      transform<Arch>(
+          n_.Dp, [f = B(fade_[i])](const B& x) { return x * f; }, row, static_cast<const T*>(row));
+    }
+  }
+
+  void finish(const BlockRange& r) {
+    const Head<T> out(args_.out, r.b, r.h);
+    for (std::int64_t i = 0; i < r.queries; ++i) {
+      const T factor = sum_[i] == T{0} ? T{0} : 1 / sum_[i];
+      transform<Arch>(
+          n_.D, [f = B(factor)](const B& x) { return x * f; }, out.at(r.query + i),
+          static_cast<const T*>(mixed_.data() + i * n_.Dp));
+      if (!args_.lse.empty()) {
+        *Head<T>(args_.lse, r.b, r.h).at(r.query + i) = largest_[i] + std::log(sum_[i]);
+      }
+    }
+  }
+
+  const Attention<T>& args_;
+  const AttentionBlocks<T, Arch>& n_;
+  Scratch<T, Arch> q_;                     // D x queries
+  Scratch<T, Arch> scores_;                // keys x queries
+  Scratch<T, Arch> factors_;               // of dropout
+  Scratch<T, Arch> values_;                // padded rows of v
+  Scratch<T, Arch> mixed_;                 // queries x Dp: the sum of weighted values so far
+  Scratch<T, Arch> largest_, sum_, fade_;  // of each query
+};
+
+}  // namespace detail
+
+template <class T, class Arch>
+void attention(const Attention<T>& args) {
+  const detail::AttentionBlocks<T, Arch> n(args);
+  const std::int64_t work = n.queries * std::max<std::int64_t>(1, n.Tk) * n.D;
+  const std::int64_t grain = std::max<std::int64_t>(1, 8 * cheap_grain / work);
+  parallel_for(0, n.B * n.H * n.query_blocks, grain, [&](std::int64_t lo, std::int64_t hi) {
+    detail::AttentionForward<T, Arch> forward(args, n);
+    for (std::int64_t i = lo; i < hi; ++i) {
+      const std::int64_t head = i / n.query_blocks;
+      forward.run(head / n.H, head % n.H, i % n.query_blocks);
+    }
+  });
+}
+
+}  // namespace ldlm::simd

@@ -1,0 +1,134 @@
+#include <ldlm/core/kernel_table.hpp>
+
+#include "kernel_harness.hpp"
+
+// Attention of every device against the reference: shapes, masks, causality, dropout, strides.
+
+using namespace ldlm;
+using namespace ldlm::test;
+
+namespace {
+
+enum class Mask {
+  none,
+  keys,       // (B, 1, 1, Tk): the same for all queries, as padding gives it
+  all,        // (B, H, Tq, Tk)
+  all_hidden  // some queries see no key
+};
+
+struct AttentionCase {
+  std::int64_t B, H, Tq, Tk, D;
+  bool causal = false;
+  Mask mask = Mask::none;
+  double dropout = 0;
+};
+
+const std::vector<AttentionCase> attention_cases = {
+    {1, 1, 1, 1, 8},
+    {2, 3, 5, 5, 16},
+    {2, 2, 40, 40, 32},
+    {1, 2, 17, 33, 24},
+    {1, 2, 33, 17, 20},
+    {1, 1, 7, 9, 3},
+    {1, 2, 130, 130, 64},
+    {1, 2, 130, 130, 64, true},
+    {1, 1, 65, 200, 40, true},
+    {2, 2, 1, 70, 64, true},
+    {2, 1, 3, 300, 80},
+    {1, 1, 20, 20, 256},
+    {1, 1, 20, 20, 100, true},
+    {2, 2, 40, 40, 32, false, Mask::keys},
+    {2, 2, 70, 40, 32, false, Mask::all},
+    {1, 2, 70, 140, 16, true, Mask::all},
+    {2, 2, 40, 70, 32, false, Mask::all_hidden},
+    {1, 1, 6, 6, 8, true, Mask::all_hidden},
+    {2, 2, 40, 40, 32, false, Mask::none, 0.2},
+    {1, 3, 67, 131, 32, true, Mask::keys, 0.5},
+    {2, 2, 10, 0, 8},
+    {2, 2, 0, 10, 8},
+    {0, 2, 10, 10, 8},
+    {1, 1, 40, 1100, 16},
+    {1, 2, 300, 300, 16, true, Mask::none, 0.1},
+};
+
+std::string name_of(const AttentionCase& c) {
+  return "attention " + to_string({c.B, c.H, c.Tq, c.Tk, c.D}) + (c.causal ? " causal" : "") +
+         " mask " + std::to_string(static_cast<int>(c.mask)) + (c.dropout > 0 ? " dropout" : "");
+}
+
+template <class T>
+View<const T> make_mask(const AttentionCase& c, Context<T>& t) {
+  const Shape shape{c.B, c.H, c.Tq, c.Tk};
+  if (c.mask == Mask::none) {
+    return {};
+  }
+  if (c.mask == Mask::keys) {
+    View<const T> mask = t.plain({c.B, 1, 1, c.Tk}, {-2, 2});
+    mask.layout = broadcast_to(mask.layout, shape, "mask");
+    return mask;
+  }
+  return t.made(shape, {-3, 3}, [&](std::int64_t i, T value) {
+    const std::int64_t row = i / c.Tk;
+    const std::int64_t j = i % c.Tk;
+    const bool hide = c.mask == Mask::all_hidden ? row % 3 == 1 || j < 3 : (row + j) % 4 == 0;
+    return hide ? -std::numeric_limits<T>::infinity() : value;
+  });
+}
+
+template <class T>
+Attention<T> make_attention(const AttentionCase& c, Context<T>& t) {
+  Attention<T> args;
+  args.q = t.rows({c.B, c.H, c.Tq, c.D});
+  args.k = t.rows({c.B, c.H, c.Tk, c.D});
+  args.v = t.rows({c.B, c.H, c.Tk, c.D});
+  args.mask = make_mask(c, t);
+  args.causal = c.causal;
+  args.scale = static_cast<T>(0.7 / std::sqrt(static_cast<double>(c.D)));
+  args.dropout = static_cast<T>(c.dropout);
+  args.stream = {99, 0xfffffffdU};
+  return args;
+}
+
+TEST_CASE("attention kernels") {
+  for (const AttentionCase& c : attention_cases) {
+    check_kernel(name_of(c), {4e-6, 4e-6}, [&]<class T>(const KernelTable<T>& k, Context<T>& t) {
+      Attention<T> args = make_attention(c, t);
+      args.out = t.rows_out({c.B, c.H, c.Tq, c.D});
+      args.lse = t.out({c.B, c.H, c.Tq});
+      k.attention(args);
+    });
+  }
+}
+
+TEST_CASE("attention kernels without lse, and of large scores") {
+  const AttentionCase c{1, 2, 70, 140, 32};
+  check_kernel("attention of large scores", {1e-4, 1e-4},
+               [&]<class T>(const KernelTable<T>& k, Context<T>& t) {
+                 Attention<T> args = make_attention(c, t);
+                 args.scale = T{30};
+                 args.out = t.rows_out({c.B, c.H, c.Tq, c.D});
+                 k.attention(args);
+               });
+}
+
+TEST_CASE("attention_backward kernels") {
+  for (const AttentionCase& c : attention_cases) {
+    check_kernel(name_of(c) + " backward", {2e-5, 2e-5},
+                 [&]<class T>(const KernelTable<T>& k, Context<T>& t) {
+                   AttentionBackward<T> args;
+                   args.forward = make_attention(c, t);
+                   args.grad_out = t.rows({c.B, c.H, c.Tq, c.D});
+                   args.forward.out = t.rows_out({c.B, c.H, c.Tq, c.D});
+                   args.forward.lse = t.out({c.B, c.H, c.Tq});
+                   // What the forward pass leaves, by the oracle, so that only one kernel is
+                   // tested.
+                   kernels<T>(reference_cpu).attention(args.forward);
+                   args.grad_q = t.rows_out({c.B, c.H, c.Tq, c.D});
+                   args.grad_k = t.rows_out({c.B, c.H, c.Tk, c.D});
+                   args.grad_v = t.rows_out({c.B, c.H, c.Tk, c.D});
+                   k.attention_backward(args);
+                 });
+  }
+}
+
+}  // namespace
