@@ -266,16 +266,23 @@ Gemm<T> matrix_of_batch(const Gemm<T>& g, std::int64_t index) {
 
 }  // namespace detail
 
+/// The kernel table's gemm; see Gemm for what it computes.
 template <class T, class Arch>
-void gemm(const Gemm<T>& g) {
+void gemm(const Gemm<T>& args) {
   using Tile = GemmTile<T, Arch>;
   using Matrix = detail::GemmMatrix<T, Arch>;
+  Gemm<T> g = args;
   std::int64_t batches = 1;
   for (int axis = 0; axis < g.batch_rank; ++axis) {
     batches *= g.batch_shape[axis];
   }
   if (g.m <= 0 || g.n <= 0 || batches <= 0) {
     return;
+  }
+  if (g.k <= 0) {  // A and B have no elements, so that even their addresses may not be moved
+    g.a_row = g.a_col = g.b_row = g.b_col = 0;
+    std::fill_n(g.a_batch, max_batch_rank, 0);
+    std::fill_n(g.b_batch, max_batch_rank, 0);
   }
   static std::atomic<std::uint64_t> products{0};
   const std::uint64_t product = products.fetch_add(1, std::memory_order_relaxed) + 1;
