@@ -186,6 +186,10 @@ class Context {
   View<const T> plain(const Shape& shape, Values values = {}) {
     return make<T>(shape, Form::contiguous, true, values).view();
   }
+  /// Another rows_in_out, laid out as the one before.
+  View<T> rows_in_out_again(const Shape& shape, Values values = {}) {
+    return add_in_out(shape, last_form_, true, values);
+  }
   /// Contiguous, element i is change(i, random value).
   template <class Change>
   View<const T> made(const Shape& shape, const Values& values, Change&& change) {
@@ -223,7 +227,8 @@ class Context {
     if (!input && form == 3) {
       form = 1;
     }
-    return forms[form];
+    last_form_ = forms[form];
+    return last_form_;
   }
 
   double draw(const Values& values) {
@@ -288,6 +293,7 @@ class Context {
   int variation_;
   Device device_;
   int operands_ = 0;
+  Form last_form_ = Form::contiguous;
   std::vector<std::shared_ptr<void>> keep_;
   std::vector<std::function<std::vector<double>()>> outputs_;
 };
