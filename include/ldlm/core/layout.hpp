@@ -30,6 +30,7 @@ class Shape {
       LDLM_CHECK(dim >= 0, "shape", "negative extent ", dim, " on axis ", rank_);
       dims_[static_cast<std::size_t>(rank_++)] = dim;
     }
+    check_numel();
   }
 
   [[nodiscard]] constexpr int rank() const { return rank_; }
@@ -51,6 +52,7 @@ class Shape {
   constexpr void push_back(std::int64_t dim) {
     LDLM_CHECK(rank_ < max_rank, "shape", "at most ", max_rank, " axes");
     dims_[static_cast<std::size_t>(rank_++)] = dim;
+    check_numel();
   }
   constexpr void erase(int axis) {
     for (int i = axis; i + 1 < rank_; ++i) {
@@ -71,6 +73,14 @@ class Shape {
   friend constexpr bool operator==(const Shape&, const Shape&) = default;
 
  private:
+  constexpr void check_numel() const {
+    std::int64_t n = 1;
+    for (const std::int64_t dim : *this) {
+      LDLM_CHECK(!__builtin_mul_overflow(n, dim, &n), "shape",
+                 "more than 2^63 - 1 elements with an extent of ", dim);
+    }
+  }
+
   std::array<std::int64_t, max_rank> dims_{};
   int rank_ = 0;
 };

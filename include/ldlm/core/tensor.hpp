@@ -72,7 +72,13 @@ class Tensor {
     const std::int64_t count = count_steps(start, stop, step);
     Tensor out = empty({count});
     for (std::int64_t i = 0; i < count; ++i) {
-      out.data()[i] = static_cast<T>(start + static_cast<T>(i) * step);
+      if constexpr (std::integral<T>) {  // unsigned: no product overflows on its way into range
+        out.data()[i] =
+            static_cast<T>(static_cast<std::uint64_t>(start) +
+                           static_cast<std::uint64_t>(i) * static_cast<std::uint64_t>(step));
+      } else {
+        out.data()[i] = start + static_cast<T>(i) * step;
+      }
     }
     return out;
   }
@@ -196,7 +202,6 @@ class Tensor {
   }
   /// Broadcasts axes of extent 1 (and new leading ones) to `shape`.
   [[nodiscard]] Tensor expand(const Shape& shape) const {
-    static_cast<void>(checked_bytes(shape));
     return {storage_, broadcast_to(layout_, shape, "expand")};
   }
   /// Inserts an axis of extent 1 before `axis` (-1: at the end).
@@ -317,18 +322,16 @@ class Tensor {
   Shape resolve_shape(std::span<const std::int64_t> dims) const {
     Shape target;
     int open = -1;
-    std::int64_t known = 1;
     for (const std::int64_t dim : dims) {
       if (dim == -1) {
         LDLM_CHECK(open < 0, "reshape", "only one extent may be -1");
         open = target.rank();
-        target.push_back(1);
       } else {
         LDLM_CHECK(dim >= 0, "reshape", "negative extent ", dim);
-        known *= dim;
-        target.push_back(dim);
       }
+      target.push_back(dim == -1 ? 1 : dim);
     }
+    const std::int64_t known = target.numel();
     if (open >= 0 && known > 0) {
       target[open] = numel() / known;
     }
