@@ -2,7 +2,7 @@
 
 #include <chrono>
 #include <filesystem>
-#include <iostream>
+#include <fstream>
 
 #include <ldlm/ldlm/dataset.hpp>
 #include <ldlm/ldlm/pipeline.hpp>
@@ -63,6 +63,17 @@ struct TrainingArguments {
     return config == "seed" ? LdlmConfig::seed() : load_config(config);
   }
 };
+
+/// Makes the folder that a stage will write to, so that a mistake shows before hours of work.
+void prepare_output(const fs::path& folder) {
+  std::error_code error;
+  fs::create_directories(folder, error);
+  LDLM_CHECK(!error, "train", folder.native(), ": ", error.message());
+  const fs::path probe = folder / ".ldlm-can-write";
+  LDLM_CHECK(std::ofstream(probe).put('.').flush().good(), "train", folder.native(),
+             ": cannot be written to");
+  fs::remove(probe, error);
+}
 
 /// Ids of a tokenizer's special tokens.
 SpecialIds special_ids(const Tokenizer& tokenizer) {
@@ -161,6 +172,7 @@ void train_tokenizer(const Common& common, const std::string& corpus, const std:
 }
 
 void pretrain_encoder(const Common& common, const TrainingArguments& arguments) {
+  prepare_output(arguments.out);
   const auto tokenizer = Tokenizer::from_file(arguments.tokenizer);
   const SpecialIds special = special_ids(tokenizer);
   const LdlmConfig config = arguments.model_config();
@@ -177,6 +189,7 @@ void pretrain_encoder(const Common& common, const TrainingArguments& arguments) 
 }
 
 void pretrain_decoder(const Common& common, const TrainingArguments& arguments) {
+  prepare_output(arguments.out);
   const auto tokenizer = Tokenizer::from_file(arguments.tokenizer);
   const SpecialIds special = special_ids(tokenizer);
   const LdlmConfig config = arguments.model_config();
@@ -214,6 +227,7 @@ void train_autoencoder(const Common& common, const TrainingArguments& arguments,
   const auto tokenizer = Tokenizer::from_file(arguments.tokenizer);
   const SpecialIds special = special_ids(tokenizer);
   LdlmConfig config = arguments.model_config();
+  prepare_output(fs::path(arguments.out) / "denoiser");
   LDLM_CHECK(config.latent == LatentKind::sequence, "train",
              "this command trains sequence latents; a pooled latent is the encoder's own");
   Generator generator = common.generator();
@@ -238,6 +252,7 @@ void train_autoencoder(const Common& common, const TrainingArguments& arguments,
 }
 
 void train_denoiser(const Common& common, const TrainingArguments& arguments) {
+  prepare_output(arguments.out);
   const fs::path folder = arguments.out;
   const LdlmConfig config = load_config(folder);
   const auto tokenizer = Tokenizer::from_file(folder / "encoder_tokenizer.json");

@@ -107,7 +107,7 @@ struct AutoencoderNoise {
   double decoder_mask_rows = 0.5, decoder_mask_rate = 0.3;
   // Standard deviation of the noise on the latent: none in a share `clean` of the rows, uniform up
   // to `mild` in most, log-uniform from `mild` up to `strong` in a share `wild`.
-  double clean = 0.25, mild = 0.8, wild = 0.2, strong = 10.0;
+  double clean = 0.25, mild = 0.8, wild = 0.15, strong = 10.0;
 };
 
 namespace detail {
