@@ -340,6 +340,15 @@ TEST_CASE("beams read a prefix of their row") {
     }
   }
   CHECK(together[0][0].tokens != together[1][0].tokens);
+
+  // The prefix may be all there is.
+  Gpt2Session<double> unprompted(model, {.prefix = prefix});
+  const auto texts =
+      ldlm::greedy(unprompted, Tensor<std::int64_t>::empty({3, 0}), {.max_new_tokens = 5});
+  Gpt2Session<double> stepped(model, {.prefix = prefix});
+  const auto first = argmax(stepped.step(Tensor<std::int64_t>::empty({3, 0})));
+  CHECK(texts[1][0] == first.at({1}));
+  CHECK(texts[1][1] == argmax(stepped.step(first.unsqueeze(1))).at({1}));
 }
 
 TEST_CASE("wrong options are told apart") {

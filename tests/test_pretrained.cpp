@@ -2,6 +2,7 @@
 // the names of every age; wrong folders are told apart.
 
 #include <cstdlib>
+#include <fstream>
 #include <functional>
 
 #include <sys/wait.h>
@@ -196,6 +197,11 @@ TEST_CASE("wrong folders are told apart") {
       });
   CHECK(contains(load_gpt2("shape"),
                  "of another shape: transformer.ln_f.bias is (32,), given (31,)"));
+  write_renamed(golden, folder / "layers", keep);
+  std::ofstream(folder / "layers" / "config.json") << R"({"n_layer": 1000000000000})";
+  CHECK(load_gpt2("layers") ==
+        "[from_pretrained] layers/model.safetensors: holds 28 tensors, too few for the "
+        "1000000000000 layers of config.json");
   // Both spellings of one parameter.
   write_renamed(golden, folder / "twice", keep, [](ldlm::SafetensorsWriter& writer) {
     writer.add("ln_f.bias", Tensor<float>::ones({32}));
@@ -217,7 +223,7 @@ TEST_CASE("wrong configurations are told apart") {
   CHECK(gpt2("{}") == "no error");
   CHECK(gpt2(R"({"n_head": 7})") ==
         R"([config] config.json: key "n_head" is 7, which does not divide n_embd 768)");
-  CHECK(contains(gpt2(R"({"n_layer": 0})"), "key \"n_layer\" must be positive, got 0"));
+  CHECK(contains(gpt2(R"({"n_layer": 0})"), "key \"n_layer\" must be at least 1, got 0"));
   CHECK(contains(gpt2(R"({"vocab_size": "many"})"), "must be an integer, got \"many\""));
   CHECK(contains(gpt2(R"({"attn_pdrop": 1})"), "must lie in [0, 1), got 1"));
   CHECK(contains(gpt2(R"({"activation_function": "tanh"})"), "got \"tanh\""));
@@ -231,7 +237,7 @@ TEST_CASE("wrong configurations are told apart") {
   CHECK(contains(bert(R"({"num_attention_heads": 5})"), "does not divide hidden_size 768"));
   CHECK(contains(bert(R"({"position_embedding_type": "relative_key"})"), "must be \"absolute\""));
   CHECK(contains(bert(R"({"is_decoder": true})"), "must be false"));
-  CHECK(contains(bert(R"({"hidden_size": -3})"), "must be positive, got -3"));
+  CHECK(contains(bert(R"({"hidden_size": -3})"), "must be at least 1, got -3"));
 }
 
 TEST_CASE("transformers loads what we save") {

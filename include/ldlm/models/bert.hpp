@@ -147,6 +147,7 @@ struct Bert {
   static Bert from_pretrained(const std::filesystem::path& folder) {
     const auto config = BertConfig::from_json(open_config(folder, "bert"));
     const SafetensorsModel file = SafetensorsModel::open(folder);
+    detail::check_layers(file, config.num_hidden_layers);
     const bool with_pooler =
         file.contains("pooler.dense.weight") || file.contains("bert.pooler.dense.weight");
     Bert bert(config, Initializer<T>(nullptr, 0), with_pooler);
@@ -184,7 +185,7 @@ struct Bert {
   /// spelling, and nothing for the heads and for buffers.
   static std::optional<std::string> encoder_name(std::string_view name) {
     const std::string modern = modern_name(name);
-    if (detail::without_prefix(modern, "cls.") || detail::ends_with(modern, ".position_ids")) {
+    if (modern.starts_with("cls.") || modern.ends_with(".position_ids")) {
       return std::nullopt;
     }
     return std::string(detail::without_prefix(modern, "bert.").value_or(modern));
@@ -193,7 +194,7 @@ struct Bert {
   static std::string modern_name(std::string_view name) {
     for (const auto& [old_end, new_end] :
          {std::pair("LayerNorm.gamma", "LayerNorm.weight"), {"LayerNorm.beta", "LayerNorm.bias"}}) {
-      if (detail::ends_with(name, old_end)) {
+      if (name.ends_with(old_end)) {
         return std::string(name.substr(0, name.size() - std::string_view(old_end).size())) +
                new_end;
       }
@@ -225,17 +226,17 @@ struct BertForMaskedLM {
   /// Loads a folder with a BertForMaskedLM or BertForPreTraining.
   static BertForMaskedLM from_pretrained(const std::filesystem::path& folder) {
     const auto config = BertConfig::from_json(open_config(folder, "bert"));
+    const SafetensorsModel file = SafetensorsModel::open(folder);
+    detail::check_layers(file, config.num_hidden_layers);
     BertForMaskedLM model(config, Initializer<T>(nullptr, 0));
-    load_pretrained(model, SafetensorsModel::open(folder),
-                    [](std::string_view name) -> std::optional<std::string> {
-                      if (detail::without_prefix(name, "bert.pooler.") ||
-                          detail::without_prefix(name, "cls.seq_relationship.") ||
-                          detail::without_prefix(name, "cls.predictions.decoder.") ||  // tied
-                          detail::ends_with(name, ".position_ids")) {
-                        return std::nullopt;
-                      }
-                      return Bert<T>::modern_name(name);
-                    });
+    load_pretrained(model, file, [](std::string_view name) -> std::optional<std::string> {
+      if (name.starts_with("bert.pooler.") || name.starts_with("cls.seq_relationship.") ||
+          name.starts_with("cls.predictions.decoder.") ||  // tied
+          name.ends_with(".position_ids")) {
+        return std::nullopt;
+      }
+      return Bert<T>::modern_name(name);
+    });
     return model;
   }
   /// Writes a folder that from_pretrained and transformers' BertForMaskedLM load.

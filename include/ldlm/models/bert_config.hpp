@@ -24,26 +24,18 @@ struct BertConfig {
   /// Throws an Error that names the file and the key for values that make no BERT.
   static BertConfig from_json(const JsonConfig& json) {
     BertConfig c;
-    const auto positive = [&json](std::string_view key, std::int64_t& value) {
-      value = json.get(key, value);
-      json.check(value > 0, key, "must be positive, got ", value);
-    };
-    const auto probability = [&json](std::string_view key, double& value) {
-      value = json.get(key, value);
-      json.check(value >= 0 && value < 1, key, "must lie in [0, 1), got ", value);
-    };
-    positive("vocab_size", c.vocab_size);
-    positive("hidden_size", c.hidden_size);
-    positive("num_hidden_layers", c.num_hidden_layers);
-    positive("num_attention_heads", c.num_attention_heads);
+    detail::read_integer(json, "vocab_size", c.vocab_size);
+    detail::read_integer(json, "hidden_size", c.hidden_size);
+    detail::read_integer(json, "num_hidden_layers", c.num_hidden_layers);
+    detail::read_integer(json, "num_attention_heads", c.num_attention_heads);
     json.check(c.hidden_size % c.num_attention_heads == 0, "num_attention_heads", "is ",
                c.num_attention_heads, ", which does not divide hidden_size ", c.hidden_size);
-    positive("intermediate_size", c.intermediate_size);
+    detail::read_integer(json, "intermediate_size", c.intermediate_size);
     c.hidden_act = activation_from(json, "hidden_act", "gelu");
-    probability("hidden_dropout_prob", c.hidden_dropout_prob);
-    probability("attention_probs_dropout_prob", c.attention_probs_dropout_prob);
-    positive("max_position_embeddings", c.max_position_embeddings);
-    positive("type_vocab_size", c.type_vocab_size);
+    detail::read_dropout(json, "hidden_dropout_prob", c.hidden_dropout_prob);
+    detail::read_dropout(json, "attention_probs_dropout_prob", c.attention_probs_dropout_prob);
+    detail::read_integer(json, "max_position_embeddings", c.max_position_embeddings);
+    detail::read_integer(json, "type_vocab_size", c.type_vocab_size);
     c.initializer_range = json.get("initializer_range", c.initializer_range);
     c.layer_norm_eps = json.get("layer_norm_eps", c.layer_norm_eps);
     c.pad_token_id = json.get("pad_token_id", c.pad_token_id);

@@ -191,9 +191,11 @@ struct Gpt2 {
 
   /// Loads a folder of Hugging Face's: a GPT2LMHeadModel, or a GPT2Model as published.
   static Gpt2 from_pretrained(const std::filesystem::path& folder) {
-    Gpt2 model(Gpt2Config::from_json(open_config(folder, "gpt2")), Initializer<T>(nullptr, 0));
-    load_pretrained(model, SafetensorsModel::open(folder),
-                    [&](std::string_view name) { return model.parameter_name(name); });
+    const auto config = Gpt2Config::from_json(open_config(folder, "gpt2"));
+    const SafetensorsModel file = SafetensorsModel::open(folder);
+    detail::check_layers(file, config.n_layer);
+    Gpt2 model(config, Initializer<T>(nullptr, 0));
+    load_pretrained(model, file, [&](std::string_view name) { return model.parameter_name(name); });
     return model;
   }
   /// Writes a folder that from_pretrained and transformers' GPT2LMHeadModel load.
@@ -301,7 +303,7 @@ struct Gpt2 {
     }
     for (const std::string_view buffer : {".attn.bias", ".attn.masked_bias", ".crossattention.bias",
                                           ".crossattention.masked_bias"}) {
-      if (detail::ends_with(name, buffer)) {
+      if (name.ends_with(buffer)) {
         return std::nullopt;
       }
     }

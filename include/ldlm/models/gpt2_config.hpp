@@ -29,28 +29,20 @@ struct Gpt2Config {
   /// Throws an Error that names the file and the key for values that make no GPT-2.
   static Gpt2Config from_json(const JsonConfig& json) {
     Gpt2Config c;
-    const auto positive = [&json](std::string_view key, std::int64_t& value) {
-      value = json.get(key, value);
-      json.check(value > 0, key, "must be positive, got ", value);
-    };
-    const auto probability = [&json](std::string_view key, double& value) {
-      value = json.get(key, value);
-      json.check(value >= 0 && value < 1, key, "must lie in [0, 1), got ", value);
-    };
-    positive("vocab_size", c.vocab_size);
-    positive("n_positions", c.n_positions);
-    positive("n_embd", c.n_embd);
-    positive("n_layer", c.n_layer);
-    positive("n_head", c.n_head);
+    detail::read_integer(json, "vocab_size", c.vocab_size);
+    detail::read_integer(json, "n_positions", c.n_positions);
+    detail::read_integer(json, "n_embd", c.n_embd);
+    detail::read_integer(json, "n_layer", c.n_layer);
+    detail::read_integer(json, "n_head", c.n_head);
     json.check(c.n_embd % c.n_head == 0, "n_head", "is ", c.n_head,
                ", which does not divide n_embd ", c.n_embd);
     if (json.has("n_inner")) {
-      positive("n_inner", c.n_inner);
+      detail::read_integer(json, "n_inner", c.n_inner);
     }
     c.activation_function = activation_from(json, "activation_function", "gelu_new");
-    probability("resid_pdrop", c.resid_pdrop);
-    probability("embd_pdrop", c.embd_pdrop);
-    probability("attn_pdrop", c.attn_pdrop);
+    detail::read_dropout(json, "resid_pdrop", c.resid_pdrop);
+    detail::read_dropout(json, "embd_pdrop", c.embd_pdrop);
+    detail::read_dropout(json, "attn_pdrop", c.attn_pdrop);
     c.layer_norm_epsilon = json.get("layer_norm_epsilon", c.layer_norm_epsilon);
     c.initializer_range = json.get("initializer_range", c.initializer_range);
     c.bos_token_id = json.get("bos_token_id", c.bos_token_id);

@@ -107,15 +107,29 @@ void save_pretrained(const Model& model, const JsonValue& config,
 
 namespace detail {
 
+/// Sets `value` to the integer under a key, if there is one; throws unless it is at least `least`.
+inline void read_integer(const JsonConfig& config, std::string_view key, std::int64_t& value,
+                         std::int64_t least = 1) {
+  value = config.get(key, value);
+  config.check(value >= least, key, "must be at least ", least, ", got ", value);
+}
+/// The same for a probability of dropout.
+inline void read_dropout(const JsonConfig& config, std::string_view key, double& value) {
+  value = config.get(key, value);
+  config.check(value >= 0 && value < 1, key, "must lie in [0, 1), got ", value);
+}
+
+/// Throws unless there may be so many layers: each has tensors in the file.
+inline void check_layers(const SafetensorsModel& file, std::int64_t layers) {
+  const auto tensors = static_cast<std::int64_t>(file.names().size());
+  LDLM_CHECK(layers <= tensors, "from_pretrained", file.shards().front().origin(), ": holds ",
+             tensors, " tensors, too few for the ", layers, " layers of config.json");
+}
+
 /// `name` without `prefix`, or nothing.
 [[nodiscard]] inline std::optional<std::string_view> without_prefix(std::string_view name,
                                                                     std::string_view prefix) {
-  return name.substr(0, prefix.size()) == prefix ? std::optional(name.substr(prefix.size()))
-                                                 : std::nullopt;
-}
-
-[[nodiscard]] inline bool ends_with(std::string_view name, std::string_view end) {
-  return name.size() >= end.size() && name.substr(name.size() - end.size()) == end;
+  return name.starts_with(prefix) ? std::optional(name.substr(prefix.size())) : std::nullopt;
 }
 
 }  // namespace detail

@@ -56,24 +56,19 @@ struct ReverseTransformerConfig {
   /// Throws for values that make no denoiser.
   static ReverseTransformerConfig from_json(const JsonConfig& json) {
     ReverseTransformerConfig c;
-    const auto at_least = [&json](std::int64_t least, std::string_view key, std::int64_t& value) {
-      value = json.get(key, value);
-      json.check(value >= least, key, "must be at least ", least, ", got ", value);
-    };
-    at_least(1, "latent_dim", c.latent_dim);
-    at_least(2, "width", c.width);
+    detail::read_integer(json, "latent_dim", c.latent_dim);
+    detail::read_integer(json, "width", c.width, 2);
     json.check(c.width % 2 == 0, "width", "must be even, got ", c.width);
-    at_least(1, "heads", c.heads);
+    detail::read_integer(json, "heads", c.heads);
     json.check(c.width % c.heads == 0, "heads", "is ", c.heads, ", which does not divide width ",
                c.width);
-    at_least(1, "feed_forward", c.feed_forward);
-    at_least(1, "encoder_layers", c.encoder_layers);
-    at_least(0, "decoder_layers", c.decoder_layers);
-    at_least(0, "length", c.length);
+    detail::read_integer(json, "feed_forward", c.feed_forward);
+    detail::read_integer(json, "encoder_layers", c.encoder_layers);
+    detail::read_integer(json, "decoder_layers", c.decoder_layers, 0);
+    detail::read_integer(json, "length", c.length, 0);
     c.norm_first = json.get("norm_first", c.norm_first);
     c.activation = activation_from(json, "activation", "relu");
-    c.dropout = json.get("dropout", c.dropout);
-    json.check(c.dropout >= 0 && c.dropout < 1, "dropout", "must lie in [0, 1), got ", c.dropout);
+    detail::read_dropout(json, "dropout", c.dropout);
     c.layer_norm_eps = json.get("layer_norm_eps", c.layer_norm_eps);
     c.self_conditioning = json.get("self_conditioning", c.self_conditioning);
     const std::string time = json.get("time_conditioning", "concat");
