@@ -75,7 +75,7 @@ TEST_CASE("distributions have the bounds and deviations of their formulas") {
   nn::init::uniform_(strided, g, -1, 1);
   check_uniform(strided, 1);
   CHECK(message_of([&] { nn::init::xavier_uniform_(Tensor<double>::zeros({4}), g); }) ==
-        "[xavier_uniform_] needs at least two axes, got (4,)");
+        "[xavier_uniform_] needs a matrix, got (4,)");
 }
 
 TEST_CASE("the layers start as PyTorch's do") {

@@ -240,6 +240,11 @@ TEST_CASE("groups have decays and learning rates of their own") {
   scaled.step();
   CHECK(a.value().item() == 6);
   CHECK(b.value().item() == 7.5);
+  // The first step of Adam is the rate, whatever the gradient's size.
+  optim::Adam<double> paced({{{{"a", a}}}, {{{"b", b}}, 0.0, 0.5}}, {.learning_rate = 1});
+  paced.step();
+  CHECK(a.value().item() == doctest::Approx(5));
+  CHECK(b.value().item() == doctest::Approx(7));
 }
 
 TEST_CASE("what is not a parameter is refused") {

@@ -1,6 +1,6 @@
 #pragma once
 // Initial values of parameters, under PyTorch's names. A matrix (out, in) has fan_in = in and
-// fan_out = out; further axes multiply both.
+// fan_out = out.
 
 #include <cmath>
 
@@ -16,13 +16,8 @@ struct Fans {
 
 template <Floating T>
 Fans fans(const Tensor<T>& weight, std::string_view op) {
-  LDLM_CHECK(weight.rank() >= 2, op, "needs at least two axes, got ", to_string(weight.shape()));
-  double receptive = 1;
-  for (int i = 2; i < weight.rank(); ++i) {
-    receptive *= static_cast<double>(weight.size(i));
-  }
-  return {static_cast<double>(weight.size(1)) * receptive,
-          static_cast<double>(weight.size(0)) * receptive};
+  LDLM_CHECK(weight.rank() == 2, op, "needs a matrix, got ", to_string(weight.shape()));
+  return {static_cast<double>(weight.size(1)), static_cast<double>(weight.size(0))};
 }
 
 }  // namespace detail
