@@ -122,7 +122,7 @@ TEST_CASE("missing and mistyped keys are named") {
   says(changed("/truncation", R"({"max_length": -1, "stride": 0, "strategy": "OnlyFirst"})"),
        "t.json.truncation.max_length: should be a whole number");
   says(changed("/padding", R"({"strategy": {"Fixed": 99999999999}, "pad_id": 0})"),
-       "t.json.padding.strategy.Fixed: should be a whole number from 0 to 16777216");
+       "t.json.padding.strategy.Fixed: should be a whole number from 0 to 1048576");
   says(changed("/padding", R"({"strategy": "Longest"})"), "neither BatchLongest nor");
   says(changed("/padding", R"({"strategy": "BatchLongest", "direction": "Up"})"),
        "should be Left or Right");

@@ -15,6 +15,7 @@
 #include <vector>
 
 #include <ldlm/core/error.hpp>
+#include <ldlm/text/utf8.hpp>
 
 namespace ldlm::text::detail {
 
@@ -65,8 +66,9 @@ class StrictJsonBuilder {
     // The parser's text starts with its own error number.
     const std::string_view what = e.what();
     const std::size_t text = what.find("] ");
-    ::ldlm::detail::fail("json", name_, ": byte ", byte, ": ",
-                         text == std::string_view::npos ? what : what.substr(text + 2));
+    ::ldlm::detail::fail(  // it also quotes bytes that need not be UTF-8
+        "json", name_, ": byte ", byte, ": ",
+        repair_utf8(text == std::string_view::npos ? what : what.substr(text + 2)));
   }
 
   [[nodiscard]] Json take() { return std::move(root_); }

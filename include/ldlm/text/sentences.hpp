@@ -263,7 +263,8 @@ class SentenceSplitter {
       while (last > begin && !starts_code_point(text_[last])) {
         --last;
       }
-      if (!is_whitespace(at(last))) {
+      const CodePoint c = decode_utf8(text_, last);
+      if (!is_whitespace(c.value) || last + c.size != end) {
         break;
       }
       end = last;

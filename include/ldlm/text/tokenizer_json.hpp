@@ -11,6 +11,7 @@
 #include <vector>
 
 #include <ldlm/text/tokenizer.hpp>
+#include <ldlm/text/tokenizer_files.hpp>
 #include <ldlm/text/tokenizer_reader.hpp>
 #include <ldlm/text/tokenizer_writer.hpp>
 
@@ -27,65 +28,12 @@ inline Tokenizer Tokenizer::from_file(const std::filesystem::path& tokenizer_jso
 
 inline Tokenizer Tokenizer::from_bpe_files(const std::filesystem::path& vocab_json,
                                            const std::filesystem::path& merges_txt) {
-  const detail::Json document =
-      detail::parse_json(detail::read_text_file(vocab_json), vocab_json.string());
-  Vocabulary vocabulary = detail::read_vocabulary(detail::JsonView(document, vocab_json.string()));
-  std::vector<Merge> merges;
-  const std::string name = merges_txt.string();
-  detail::for_each_line(detail::read_text_file(merges_txt), name,
-                        [&](std::string_view line, std::size_t number) {
-                          if (!line.starts_with("#version")) {
-                            const std::string place = name + ": line " + std::to_string(number);
-                            merges.push_back(detail::find_merge(vocabulary, line, place));
-                          }
-                        });
-  TokenizerParts parts;
-  parts.pre_tokenizer.kind = PreTokenizer::Kind::byte_level;
-  parts.post_processor.byte_level = OffsetTrimming{true, false, true};
-  parts.decoder.kind = Decoder::Kind::byte_level;
-  Tokenizer tokenizer = detail::with_place(name, [&] {
-    return Tokenizer(BpeModel(std::move(vocabulary), std::move(merges), {}), std::move(parts));
-  });
-  if (tokenizer.token_to_id("<|endoftext|>")) {
-    tokenizer.add_special_token("<|endoftext|>");
-  }
-  return tokenizer;
+  return detail::read_bpe_files(detail::read_named(vocab_json), detail::read_named(merges_txt));
 }
 
 inline Tokenizer Tokenizer::from_wordpiece_file(const std::filesystem::path& vocab_txt,
                                                 const BertNormalizer& normalizer) {
-  const std::string name = vocab_txt.string();
-  Vocabulary vocabulary;
-  detail::for_each_line(
-      detail::read_text_file(vocab_txt), name, [&](std::string_view line, std::size_t number) {
-        while (!line.empty()) {  // as Hugging Face reads it: without white space at the end
-          std::size_t last = line.size() - 1;
-          while (last > 0 && !starts_code_point(line[last])) {
-            --last;
-          }
-          if (!is_whitespace(decode_utf8(line, last).value)) {
-            break;
-          }
-          line.remove_suffix(line.size() - last);
-        }
-        detail::with_place(name + ": line " + std::to_string(number),
-                           [&] { vocabulary.add(line, static_cast<TokenId>(number - 1)); });
-      });
-  TokenizerParts parts;
-  parts.normalizer = {normalizer};
-  parts.pre_tokenizer.kind = PreTokenizer::Kind::bert;
-  parts.decoder.kind = Decoder::Kind::wordpiece;
-  Tokenizer tokenizer = detail::with_place(
-      name, [&] { return Tokenizer(WordPieceModel(std::move(vocabulary), {}), std::move(parts)); });
-  for (const char* token : {"[UNK]", "[SEP]", "[PAD]", "[CLS]", "[MASK]"}) {
-    if (tokenizer.token_to_id(token)) {
-      tokenizer.add_special_token(token);
-    }
-  }
-  if (tokenizer.token_to_id("[CLS]") && tokenizer.token_to_id("[SEP]")) {
-    tokenizer.set_template("[CLS] $A [SEP]", "[CLS] $A [SEP] $B:1 [SEP]:1");
-  }
-  return tokenizer;
+  return detail::read_vocab_txt(detail::read_named(vocab_txt), normalizer);
 }
 
 inline Tokenizer Tokenizer::from_folder(const std::filesystem::path& folder,

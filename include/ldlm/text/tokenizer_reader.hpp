@@ -3,7 +3,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <filesystem>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -101,15 +100,21 @@ auto with_place(const std::string& place, Build&& build) {
                     [&] { return WordPieceModel(std::move(vocabulary), std::move(options)); });
 }
 
+template <class AnyModel>
+[[nodiscard]] Tokenizer make_tokenizer(AnyModel model, TokenizerParts parts,
+                                       const std::string& place) {
+  return with_place(place, [&] { return Tokenizer(std::move(model), std::move(parts)); });
+}
+
 [[nodiscard]] inline Tokenizer read_model(const JsonView& view, TokenizerParts parts) {
   const auto type = view.find("type");
   // Files from before the key existed are told apart by their merges.
   const std::string name = type ? type->string() : view.find("merges") ? "BPE" : "WordPiece";
   if (name == "BPE") {
-    return Tokenizer(read_bpe(view), std::move(parts));
+    return make_tokenizer(read_bpe(view), std::move(parts), view.path());
   }
   if (name == "WordPiece") {
-    return Tokenizer(read_wordpiece(view), std::move(parts));
+    return make_tokenizer(read_wordpiece(view), std::move(parts), view.path());
   }
   type->fail("\"", name, "\" is not supported; BPE and WordPiece are");
 }
@@ -298,7 +303,7 @@ inline void read_post_processor(const JsonView& view, PostProcessor& out) {
 
 [[nodiscard]] inline Padding read_padding(const JsonView& view) {
   // A length far above any model's must not make us allocate gigabytes.
-  constexpr std::int64_t max_length = 1 << 24;
+  constexpr std::int64_t max_length = 1 << 20;
   Padding out;
   out.direction = read_direction(view);
   const JsonView strategy = view.at("strategy");
@@ -341,12 +346,12 @@ inline void read_post_processor(const JsonView& view, PostProcessor& out) {
   if (const auto view = root.find("decoder")) {
     parts.decoder = read_decoder(*view);
   }
-  Tokenizer tokenizer =
-      with_place(root.path(), [&] { return read_model(root.at("model"), std::move(parts)); });
+  Tokenizer tokenizer = read_model(root.at("model"), std::move(parts));
   if (const auto added = root.find("added_tokens")) {
     for (const JsonView& entry : added->items()) {
       const auto id = static_cast<TokenId>(entry.at("id").number());
-      with_place(entry.path(), [&] { tokenizer.add_token(read_added_token(entry), id); });
+      AddedToken token = read_added_token(entry);
+      with_place(entry.path(), [&] { tokenizer.add_token(std::move(token), id); });
     }
   }
   if (const auto view = root.find("truncation")) {
@@ -356,31 +361,6 @@ inline void read_post_processor(const JsonView& view, PostProcessor& out) {
     tokenizer.set_padding(read_padding(*view));
   }
   return tokenizer;
-}
-
-/// Calls line(text, number from 1) for the lines of a file's contents, without "\n" or "\r\n".
-template <class Line>
-void for_each_line(std::string_view contents, const std::string& name, Line&& line) {
-  for (std::size_t number = 1; !contents.empty(); ++number) {
-    const std::size_t end = contents.find('\n');
-    std::string_view text = contents.substr(0, end);
-    contents.remove_prefix(end == std::string_view::npos ? contents.size() : end + 1);
-    if (text.ends_with('\r')) {
-      text.remove_suffix(1);
-    }
-    LDLM_CHECK(valid_prefix(text) == text.size(), "tokenizer", name, ": line ", number, ", byte ",
-               valid_prefix(text), ": not valid UTF-8");
-    line(text, number);
-  }
-}
-
-/// tokenizer_config.json of a folder, if it is there.
-[[nodiscard]] inline std::optional<Json> read_config(const std::filesystem::path& folder) {
-  const std::filesystem::path path = folder / "tokenizer_config.json";
-  if (!std::filesystem::exists(path)) {
-    return std::nullopt;
-  }
-  return parse_json(read_text_file(path), path.string());
 }
 
 }  // namespace ldlm::text::detail

@@ -26,6 +26,7 @@ class WordCache {
 
   /// The word's pieces; empty if it is not cached.
   [[nodiscard]] Hit find(std::string_view word, std::uint64_t hash) const noexcept {
+    const std::size_t mask = entries_.size() - 1;
     for (std::size_t s = hash & mask;; s = (s + 1) & mask) {
       const Entry& entry = entries_[s];
       if (entry.pieces == 0) {
@@ -43,16 +44,16 @@ class WordCache {
     if (count_ == max_words) {
       *this = WordCache();
     }
-    std::size_t s = hash & mask;
-    while (entries_[s].pieces != 0) {
-      s = (s + 1) & mask;
+    if (count_ * 2 == entries_.size()) {
+      grow();
     }
-    entries_[s] = {hash, static_cast<std::uint32_t>(keys_.size()),
-                   static_cast<std::uint32_t>(ids_.size()), static_cast<std::uint16_t>(word.size()),
-                   static_cast<std::uint16_t>(ids.size())};
+    const Entry entry{
+        hash, static_cast<std::uint32_t>(keys_.size()), static_cast<std::uint32_t>(ids_.size()),
+        static_cast<std::uint16_t>(word.size()), static_cast<std::uint16_t>(ids.size())};
     keys_.append(word);
     ids_.insert(ids_.end(), ids.begin(), ids.end());
     sizes_.insert(sizes_.end(), sizes.begin(), sizes.end());
+    place(entry);  // last, so that running out of memory before does no harm
     ++count_;
   }
 
@@ -64,9 +65,27 @@ class WordCache {
     std::uint16_t key_size = 0;
     std::uint16_t pieces = 0;  // 0: free
   };
-  static constexpr std::size_t mask = max_words * 2 - 1;
 
-  std::vector<Entry> entries_ = std::vector<Entry>(mask + 1);
+  void place(const Entry& entry) noexcept {
+    const std::size_t mask = entries_.size() - 1;
+    std::size_t s = entry.hash & mask;
+    while (entries_[s].pieces != 0) {
+      s = (s + 1) & mask;
+    }
+    entries_[s] = entry;
+  }
+
+  void grow() {
+    std::vector<Entry> old(entries_.size() * 4);
+    old.swap(entries_);
+    for (const Entry& entry : old) {
+      if (entry.pieces != 0) {
+        place(entry);
+      }
+    }
+  }
+
+  std::vector<Entry> entries_ = std::vector<Entry>(512);  // at most half full
   std::string keys_;
   std::vector<TokenId> ids_;
   std::vector<std::uint32_t> sizes_;

@@ -1,0 +1,47 @@
+// Any contents of vocab.txt, or (before and after a NUL) of vocab.json and merges.txt, are either
+// refused with an Error or make a tokenizer.
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include <ldlm/text/tokenizer_files.hpp>
+#include <ldlm/text/tokenizer_json.hpp>
+
+namespace {
+
+void require(bool condition) {
+  if (!condition) {
+    __builtin_trap();
+  }
+}
+
+template <class Read>
+void try_to(Read&& read) {
+  try {
+    const ldlm::Tokenizer tokenizer = read();
+    const ldlm::Encoding encoding = tokenizer.encode("a b ab abc");
+    (void)tokenizer.decode(encoding.ids);
+    const std::string saved = tokenizer.to_json();
+    require(ldlm::Tokenizer::from_json(saved, "saved").to_json() == saved);
+  } catch (const ldlm::Error& error) {
+    const std::string_view message = error.what();
+    require(message.starts_with('[') && ldlm::text::valid_prefix(message) == message.size());
+  }
+}
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  const std::string contents(reinterpret_cast<const char*>(data), size);
+  try_to([&] { return ldlm::text::detail::read_vocab_txt({"vocab.txt", contents}, {}); });
+  const std::size_t end = contents.find('\0');
+  if (end != std::string::npos) {
+    try_to([&] {
+      return ldlm::text::detail::read_bpe_files({"vocab.json", contents.substr(0, end)},
+                                                {"merges.txt", contents.substr(end + 1)});
+    });
+  }
+  return 0;
+}
