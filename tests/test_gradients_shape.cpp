@@ -171,6 +171,11 @@ TEST_CASE("gradients of embedding, index_select and gather") {
   gradcheck::check("gather along the first axis", {{3, 2}}, [](const auto& in) {
     return gather(in[0], -2, Ids::from_values({2, 2}, {2, 0, 2, 1}));
   });
+  gradcheck::check("top_k", {{2, 5}}, [](const auto& in) {
+    const auto found = top_k(in[0], 3);
+    CHECK(found.indices.shape() == Shape{2, 3});
+    return found.values * in[0].slice(1, 0, 3);
+  });
   gradcheck::check("gather of a reshaped permutation", {{2, 6}}, [](const auto& in) {
     return gather(in[0].reshape({2, 2, 3}).transpose(0, 1).reshape({2, 6}), 1,
                   Ids::from_values({2, 2}, {5, 0, 2, 2}));

@@ -3,13 +3,14 @@
 
 #include <ldlm/autograd/variable.hpp>
 #include <ldlm/core/ops/index.hpp>
+#include <ldlm/core/ops/reduce.hpp>
 
 namespace ldlm {
 
 namespace detail {
 
-/// A buffer of the input's shape that holds its gradient so far, or zeros, and a function that
-/// hands it over when it had to be made apart.
+/// Calls `write` with a buffer of the input's shape that holds its gradient so far, or zeros, to
+/// which `write` adds.
 template <Floating T, class Write>
 void add_in_place(const InputGrad<T>& grad, Device device, Write&& write) {
   GradTarget<T> target = grad.open(true);
@@ -64,6 +65,25 @@ Variable<T> gather(const Variable<T>& x, int axis, const Tensor<std::int64_t>& i
           scatter_add_(grad, axis, index.get(), dy);
         });
       });
+}
+
+/// Results of top_k, both (..., k).
+template <Floating T>
+struct VariableTopK {
+  Variable<T> values;            // falling
+  Tensor<std::int64_t> indices;  // have no gradient
+};
+/// The k largest of each row (last axis), in falling order; ties by lower index.
+template <Floating T>
+VariableTopK<T> top_k(const Variable<T>& x, std::int64_t k) {
+  TopK<T> found = top_k(x.value(), k);
+  Variable<T> values = record(
+      "top_k", std::move(found.values), {x.node()},
+      [ids = Saved<std::int64_t>("top_k", found.indices)](Tensor<T> dy, InputGrads<T> in) {
+        detail::add_in_place(in[0], dy.device(),
+                             [&](const Tensor<T>& grad) { scatter_add_(grad, -1, ids.get(), dy); });
+      });
+  return {std::move(values), std::move(found.indices)};
 }
 
 }  // namespace ldlm

@@ -96,7 +96,11 @@ Tensor<T> matmul(const Tensor<T>& a, const Tensor<T>& b) {
     return matmul(a, b.unsqueeze(1)).squeeze(-1);
   }
   const Shape batch = detail::matmul_batch(a.shape(), b.shape());
-  Tensor<T> out = Tensor<T>::empty(detail::with_matrix(batch, a.size(-2), b.size(-1)), a.device());
+  const Shape shape = detail::with_matrix(batch, a.size(-2), b.size(-1));
+  if (a.rank() > 2 && b.rank() == 2 && a.is_contiguous()) {
+    return matmul(a.flatten(0, -2), b).reshape(shape);  // one longer matrix, not a batch
+  }
+  Tensor<T> out = Tensor<T>::empty(shape, a.device());
   matmul_into(a, b, out);
   return out;
 }
