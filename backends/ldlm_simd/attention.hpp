@@ -32,10 +32,10 @@ class AttentionForward {
     BlockRange r{b, h, block * n_.queries, 0, 0, 0};
     r.queries = std::min(n_.queries, n_.Tq - r.query);
     pack_columns<T, Arch>(Head<const T>(args_.q, b, h), r.query, r.queries, n_.D, n_.queries,
-                          q_.data());
+                          args_.scale, q_.data());
     std::fill(largest_.data(), largest_.data() + n_.queries, -infinity);
     std::fill(sum_.data(), sum_.data() + n_.queries, T{0});
-    std::fill(mixed_.data(), mixed_.data() + n_.queries * n_.Dp, T{0});
+    std::fill(mixed_.data(), mixed_.data() + r.queries * n_.Dp, T{0});
     for (r.key = 0; r.key < n_.Tk; r.key += n_.keys) {
       r.keys = std::min(n_.keys, n_.Tk - r.key);
       if (!is_hidden(args_, r)) {
@@ -48,7 +48,7 @@ class AttentionForward {
  private:
   void take_keys(const BlockRange& r) {
     block_scores<T, Arch>(args_, n_, r, q_.data(), scores_.data());
-    update_softmax(r.keys);
+    update_softmax(r);
     if (args_.dropout > T{0}) {
       block_dropout<T, Arch>(args_, n_, r, factors_.data());
       transform<Arch>(
@@ -57,27 +57,34 @@ class AttentionForward {
     }
     const PaddedRows<T, Arch> v(Head<const T>(args_.v, r.b, r.h), r.key, r.keys, n_.D, n_.Dp,
                                 values_.data());
-    block_product<T, Arch>(n_.queries, n_.Dp, r.keys, {scores_.data(), 1, n_.queries}, v.data,
-                           v.row, mixed_.data(), n_.Dp, true);
+    block_product<T, Arch>(r.queries, n_.Dp, r.keys, {scores_.data(), 1, n_.queries}, v.data, v.row,
+                           mixed_.data(), n_.Dp, true);
   }
 
   // Scores become exp(score - largest so far); what was summed under an older maximum fades.
-  void update_softmax(std::int64_t keys) {
+  void update_softmax(const BlockRange& r) {
     bool faded = false;
-    for (std::int64_t i = 0; i < n_.queries; i += W) {
+    const std::int64_t step = n_.queries;
+    for (std::int64_t i = 0; i < r.queries; i += W) {
       T* const column = scores_.data() + i;
       const B before = B::load_aligned(&largest_[i]);
-      B top = before;
-      for (std::int64_t j = 0; j < keys; ++j) {
-        top = xsimd::max(top, load<T, Arch>(column + j * n_.queries));
+      B top = before, top2 = before;
+      std::int64_t j = 0;
+      for (; j + 2 <= r.keys; j += 2) {
+        top = xsimd::max(top, B::load_aligned(column + j * step));
+        top2 = xsimd::max(top2, B::load_aligned(column + (j + 1) * step));
       }
+      if (j < r.keys) {
+        top = xsimd::max(top, B::load_aligned(column + j * step));
+      }
+      top = xsimd::max(top, top2);
       // While all keys are masked the shift is 0, so that exp gives 0 and not NaN.
       const B shift = xsimd::select(top == B(-infinity), B(T{0}), top);
       const B fade = simd::exp(before - shift);
       B total = B::load_aligned(&sum_[i]) * fade;
-      for (std::int64_t j = 0; j < keys; ++j) {
-        const B p = simd::exp(load<T, Arch>(column + j * n_.queries) - shift);
-        p.store_unaligned(column + j * n_.queries);
+      for (j = 0; j < r.keys; ++j) {
+        const B p = simd::exp(B::load_aligned(column + j * step) - shift);
+        p.store_aligned(column + j * step);
         total += p;
       }
       top.store_aligned(&largest_[i]);
@@ -85,7 +92,7 @@ class AttentionForward {
       fade.store_aligned(&fade_[i]);
       faded = faded || xsimd::any(fade != B(T{1}));
     }
-    for (std::int64_t i = 0; i < n_.queries && faded; ++i) {
+    for (std::int64_t i = 0; i < r.queries && faded; ++i) {
       T* const row = mixed_.data() + i * n_.Dp;
       transform<Arch>(
           n_.Dp, [f = B(fade_[i])](const B& x) { return x * f; }, row, static_cast<const T*>(row));
@@ -94,14 +101,23 @@ class AttentionForward {
 
   void finish(const BlockRange& r) {
     const Head<T> out(args_.out, r.b, r.h);
+    T* const factor = fade_.data();
+    transform<Arch>(
+        n_.queries,
+        [](const B& sum) { return xsimd::select(sum == B(T{0}), B(T{0}), B(T{1}) / sum); }, factor,
+        static_cast<const T*>(sum_.data()));
     for (std::int64_t i = 0; i < r.queries; ++i) {
-      const T factor = sum_[i] == T{0} ? T{0} : 1 / sum_[i];
       transform<Arch>(
-          n_.D, [f = B(factor)](const B& x) { return x * f; }, out.at(r.query + i),
+          n_.D, [f = B(factor[i])](const B& x) { return x * f; }, out.at(r.query + i),
           static_cast<const T*>(mixed_.data() + i * n_.Dp));
-      if (!args_.lse.empty()) {
-        *Head<T>(args_.lse, r.b, r.h).at(r.query + i) = largest_[i] + std::log(sum_[i]);
-      }
+    }
+    if (!args_.lse.empty()) {
+      T* const lse = sum_.data();
+      transform<Arch>(
+          n_.queries, [](const B& top, const B& sum) { return top + xsimd::log(sum); }, lse,
+          static_cast<const T*>(largest_.data()), static_cast<const T*>(lse));
+      unpack<T, Arch>(lse, Head<T>(args_.lse, r.b, r.h).at(r.query), args_.lse.stride(2),
+                      r.queries);
     }
   }
 

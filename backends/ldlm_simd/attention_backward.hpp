@@ -70,8 +70,8 @@ class AttentionGradient {
     const Head<const T> grad_out(args_.grad_out, r.b, r.h);
     const Head<T> out(f_.out, r.b, r.h);
     const Head<T> lse(f_.lse, r.b, r.h);
-    pack_columns<T, Arch>(q, r.query, r.queries, n_.D, n_.queries, q_.data());
-    pack_columns<T, Arch>(grad_out, r.query, r.queries, n_.D, n_.queries, grad_out_.data());
+    pack_columns<T, Arch>(q, r.query, r.queries, n_.D, n_.queries, f_.scale, q_.data());
+    pack_columns<T, Arch>(grad_out, r.query, r.queries, n_.D, n_.queries, T{1}, grad_out_.data());
     std::fill(grad_q_.data(), grad_q_.data() + n_.queries * n_.Dp, T{0});
     // Fully masked and absent queries get weights of 0.
     std::fill(lse_.data(), lse_.data() + n_.queries, infinity);

@@ -12,7 +12,8 @@
 #include <ldlm_simd/gemm_tile.hpp>
 #include <ldlm_simd/loops.hpp>
 #include <ldlm_simd/math.hpp>
-#include <ldlm_simd/random.hpp>
+#include <ldlm_simd/philox.hpp>
+#include <ldlm_simd/transpose.hpp>
 
 namespace ldlm::simd::detail {
 
@@ -115,18 +116,28 @@ struct Head {
   [[nodiscard]] T* at(std::int64_t t) const { return data + t * row; }
 };
 
-/// Packs n rows of D elements as columns: to[d * columns + i] = x[i][d], zeros for i >= n.
+/// Packs n rows of D elements as columns: to[d * columns + i] = factor x[i][d], zeros for i >= n.
 template <class T, class Arch>
 void pack_columns(const Head<const T>& x, std::int64_t first, std::int64_t n, std::int64_t D,
-                  std::int64_t columns, T* to) {
-  for (std::int64_t i = 0; i < n; ++i) {
-    const T* const row = x.at(first + i);
-    for (std::int64_t d = 0; d < D; ++d) {
-      to[d * columns + i] = row[d];
+                  std::int64_t columns, T factor, T* to) {
+  using B = Batch<T, Arch>;
+  constexpr std::int64_t W = width<T, Arch>;
+  for (std::int64_t i = 0; i < columns; i += W) {
+    for (std::int64_t d = 0; d < D; d += W) {
+      B square[B::size];
+      const std::int64_t depth = std::min(W, D - d);
+      for (std::int64_t row = 0; row < W; ++row) {
+        const T* const from = i + row < n ? x.at(first + i + row) + d : nullptr;
+        square[row] = (from == nullptr ? B(T{})
+                       : depth == W    ? load<T, Arch>(from)
+                                       : load_first<T, Arch>(from, depth)) *
+                      B(factor);
+      }
+      transpose<T, Arch>(square);
+      for (std::int64_t column = 0; column < depth; ++column) {
+        square[column].store_unaligned(to + (d + column) * columns + i);
+      }
     }
-  }
-  for (std::int64_t d = 0; d < D && n < columns; ++d) {
-    std::fill(to + d * columns + n, to + (d + 1) * columns, T{});
   }
 }
 
@@ -164,8 +175,8 @@ bool is_hidden(const Attention<T>& args, const BlockRange& r) {
   return args.causal && r.key > r.query + r.queries - 1 + args.k.size(2) - args.q.size(2);
 }
 
-/// scores (keys x queries, `columns` apart) = scale * k q + mask; -infinity where causality hides
-/// a key. q: packed columns.
+/// scores (keys x queries) = k q + mask; -infinity where causality hides a key. q: packed columns,
+/// times the scale.
 template <class T, class Arch>
 void block_scores(const Attention<T>& args, const AttentionBlocks<T, Arch>& blocks,
                   const BlockRange& r, const T* q, T* scores) {
@@ -178,23 +189,18 @@ void block_scores(const Attention<T>& args, const AttentionBlocks<T, Arch>& bloc
   if (!args.mask.empty()) {
     mask = Head<const T>(args.mask, r.b, r.h).at(r.query) + r.key * args.mask.stride(3);
   }
-  const B scale(args.scale);
   alignas(64) T added[AttentionBlocks<T, Arch>::max_queries] = {};
   for (std::int64_t j = 0; j < r.keys; ++j) {
     T* const row = scores + j * columns;
-    if (mask == nullptr) {
+    if (mask != nullptr && args.mask.stride(2) == 0) {
       transform<Arch>(
-          columns, [&](const B& s) { return s * scale; }, row, static_cast<const T*>(row));
-    } else if (args.mask.stride(2) == 0 || r.queries == 1) {
-      transform<Arch>(
-          columns,
-          [&, m = B(mask[j * args.mask.stride(3)])](const B& s) { return simd::fma(s, scale, m); },
-          row, static_cast<const T*>(row));
-    } else {
+          columns, [m = B(mask[j * args.mask.stride(3)])](const B& s) { return s + m; }, row,
+          static_cast<const T*>(row));
+    } else if (mask != nullptr) {
       pack<T, Arch>(mask + j * args.mask.stride(3), args.mask.stride(2), added, r.queries);
       transform<Arch>(
-          columns, [&](const B& s, const B& m) { return simd::fma(s, scale, m); }, row,
-          static_cast<const T*>(row), static_cast<const T*>(added));
+          columns, [](const B& s, const B& m) { return s + m; }, row, static_cast<const T*>(row),
+          static_cast<const T*>(added));
     }
     if (args.causal) {
       // Query i sees key j if j <= i + (Tk - Tq).
@@ -209,18 +215,21 @@ void block_scores(const Attention<T>& args, const AttentionBlocks<T, Arch>& bloc
 template <class T, class Arch>
 void block_dropout(const Attention<T>& args, const AttentionBlocks<T, Arch>& blocks,
                    const BlockRange& r, T* factors) {
-  constexpr std::int64_t run = AttentionBlocks<T, Arch>::max_keys + 4;
-  alignas(64) float u[run + 4];
+  // The run may start within a block of four; philox_words and vectors round its end up.
+  constexpr std::int64_t room = AttentionBlocks<T, Arch>::max_keys + 4 + 64;
+  alignas(64) std::uint32_t words[room];
+  alignas(64) float u[room];
   const T keep = 1 / (1 - args.dropout);
   std::fill(factors, factors + r.keys * blocks.queries, T{0});
   for (std::int64_t i = 0; i < r.queries; ++i) {
     const std::int64_t first =
         ((r.b * blocks.H + r.h) * blocks.Tq + r.query + i) * blocks.Tk + r.key;
-    uniform_blocks<Arch>(args.stream, static_cast<std::uint64_t>(first / 4),
-                         (first % 4 + r.keys + 3) / 4, u);
+    const std::int64_t n = first % 4 + r.keys;
+    philox_words<1, Arch>(args.stream, static_cast<std::uint64_t>(first / 4), (n + 3) / 4, words);
+    uniform_from_words<Arch>(words, n, u);
     for (std::int64_t j = 0; j < r.keys; ++j) {
-      const T word = static_cast<T>(u[first % 4 + j]);
-      factors[j * blocks.queries + i] = word >= args.dropout ? keep : T{0};
+      const T number = static_cast<T>(u[first % 4 + j]);
+      factors[j * blocks.queries + i] = number >= args.dropout ? keep : T{0};
     }
   }
 }

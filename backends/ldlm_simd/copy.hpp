@@ -5,6 +5,7 @@
 
 #include <ldlm/core/kernel_table.hpp>
 #include <ldlm_simd/loops.hpp>
+#include <ldlm_simd/transpose.hpp>
 
 namespace ldlm::simd {
 
@@ -45,7 +46,9 @@ class Copy {
   }
 
  private:
-  static constexpr std::int64_t tile = 16;
+  static constexpr std::int64_t tile = Size == 8   ? width<double, Arch>
+                                       : Size == 4 ? width<float, Arch>
+                                                   : 32;
 
   // Short runs are common (the channels of one head), and a call of memcpy costs as much as they
   // do.
@@ -65,42 +68,55 @@ class Copy {
   }
 
   // Planes whose rows (`across`) are contiguous in the input and whose columns (the lines) are
-  // contiguous in the output go through tiles that fill whole cache lines of both.
+  // contiguous in the output go through squares that fill whole cache lines of both. A band is a
+  // few squares high, so that the lines of the input are used while they are there.
   void transpose(const typename Walk::Axis& across) {
-    const std::int64_t bands = (across.extent + tile - 1) / tile;
-    const std::int64_t grain = std::max<std::int64_t>(1, cheap_grain / (tile * loops_.length));
+    constexpr std::int64_t band = 4 * tile;
+    const std::int64_t bands = (across.extent + band - 1) / band;
+    const std::int64_t grain = std::max<std::int64_t>(1, cheap_grain / (band * loops_.length));
     parallel_for(0, loops_.lines * bands, grain, [&](std::int64_t lo, std::int64_t hi) {
-      for (std::int64_t band = lo; band < hi; ++band) {
-        const auto at = loops_.at(band / bands).offsets;
-        const std::int64_t i = band % bands * tile;
-        const std::int64_t rows = std::min(tile, across.extent - i);
+      for (std::int64_t task = lo; task < hi; ++task) {
+        const auto at = loops_.at(task / bands).offsets;
+        const std::int64_t first = task % bands * band;
+        const std::int64_t last = std::min(across.extent, first + band);
         for (std::int64_t j = 0; j < loops_.length; j += tile) {
-          transpose_tile(out_ + (at[0] + i * across.step[0] + j) * size, across.step[0],
-                         in_ + (at[1] + i + j * loops_.step[1]) * size, loops_.step[1], rows,
-                         std::min(tile, loops_.length - j));
+          for (std::int64_t i = first; i < last; i += tile) {
+            transpose_tile(out_ + (at[0] + i * across.step[0] + j) * size, across.step[0],
+                           in_ + (at[1] + i + j * loops_.step[1]) * size, loops_.step[1],
+                           std::min(tile, last - i), std::min(tile, loops_.length - j));
+          }
         }
       }
     });
   }
+
   static void transpose_tile(std::byte* out, std::int64_t out_step, const std::byte* in,
                              std::int64_t in_step, std::int64_t rows, std::int64_t columns) {
-    alignas(64) std::byte buffer[tile][tile * size];
-    if (rows == tile && columns == tile) {
-      for (std::int64_t j = 0; j < tile; ++j) {
-        std::memcpy(buffer[j], in + j * in_step * size, tile * size);
-      }
-      for (std::int64_t i = 0; i < tile; ++i) {
-        alignas(64) std::byte line[tile * size];
-        for (std::int64_t j = 0; j < tile; ++j) {
-          std::memcpy(line + j * size, buffer[j] + i * size, Size);
-        }
-        std::memcpy(out + i * out_step * size, line, tile * size);
+    if (rows < tile || columns < tile) {
+      for (std::int64_t i = 0; i < rows; ++i) {
+        line(out + i * out_step * size, 1, in + i * size, in_step, columns);
       }
       return;
     }
-    for (std::int64_t i = 0; i < rows; ++i) {
-      for (std::int64_t j = 0; j < columns; ++j) {
-        std::memcpy(out + (i * out_step + j) * size, in + (i + j * in_step) * size, Size);
+    if constexpr (Size == 4 || Size == 8) {  // in registers: the type does not matter
+      using T = std::conditional_t<Size == 4, float, double>;
+      Batch<T, Arch> square[tile];
+      for (std::int64_t j = 0; j < tile; ++j) {
+        square[j] = load<T, Arch>(reinterpret_cast<const T*>(in + j * in_step * size));
+      }
+      simd::transpose<T, Arch>(square);
+      for (std::int64_t i = 0; i < tile; ++i) {
+        square[i].store_unaligned(reinterpret_cast<T*>(out + i * out_step * size));
+      }
+    } else {
+      alignas(64) std::byte square[tile][tile * size];
+      for (std::int64_t j = 0; j < tile; ++j) {
+        std::memcpy(square[j], in + j * in_step * size, tile * size);
+      }
+      for (std::int64_t i = 0; i < tile; ++i) {
+        for (std::int64_t j = 0; j < tile; ++j) {
+          std::memcpy(out + (i * out_step + j) * size, square[j] + i * size, Size);
+        }
       }
     }
   }

@@ -191,9 +191,28 @@ void pack(const T* from, std::int64_t step, T* to, std::int64_t n) {
   if (step == 1) {
     std::memcpy(to, from, static_cast<std::size_t>(n) * sizeof(T));
   } else {
-    for (std::int64_t i = 0; i < n; ++i) {
+    std::int64_t i = 0;
+    for (; i + 4 <= n; i += 4) {  // (compilers do not unroll this by themselves)
+      const T a = from[i * step], b = from[(i + 1) * step];
+      const T c = from[(i + 2) * step], d = from[(i + 3) * step];
+      to[i] = a;
+      to[i + 1] = b;
+      to[i + 2] = c;
+      to[i + 3] = d;
+    }
+    for (; i < n; ++i) {
       to[i] = from[i * step];
     }
+  }
+}
+/// n times the same element.
+template <class T, class Arch>
+void repeat(T value, T* to, std::int64_t n) {
+  if constexpr (std::is_floating_point_v<T>) {
+    transform<Arch>(
+        n, [v = Batch<T, Arch>(value)] { return v; }, to);
+  } else {
+    std::fill(to, to + n, value);
   }
 }
 template <class T, class Arch>
@@ -288,8 +307,10 @@ class Map {
     if (step == 1) {
       return from;
     }
-    if (step != 0 || first == 0) {
+    if (step != 0) {
       pack<T, Arch>(from, step, buffer, n);
+    } else if (first == 0) {
+      repeat<T, Arch>(*from, buffer, n);
     }
     return buffer;
   }

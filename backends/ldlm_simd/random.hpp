@@ -7,65 +7,32 @@
 #include <ldlm/core/kernel_table.hpp>
 #include <ldlm_simd/fma.hpp>
 #include <ldlm_simd/loops.hpp>
+#include <ldlm_simd/philox.hpp>
 
 namespace ldlm::simd {
 
 namespace detail {
 
-/// Uniform numbers in [0, 1) of elements 4 * first_block, ...: `blocks` times four of them. The
-/// loops over lanes have constant counts, which compilers turn into vectors.
-template <class Arch>
-void uniform_blocks(PhiloxStream stream, std::uint64_t first_block, std::int64_t blocks,
-                    float* out) {
-  constexpr std::size_t lanes = 16;
-  using Words = std::array<std::uint32_t, lanes>;
-  for (std::int64_t done = 0; done < blocks; done += lanes) {
-    Words c0, c1, c2{}, c3{};
-    for (std::size_t i = 0; i < lanes; ++i) {
-      const std::uint64_t block =
-          stream.offset + first_block + static_cast<std::uint64_t>(done) + i;
-      c0[i] = static_cast<std::uint32_t>(block);
-      c1[i] = static_cast<std::uint32_t>(block >> 32);
-    }
-    auto k0 = static_cast<std::uint32_t>(stream.seed);
-    auto k1 = static_cast<std::uint32_t>(stream.seed >> 32);
-    for (int round = 0; round < 10; ++round) {
-      for (std::size_t i = 0; i < lanes; ++i) {
-        const std::uint64_t p0 = std::uint64_t{0xD2511F53U} * c0[i];
-        const std::uint64_t p1 = std::uint64_t{0xCD9E8D57U} * c2[i];
-        c0[i] = static_cast<std::uint32_t>(p1 >> 32) ^ c1[i] ^ k0;
-        c1[i] = static_cast<std::uint32_t>(p1);
-        c2[i] = static_cast<std::uint32_t>(p0 >> 32) ^ c3[i] ^ k1;
-        c3[i] = static_cast<std::uint32_t>(p0);
-      }
-      k0 += 0x9E3779B9U;
-      k1 += 0xBB67AE85U;
-    }
-    float four[4 * lanes];
-    for (std::size_t i = 0; i < lanes; ++i) {
-      four[4 * i] = uniform_from_bits(c0[i]);
-      four[4 * i + 1] = uniform_from_bits(c1[i]);
-      four[4 * i + 2] = uniform_from_bits(c2[i]);
-      four[4 * i + 3] = uniform_from_bits(c3[i]);
-    }
-    const auto count = std::min<std::int64_t>(lanes, blocks - done);
-    std::memcpy(out + 4 * done, four, static_cast<std::size_t>(4 * count) * sizeof(float));
-  }
-}
-
 /// Calls body(first element, n, u) in parallel, where u are the uniform numbers of elements
-/// first .. first + n - 1 (and of those that complete the last block of four).
+/// first .. first + n - 1, and those that complete the last block of four.
 template <class T, class Arch, class Body>
 void for_uniform(PhiloxStream stream, std::int64_t n, const Body& body) {
   constexpr std::int64_t stretch = 2048;
-  parallel_for(0, (n + stretch - 1) / stretch, 2, [&](std::int64_t lo, std::int64_t hi) {
-    alignas(64) float words[stretch];
-    alignas(64) T u[stretch];
+  static_assert(stretch % (4 * philox_group<4, Arch>) == 0);
+  parallel_for(0, (n + stretch - 1) / stretch, 4, [&](std::int64_t lo, std::int64_t hi) {
+    alignas(64) std::uint32_t words[stretch];
+    alignas(64) float u[stretch];
+    alignas(64) T numbers[std::is_same_v<T, float> ? 1 : stretch];
     for (std::int64_t first = lo * stretch; first < std::min(n, hi * stretch); first += stretch) {
       const std::int64_t count = std::min(stretch, n - first);
-      uniform_blocks<Arch>(stream, static_cast<std::uint64_t>(first / 4), (count + 3) / 4, words);
-      std::copy(words, words + (count + 3) / 4 * 4, u);
-      body(first, count, static_cast<const T*>(u));
+      philox_words<4, Arch>(stream, static_cast<std::uint64_t>(first / 4), (count + 3) / 4, words);
+      uniform_from_words<Arch>(words, count, u);
+      if constexpr (std::is_same_v<T, float>) {
+        body(first, count, static_cast<const T*>(u));
+      } else {
+        std::copy(u, u + (count + 3) / 4 * 4, numbers);
+        body(first, count, static_cast<const T*>(numbers));
+      }
     }
   });
 }
@@ -91,6 +58,14 @@ void uniform(PhiloxStream stream, T low, T high, View<T> out) {
 
 namespace detail {
 
+/// Lanes number First, First + 2, ... of two vectors in a row.
+template <std::size_t First, class B, std::size_t... Lane>
+B every_second(const B& a, const B& b, std::index_sequence<Lane...>) {
+  using Register = typename B::register_type;
+  return B(__builtin_shufflevector(static_cast<Register>(a), static_cast<Register>(b),
+                                   (First + 2 * Lane)...));
+}
+
 /// cos(2 pi u) and sin(2 pi u) for u in [0, 1). Taking out quarter turns is exact, so both keep
 /// their digits near their zeros.
 template <class T, class Arch>
@@ -113,25 +88,29 @@ template <class T, class Arch>
 void normal(PhiloxStream stream, T mean, T stddev, View<T> out) {
   using B = Batch<T, Arch>;
   constexpr std::int64_t W = width<T, Arch>;
+  constexpr auto lanes = std::make_index_sequence<B::size>{};
   const B centre(mean), spread(stddev);
   detail::for_uniform<T, Arch>(
       stream, out.numel(), [&](std::int64_t first, std::int64_t n, const T* u) {
         for (std::int64_t i = 0; i < n; i += 2 * W) {
-          alignas(64) T u0[B::size], u1[B::size], pairs[2 * B::size];
-          for (std::int64_t lane = 0; lane < W; ++lane) {
-            const bool inside = i + 2 * lane < n;
-            u0[lane] = inside ? u[i + 2 * lane] : T{0};
-            u1[lane] = inside ? u[i + 2 * lane + 1] : T{0};
+          // The numbers of a pair lie side by side, here and in the output.
+          const B front = load<T, Arch>(u + i);
+          const B back = load<T, Arch>(u + i + W);
+          const B u0 = detail::every_second<0>(front, back, lanes);
+          const B u1 = detail::every_second<1>(front, back, lanes);
+          const B r = spread * xsimd::sqrt(B(T{-2}) * xsimd::log(B(T{1}) - u0));
+          const auto [c, s] = detail::unit_circle<T, Arch>(u1);
+          const B x = simd::fma(r, c, centre);
+          const B y = simd::fma(r, s, centre);
+          T* const to = out.data + first + i;
+          const std::int64_t left = n - i;
+          const auto put = [&](T* p, const B& v, std::int64_t count) {
+            count >= W ? v.store_unaligned(p) : store_first<T, Arch>(p, v, count);
+          };
+          put(to, detail::interleave<false>(x, y, lanes), left);
+          if (left > W) {
+            put(to + W, detail::interleave<true>(x, y, lanes), left - W);
           }
-          const B r = spread * xsimd::sqrt(B(T{-2}) * xsimd::log(B(T{1}) - B::load_aligned(u0)));
-          const auto [c, s] = detail::unit_circle<T, Arch>(B::load_aligned(u1));
-          simd::fma(r, c, centre).store_aligned(u0);
-          simd::fma(r, s, centre).store_aligned(u1);
-          for (std::int64_t lane = 0; lane < W; ++lane) {
-            pairs[2 * lane] = u0[lane];
-            pairs[2 * lane + 1] = u1[lane];
-          }
-          std::copy(pairs, pairs + std::min(2 * W, n - i), out.data + first + i);
         }
       });
 }

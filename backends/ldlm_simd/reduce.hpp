@@ -69,25 +69,32 @@ struct Reducer {
   static T run(const T* x, std::int64_t n) {
     constexpr std::int64_t W = width<T, Arch>;
     B total[4] = {B(identity), B(identity), B(identity), B(identity)};
+    B nan(identity);
+    const auto more = [&](B& sum, const B& v) {
+      if constexpr (Op == ReduceOp::max || Op == ReduceOp::min) {
+        // The processor's own maximum passes NaN by, so NaN is kept apart.
+        sum = Op == ReduceOp::max ? xsimd::max(v, sum) : xsimd::min(v, sum);
+        nan = xsimd::select(v == v, nan, v);
+      } else {
+        sum = take(sum, v);
+      }
+    };
     std::int64_t i = 0;
     for (; i + 4 * W <= n; i += 4 * W) {
       for (int k = 0; k < 4; ++k) {
-        total[k] = take(total[k], load<T, Arch>(x + i + k * W));
+        more(total[k], load<T, Arch>(x + i + k * W));
       }
     }
     for (; i + W <= n; i += W) {
-      total[0] = take(total[0], load<T, Arch>(x + i));
+      more(total[0], load<T, Arch>(x + i));
     }
     if (i < n) {
-      total[1] = take(total[1], load_first<T, Arch>(x + i, n - i, identity));
+      more(total[1], load_first<T, Arch>(x + i, n - i, identity));
     }
-    alignas(64) T lanes[B::size];
-    join(join(total[0], total[1]), join(total[2], total[3])).store_aligned(lanes);
-    T result = lanes[0];
-    for (std::int64_t lane = 1; lane < W; ++lane) {
-      result = join(result, lanes[lane]);
-    }
-    return result;
+    const B all = join(join(total[0], total[1]), join(total[2], total[3]));
+    return join_lanes<T, Arch>(
+        Op == ReduceOp::sum || Op == ReduceOp::sum_squares ? all : join(all, nan),
+        [](const B& a, const B& b) { return join(a, b); });
   }
   /// Of n elements, `step` apart.
   static T run(const T* x, std::int64_t n, std::int64_t step) {
@@ -138,6 +145,7 @@ std::int64_t find_first(const T* x, std::int64_t n, std::int64_t step, T value) 
 /// One reduction: outputs are walked by `kept`, the elements of each by `reduced`.
 template <ReduceOp Op, class T, class Arch>
 class Reduction {
+  using B = Batch<T, Arch>;
   using R = Reducer<Op, T, Arch>;
   using Kept = Loops<2, Arch>;
   using Reduced = Loops<1, Arch>;
@@ -252,35 +260,50 @@ class Reduction {
   }
 
   // total = rows first .. last - 1 of n columns from x on. Short sums of rows are added up rather
-  // than single rows: fewer digits are lost, and the short sum stays in registers and L1.
+  // than single rows: fewer digits are lost, and the short sum stays in L1.
   void add_rows(const T* x, std::int64_t first, std::int64_t last, T* total, std::int64_t n) const {
+    constexpr std::int64_t group = 4;
     alignas(64) T part[columns];
+    alignas(64) T buffer[group][columns];
     std::fill(total, total + n, R::identity);
     auto cursor = reduced_.at(first / reduced_.length);
     std::int64_t i = first % reduced_.length;
+    const auto next_row = [&](T* packed) {
+      const T* row = x + cursor.offsets[0] + i * reduced_.step[0];
+      if (kept_.step[0] != 1) {
+        pack<T, Arch>(row, kept_.step[0], packed, n);
+        row = packed;
+      }
+      if (++i == reduced_.length) {
+        i = 0;
+        reduced_.advance(cursor);
+      }
+      return row;
+    };
     for (std::int64_t row = first; row < last;) {
       std::fill(part, part + n, R::identity);
-      for (const std::int64_t end = std::min(last, row + 64); row < end; ++row) {
-        add_row(x + cursor.offsets[0] + i * reduced_.step[0], part, n);
-        if (++i == reduced_.length) {
-          i = 0;
-          reduced_.advance(cursor);
-        }
+      const std::int64_t end = std::min(last, row + 64);
+      for (; row + group <= end; row += group) {
+        const T* const a = next_row(buffer[0]);
+        const T* const b = next_row(buffer[1]);
+        const T* const c = next_row(buffer[2]);
+        const T* const d = next_row(buffer[3]);
+        transform<Arch>(
+            n,
+            [](const B& p, const B& u, const B& v, const B& w, const B& z) {
+              return R::take(R::take(R::take(R::take(p, u), v), w), z);
+            },
+            part, static_cast<const T*>(part), a, b, c, d);
+      }
+      for (; row < end; ++row) {
+        transform<Arch>(
+            n, [](const B& p, const B& v) { return R::take(p, v); }, part,
+            static_cast<const T*>(part), next_row(buffer[0]));
       }
       transform<Arch>(
-          n, [](const auto& t, const auto& p) { return R::join(t, p); }, total,
+          n, [](const B& t, const B& p) { return R::join(t, p); }, total,
           static_cast<const T*>(total), static_cast<const T*>(part));
     }
-  }
-  void add_row(const T* x, T* part, std::int64_t n) const {
-    alignas(64) T buffer[columns];
-    if (kept_.step[0] != 1) {
-      pack<T, Arch>(x, kept_.step[0], buffer, n);
-      x = buffer;
-    }
-    transform<Arch>(
-        n, [](const auto& p, const auto& v) { return R::take(p, v); }, part,
-        static_cast<const T*>(part), x);
   }
 
   const T* in_;

@@ -45,7 +45,7 @@ T exp_and_sum(std::int64_t n, T shift, const T* x, T* y) {
     s0 += e;
     count == W ? e.store_unaligned(y + i) : store_first<T, Arch>(y + i, e, count);
   }
-  return xsimd::hadd(s0 + s1);
+  return sum_of_lanes<T, Arch>(s0 + s1);
 }
 
 /// Sum of exp(x - shift) over n contiguous elements.
@@ -244,8 +244,8 @@ void norm_backward(const View<const T>& x, const View<const T>& gamma, const Vie
         (load<T, Arch>(beta_sum + i) + d).store_unaligned(beta_sum + i);
       }
     }
-    const B mean_g(Centred ? xsimd::hadd(sum_g) / static_cast<T>(C) : T{0});
-    const B mean_gn(xsimd::hadd(sum_gn) / static_cast<T>(C));
+    const B mean_g(Centred ? sum_of_lanes<T, Arch>(sum_g) / static_cast<T>(C) : T{0});
+    const B mean_gn(sum_of_lanes<T, Arch>(sum_gn) / static_cast<T>(C));
     transform<Arch>(
         C,
         [&](const B& v, const B& d, const B& s) {

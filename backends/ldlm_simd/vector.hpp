@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <cstring>
 #include <new>
+#include <type_traits>
 #include <utility>
 
 #if defined(__GNUC__) && !defined(__clang__)
@@ -36,9 +37,27 @@ Batch<T, Arch> load(const T* p) {
   return Batch<T, Arch>::load_unaligned(p);
 }
 
+namespace detail {
+/// Vectors with masked loads and stores of single elements.
+template <class T, class Arch>
+inline constexpr bool has_masks = std::is_base_of_v<xsimd::avx512f, Arch> &&
+                                  (std::is_same_v<T, float> || std::is_same_v<T, double>);
+}  // namespace detail
+
 /// The first n < width elements from p, the others `rest`.
 template <class T, class Arch>
 Batch<T, Arch> load_first(const T* p, std::int64_t n, T rest = T{}) {
+#if defined(__x86_64__)
+  if constexpr (detail::has_masks<T, Arch>) {
+    const auto mask = (1U << n) - 1U;
+    const Batch<T, Arch> others(rest);
+    if constexpr (std::is_same_v<T, float>) {
+      return _mm512_mask_loadu_ps(others, static_cast<__mmask16>(mask), p);
+    } else {
+      return _mm512_mask_loadu_pd(others, static_cast<__mmask8>(mask), p);
+    }
+  }
+#endif
   alignas(64) T buffer[Batch<T, Arch>::size];
   for (T& element : buffer) {
     element = rest;
@@ -50,9 +69,52 @@ Batch<T, Arch> load_first(const T* p, std::int64_t n, T rest = T{}) {
 /// Stores the first n < width elements to p.
 template <class T, class Arch>
 void store_first(T* p, const Batch<T, Arch>& v, std::int64_t n) {
+#if defined(__x86_64__)
+  if constexpr (detail::has_masks<T, Arch>) {
+    const auto mask = (1U << n) - 1U;
+    if constexpr (std::is_same_v<T, float>) {
+      _mm512_mask_storeu_ps(p, static_cast<__mmask16>(mask), v);
+    } else {
+      _mm512_mask_storeu_pd(p, static_cast<__mmask8>(mask), v);
+    }
+    return;
+  }
+#endif
   alignas(64) T buffer[Batch<T, Arch>::size];
   v.store_aligned(buffer);
   std::memcpy(p, buffer, static_cast<std::size_t>(n) * sizeof(T));
+}
+
+namespace detail {
+template <std::size_t D, class B, std::size_t... Lane>
+B swap_lanes(const B& v, std::index_sequence<Lane...>) {
+  const auto bits = static_cast<typename B::register_type>(v);
+  return B(__builtin_shufflevector(bits, bits, (Lane ^ D)...));
+}
+}  // namespace detail
+
+/// join(lane, join(...)) over all lanes: halves of the vector, then quarters, and so on.
+template <class T, class Arch, class Join>
+T join_lanes(Batch<T, Arch> v, const Join& join) {
+  constexpr std::size_t W = Batch<T, Arch>::size;
+  constexpr auto lanes = std::make_index_sequence<W>{};
+  if constexpr (W > 8) {
+    v = join(v, detail::swap_lanes<8>(v, lanes));
+  }
+  if constexpr (W > 4) {
+    v = join(v, detail::swap_lanes<4>(v, lanes));
+  }
+  if constexpr (W > 2) {
+    v = join(v, detail::swap_lanes<2>(v, lanes));
+  }
+  if constexpr (W > 1) {
+    v = join(v, detail::swap_lanes<1>(v, lanes));
+  }
+  return static_cast<typename Batch<T, Arch>::register_type>(v)[0];
+}
+template <class T, class Arch>
+T sum_of_lanes(const Batch<T, Arch>& v) {
+  return join_lanes<T, Arch>(v, [](const auto& a, const auto& b) { return a + b; });
 }
 
 /// y[i] = f(x[i]...) for n contiguous elements; the last, partial vector goes through the same f,
@@ -92,13 +154,7 @@ T sum_of(std::int64_t n, F&& f, const In*... x) {
     std::fill(tail + (n - i), tail + W, T{});
     s1 += B::load_aligned(tail);
   }
-  alignas(64) T lanes[B::size];
-  ((s0 + s1) + (s2 + s3)).store_aligned(lanes);
-  T total = lanes[0];
-  for (std::int64_t lane = 1; lane < W; ++lane) {
-    total += lanes[lane];
-  }
-  return total;
+  return sum_of_lanes<T, Arch>((s0 + s1) + (s2 + s3));
 }
 
 /// Memory for n elements, aligned to cache lines, uninitialised.
