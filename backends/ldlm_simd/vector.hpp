@@ -47,7 +47,7 @@ inline constexpr bool has_masks = std::is_base_of_v<xsimd::avx512f, Arch> &&
 /// The first n < width elements from p, the others `rest`.
 template <class T, class Arch>
 Batch<T, Arch> load_first(const T* p, std::int64_t n, T rest = T{}) {
-#if defined(__x86_64__)
+#ifdef __AVX512F__
   if constexpr (detail::has_masks<T, Arch>) {
     const auto mask = (1U << n) - 1U;
     const Batch<T, Arch> others(rest);
@@ -69,7 +69,7 @@ Batch<T, Arch> load_first(const T* p, std::int64_t n, T rest = T{}) {
 /// Stores the first n < width elements to p.
 template <class T, class Arch>
 void store_first(T* p, const Batch<T, Arch>& v, std::int64_t n) {
-#if defined(__x86_64__)
+#ifdef __AVX512F__
   if constexpr (detail::has_masks<T, Arch>) {
     const auto mask = (1U << n) - 1U;
     if constexpr (std::is_same_v<T, float>) {
