@@ -30,6 +30,11 @@ case $method in
     # shellcheck disable=SC2086 # the warnings are several words
     $launcher "$compiler" -std=c++20 -O0 $warnings "$@" -I"$source/include" \
       -I"$source/backends" -c "$source/tests/consumer/main.cpp" -o "$work/consumer.o"
+    # Two units of a user's may include the library: it defines nothing that is not inline.
+    if nm -C "$work/consumer.o" | grep -E '^[0-9a-f]+ [TDBR] .*ldlm::'; then
+      echo "the library's headers define these in every unit that includes them"
+      exit 1
+    fi
     "$compiler" "$work/consumer.o" -o "$work/consumer" -pthread
     "$work/consumer"
     ;;

@@ -1,7 +1,8 @@
 // Compiled twice into one program, for two instruction sets; LDLM_ODR_UNIT names the unit.
 #include "unit.hpp"
 
-#include <ldlm/ldlm.hpp>
+#include <ldlm/core/tensor.hpp>
+#include <ldlm_simd/simd.hpp>
 
 namespace odr {
 
