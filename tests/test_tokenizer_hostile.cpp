@@ -162,8 +162,7 @@ TEST_CASE("BERT's and GPT-2's files are checked line by line") {
   };
   says(vocab_txt(""), R"(unknown token "[UNK]" is not in the vocabulary)");
   says(vocab_txt("a\nb\n"), "vocab.txt: ");
-  says(vocab_txt("[UNK]\na\nb\na\n"),
-       R"(vocab.txt: line 4: piece "a" has two ids: 1 and 3)");
+  says(vocab_txt("[UNK]\na\nb\na\n"), R"(vocab.txt: line 4: piece "a" has two ids: 1 and 3)");
   says(vocab_txt("[UNK]\n\xff\n"), "vocab.txt: line 2, byte 0: not valid UTF-8");
   says(vocab_txt("[UNK]\nab\xe2\x82"), "vocab.txt: line 2, byte 2: not valid UTF-8");
   CHECK(vocab_txt("[UNK]\r\na\r\n\n##b") == "no error");
