@@ -71,7 +71,7 @@ template <Floating T, class Function>
       }
     }
   };
-  NodeRef node(new detail::FunctionNode<T, decltype(backward)>("checkpoint", nodes, out.shape(),
+  NodeRef node(new detail::FunctionNode<T, decltype(backward)>("checkpoint", nodes, out.layout(),
                                                                out.device(), std::move(backward)));
   return Variable<T>(std::move(out), std::move(node));
 }

@@ -204,7 +204,7 @@ template <Floating T, class Backward>
                                  std::span<Node* const> inputs, Backward backward) {
   NodeRef node;
   if (grad_enabled() && std::any_of(inputs.begin(), inputs.end(), [](Node* n) { return n; })) {
-    node = NodeRef(new detail::FunctionNode<T, Backward>(name, inputs, value.shape(),
+    node = NodeRef(new detail::FunctionNode<T, Backward>(name, inputs, value.layout(),
                                                          value.device(), std::move(backward)));
   }
   return Variable<T>(std::move(value), std::move(node));

@@ -39,8 +39,8 @@ NodeRef view_input(NodeOf<T>& node) {
   }
   const auto pass_on = [](Tensor<T> dy, InputGrads<T> in) { in[0].add(std::move(dy)); };
   Node* const input = &node;
-  return NodeRef(new FunctionNode<T, decltype(pass_on)>("view", std::span<Node* const>(&input, 1),
-                                                        node.shape(), node.device(), pass_on));
+  return NodeRef(new FunctionNode<T, decltype(pass_on)>(
+      "view", std::span<Node* const>(&input, 1), Layout(node.shape()), node.device(), pass_on));
 }
 
 /// A view that shows all elements of its input in another order of axes.
