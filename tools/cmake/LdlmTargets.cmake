@@ -32,16 +32,21 @@ function(ldlm_own_target target)
   endif()
 endfunction()
 
+# The CPU kernels, compiled once and linked into the command, the tests and the examples: they take
+# most of the time of a unit that includes them.
+function(ldlm_add_kernels)
+  add_library(ldlm_kernels OBJECT EXCLUDE_FROM_ALL "${PROJECT_SOURCE_DIR}/tools/ldlm/kernels.cpp")
+  ldlm_own_target(ldlm_kernels)
+endfunction()
+
 # The command `ldlm`, from tools/ldlm/*.cpp.
 function(ldlm_add_command)
   file(GLOB sources CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/tools/ldlm/*.cpp")
-  if(NOT sources)
-    return()
-  endif()
+  list(REMOVE_ITEM sources "${PROJECT_SOURCE_DIR}/tools/ldlm/kernels.cpp")
   add_executable(ldlm_command ${sources})
   set_target_properties(ldlm_command PROPERTIES OUTPUT_NAME ldlm RUNTIME_OUTPUT_DIRECTORY
                                                                  "${PROJECT_BINARY_DIR}")
   ldlm_own_target(ldlm_command)
-  target_link_libraries(ldlm_command PRIVATE CLI11::CLI11)
+  target_link_libraries(ldlm_command PRIVATE ldlm_kernels CLI11::CLI11)
   target_compile_definitions(ldlm_command PRIVATE LDLM_VERSION="${PROJECT_VERSION}")
 endfunction()
