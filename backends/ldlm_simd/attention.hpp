@@ -28,24 +28,48 @@ class AttentionForward {
         sum_(n_.queries),
         fade_(n_.queries) {}
 
-  void run(std::int64_t b, std::int64_t h, std::int64_t block) {
-    BlockRange r{b, h, block * n_.queries, 0, 0, 0};
-    r.queries = std::min(n_.queries, n_.Tq - r.query);
-    pack_columns<T, Arch>(Head<const T>(args_.q, b, h), r.query, r.queries, n_.D, n_.queries,
+  /// Task number i: a block of queries of a head. Task i + 1 is probably the next.
+  void run(std::int64_t task) {
+    BlockRange r = range_of(task);
+    pack_columns<T, Arch>(Head<const T>(args_.q, r.b, r.h), r.query, r.queries, n_.D, n_.queries,
                           args_.scale, q_.data());
     std::fill(largest_.data(), largest_.data() + n_.queries, -infinity);
     std::fill(sum_.data(), sum_.data() + n_.queries, T{0});
     std::fill(mixed_.data(), mixed_.data() + r.queries * n_.Dp, T{0});
-    for (r.key = 0; r.key < n_.Tk; r.key += n_.keys) {
+    while (r.key < n_.Tk) {
       r.keys = std::min(n_.keys, n_.Tk - r.key);
+      const std::int64_t next = std::min(n_.keys, n_.Tk - r.key - r.keys);
+      if (next > 0) {
+        prefetch_keys(r, r.key + r.keys, next);
+      } else {
+        prefetch_task(task + 1);
+      }
       if (!is_hidden(args_, r)) {
         take_keys(r);
       }
+      r.key += r.keys;
     }
     finish(r);
   }
 
  private:
+  [[nodiscard]] BlockRange range_of(std::int64_t task) const {
+    const std::int64_t head = task / n_.query_blocks;
+    const std::int64_t query = task % n_.query_blocks * n_.queries;
+    return {head / n_.H, head % n_.H, query, std::min(n_.queries, n_.Tq - query), 0, 0};
+  }
+  void prefetch_keys(const BlockRange& r, std::int64_t first, std::int64_t n) const {
+    prefetch_rows<T, Arch>(Head<const T>(args_.k, r.b, r.h), first, n, n_.D);
+    prefetch_rows<T, Arch>(Head<const T>(args_.v, r.b, r.h), first, n, n_.D);
+  }
+  void prefetch_task(std::int64_t task) const {
+    if (task < n_.B * n_.H * n_.query_blocks) {
+      const BlockRange r = range_of(task);
+      prefetch_rows<T, Arch>(Head<const T>(args_.q, r.b, r.h), r.query, r.queries, n_.D);
+      prefetch_keys(r, 0, std::min(n_.keys, n_.Tk));
+    }
+  }
+
   void take_keys(const BlockRange& r) {
     block_scores<T, Arch>(args_, n_, r, q_.data(), scores_.data());
     update_softmax(r);
@@ -62,7 +86,7 @@ class AttentionForward {
   }
 
   // Scores become exp(score - largest so far); what was summed under an older maximum fades.
-  void update_softmax(const BlockRange& r) {
+  [[gnu::flatten]] void update_softmax(const BlockRange& r) {
     bool faded = false;
     const std::int64_t step = n_.queries;
     for (std::int64_t i = 0; i < r.queries; i += W) {
@@ -141,8 +165,7 @@ void attention(const Attention<T>& args) {
   parallel_for(0, n.B * n.H * n.query_blocks, grain, [&](std::int64_t lo, std::int64_t hi) {
     detail::AttentionForward<T, Arch> forward(args, n);
     for (std::int64_t i = lo; i < hi; ++i) {
-      const std::int64_t head = i / n.query_blocks;
-      forward.run(head / n.H, head % n.H, i % n.query_blocks);
+      forward.run(i);
     }
   });
 }

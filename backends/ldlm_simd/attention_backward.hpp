@@ -38,6 +38,8 @@ class AttentionGradient {
   /// of the result.
   void run(std::int64_t b, std::int64_t h, std::int64_t first, std::int64_t last, T* grad_q,
            std::int64_t grad_q_row) {
+    prefetch_rows<T, Arch>(Head<const T>(f_.k, b, h), first, std::min(n_.keys, last - first), n_.D);
+    prefetch_rows<T, Arch>(Head<const T>(f_.v, b, h), first, std::min(n_.keys, last - first), n_.D);
     std::fill(grad_k_.data(), grad_k_.data() + (last - first) * n_.Dp, T{0});
     std::fill(grad_v_.data(), grad_v_.data() + (last - first) * n_.Dp, T{0});
     for (std::int64_t block = 0; block < n_.query_blocks; ++block) {
@@ -51,20 +53,23 @@ class AttentionGradient {
         }
       }
       for (std::int64_t i = 0; i < r.queries; ++i) {
-        const T* const row = grad_q_.data() + i * n_.Dp;
-        std::copy(row, row + n_.D, grad_q + (r.query + i) * grad_q_row);
+        copy_row(grad_q_.data() + i * n_.Dp, grad_q + (r.query + i) * grad_q_row);
       }
     }
     const Head<T> grad_k(args_.grad_k, b, h);
     const Head<T> grad_v(args_.grad_v, b, h);
     for (std::int64_t j = first; j < last; ++j) {
-      const std::int64_t at = (j - first) * n_.Dp;
-      std::copy(&grad_k_[at], &grad_k_[at] + n_.D, grad_k.at(j));
-      std::copy(&grad_v_[at], &grad_v_[at] + n_.D, grad_v.at(j));
+      copy_row(&grad_k_[(j - first) * n_.Dp], grad_k.at(j));
+      copy_row(&grad_v_[(j - first) * n_.Dp], grad_v.at(j));
     }
   }
 
  private:
+  void copy_row(const T* from, T* to) const {
+    transform<Arch>(
+        n_.D, [](const B& x) { return x; }, to, from);
+  }
+
   void load_queries(const BlockRange& r) {
     const Head<const T> q(f_.q, r.b, r.h);
     const Head<const T> grad_out(args_.grad_out, r.b, r.h);
@@ -86,6 +91,23 @@ class AttentionGradient {
     }
   }
 
+  // Scores and grad_out v become weights and gradients of the scores.
+  [[gnu::flatten]] void weigh(const BlockRange& r, const T* factors) {
+    const std::int64_t columns = n_.queries;
+    const B scale(f_.scale);
+    for (std::int64_t j = 0; j < r.keys; ++j) {
+      T* const weight = &weights_[j * columns];
+      T* const grad = &grad_scores_[j * columns];
+      for (std::int64_t i = 0; i < columns; i += width<T, Arch>) {
+        const B p = simd::exp(B::load_aligned(weight + i) - B::load_aligned(&lse_[i]));
+        const B f = factors != nullptr ? B::load_aligned(factors + j * columns + i) : B(T{1});
+        const B dp = B::load_aligned(grad + i) * f;
+        (p * scale * (dp - B::load_aligned(&dots_[i]))).store_aligned(grad + i);
+        (p * f).store_aligned(weight + i);
+      }
+    }
+  }
+
   void take_keys(const BlockRange& r, std::int64_t at) {
     const std::int64_t columns = n_.queries;
     const Head<const T> v(f_.v, r.b, r.h);
@@ -96,19 +118,7 @@ class AttentionGradient {
     if (dropout) {
       block_dropout<T, Arch>(f_, n_, r, factors_.data());
     }
-    const B scale(f_.scale);
-    for (std::int64_t j = 0; j < r.keys; ++j) {
-      T* const weight = &weights_[j * columns];
-      T* const grad = &grad_scores_[j * columns];
-      const T* const factor = dropout ? &factors_[j * columns] : nullptr;
-      for (std::int64_t i = 0; i < columns; i += width<T, Arch>) {
-        const B p = simd::exp(load<T, Arch>(weight + i) - B::load_aligned(&lse_[i]));
-        const B f = dropout ? load<T, Arch>(factor + i) : B(T{1});
-        const B dp = load<T, Arch>(grad + i) * f;
-        (p * scale * (dp - B::load_aligned(&dots_[i]))).store_unaligned(grad + i);
-        (p * f).store_unaligned(weight + i);
-      }
-    }
+    weigh(r, dropout ? factors_.data() : nullptr);
     const std::int64_t padded = std::max(n_.keys, n_.queries) * n_.Dp;
     const PaddedRows<T, Arch> grad_out(Head<const T>(args_.grad_out, r.b, r.h), r.query, r.queries,
                                        n_.D, n_.Dp, rows_.data());
@@ -120,8 +130,8 @@ class AttentionGradient {
                            grad_out.row, &grad_v_[at], n_.Dp, true);
     block_product<T, Arch>(r.keys, n_.Dp, r.queries, {grad_scores_.data(), columns, 1}, q.data,
                            q.row, &grad_k_[at], n_.Dp, true);
-    block_product<T, Arch>(columns, n_.Dp, r.keys, {grad_scores_.data(), 1, columns}, k.data, k.row,
-                           grad_q_.data(), n_.Dp, true);
+    block_product<T, Arch>(r.queries, n_.Dp, r.keys, {grad_scores_.data(), 1, columns}, k.data,
+                           k.row, grad_q_.data(), n_.Dp, true);
   }
 
   const AttentionBackward<T>& args_;

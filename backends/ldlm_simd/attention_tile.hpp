@@ -116,26 +116,43 @@ struct Head {
   [[nodiscard]] T* at(std::int64_t t) const { return data + t * row; }
 };
 
+/// Asks for n rows of D elements to be in cache soon. The rows of a head lie apart in memory, which
+/// the processor does not foresee.
+template <class T, class Arch>
+void prefetch_rows(const Head<const T>& x, std::int64_t first, std::int64_t n, std::int64_t D) {
+  constexpr std::int64_t line = 64 / static_cast<std::int64_t>(sizeof(T));
+  for (std::int64_t i = first; i < first + n; ++i) {
+    for (std::int64_t d = 0; d < D; d += line) {
+      __builtin_prefetch(x.at(i) + d);
+    }
+  }
+}
+
 /// Packs n rows of D elements as columns: to[d * columns + i] = factor x[i][d], zeros for i >= n.
 template <class T, class Arch>
 void pack_columns(const Head<const T>& x, std::int64_t first, std::int64_t n, std::int64_t D,
                   std::int64_t columns, T factor, T* to) {
   using B = Batch<T, Arch>;
-  constexpr std::int64_t W = width<T, Arch>;
+  constexpr int W = static_cast<int>(B::size);
+  const B by(factor);
   for (std::int64_t i = 0; i < columns; i += W) {
     for (std::int64_t d = 0; d < D; d += W) {
+      const std::int64_t depth = std::min<std::int64_t>(W, D - d);
+      const T* const from = x.at(first + i) + d;
+      T* const target = to + d * columns + i;
       B square[B::size];
-      const std::int64_t depth = std::min(W, D - d);
-      for (std::int64_t row = 0; row < W; ++row) {
-        const T* const from = i + row < n ? x.at(first + i + row) + d : nullptr;
-        square[row] = (from == nullptr ? B(T{})
-                       : depth == W    ? load<T, Arch>(from)
-                                       : load_first<T, Arch>(from, depth)) *
-                      B(factor);
+      if (depth == W && i + W <= n) {
+        unroll<W>([&](auto row) { square[row] = load<T, Arch>(from + row * x.row) * by; });
+        transpose<T, Arch>(square);
+        unroll<W>([&](auto column) { square[column].store_unaligned(target + column * columns); });
+        continue;
       }
+      unroll<W>([&](auto row) {
+        square[row] = i + row < n ? load_first<T, Arch>(from + row * x.row, depth) * by : B(T{});
+      });
       transpose<T, Arch>(square);
       for (std::int64_t column = 0; column < depth; ++column) {
-        square[column].store_unaligned(to + (d + column) * columns + i);
+        square[column].store_unaligned(target + column * columns);
       }
     }
   }

@@ -35,33 +35,35 @@ struct GemmBlocking {
   std::int64_t rows;          // rows of a task
   std::int64_t columns;       // columns of a task
   std::int64_t columns_once;  // columns of B that are packed at once, if together
+  bool keep_a;                // all K blocks of a task's A are kept for the thread's next task
 };
 
 template <class T, class Arch>
 GemmBlocking choose_blocking(std::int64_t m, std::int64_t n, std::int64_t k) {
   using Tile = GemmTile<T, Arch>;
-  constexpr auto size = static_cast<std::int64_t>(sizeof(T));
   const CacheSizes& cache = cache_sizes();
+  const auto elements = [](std::int64_t bytes) {
+    return bytes / static_cast<std::int64_t>(sizeof(T));
+  };
+  k = std::max<std::int64_t>(k, 1);
   GemmBlocking blocking{};
   // A block of A stays in half of L2 while panels of B pass by; it should be eight tiles high, so
   // that each element of B that comes from afar is used often.
-  const std::int64_t a_elements = cache.l2 / 2 / size;
-  const std::int64_t k_most = std::max<std::int64_t>(128, a_elements / (8 * Tile::rows) / 32 * 32);
-  blocking.k =
-      std::max<std::int64_t>(1, divide_up(k, divide_up(std::max<std::int64_t>(k, 1), k_most)));
+  const std::int64_t a_most = elements(cache.l2 / 2);
+  const std::int64_t k_most = std::max<std::int64_t>(128, a_most / (8 * Tile::rows));
+  blocking.k = divide_up(k, divide_up(k, k_most));
   const std::int64_t rows_most =
-      std::max<std::int64_t>(1, a_elements / blocking.k / Tile::rows) * Tile::rows;
+      std::max<std::int64_t>(1, a_most / blocking.k / Tile::rows) * Tile::rows;
   blocking.rows = round_up(divide_up(m, divide_up(m, rows_most)), Tile::rows);
-  // Enough work for a task that starting it costs nothing, and little enough to share it out.
+  // Enough work for a task that starting it costs nothing, and little enough to share it out. With
+  // several K blocks, a task's part of C is passed over several times, and shares L2 with A.
   constexpr std::int64_t task_work = std::int64_t{1} << 22;
-  const std::int64_t columns =
-      task_work / (std::min(blocking.rows, m) * std::max<std::int64_t>(k, 1));
-  const std::int64_t columns_least = k > blocking.k ? 512 : 1;  // A is packed again for each task
-  blocking.columns =
-      round_up(std::clamp<std::int64_t>(columns, columns_least, 1024), Tile::columns);
-  const std::int64_t b_elements = std::clamp<std::int64_t>(cache.l3 / 4, 1 << 20, 16 << 20) / size;
-  blocking.columns_once = std::max(
-      blocking.columns, round_up(b_elements / std::max<std::int64_t>(k, 1), blocking.columns));
+  const std::int64_t columns = task_work / (std::min(blocking.rows, m) * k);
+  const std::int64_t columns_least = k > blocking.k ? 512 : Tile::columns;
+  blocking.columns = round_up(std::max(columns, columns_least), Tile::columns);
+  blocking.keep_a = k > blocking.k && blocking.rows * k <= elements(cache.l3 / 4);
+  const std::int64_t b_most = elements(std::clamp<std::int64_t>(cache.l3 / 4, 1 << 20, 16 << 20));
+  blocking.columns_once = round_up(std::max<std::int64_t>(1, b_most / k), blocking.columns);
   blocking.columns_once = std::min(blocking.columns_once, round_up(n, Tile::columns));
   return blocking;
 }
@@ -110,7 +112,7 @@ class GemmMatrix {
  public:
   GemmMatrix(const Gemm<T>& g, const GemmBlocking& blocking, std::uint64_t product,
              std::int64_t batch, const GemmPanels<T>& shared_b)
-      : g_(g), blocking_(blocking), key_{product, batch, 0, 0}, shared_b_(shared_b) {
+      : g_(g), blocking_(blocking), key_{product, batch, 0}, shared_b_(shared_b) {
     const bool reads_c = g.beta != T{0} || (g.residual != nullptr && g.residual == g.c);
     adds_to_c_ = g.beta == T{1} && !has_epilogue(g);
     sums_in_c_ = !reads_c || adds_to_c_;
@@ -145,45 +147,57 @@ class GemmMatrix {
     }
   }
 
-  /// Packs all of K of the panel of B that starts at a column.
-  static void pack_panel(const Gemm<T>& g, std::int64_t column, std::int64_t k_block, T* out) {
-    const std::int64_t columns = std::min(Tile::columns, g.n - column);
-    const std::int64_t lanes = round_up(columns, W);
-    for (std::int64_t step = 0; step < g.k; step += k_block) {
-      const std::int64_t steps = std::min(k_block, g.k - step);
-      pack_strip<T, Arch>(
-          {g.b + step * g.b_row + column * g.b_col, columns, columns, steps, g.b_col, g.b_row},
-          lanes, out + step * lanes);
-    }
+  /// Packs all of K of `columns` columns of B, one panel after the other.
+  static void pack_panels(const Gemm<T>& g, std::int64_t column, std::int64_t columns, T* out) {
+    const std::int64_t rest = columns % Tile::columns;
+    const std::int64_t wide = rest <= W ? columns - rest : columns;
+    const T* const b = g.b + column * g.b_col;
+    pack_strips<T, Arch>({b, wide, wide, g.k, g.b_col, g.b_row}, Tile::columns, out);
+    pack_strips<T, Arch>(
+        {b + wide * g.b_col, columns - wide, columns - wide, g.k, g.b_col, g.b_row}, W,
+        out + wide * g.k);
   }
 
  private:
   using Tile = GemmTile<T, Arch>;
   static constexpr std::int64_t W = width<T, Arch>;
 
+  /// The task's rows of A, packed; from an earlier task if they are still there.
   const T* pack_a(GemmWorkspace<T, Arch>& workspace, const GemmTask& task, std::int64_t step,
                   std::int64_t steps) {
+    const std::int64_t rows_packed = blocking_.rows + Tile::rows;
+    T* packed = workspace.a.reserve(rows_packed * (blocking_.keep_a ? g_.k : steps) + W);
     GemmBlockKey key = key_;
     key.row = task.row;
-    key.step = step;
-    T* const packed =
-        workspace.a.reserve((blocking_.rows + Tile::rows) * std::max<std::int64_t>(steps, 1) + W);
-    if (workspace.a_key == key) {
+    if (workspace.a_key != key) {
+      workspace.a_key = key;
+      workspace.a_first = workspace.a_last = 0;
+    }
+    if (blocking_.keep_a) {
+      packed += rows_packed * step;
+    } else if (workspace.a_first != step) {
+      workspace.a_first = workspace.a_last = step;
+    }
+    if (workspace.a_last >= step + steps) {
       return packed;
     }
+    workspace.a_last = step + steps;
+    // Full tiles first, all at once, then what is left.
     T* out = packed;
-    for (std::int64_t i = 0; i < task.rows;) {
-      const std::int64_t left = task.rows - i;
-      const std::int64_t rows = tile_rows<T, Arch>(left);
+    const auto pack_rows = [&](std::int64_t i, std::int64_t count, std::int64_t height) {
       const std::int64_t row = task.row + i;
-      const std::int64_t count = std::min(left, rows);
-      pack_strip<T, Arch>({g_.a + row * g_.a_row + step * g_.a_col, count,
-                           count < rows ? count : g_.m - row, steps, g_.a_row, g_.a_col},
-                          rows, out);
-      out += rows * steps;
-      i += rows;
+      pack_strips<T, Arch>({g_.a + row * g_.a_row + step * g_.a_col, count,
+                            count % height != 0 ? count : g_.m - row, steps, g_.a_row, g_.a_col},
+                           height, out);
+      out += round_up(count, height) * steps;
+    };
+    const std::int64_t full = task.rows / Tile::rows * Tile::rows;
+    pack_rows(0, full, Tile::rows);
+    for (std::int64_t i = full; i < task.rows;) {
+      const std::int64_t height = tile_rows<T, Arch>(task.rows - i);
+      pack_rows(i, std::min(height, task.rows - i), height);
+      i += height;
     }
-    workspace.a_key = key;
     return packed;
   }
 
@@ -194,7 +208,7 @@ class GemmMatrix {
       return shared_b_.data + (column - shared_b_.column) * g_.k + step * lanes;
     }
     T* const packed = workspace.b.reserve(Tile::columns * std::max<std::int64_t>(steps, 1) + W);
-    pack_strip<T, Arch>(
+    pack_strips<T, Arch>(
         {g_.b + step * g_.b_row + column * g_.b_col, columns, columns, steps, g_.b_col, g_.b_row},
         lanes, packed);
     return packed;
@@ -318,13 +332,9 @@ void gemm(const Gemm<T>& args) {
     const Gemm<T> one = detail::matrix_of_batch(g, batch);
     for (std::int64_t first = 0; first < g.n; first += blocking.columns_once) {
       const std::int64_t last = std::min(g.n, first + blocking.columns_once);
-      parallel_for(0, detail::divide_up(last - first, Tile::columns), 1,
-                   [&](std::int64_t lo, std::int64_t hi) {
-                     for (std::int64_t panel = lo; panel < hi; ++panel) {
-                       Matrix::pack_panel(one, first + panel * Tile::columns, blocking.k,
-                                          packed + panel * Tile::columns * g.k);
-                     }
-                   });
+      parallel_for(first, last, 4 * Tile::columns, [&](std::int64_t lo, std::int64_t hi) {
+        Matrix::pack_panels(one, lo, hi - lo, packed + (lo - first) * g.k);
+      });
       multiply(batch, 1, first, last, {packed, first});
     }
   }

@@ -49,6 +49,8 @@ void multiply_tile(std::int64_t k, const T* a, const T* b, std::int64_t b_step, 
   constexpr std::int64_t W = width<T, Arch>;
   B sum[R][V];
   unroll<R * V>([&](auto i) { sum[i / V][i % V] = B(T{}); });
+  // C is needed last, and comes from afar.
+  unroll<R * V>([&](auto i) { __builtin_prefetch(c + (i / V) * c_row + (i % V) * W, 1); });
   for (std::int64_t step = 0; step < k; ++step) {
     B b_now[V];
     unroll<V>([&](auto v) { b_now[v] = B::load_unaligned(b + v * W); });
@@ -60,16 +62,17 @@ void multiply_tile(std::int64_t k, const T* a, const T* b, std::int64_t b_step, 
     b += b_step;
   }
   const B scale(alpha);
+  const auto place = [&](auto i) { return c + (i / V) * c_row + (i % V) * W; };
+  // All loads before all stores: rows are often a multiple of 4096 bytes apart, and then a
+  // processor takes the next row's load for one of what was just stored.
   if (accumulate) {
     unroll<R * V>([&](auto i) {
-      T* const p = c + (i / V) * c_row + (i % V) * W;
-      simd::fma(scale, sum[i / V][i % V], B::load_unaligned(p)).store_unaligned(p);
+      sum[i / V][i % V] = simd::fma(scale, sum[i / V][i % V], B::load_unaligned(place(i)));
     });
   } else {
-    unroll<R * V>([&](auto i) {
-      (scale * sum[i / V][i % V]).store_unaligned(c + (i / V) * c_row + (i % V) * W);
-    });
+    unroll<R * V>([&](auto i) { sum[i / V][i % V] = scale * sum[i / V][i % V]; });
   }
+  unroll<R * V>([&](auto i) { sum[i / V][i % V].store_unaligned(place(i)); });
 }
 
 }  // namespace detail

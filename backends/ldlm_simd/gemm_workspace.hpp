@@ -58,19 +58,20 @@ class GemmBuffer {
   std::align_val_t alignment_{64};
 };
 
-/// Which block of which A lies packed in a workspace.
+/// Which rows of which A lie packed in a workspace.
 struct GemmBlockKey {
   std::uint64_t product = 0;  // number of the gemm call
-  std::int64_t batch = 0, row = 0, step = 0;
+  std::int64_t batch = 0, row = 0;
   friend bool operator==(const GemmBlockKey&, const GemmBlockKey&) = default;
 };
 
 template <class T, class Arch>
 struct GemmWorkspace {
-  GemmBuffer<T, Arch> a;         // a block of A
-  GemmBlockKey a_key;            // which one
-  GemmBuffer<T, Arch> b;         // one panel of B
-  GemmBuffer<T, Arch> sums;      // sums that may not go to C yet
+  GemmBuffer<T, Arch> a;                 // rows of A
+  GemmBlockKey a_key;                    // which ones
+  std::int64_t a_first = 0, a_last = 0;  // for steps in [a_first, a_last)
+  GemmBuffer<T, Arch> b;                 // one panel of B
+  GemmBuffer<T, Arch> sums;              // sums that may not go to C yet
   GemmBuffer<T, Arch> shared_b;  // panels of B that all threads read; owned by the calling thread
 
   /// This thread's own.

@@ -44,7 +44,7 @@ inline constexpr bool has_masks = std::is_base_of_v<xsimd::avx512f, Arch> &&
                                   (std::is_same_v<T, float> || std::is_same_v<T, double>);
 }  // namespace detail
 
-/// The first n < width elements from p, the others `rest`.
+/// The first n <= width elements from p, the others `rest`.
 template <class T, class Arch>
 Batch<T, Arch> load_first(const T* p, std::int64_t n, T rest = T{}) {
 #ifdef __AVX512F__
@@ -66,7 +66,7 @@ Batch<T, Arch> load_first(const T* p, std::int64_t n, T rest = T{}) {
   return Batch<T, Arch>::load_aligned(buffer);
 }
 
-/// Stores the first n < width elements to p.
+/// Stores the first n <= width elements to p.
 template <class T, class Arch>
 void store_first(T* p, const Batch<T, Arch>& v, std::int64_t n) {
 #ifdef __AVX512F__
