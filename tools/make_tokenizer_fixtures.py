@@ -245,6 +245,9 @@ NETS = "Nets are like children: you mend them."
 MARKED = "  Caf\u00e9 <mask>  harbour Harbour<mask>HARBOUR x<mask> \u00c5\u030ab  <x>  <x> y<x>y harbourmaster"
 
 
+REORDERED = ["\u212b\u302e\u0341x", "\u1fee\u00df\u0345 \u212b\u0f73\u0341<", "\u0130\u0327\u0323\u03a3<\U00011938<", "e\u0f73\u0323\u0301\u0f73"]
+
+
 def scenario_list(bases):
     """(name, base, change of the tokenizer, inputs, add_special_tokens); a batch is a list of inputs."""
     bpe, wordpiece = "bpe", "wordpiece"
@@ -308,7 +311,7 @@ def scenario_list(bases):
         yield "truncation and padding", base, both(lambda t: t.enable_truncation(10, stride=1), lambda t: t.enable_padding(length=12)), [batch, PROSE], True
         for name, n in (("NFC", normalizers.NFC()), ("NFD", normalizers.NFD()), ("lower case", normalizers.Lowercase()),
                         ("NFD, then lower case", normalizers.Sequence([normalizers.NFD(), normalizers.Lowercase()]))):
-            yield name, base, normalizer(n), [as_seen(d) for d in HARD[83:150:4]] + [MARKED, "\u00c9\u0130<|endoftext|>\u00c9"], True
+            yield name, base, normalizer(n), [as_seen(d) for d in HARD[83:150:4]] + [MARKED, "\u00c9\u0130<|endoftext|>\u00c9", *REORDERED], True
         yield "normalized added tokens", base, both(normalizer(normalizers.Sequence([normalizers.NFC(), normalizers.Lowercase()])), added("Caf\u00e9", "HARBOUR", AddedToken("X<mask>", normalized=False))), [MARKED, "cafe\u0301 CAFE\u0301"], True
     yield "BERT pairs", wordpiece, lambda t: None, pairs, True
     yield "BERT without special tokens", wordpiece, lambda t: None, [PROSE, (PROSE, NETS)], False

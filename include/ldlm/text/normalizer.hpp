@@ -55,36 +55,39 @@ struct SourcedChar {
   Span source;
 };
 
-/// A code point that replaces `1 + removed` old ones, or is new (then `removed` is -1).
+/// A code point of a changed text. `change` says whose place it takes: 1 nobody's (it is new),
+/// 0 that of the next old code point, -n that of the next one and of n more.
 struct Replacement {
   char32_t value = 0;
-  int removed = 0;
+  int change = 0;
 };
 
-/// Gives each new code point its source. New ones share the source of the old code point before
-/// them, which is the rule of Hugging Face's NormalizedString and decides the offsets of accents.
+/// Gives each code point its source: that of the first old one whose place it takes; a new one
+/// shares the source of the old one before it. This is the rule of Hugging Face's
+/// NormalizedString, and decides the offsets of accents.
 inline void replace(std::vector<SourcedChar>& chars, const std::vector<Replacement>& by) {
   std::vector<SourcedChar> out;
   out.reserve(by.size());
   std::size_t at = 0;
   for (const Replacement& r : by) {
-    if (r.removed < 0) {
+    if (r.change > 0) {
       out.push_back({r.value, at == 0 ? Span{} : chars[at - 1].source});
     } else {
       out.push_back({r.value, chars[at].source});
-      at += 1 + static_cast<std::size_t>(r.removed);
+      at += 1 + static_cast<std::size_t>(-r.change);
     }
   }
   chars.swap(out);
 }
 
-inline void apply_nfd(std::vector<SourcedChar>& chars) {
+/// The canonical decomposition.
+[[nodiscard]] inline std::vector<Replacement> decompose_all(const std::vector<SourcedChar>& chars) {
   std::vector<Replacement> out;
   out.reserve(chars.size());
   bool marks = false;
   for (const SourcedChar& c : chars) {
     decompose(c.value, [&](char32_t part, std::uint32_t k) {
-      out.push_back({part, k == 0 ? 0 : -1});
+      out.push_back({part, k == 0 ? 0 : 1});
       marks = marks || combining_class(part) != 0;
     });
   }
@@ -99,31 +102,34 @@ inline void apply_nfd(std::vector<SourcedChar>& chars) {
       at = last;
     }
   }
-  replace(chars, out);
+  return out;
+}
+
+inline void apply_nfd(std::vector<SourcedChar>& chars) {
+  replace(chars, decompose_all(chars));
 }
 
 inline void apply_nfc(std::vector<SourcedChar>& chars) {
-  apply_nfd(chars);
-  // A composite keeps its first part's source.
-  std::vector<SourcedChar> out;
-  out.reserve(chars.size());
-  std::size_t starter = chars.size();
+  std::vector<Replacement> out = decompose_all(chars);
+  std::size_t kept = 0;
+  std::size_t starter = out.size();
   int last_class = -1;
-  for (const SourcedChar& c : chars) {
-    const int current = combining_class(c.value);
-    if (starter < out.size() && last_class < current) {
-      if (const char32_t both = compose(out[starter].value, c.value); both != 0) {
-        out[starter].value = both;
+  for (const Replacement& r : std::vector<Replacement>(out)) {
+    const int current = combining_class(r.value);
+    if (starter < kept && last_class < current) {
+      if (const char32_t both = compose(out[starter].value, r.value); both != 0) {
+        out[starter] = {both, out[starter].change + r.change - 1};
         continue;
       }
     }
     last_class = current == 0 ? -1 : current;
     if (current == 0) {
-      starter = out.size();
+      starter = kept;
     }
-    out.push_back(c);
+    out[kept++] = r;
   }
-  chars.swap(out);
+  out.resize(kept);
+  replace(chars, out);
 }
 
 inline void apply_lowercase(std::vector<SourcedChar>& chars) {
