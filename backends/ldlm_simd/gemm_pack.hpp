@@ -29,6 +29,15 @@ void pack_contiguous(const GemmStrips<T>& s, std::int64_t lanes, T* out) {
   constexpr std::int64_t W = width<T, Arch>;
   const T* row = s.data;
   for (std::int64_t step = 0; step < s.k; ++step, row += s.k_stride) {
+    // Rows lie far apart, often each on a page of its own, where the processor's own prefetching
+    // starts anew.
+    constexpr std::int64_t ahead = 16;
+    if (step + ahead < s.k) {
+      for (std::int64_t lane = 0; lane < s.count;
+           lane += 64 / static_cast<std::int64_t>(sizeof(T))) {
+        __builtin_prefetch(row + ahead * s.k_stride + lane);
+      }
+    }
     T* to = out + step * lanes;
     for (std::int64_t first = 0; first < s.count; first += lanes, to += lanes * s.k) {
       // A last vector that is wider than the strip may run into the next step, not the next strip.
