@@ -34,7 +34,7 @@ const std::vector<UnaryCase> unary_cases = {
     {UnaryOp::erf, "erf", {-4, 4}, {1e-6, 0}},
     {UnaryOp::relu, "relu", {}, {}},
     {UnaryOp::silu, "silu", {-10, 10}, {1e-6, 1e-37}, 0, 0, false},
-    {UnaryOp::gelu, "gelu", {-10, 10}, {2e-6, 1e-37}, 0, 0, false},
+    {UnaryOp::gelu, "gelu", {-10, 10}, {1e-5, 1e-37}, 0, 0, false},
     {UnaryOp::gelu_tanh, "gelu_tanh", {-5, 5}, {1e-5, 1e-37}, 0, 0, false},
     {UnaryOp::add_scalar, "add_scalar", {}, {2e-7, 1e-7}, 1.5},
     {UnaryOp::mul_scalar, "mul_scalar", {}, {2e-7, 0}, -0.75},

@@ -1,7 +1,43 @@
 #pragma once
 // LDLM: everything, for users. Including it also registers the CPU kernels compiled for this
-// unit's own instruction set. The library itself never includes this file.
+// unit's own instruction set; the library itself never includes this file.
+//
+// Kernels take most of its compile time and serve the whole program. So of many units let one
+// include this file, and the others the headers of what they use.
 
 #include <ldlm/autograd/autograd.hpp>
+#include <ldlm/core/format.hpp>
 #include <ldlm/core/ops.hpp>
+#include <ldlm/core/random.hpp>
+#include <ldlm/core/threads.hpp>
+#include <ldlm/diffusion/process.hpp>
+#include <ldlm/diffusion/sampler.hpp>
+#include <ldlm/diffusion/schedule.hpp>
+#include <ldlm/generate/beam_search.hpp>
+#include <ldlm/generate/sampling.hpp>
+#include <ldlm/nn/nn.hpp>
+#include <ldlm/optim/optim.hpp>
+#include <ldlm/text/corpus.hpp>
+#include <ldlm/text/decode_stream.hpp>
+#include <ldlm/text/tokenizer_trainer.hpp>
 #include <ldlm_simd/simd.hpp>
+
+// Files, and the models that come from them, need nlohmann-json.
+#if __has_include(<nlohmann/json.hpp>)
+#include <ldlm/generate/gpt2_session.hpp>
+#include <ldlm/io/checkpoint.hpp>
+#include <ldlm/io/json.hpp>
+#include <ldlm/io/safetensors.hpp>
+#include <ldlm/io/safetensors_model.hpp>
+#include <ldlm/io/safetensors_writer.hpp>
+#include <ldlm/ldlm/dataset.hpp>
+#include <ldlm/ldlm/evaluation.hpp>
+#include <ldlm/ldlm/losses.hpp>
+#include <ldlm/ldlm/pipeline.hpp>
+#include <ldlm/ldlm/trainer.hpp>
+#include <ldlm/models/bert.hpp>
+#include <ldlm/models/gpt2.hpp>
+#include <ldlm/models/pooling.hpp>
+#include <ldlm/models/reverse_transformer.hpp>
+#include <ldlm/text/tokenizer_json.hpp>
+#endif

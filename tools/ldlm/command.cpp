@@ -13,10 +13,10 @@ namespace ldlm::command {
 
 namespace {
 
-volatile std::sig_atomic_t interrupt_seen = 0;
+volatile std::sig_atomic_t signal_seen = 0;
 
 void on_interrupt(int signal) {
-  interrupt_seen = 1;
+  signal_seen = signal;
   std::signal(signal, SIG_DFL);
 }
 
@@ -60,8 +60,8 @@ std::vector<std::string> TextInput::read() const {
   std::vector<std::string> out = texts;
   if (out.empty() && !file.empty()) {
     std::ifstream stream(file);
-    LDLM_CHECK(stream.is_open(), "input", file, ": cannot be read");
     out = lines_of(stream);
+    LDLM_CHECK(stream.eof() && !stream.bad(), "input", file, ": cannot be read");
   } else if (out.empty()) {
     out = lines_of(std::cin);
   }
@@ -125,9 +125,13 @@ std::string fixed(double value, int digits) {
 
 void catch_interrupts() {
   std::signal(SIGINT, on_interrupt);
+  std::signal(SIGTERM, on_interrupt);
 }
 bool interrupted() {
-  return interrupt_seen != 0;
+  return signal_seen != 0;
+}
+int interrupt_signal() {
+  return signal_seen;
 }
 
 }  // namespace ldlm::command

@@ -30,6 +30,10 @@ struct Common {
 CLI::App* add_subcommand(CLI::App& app, const std::string& name, const std::string& description,
                          const std::string& example, std::function<void()> action);
 
+/// What an option may be: a level of the seed's schedule, or -1 for no noise; a share in (0, 1].
+inline const CLI::Range noise_level(-1, 999);
+inline const CLI::Range probability(1e-6, 1.0);
+
 /// Texts from the arguments, else the lines of a file, else the lines of standard input. Throws if
 /// there is none.
 struct TextInput {
@@ -67,11 +71,12 @@ std::string format_table(const std::vector<std::vector<std::string>>& rows);
 /// A number with so many digits after the point.
 std::string fixed(double value, int digits);
 
-/// From now on Ctrl-C only sets a flag, so that a training ends with a checkpoint; a second Ctrl-C
-/// ends the program at once.
+/// From now on Ctrl-C and SIGTERM only set a flag, so that a training ends with a checkpoint; the
+/// second time they end the program at once.
 void catch_interrupts();
-/// Whether Ctrl-C was pressed.
+/// Whether one of them came, and which: its number, or 0.
 [[nodiscard]] bool interrupted();
+[[nodiscard]] int interrupt_signal();
 
 /// One function a group of subcommands, each in a file of its own.
 void add_text_commands(CLI::App& app, Common& common);      // demo, reconstruct, sample

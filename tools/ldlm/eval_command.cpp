@@ -267,12 +267,15 @@ void add_eval_command(CLI::App& app, Common& common) {
   command->add_option("--judge", arguments->judge,
                       "A GPT-2 folder with the decoder's tokenizer, for perplexities");
   command->add_option("--out", arguments->out, "Folder for metrics.json, metrics.csv and cdf.csv");
-  command->add_option("--t", arguments->options.levels, "Noise levels, 0 to 999");
+  command->add_option("--t", arguments->options.levels, "Noise levels, 0 to 999")
+      ->check(CLI::Range(0, 999));
   command->add_option("--texts", arguments->count, "Texts to evaluate on; 0: all");
   command->add_option("--train-texts", arguments->train_count,
                       "Training texts for the linear baseline; 0: all");
-  command->add_option("--samples", arguments->sample_count, "Texts to sample; 0: none");
-  command->add_option("--batch-size", arguments->options.batch_size, "Texts at a time");
+  command->add_option("--samples", arguments->sample_count, "Texts to sample; 0: none")
+      ->check(CLI::NonNegativeNumber);
+  command->add_option("--batch-size", arguments->options.batch_size, "Texts at a time")
+      ->check(CLI::PositiveNumber);
   command->add_flag("!--no-beam", arguments->beam, "Decode greedily only");
   arguments->sampling.add_to(*command);
 }

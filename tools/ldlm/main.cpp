@@ -1,7 +1,9 @@
 // ldlm: the Latent Diffusion Language Model from the command line. See `ldlm --help`.
 
+#include <csignal>
 #include <exception>
 #include <iostream>
+#include <new>
 
 #include <ldlm/core/threads.hpp>
 
@@ -12,11 +14,16 @@ int main(int argc, char** argv) {
   command::Common common;
   CLI::App app("Latent diffusion for text: train, sample, reconstruct and evaluate.", "ldlm");
   app.require_subcommand(1);
+  app.set_version_flag("--version", LDLM_VERSION);
+  app.footer(
+      "Exit status: 0, 1 for errors, 2 for wrong usage; 128 + signal where Ctrl-C or SIGTERM\n"
+      "ended a training, which has then written a checkpoint.\n"
+      "Example:\n  ldlm demo \"The river rises in the north.\"");
   app.option_defaults()->always_capture_default();
   app.add_option("--model", common.model, "The model's folder");
   app.add_option("--seed", common.seed, "Seed of everything random");
   app.add_option("--threads", common.threads, "Threads to use; 0: one per core")
-      ->check(CLI::NonNegativeNumber);
+      ->check(CLI::Range(0, 1024));
   app.add_flag("--json", common.json, "Print results as JSON, a document a line");
   app.add_flag("--quiet", common.quiet, "Print results only");
   app.parse_complete_callback([&common] {
@@ -31,13 +38,19 @@ int main(int argc, char** argv) {
 
   constexpr int failed = 1;
   constexpr int wrong_usage = 2;
+  std::signal(SIGXFSZ, SIG_IGN);  // a file that may not grow is an error of its writer
   try {
     app.parse(argc, argv);
+    std::cout.flush();
+    LDLM_CHECK(std::cout.good(), "output", "standard output cannot be written");
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? 0 : wrong_usage;
+  } catch (const std::bad_alloc&) {
+    std::cerr << "ldlm: out of memory\n";
+    return failed;
   } catch (const std::exception& error) {
     std::cerr << "ldlm: " << error.what() << '\n';
     return failed;
   }
-  return 0;
+  return command::interrupted() ? 128 + command::interrupt_signal() : 0;
 }

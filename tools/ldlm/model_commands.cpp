@@ -190,11 +190,16 @@ void add_model_commands(CLI::App& app, Common& common) {
     arguments->prompts.add_to(*command);
     command->add_option("--max-new-tokens", arguments->max_new_tokens, "Most tokens to add")
         ->check(CLI::PositiveNumber);
-    command->add_option("--temperature", arguments->sampling.temperature,
-                        "Divides the logits; 0: greedy");
-    command->add_option("--top-k", arguments->sampling.top_k, "Draw from the k likeliest; 0: all");
-    command->add_option("--top-p", arguments->sampling.top_p,
-                        "Draw from the likeliest tokens of this probability");
+    command
+        ->add_option("--temperature", arguments->sampling.temperature,
+                     "Divides the logits; 0: greedy")
+        ->check(CLI::NonNegativeNumber);
+    command->add_option("--top-k", arguments->sampling.top_k, "Draw from the k likeliest; 0: all")
+        ->check(CLI::NonNegativeNumber);
+    command
+        ->add_option("--top-p", arguments->sampling.top_p,
+                     "Draw from the likeliest tokens of this probability")
+        ->check(probability);
   }
   {
     const auto input = std::make_shared<TextInput>();

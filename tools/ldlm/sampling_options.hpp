@@ -20,7 +20,8 @@ struct SampleArguments {
   double top_p = 0.95;
 
   void add_to(CLI::App& command) {
-    command.add_option("--steps", sampler.steps, "Steps of the sampler; 0: all of the schedule");
+    command.add_option("--steps", sampler.steps, "Steps of the sampler; 0: all of the schedule")
+        ->check(CLI::NonNegativeNumber);
     command
         .add_option_function<std::string>(
             "--sampler",
@@ -32,13 +33,19 @@ struct SampleArguments {
             "ddpm, ddim or dpm-solver")
         ->check(CLI::IsMember({"ddpm", "ddim", "dpm-solver"}))
         ->default_str("ddpm");
-    command.add_option("--eta", sampler.eta, "Randomness of DDIM, from 0 to 1");
-    command.add_option("--decode-level", decode_level,
-                       "Noise level t at which the sampler hands over to the decoder, which then "
-                       "knows how far to trust the latent; -1: denoise to the end");
-    command.add_option("--beams", beams, "Beams of the decoder; 0: the model's own number");
-    command.add_option("--temperature", temperature, "Draw tokens instead, if above 0");
-    command.add_option("--top-p", top_p, "Draw from the likeliest tokens of this probability");
+    command.add_option("--eta", sampler.eta, "Randomness of DDIM, from 0 to 1")
+        ->check(CLI::Range(0.0, 1.0));
+    command
+        .add_option("--decode-level", decode_level,
+                    "Noise level t at which the sampler hands over to the decoder, which then "
+                    "knows how far to trust the latent; -1: denoise to the end")
+        ->check(noise_level);
+    command.add_option("--beams", beams, "Beams of the decoder; 0: the model's own number")
+        ->check(CLI::NonNegativeNumber);
+    command.add_option("--temperature", temperature, "Draw tokens instead, if above 0")
+        ->check(CLI::NonNegativeNumber);
+    command.add_option("--top-p", top_p, "Draw from the likeliest tokens of this probability")
+        ->check(probability);
   }
 };
 

@@ -120,8 +120,10 @@ void add_text_commands(CLI::App& app, Common& common) {
           }
         });
     arguments->input.add_to(*command);
-    command->add_option("--t", arguments->levels, "Noise levels, 0 to 999; -1: none");
-    command->add_option("--beams", arguments->beams, "Beams; 1: greedy; 0: the model's own number");
+    command->add_option("--t", arguments->levels, "Noise levels, 0 to 999; -1: none")
+        ->check(noise_level);
+    command->add_option("--beams", arguments->beams, "Beams; 1: greedy; 0: the model's own number")
+        ->check(CLI::NonNegativeNumber);
   }
   {
     const auto arguments = std::make_shared<SampleArguments>();

@@ -34,14 +34,22 @@ struct TrainingArguments {
     command.add_option("--out", out, "The folder to write the result to")->required();
     command.add_option("--checkpoints", checkpoints,
                        "The folder of the checkpoints; by default <out>.checkpoints/<stage>");
-    command.add_option("--steps", train.steps, "Optimiser steps in all");
-    command.add_option("--batch-size", train.batch_size, "Sentences a step");
-    command.add_option("--learning-rate", train.learning_rate, "Peak learning rate of AdamW");
-    command.add_option("--warmup", train.warmup, "Steps of linear warm-up");
-    command.add_option("--weight-decay", train.weight_decay, "Weight decay of matrices");
-    command.add_option("--ema", train.ema_decay, "Decay of the averaged weights; 0: none");
-    command.add_option("--checkpoint-every", train.checkpoint_every, "Steps between checkpoints");
-    command.add_option("--report-every", train.report_every, "Steps between reports");
+    command.add_option("--steps", train.steps, "Optimiser steps in all")
+        ->check(CLI::PositiveNumber);
+    command.add_option("--batch-size", train.batch_size, "Sentences a step")
+        ->check(CLI::PositiveNumber);
+    command.add_option("--learning-rate", train.learning_rate, "Peak learning rate of AdamW")
+        ->check(CLI::NonNegativeNumber);
+    command.add_option("--warmup", train.warmup, "Steps of linear warm-up")
+        ->check(CLI::NonNegativeNumber);
+    command.add_option("--weight-decay", train.weight_decay, "Weight decay of matrices")
+        ->check(CLI::NonNegativeNumber);
+    command.add_option("--ema", train.ema_decay, "Decay of the averaged weights; 0: none")
+        ->check(CLI::Range(0.0, 0.999999));
+    command.add_option("--checkpoint-every", train.checkpoint_every, "Steps between checkpoints")
+        ->check(CLI::PositiveNumber);
+    command.add_option("--report-every", train.report_every, "Steps between reports")
+        ->check(CLI::PositiveNumber);
   }
   void add_model_options(CLI::App& command) {
     command.add_option("--tokenizer", tokenizer, "The tokenizer.json")->required();
@@ -321,9 +329,11 @@ void add_training_commands(CLI::App& app, Common& common) {
   CLI::App* const pretrain =
       app.add_subcommand("pretrain", "Train one half of the autoencoder on its own.");
   pretrain->require_subcommand(1);
+  pretrain->footer("Example:\n  ldlm pretrain encoder --help");
   pretrain->fallthrough();
   CLI::App* const train = app.add_subcommand("train", "Train a stage of the model.");
   train->require_subcommand(1);
+  train->footer("Example:\n  ldlm train autoencoder --help");
   train->fallthrough();
 
   const auto add_stage = [&](CLI::App& parent, const std::string& name,

@@ -1,0 +1,137 @@
+// GPT-2: train a tiny one from scratch, or load a published one, and let it write.
+//
+//   06_gpt2                    trains on the sentences below
+//   06_gpt2 FOLDER [PROMPT]    e.g. distilgpt2: config.json, model.safetensors and a tokenizer
+
+#include <algorithm>
+#include <iomanip>
+#include <iostream>
+#include <string>
+#include <vector>
+
+#include <ldlm/ldlm.hpp>
+
+using ldlm::Gpt2;
+using ldlm::Tensor;
+using ldlm::Tokenizer;
+
+const std::vector<std::string> sentences{
+    "The fox lived in the forest.",
+    "The crow lived in the old tree.",
+    "The crow flew over the forest and looked for food.",
+    "The fox asked the crow what she had seen.",
+    "The crow saw a man with a cart full of bread.",
+    "The man saw the fox and stopped the cart.",
+    "The fox lay down in the road.",
+    "The man put the fox on the cart.",
+    "The fox threw the bread from the cart.",
+    "The crow carried the bread to the old tree.",
+    "The man came home with an empty cart.",
+    "The fox and the crow ate the bread in the forest.",
+};
+const std::string end_token = "<|endoftext|>";
+
+Tokenizer learn_tokenizer() {
+  ldlm::BpeTrainerOptions options;
+  options.vocab_size = 300;
+  options.special_tokens = {end_token};
+  options.add_prefix_space = true;  // the first word is spelt as the others are
+  return ldlm::train_bpe(sentences, options);
+}
+
+Gpt2<float> train(const Tokenizer& tokenizer) {
+  ldlm::Gpt2Config config;
+  config.vocab_size = static_cast<std::int64_t>(tokenizer.id_bound());
+  config.eos_token_id = tokenizer.token_to_id(end_token).value();
+  config.n_positions = 48;
+  config.n_embd = 64;
+  config.n_layer = 2;
+  config.n_head = 4;
+  config.embd_pdrop = config.resid_pdrop = config.attn_pdrop = 0;
+  ldlm::Generator generator(11);
+  Gpt2<float> model(config, generator);
+
+  ldlm::Dataset data(32, tokenizer.token_to_id(end_token).value());  // rows of 32 tokens
+  for (const std::string& sentence : sentences) {
+    data.add(tokenizer.encode_ids(sentence));
+  }
+  std::cout << "training " << ldlm::nn::num_parameters(model) << " parameters\n";
+
+  // AdamW with warm-up, cosine decay and clipping. Given a folder, it would write checkpoints
+  // there and go on from the last of them.
+  ldlm::TrainOptions options;
+  options.steps = 150;
+  options.batch_size = 12;
+  options.learning_rate = 5e-3;
+  options.warmup = 20;
+  options.report_every = 30;
+  ldlm::BatchOrder order(data.size(), options.batch_size, options.seed);
+  ldlm::Trainer(model, options)
+      .run(
+          [&](std::int64_t step, ldlm::Generator& /*dropout would use it*/) {
+            // Each token is predicted from those before it, the first one from an end token.
+            return causal_lm_loss(model, data.rows(order.batch(step)), config.eos_token_id);
+          },
+          [](const ldlm::TrainProgress& p) {
+            std::cout << "step " << p.step << "  loss " << p.loss << "\n";
+          });
+  return model;
+}
+
+// A prompt as a batch of one sequence (1, T), after an end token, where every text begins.
+Tensor<std::int64_t> encode(const Tokenizer& tokenizer, const std::string& text, std::int64_t end) {
+  std::vector<std::int64_t> ids{end};
+  for (const auto id : tokenizer.encode_ids(text)) {
+    ids.push_back(id);
+  }
+  return Tensor<std::int64_t>::from_values({1, static_cast<std::int64_t>(ids.size())}, ids);
+}
+
+std::string decode(const Tokenizer& tokenizer, const std::vector<std::int64_t>& tokens) {
+  return tokenizer.decode(std::vector<std::int32_t>(tokens.begin(), tokens.end()));
+}
+
+int main(int argc, char** argv) {
+  const bool loading = argc > 1;
+  const std::string prompt = argc > 2 ? argv[2] : loading ? "Once upon a time" : "The";
+  try {
+    const Tokenizer tokenizer = loading ? Tokenizer::from_folder(argv[1]) : learn_tokenizer();
+    const Gpt2<float> model = loading ? Gpt2<float>::from_pretrained(argv[1]) : train(tokenizer);
+    const std::int64_t end = model.config.eos_token_id;
+    const Tensor<std::int64_t> start = encode(tokenizer, prompt, end);
+    const ldlm::StopOptions stop{.max_new_tokens = 40, .end_tokens = {end}};
+
+    // A session holds the keys and values of what was read so far, for one generation.
+    std::cout << "\n-- Greedy: the likeliest token, again and again.\n";
+    ldlm::Gpt2Session<float> greedy_session(model);
+    const auto likeliest = greedy(greedy_session, start, stop).front();
+    std::cout << prompt << decode(tokenizer, likeliest) << "\n";
+
+    std::cout << "\n-- Drawn from the likeliest tokens with a probability of 0.9 together.\n";
+    ldlm::SamplingOptions sampling{.stop = stop, .top_p = 0.9};
+    ldlm::Generator generator(5);
+    for (int i = 0; i < 4; ++i) {
+      ldlm::Gpt2Session<float> session(model);
+      std::cout << prompt << decode(tokenizer, sample(session, start, sampling, generator).front())
+                << "\n";
+    }
+
+    std::cout << "\n-- Beam search: the likeliest texts as a whole, with their scores.\n";
+    ldlm::Gpt2Session<float> beam_session(model);
+    const auto beams = beam_search(beam_session, start, {.stop = stop, .num_beams = 3});
+    for (const ldlm::Hypothesis& hypothesis : beams.front()) {
+      std::cout << std::fixed << std::setprecision(3) << hypothesis.score << "  " << prompt
+                << decode(tokenizer, hypothesis.tokens) << "\n";
+    }
+
+    // The tiny model should know its sentences by heart.
+    const std::string text = prompt + decode(tokenizer, likeliest);
+    if (!loading && std::find(sentences.begin(), sentences.end(), text) == sentences.end()) {
+      std::cerr << "it has not learned \"" << text << "\"\n";
+      return 1;
+    }
+  } catch (const ldlm::Error& error) {
+    std::cerr << error.what() << "\n";
+    return 1;
+  }
+}
