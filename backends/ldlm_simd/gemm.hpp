@@ -62,8 +62,7 @@ GemmBlocking choose_blocking(std::int64_t m, std::int64_t n, std::int64_t k) {
   const std::int64_t columns_least = k > blocking.k ? 512 : Tile::columns;
   blocking.columns = round_up(std::max(columns, columns_least), Tile::columns);
   blocking.keep_a = k > blocking.k && blocking.rows * k <= elements(cache.l3 / 4);
-  // What is packed of B at once is read again soon, and should still be near.
-  const std::int64_t b_most = elements(2 * cache.l2);
+  const std::int64_t b_most = elements(std::clamp<std::int64_t>(cache.l3 / 4, 1 << 20, 16 << 20));
   blocking.columns_once = round_up(std::max<std::int64_t>(1, b_most / k), blocking.columns);
   blocking.columns_once = std::min(blocking.columns_once, round_up(n, Tile::columns));
   return blocking;
