@@ -92,7 +92,7 @@ Ldlm<float> train_miniature() {
             return denoiser_loss(setup, z0, g);
           },
           report);
-  return {config, tokenizer, tokenizer, autoencoder, denoiser};
+  return {config, {tokenizer, tokenizer}, autoencoder, denoiser};
 }
 
 int main(int argc, char** argv) {

@@ -73,7 +73,9 @@ inline ldlm::Ldlm<float> small_model(std::uint64_t seed = 1) {
   const ldlm::Tokenizer tokenizer = small_tokenizer();
   const ldlm::LdlmConfig config = small_config(static_cast<std::int64_t>(tokenizer.id_bound()));
   ldlm::Generator generator(seed);
-  return {config, tokenizer, tokenizer, ldlm::Autoencoder<float>(config, generator),
+  return {config,
+          {tokenizer, tokenizer},
+          ldlm::Autoencoder<float>(config, generator),
           ldlm::ReverseTransformer<float>(config.denoiser, generator)};
 }
 

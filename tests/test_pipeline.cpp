@@ -46,7 +46,7 @@ const Ldlm<float>& trained_model() {
     Trainer(denoiser, options).run([&](std::int64_t, Generator& g) {
       return denoiser_loss(setup, latents, g);
     });
-    return Ldlm<float>(config, tokenizer, tokenizer, autoencoder, denoiser);
+    return Ldlm<float>(config, {tokenizer, tokenizer}, autoencoder, denoiser);
   }();
   return model;
 }
@@ -218,7 +218,7 @@ TEST_CASE("the seed configuration's parts fit together, in the small") {
   config.denoiser.heads = 2;
   CHECK_NOTHROW(config.validate());
   Generator generator(1);
-  const Ldlm<float> model(config, tokenizer, tokenizer, Autoencoder<float>(config, generator),
+  const Ldlm<float> model(config, {tokenizer, tokenizer}, Autoencoder<float>(config, generator),
                           ReverseTransformer<float>(config.denoiser, generator));
   const Tensor<float> both = model.encode({"The cat sat on the mat.", "A dog."});
   CHECK(both.shape() == Shape{2, 1, 16});

@@ -46,8 +46,9 @@ def plot_cdf(results, out):
         axis.set_xlim(-0.2, 1.02)
         axis.grid(alpha=0.3)
     axes[0][0].set_ylabel("share of texts below")
-    axes[0][-1].legend(fontsize=7, loc="upper left")
-    figure.tight_layout()
+    figure.tight_layout(rect=(0, 0.08, 1, 1))
+    figure.legend(*axes[0][0].get_legend_handles_labels(), fontsize=8, loc="lower center",
+                  ncol=len(LABELS))
     figure.savefig(out / "cdf.png", dpi=130)
 
 

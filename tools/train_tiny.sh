@@ -51,12 +51,16 @@ tokens=("${common[@]}" --tokenizer "$run/tokenizer.json")
 
 stage tokenizer "$ldlm" train-tokenizer "${common[@]}" --out "$run/tokenizer.json"
 stage autoencoder "$ldlm" --seed 1 train autoencoder "${tokens[@]}" --out "$run/model" \
-  --steps "${AUTOENCODER_STEPS:-8000}" --batch-size 64 --learning-rate 1.5e-3 --warmup 300
+  --steps "${AUTOENCODER_STEPS:-3600}" --batch-size 64 --learning-rate 1.5e-3 --warmup 300
 stage denoiser "$ldlm" --seed 2 train denoiser "${common[@]}" --out "$run/model" \
-  --steps "${DENOISER_STEPS:-16000}" --batch-size 64 --learning-rate 1e-3 --warmup 300 --ema 0.999
+  --steps "${DENOISER_STEPS:-4000}" --batch-size 64 --learning-rate 1e-3 --warmup 300 --ema 0.999
 stage decoder "$ldlm" --seed 3 train decoder "${common[@]}" --out "$run/model" \
-  --steps "${DECODER_STEPS:-3000}" --batch-size 64 --learning-rate 5e-4 --warmup 100
+  --steps "${DECODER_STEPS:-1450}" --batch-size 64 --learning-rate 5e-4 --warmup 50 \
+  --decoder-mask-rows 0.25
+# A small language model of the same text, for the perplexities of samples.
 stage judge "$ldlm" --seed 4 pretrain decoder "${tokens[@]}" --out "$run/judge" \
-  --steps "${JUDGE_STEPS:-4000}" --batch-size 64 --learning-rate 1.5e-3 --warmup 300
-stage eval "$ldlm" --model "$run/model" eval --text "$run/valid.txt" --train "$run/train.txt" \
-  --judge "$run/judge" --out "$run/results"
+  --layers 3 --width 160 --heads 5 \
+  --steps "${JUDGE_STEPS:-1200}" --batch-size 64 --learning-rate 2e-3 --warmup 100
+stage export "$ldlm" --model "$run/model" export --judge "$run/judge" --out "$run/ldlm-tiny"
+stage eval "$ldlm" --model "$run/ldlm-tiny" eval --text "$run/valid.txt" --train "$run/train.txt" \
+  --judge "$run/ldlm-tiny/judge" --out "$run/results"

@@ -9,6 +9,8 @@
 
 #include <unistd.h>
 
+#include <ldlm/text/utf8.hpp>
+
 namespace ldlm::command {
 
 namespace {
@@ -67,6 +69,9 @@ std::vector<std::string> TextInput::read() const {
   }
   LDLM_CHECK(!out.empty(), "input", "there is no text",
              file.empty() ? std::string() : " in " + file);
+  for (std::string& text : out) {
+    text = text::repair_utf8(text);
+  }
   return out;
 }
 
@@ -94,6 +99,16 @@ void ProgressLine::show(const std::string& line) {
     std::cerr << "\r\x1b[K" << line << std::flush;
     dirty_ = true;
   }
+}
+
+std::string one_line(std::string_view message) {
+  constexpr std::size_t longest = 900;
+  std::string out = text::repair_utf8(message.substr(0, longest));
+  for (char& c : out) {
+    const bool control = static_cast<unsigned char>(c) < 0x20 || c == '\x7f';
+    c = control ? ' ' : c;
+  }
+  return message.size() > longest ? out + " ..." : out;
 }
 
 std::string format_table(const std::vector<std::vector<std::string>>& rows) {

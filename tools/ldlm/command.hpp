@@ -5,13 +5,13 @@
 #include <cstdint>
 #include <functional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include <CLI/CLI.hpp>
 
 #include <ldlm/core/random.hpp>
 #include <ldlm/io/json_value.hpp>
-#include <ldlm/ldlm/trainer.hpp>
 
 namespace ldlm::command {
 
@@ -30,12 +30,16 @@ struct Common {
 CLI::App* add_subcommand(CLI::App& app, const std::string& name, const std::string& description,
                          const std::string& example, std::function<void()> action);
 
-/// What an option may be: a level of the seed's schedule, or -1 for no noise; a share in (0, 1].
+/// What an option may be: a level of the seed's schedule, or -1 for no noise; a share in (0, 1]; a
+/// number of things; what the logits are divided by.
 inline const CLI::Range noise_level(-1, 999);
 inline const CLI::Range probability(1e-6, 1.0);
+inline const CLI::Range positive(1, 1'000'000'000, "POSITIVE");
+inline const CLI::Range non_negative(0, 1'000'000'000, "NONNEGATIVE");
+inline const CLI::Range temperature_range(0.0, 1e6, "NONNEGATIVE");
 
 /// Texts from the arguments, else the lines of a file, else the lines of standard input. Throws if
-/// there is none.
+/// there is none. Invalid UTF-8 becomes U+FFFD, as it would for the tokenizer.
 struct TextInput {
   std::vector<std::string> texts;
   std::string file;
@@ -66,6 +70,9 @@ class ProgressLine {
   bool dirty_ = false;
 };
 
+/// An error's message as one short line, whatever a hostile file has put into it.
+std::string one_line(std::string_view message);
+
 /// A table with aligned columns; the first row is the header.
 std::string format_table(const std::vector<std::vector<std::string>>& rows);
 /// A number with so many digits after the point.
@@ -79,9 +86,10 @@ void catch_interrupts();
 [[nodiscard]] int interrupt_signal();
 
 /// One function a group of subcommands, each in a file of its own.
-void add_text_commands(CLI::App& app, Common& common);      // demo, reconstruct, sample
-void add_model_commands(CLI::App& app, Common& common);     // generate, embed, tokenize, ...
-void add_training_commands(CLI::App& app, Common& common);  // train-tokenizer, pretrain, train
-void add_eval_command(CLI::App& app, Common& common);       // eval
+void add_text_commands(CLI::App& app, Common& common);         // demo, reconstruct, sample
+void add_model_commands(CLI::App& app, Common& common);        // generate, embed, tokenize, ...
+void add_pretraining_commands(CLI::App& app, Common& common);  // train-tokenizer, pretrain
+void add_training_commands(CLI::App& app, Common& common);     // train
+void add_eval_command(CLI::App& app, Common& common);          // eval
 
 }  // namespace ldlm::command

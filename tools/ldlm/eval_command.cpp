@@ -2,7 +2,8 @@
 // machines and plots.
 
 #include <filesystem>
-#include <fstream>
+#include <map>
+#include <system_error>
 #include <unordered_set>
 
 #include <ldlm/io/json.hpp>
@@ -189,14 +190,12 @@ std::string report_samples(const Common& common, const Ldlm<float>& model,
          std::to_string(samples.size()) + '\n';
 }
 
-void write_file(const fs::path& path, const std::string& text) {
-  std::ofstream stream(path, std::ios::binary);
-  stream << text;
-  stream.close();
-  LDLM_CHECK(stream.good(), "eval", path.native(), ": cannot be written");
-}
-
 void evaluate(const Common& common, const EvalArguments& arguments) {
+  if (!arguments.out.empty()) {  // so that a mistake shows before the work
+    std::error_code error;
+    fs::create_directories(arguments.out, error);
+    LDLM_CHECK(!error, "eval", arguments.out, ": ", error.message());
+  }
   const auto model = Ldlm<float>::load(common.model);
   const auto texts = evaluation_texts(model, arguments.text, arguments.count);
   const auto train = evaluation_texts(model, arguments.train, arguments.train_count);
@@ -239,7 +238,6 @@ void evaluate(const Common& common, const EvalArguments& arguments) {
   progress.show("");
 
   if (!arguments.out.empty()) {
-    fs::create_directories(arguments.out);
     write_json(fs::path(arguments.out) / "metrics.json", report.json);
     write_file(fs::path(arguments.out) / "metrics.csv", report.csv);
     write_file(fs::path(arguments.out) / "cdf.csv", report.cdf);
@@ -273,9 +271,9 @@ void add_eval_command(CLI::App& app, Common& common) {
   command->add_option("--train-texts", arguments->train_count,
                       "Training texts for the linear baseline; 0: all");
   command->add_option("--samples", arguments->sample_count, "Texts to sample; 0: none")
-      ->check(CLI::NonNegativeNumber);
+      ->check(non_negative);
   command->add_option("--batch-size", arguments->options.batch_size, "Texts at a time")
-      ->check(CLI::PositiveNumber);
+      ->check(positive);
   command->add_flag("!--no-beam", arguments->beam, "Decode greedily only");
   arguments->sampling.add_to(*command);
 }

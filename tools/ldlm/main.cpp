@@ -4,10 +4,13 @@
 #include <exception>
 #include <iostream>
 #include <new>
+#include <string>
+#include <vector>
 
 #include <ldlm/core/threads.hpp>
 
 #include "command.hpp"
+#include "numbers.hpp"
 
 int main(int argc, char** argv) {
   using namespace ldlm;
@@ -33,23 +36,37 @@ int main(int argc, char** argv) {
   });
   command::add_text_commands(app, common);
   command::add_model_commands(app, common);
+  command::add_pretraining_commands(app, common);
   command::add_training_commands(app, common);
   command::add_eval_command(app, common);
+  command::read_numbers_strictly(app);
 
   constexpr int failed = 1;
   constexpr int wrong_usage = 2;
   std::signal(SIGXFSZ, SIG_IGN);  // a file that may not grow is an error of its writer
   try {
-    app.parse(argc, argv);
+    try {
+      app.parse(argc, argv);
+    } catch (const CLI::ParseError& error) {
+      if (error.get_exit_code() != 0) {
+        std::string message = error.what();
+        const std::vector<std::string> unknown = app.remaining(true);
+        if (dynamic_cast<const CLI::RequiredError*>(&error) != nullptr && !unknown.empty()) {
+          message += "; unknown is " + unknown.front();  // such as a subcommand's name
+        }
+        std::cerr << "ldlm: " << command::one_line(message)
+                  << "\nRun with --help for more information.\n";
+        return wrong_usage;
+      }
+      app.exit(error);  // prints the help or the version
+    }
     std::cout.flush();
     LDLM_CHECK(std::cout.good(), "output", "standard output cannot be written");
-  } catch (const CLI::ParseError& error) {
-    return app.exit(error) == 0 ? 0 : wrong_usage;
   } catch (const std::bad_alloc&) {
     std::cerr << "ldlm: out of memory\n";
     return failed;
   } catch (const std::exception& error) {
-    std::cerr << "ldlm: " << error.what() << '\n';
+    std::cerr << "ldlm: " << command::one_line(error.what()) << '\n';
     return failed;
   }
   return command::interrupted() ? 128 + command::interrupt_signal() : 0;

@@ -1,5 +1,7 @@
 // generate, embed, tokenize, inspect and export: the parts of a model, one by one.
 
+#include <algorithm>
+#include <cmath>
 #include <filesystem>
 
 #include <ldlm/generate/gpt2_session.hpp>
@@ -22,9 +24,9 @@ fs::path part_of(const fs::path& model, const std::string& part) {
   return fs::exists(model / "ldlm.json") ? model / part : model;
 }
 
-/// The tokenizer beside a model: the LDLM's own for that part, or the folder's.
-Tokenizer tokenizer_of(const fs::path& model, const std::string& part) {
-  return fs::exists(model / "ldlm.json") ? Tokenizer::from_file(model / (part + "_tokenizer.json"))
+/// The tokenizer beside a decoder: the LDLM's own, or the folder's.
+Tokenizer decoder_tokenizer(const fs::path& model) {
+  return fs::exists(model / "ldlm.json") ? LdlmTokenizers::load(model).decoder
                                          : Tokenizer::from_folder(model);
 }
 
@@ -36,7 +38,7 @@ struct GenerateArguments {
 
 void generate(const Common& common, const GenerateArguments& arguments) {
   const auto gpt2 = Gpt2<float>::from_pretrained(part_of(common.model, "decoder"));
-  const Tokenizer tokenizer = tokenizer_of(common.model, "decoder");
+  const Tokenizer tokenizer = decoder_tokenizer(common.model);
   const auto end = tokenizer.token_to_id(end_token);
   Generator generator = common.generator();
   for (const std::string& prompt : arguments.prompts.read()) {
@@ -80,6 +82,8 @@ void embed(const Common& common, const std::vector<std::string>& texts) {
   const NoGrad no_grad;
   const auto print_vector = [&](const std::string& text, const Tensor<float>& vector) {
     const std::vector<float> values = vector.to_vector();
+    LDLM_CHECK(std::all_of(values.begin(), values.end(), [](float v) { return std::isfinite(v); }),
+               "embed", common.model, ": the model's weights lead to values that are no numbers");
     print_json(JsonValue::object(
         {{"text", text}, {"shape", vector.shape().to_vector()}, {"values", values}}));
   };
@@ -108,7 +112,7 @@ void embed(const Common& common, const std::vector<std::string>& texts) {
 void tokenize(const Common& common, const std::string& file,
               const std::vector<std::string>& texts) {
   const Tokenizer tokenizer =
-      file.empty() ? tokenizer_of(common.model, "decoder") : Tokenizer::from_file(file);
+      file.empty() ? decoder_tokenizer(common.model) : Tokenizer::from_file(file);
   for (const std::string& text : texts) {
     const Encoding encoding = tokenizer.encode(text);
     if (common.json) {
@@ -189,13 +193,13 @@ void add_model_commands(CLI::App& app, Common& common) {
         [&common, arguments] { generate(common, *arguments); });
     arguments->prompts.add_to(*command);
     command->add_option("--max-new-tokens", arguments->max_new_tokens, "Most tokens to add")
-        ->check(CLI::PositiveNumber);
+        ->check(positive);
     command
         ->add_option("--temperature", arguments->sampling.temperature,
                      "Divides the logits; 0: greedy")
-        ->check(CLI::NonNegativeNumber);
+        ->check(temperature_range);
     command->add_option("--top-k", arguments->sampling.top_k, "Draw from the k likeliest; 0: all")
-        ->check(CLI::NonNegativeNumber);
+        ->check(non_negative);
     command
         ->add_option("--top-p", arguments->sampling.top_p,
                      "Draw from the likeliest tokens of this probability")

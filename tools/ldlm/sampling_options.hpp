@@ -10,18 +10,20 @@
 
 namespace ldlm::command {
 
+inline const CLI::Range beam_count(std::int64_t{0}, max_beams);
+
 /// The options of sampling from pure noise.
 struct SampleArguments {
   std::int64_t count = 5;
   SamplerOptions sampler{.kind = SamplerKind::ddpm, .steps = 100, .stop_at = -1};
-  std::int64_t decode_level = 400;
+  std::int64_t decode_level = 800;
   std::int64_t beams = 0;
   double temperature = 0.0;
   double top_p = 0.95;
 
   void add_to(CLI::App& command) {
     command.add_option("--steps", sampler.steps, "Steps of the sampler; 0: all of the schedule")
-        ->check(CLI::NonNegativeNumber);
+        ->check(non_negative);
     command
         .add_option_function<std::string>(
             "--sampler",
@@ -41,9 +43,9 @@ struct SampleArguments {
                     "knows how far to trust the latent; -1: denoise to the end")
         ->check(noise_level);
     command.add_option("--beams", beams, "Beams of the decoder; 0: the model's own number")
-        ->check(CLI::NonNegativeNumber);
+        ->check(beam_count);
     command.add_option("--temperature", temperature, "Draw tokens instead, if above 0")
-        ->check(CLI::NonNegativeNumber);
+        ->check(temperature_range);
     command.add_option("--top-p", top_p, "Draw from the likeliest tokens of this probability")
         ->check(probability);
   }

@@ -57,6 +57,7 @@ void run_demo(const Common& common, const std::vector<std::string>& words) {
   if (sentence.empty()) {
     sentence = default_sentence;
   }
+  sentence = text::repair_utf8(sentence);
   const auto model = Ldlm<float>::load(common.model);
   Generator generator = common.generator();
   const auto results = reconstruct(model, sentence, {-1, 250, 500, 750}, 0, generator);
@@ -123,7 +124,7 @@ void add_text_commands(CLI::App& app, Common& common) {
     command->add_option("--t", arguments->levels, "Noise levels, 0 to 999; -1: none")
         ->check(noise_level);
     command->add_option("--beams", arguments->beams, "Beams; 1: greedy; 0: the model's own number")
-        ->check(CLI::NonNegativeNumber);
+        ->check(beam_count);
   }
   {
     const auto arguments = std::make_shared<SampleArguments>();
@@ -140,7 +141,7 @@ void add_text_commands(CLI::App& app, Common& common) {
                            }
                          }
                        });
-    command->add_option("--count", arguments->count, "Number of texts")->check(CLI::PositiveNumber);
+    command->add_option("--count", arguments->count, "Number of texts")->check(positive);
     arguments->add_to(*command);
   }
 }

@@ -143,7 +143,7 @@ class BeamSearchRow {
 
 /// The num_beams best texts for each prompt (B, n), best first, all prompts side by side. The
 /// prompts are read once, before there are beams; prompts whose search is over leave the batch.
-/// Fewer than num_beams come back only if there are fewer texts.
+/// Fewer than num_beams come back only if there are fewer texts. Throws for logits that are NaN.
 template <CausalLm M>
 [[nodiscard]] std::vector<std::vector<Hypothesis>> beam_search(
     M& model, const Tensor<std::int64_t>& prompts, const BeamSearchOptions& options = {}) {
@@ -161,9 +161,15 @@ template <CausalLm M>
   // So many candidates that num_beams are left, whichever of the others end.
   const auto ends = static_cast<std::int64_t>(options.stop.end_tokens.size());
   const std::int64_t candidates =
-      std::min(logits.size(1), std::max<std::int64_t>(2, 1 + ends) * options.num_beams);
+      std::min(logits.size(1),
+               std::max<std::int64_t>(2, 1 + ends) * std::min(logits.size(1), options.num_beams));
   for (;;) {
-    const auto best = top_k(log_softmax(logits), candidates);
+    const auto log_probabilities = log_softmax(logits);
+    for (std::int64_t row = 0; row < logits.size(0); ++row) {  // one NaN makes all of its row NaN
+      LDLM_CHECK(!std::isnan(log_probabilities.at({row, 0})), "beam_search",
+                 "logits are NaN or infinite");
+    }
+    const auto best = top_k(log_probabilities, candidates);
     std::vector<std::int64_t> rows;
     std::vector<std::int64_t> next;
     for (std::size_t i = 0; i < searches.size(); ++i) {

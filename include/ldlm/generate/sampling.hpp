@@ -10,13 +10,15 @@
 
 namespace ldlm {
 
-/// The most probable token at every step.
+/// The most probable token at every step. Throws for logits that are NaN.
 template <CausalLm M>
 [[nodiscard]] TokenSequences greedy(M& model, const Tensor<std::int64_t>& prompts,
                                     const StopOptions& stop = {}) {
   using T = typename M::value_type;
   return detail::generate_rows(
       model, prompts, stop, [](std::span<const T> logits, std::size_t /*row*/) {
+        LDLM_CHECK(std::none_of(logits.begin(), logits.end(), [](T x) { return std::isnan(x); }),
+                   "greedy", "a logit is NaN");
         return static_cast<std::int64_t>(std::max_element(logits.begin(), logits.end()) -
                                          logits.begin());
       });

@@ -13,6 +13,13 @@
 
 namespace ldlm {
 
+/// first, first + 1, ..., first + count - 1.
+[[nodiscard]] inline std::vector<std::int64_t> row_numbers(std::int64_t first, std::int64_t count) {
+  std::vector<std::int64_t> out(static_cast<std::size_t>(count));
+  std::iota(out.begin(), out.end(), first);
+  return out;
+}
+
 /// Rows of up to `length` tokens, padded with `pad_id` to that length.
 class Dataset {
  public:
@@ -52,10 +59,7 @@ class Dataset {
   }
   /// Rows first .. first + count - 1, fewer at the end: (B, length).
   [[nodiscard]] Tensor<std::int64_t> rows(std::int64_t first, std::int64_t count) const {
-    std::vector<std::int64_t> indices(
-        static_cast<std::size_t>(std::clamp<std::int64_t>(rows_ - first, 0, count)));
-    std::iota(indices.begin(), indices.end(), first);
-    return rows(indices);
+    return rows(row_numbers(first, std::clamp<std::int64_t>(rows_ - first, 0, count)));
   }
 
  private:

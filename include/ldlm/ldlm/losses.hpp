@@ -19,6 +19,19 @@ struct SpecialIds {
   std::int64_t mask = 1;  // hides a token from the model
 };
 
+/// Texts as the two sides of an autoencoder read them.
+struct TextBatch {
+  Tensor<std::int64_t> ids;      // for the encoder: (B, T)
+  Tensor<bool> mask;             // which of those are real (B, T); undefined: all
+  Tensor<std::int64_t> targets;  // for the decoder: (B, U), padded with the end token
+
+  /// Both sides read the same ids (B, T), all of them real.
+  TextBatch(Tensor<std::int64_t> both)  // NOLINT(google-explicit-constructor): ids are such a batch
+      : ids(both), targets(std::move(both)) {}
+  TextBatch(Tensor<std::int64_t> encoder_ids, Tensor<bool> real, Tensor<std::int64_t> decoder_ids)
+      : ids(std::move(encoder_ids)), mask(std::move(real)), targets(std::move(decoder_ids)) {}
+};
+
 /// Labels of texts (B, T) padded with the end token: the ids up to and including the first end
 /// token, then ignored_target.
 [[nodiscard]] inline Tensor<std::int64_t> labels_until_end(const Tensor<std::int64_t>& ids,
@@ -141,36 +154,52 @@ Tensor<T> log_snrs(std::span<const double> alpha_bars) {
 
 }  // namespace detail
 
-/// Cross-entropy of texts (B, L) decoded from estimates of their latents (B, L, d) made at the
-/// given noise levels; the decoder's previous tokens are masked as `noise` says.
+/// Latents (B, L, d) of texts, without a graph.
+template <Floating T>
+[[nodiscard]] Tensor<T> encode_without_graph(const Autoencoder<T>& model, const TextBatch& texts) {
+  const NoGrad no_grad;
+  return model.encode({.ids = texts.ids, .mask = texts.mask}).value();
+}
+
+/// Cross-entropy of texts decoded from estimates of their latents (B, L, d) made at the given noise
+/// levels; of sequence latents, the decoder's previous tokens are masked as `noise` says.
 template <Floating T>
 Variable<T> decoder_loss(const Autoencoder<T>& model, const Variable<T>& latents,
-                         std::span<const double> alpha_bars, const Tensor<std::int64_t>& ids,
+                         std::span<const double> alpha_bars, const Tensor<std::int64_t>& targets,
                          const SpecialIds& special, const AutoencoderNoise& noise,
                          Generator& generator) {
   const Tensor<std::int64_t> previous =
-      mask_tokens(ids, noise.decoder_mask_rows, noise.decoder_mask_rate, special.mask, generator);
+      model.kind == LatentKind::pooled  // a published GPT-2 has no mask token
+          ? targets
+          : mask_tokens(targets, noise.decoder_mask_rows, noise.decoder_mask_rate, special.mask,
+                        generator);
   return model.decoder.loss(
       {.ids = previous, .prefix = model.prefix(latents, detail::log_snrs<T>(alpha_bars))},
-      labels_until_end(ids, special.end), {.ignore_index = ignored_target});
+      labels_until_end(targets, special.end), {.ignore_index = ignored_target});
 }
 
-/// Cross-entropy of texts (B, L) after encoding, noise and decoding. The decoder sees the linear
-/// estimate sqrt(abar) z_t of a unit-variance latent, and is told the noise level.
+/// Cross-entropy of texts after encoding, noise and decoding. The decoder sees the linear estimate
+/// sqrt(abar) z_t of a unit-variance latent, and is told the noise level. Pooled latents are the
+/// encoder's own, of any scale: there the decoder alone learns, and without noise.
 template <Floating T>
-Variable<T> autoencoder_loss(const Autoencoder<T>& model, const Tensor<std::int64_t>& ids,
+Variable<T> autoencoder_loss(const Autoencoder<T>& model, const TextBatch& texts,
                              const SpecialIds& special, const AutoencoderNoise& noise,
                              Generator& generator) {
-  const Tensor<std::int64_t> masked =
-      mask_tokens(ids, noise.encoder_mask_rows, noise.encoder_mask_rate, special.mask, generator);
-  const Variable<T> z = model.encode({.ids = masked});
-  const std::vector<double> alpha_bars = detail::draw_noise_levels(ids.size(0), noise, generator);
+  if (model.kind == LatentKind::pooled) {
+    const Tensor<T> z = encode_without_graph(model, texts);
+    const std::vector<double> clean(static_cast<std::size_t>(z.size(0)), 1.0);
+    return decoder_loss(model, Variable<T>(z), clean, texts.targets, special, noise, generator);
+  }
+  const Tensor<std::int64_t> masked = mask_tokens(texts.ids, noise.encoder_mask_rows,
+                                                  noise.encoder_mask_rate, special.mask, generator);
+  const Variable<T> z = model.encode({.ids = masked, .mask = texts.mask});
+  const std::vector<double> alpha_bars = detail::draw_noise_levels(z.size(0), noise, generator);
   const Tensor<T> eps = randn<T>(z.shape(), generator);
   const auto row = [&](auto f) { return Variable<T>(detail::per_row(alpha_bars, z.value(), f)); };
   const Tensor<T> added =
       mul(eps, detail::per_row(alpha_bars, eps, [](double a) { return std::sqrt(a * (1.0 - a)); }));
   const Variable<T> estimate = z * row([](double a) { return a; }) + Variable<T>(added);
-  return decoder_loss(model, estimate, alpha_bars, ids, special, noise, generator);
+  return decoder_loss(model, estimate, alpha_bars, texts.targets, special, noise, generator);
 }
 
 /// A denoiser with what it needs to know of the diffusion.
@@ -238,17 +267,18 @@ Variable<T> denoiser_loss(const DenoiserSetup<T>& denoiser, const Tensor<T>& z0,
   return mse_loss(denoiser(zt, alpha_bars, estimate), Variable<T>(target));
 }
 
-/// One-step estimates of the latents of texts (B, L) at random noise levels, which are returned in
+/// One-step estimates of the latents of texts at random noise levels, which are returned in
 /// `alpha_bars`: a quarter of the rows clean, the others at levels of the denoiser's schedule. Half
 /// of the estimates are refined by self-conditioning, as in use. No gradient.
 template <Floating T>
 Tensor<T> denoised_latents(const Autoencoder<T>& model, const DenoiserSetup<T>& denoiser,
-                           const Tensor<std::int64_t>& ids, std::vector<double>& alpha_bars,
+                           const TextBatch& texts, std::vector<double>& alpha_bars,
                            Generator& generator) {
   const NoGrad no_grad;
-  const Tensor<T> z0 = model.encode({.ids = ids}).value();
+  const Tensor<T> z0 = encode_without_graph(model, texts);
+  const std::int64_t rows = z0.size(0);
   alpha_bars.clear();
-  for (std::int64_t b = 0; b < ids.size(0); ++b) {
+  for (std::int64_t b = 0; b < rows; ++b) {
     alpha_bars.push_back(denoiser.schedule.alpha_bar(generator.below(denoiser.schedule.steps())));
   }
   const Tensor<T> zt = add_noise(z0, randn<T>(z0.shape(), generator), alpha_bars);
@@ -256,7 +286,7 @@ Tensor<T> denoised_latents(const Autoencoder<T>& model, const DenoiserSetup<T>& 
   if (denoiser.model.config.self_conditioning && generator.uniform() < 0.5) {
     estimate = denoiser.estimate(zt, alpha_bars, estimate);
   }
-  for (std::int64_t b = 0; b < ids.size(0); b += 4) {
+  for (std::int64_t b = 0; b < rows; b += 4) {
     alpha_bars[static_cast<std::size_t>(b)] = 1.0;
     estimate.select(0, b).copy_(z0.select(0, b));
   }

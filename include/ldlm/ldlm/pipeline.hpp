@@ -6,10 +6,13 @@
 //   auto zt = model.add_noise(z, 500, generator);                       // level 500 of the seed's
 //   auto text = model.decode(model.denoise(zt, 500), {.t = 500});       // schedule
 //
-// A folder holds ldlm.json, encoder_tokenizer.json, decoder_tokenizer.json, and the parts encoder/,
-// decoder/ (folders of Hugging Face's), latent/ and denoiser/.
+// A folder holds ldlm.json, tokenizer.json (or, where the two sides differ, encoder_tokenizer.json
+// and decoder_tokenizer.json), and the parts encoder/, decoder/ (folders of Hugging Face's),
+// latent/ and denoiser/.
 
+#include <new>
 #include <optional>
+#include <stdexcept>
 #include <string>
 #include <vector>
 
@@ -33,15 +36,51 @@ struct DecodeOptions {
 inline constexpr const char* end_token = "<|endoftext|>";
 inline constexpr const char* mask_token = "<|mask|>";
 
+/// More beams than this cost more than any text is worth.
+inline constexpr std::int64_t max_beams = 1000;
+
+namespace detail {
+/// Runs read() and names the folder in errors that do not, such as those of a lack of memory.
+template <class Read>
+auto name_in_errors(const std::filesystem::path& folder, Read&& read) {
+  const auto refuse = [&folder](std::string_view reason) {
+    fail("load", folder.native(), ": ", reason);
+  };
+  try {
+    return read();
+  } catch (const Error& error) {
+    if (std::string_view(error.what()).find(folder.native()) == std::string_view::npos) {
+      refuse(error.what());
+    }
+    throw;
+  } catch (const std::bad_alloc&) {
+    refuse("asks for more memory than there is");
+    throw;
+  } catch (const std::length_error&) {
+    refuse("asks for more memory than there can be");
+    throw;
+  }
+}
+}  // namespace detail
+
 /// The configuration of a model's folder: ldlm.json and the config.json of every part.
 [[nodiscard]] inline LdlmConfig load_config(const std::filesystem::path& folder) {
-  LdlmConfig config = LdlmConfig::from_json(JsonConfig::open(folder / "ldlm.json"));
-  config.encoder = BertConfig::from_json(open_config(folder / "encoder", "bert"));
-  config.decoder = Gpt2Config::from_json(open_config(folder / "decoder", "gpt2"));
-  config.denoiser =
-      ReverseTransformerConfig::from_json(open_config(folder / "denoiser", "reverse_transformer"));
-  config.validate();
-  return config;
+  return detail::name_in_errors(folder, [&folder] {
+    const JsonConfig json = JsonConfig::open(folder / "ldlm.json");
+    LdlmConfig config = LdlmConfig::from_json(json);
+    config.encoder = BertConfig::from_json(open_config(folder / "encoder", "bert"));
+    config.decoder = Gpt2Config::from_json(open_config(folder / "decoder", "gpt2"));
+    config.denoiser = ReverseTransformerConfig::from_json(
+        open_config(folder / "denoiser", "reverse_transformer"));
+    config.validate();
+    json.check(config.num_beams <= max_beams, "num_beams", "must be at most ", max_beams, ", got ",
+               config.num_beams);
+    const std::int64_t room = config.decoder.n_positions - config.latent_length + 1;
+    json.check(config.max_new_tokens <= room, "max_new_tokens", "must be at most ", room,
+               ", as the decoder has ", config.decoder.n_positions, " positions, got ",
+               config.max_new_tokens);
+    return config;
+  });
 }
 
 /// Encoder, latent maps and decoder of a model's folder.
@@ -58,6 +97,14 @@ template <Floating T>
 }
 
 namespace detail {
+/// What a model computed, unless it holds NaN or infinity: then its weights are broken.
+template <Floating T>
+[[nodiscard]] Tensor<T> check_finite(Tensor<T> x, std::string_view op) {
+  LDLM_CHECK(x.numel() == 0 || std::isfinite(max(abs(x)).item()), op,
+             "the model's weights lead to values that are no numbers");
+  return x;
+}
+
 /// Writes one part of a model: config.json, which may be null, and its weights in `storage`.
 template <class Model>
 void save_part(const Model& model, const JsonValue& config, const std::filesystem::path& folder,
@@ -101,20 +148,44 @@ void save_denoiser(const ReverseTransformer<T>& model, const std::filesystem::pa
   detail::save_part(model, model.config.to_json(), folder / "denoiser", storage);
 }
 
+/// How a model's two sides read text.
+struct LdlmTokenizers {
+  Tokenizer encoder, decoder;
+
+  /// The tokenizers in a model's folder.
+  static LdlmTokenizers load(const std::filesystem::path& folder) {
+    if (std::filesystem::exists(folder / "tokenizer.json") ||
+        !std::filesystem::exists(folder / "encoder_tokenizer.json")) {
+      Tokenizer both = Tokenizer::from_file(folder / "tokenizer.json");
+      return {both, both};
+    }
+    return {Tokenizer::from_file(folder / "encoder_tokenizer.json"),
+            Tokenizer::from_file(folder / "decoder_tokenizer.json")};
+  }
+  void save(const std::filesystem::path& folder) const {
+    if (encoder.to_json() == decoder.to_json()) {
+      encoder.save(folder / "tokenizer.json");
+    } else {
+      std::filesystem::remove(folder / "tokenizer.json");  // of a model that was there before
+      encoder.save(folder / "encoder_tokenizer.json");
+      decoder.save(folder / "decoder_tokenizer.json");
+    }
+  }
+};
+
 template <Floating T>
 class Ldlm {
  public:
-  Ldlm(LdlmConfig config, Tokenizer encoder_tokenizer, Tokenizer decoder_tokenizer,
-       Autoencoder<T> autoencoder, ReverseTransformer<T> denoiser)
+  Ldlm(LdlmConfig config, LdlmTokenizers tokenizers, Autoencoder<T> autoencoder,
+       ReverseTransformer<T> denoiser)
       : config_(std::move(config)),
-        encoder_tokenizer_(std::move(encoder_tokenizer)),
-        decoder_tokenizer_(std::move(decoder_tokenizer)),
+        tokenizers_(std::move(tokenizers)),
         autoencoder_(std::move(autoencoder)),
         denoiser_(std::move(denoiser)),
         schedule_(config_.schedule.make()),
         levels_(NoiseSchedule::scaled_linear()) {
     config_.validate();
-    const auto end = decoder_tokenizer_.token_to_id(end_token);
+    const auto end = tokenizers_.decoder.token_to_id(end_token);
     LDLM_CHECK(end.has_value(), "ldlm", "the decoder's tokenizer has no token ", end_token);
     end_id_ = *end;
     const auto fits = [](std::string_view part, const Tokenizer& tokenizer, std::int64_t rows) {
@@ -122,32 +193,31 @@ class Ldlm {
                  "'s tokenizer has ids up to ", tokenizer.id_bound() - 1, ", its embedding ", rows,
                  " rows");
     };
-    fits("encoder", encoder_tokenizer_, config_.encoder.vocab_size);
-    fits("decoder", decoder_tokenizer_, config_.decoder.vocab_size);
+    fits("encoder", tokenizers_.encoder, config_.encoder.vocab_size);
+    fits("decoder", tokenizers_.decoder, config_.decoder.vocab_size);
   }
 
   /// Loads a folder that save() wrote, or that was put together from Hugging Face's.
   static Ldlm load(const std::filesystem::path& folder) {
-    const LdlmConfig config = load_config(folder);
-    return Ldlm(config, Tokenizer::from_file(folder / "encoder_tokenizer.json"),
-                Tokenizer::from_file(folder / "decoder_tokenizer.json"),
-                load_autoencoder<T>(folder, config),
-                ReverseTransformer<T>::from_pretrained(folder / "denoiser"));
+    return detail::name_in_errors(folder, [&folder] {
+      const LdlmConfig config = load_config(folder);
+      return Ldlm(config, LdlmTokenizers::load(folder), load_autoencoder<T>(folder, config),
+                  ReverseTransformer<T>::from_pretrained(folder / "denoiser"));
+    });
   }
 
   /// Writes all parts into a folder, see load().
   void save(const std::filesystem::path& folder, DType storage = dtype_of<T>) const {
     save_autoencoder(autoencoder_, config_, folder, storage);
     save_denoiser(denoiser_, folder, storage);
-    encoder_tokenizer_.save(folder / "encoder_tokenizer.json");
-    decoder_tokenizer_.save(folder / "decoder_tokenizer.json");
+    tokenizers_.save(folder);
   }
 
   // ---- The parts. ----
 
   [[nodiscard]] const LdlmConfig& config() const { return config_; }
-  [[nodiscard]] const Tokenizer& encoder_tokenizer() const { return encoder_tokenizer_; }
-  [[nodiscard]] const Tokenizer& decoder_tokenizer() const { return decoder_tokenizer_; }
+  [[nodiscard]] const Tokenizer& encoder_tokenizer() const { return tokenizers_.encoder; }
+  [[nodiscard]] const Tokenizer& decoder_tokenizer() const { return tokenizers_.decoder; }
   [[nodiscard]] const Autoencoder<T>& autoencoder() const { return autoencoder_; }
   [[nodiscard]] const ReverseTransformer<T>& denoiser() const { return denoiser_; }
   /// The schedule of training and sampling.
@@ -161,7 +231,7 @@ class Ldlm {
 
   /// Encoder ids of a text. Sequence latents hold up to L - 1 tokens and the end.
   [[nodiscard]] std::vector<std::int32_t> tokenize(std::string_view text) const {
-    return encoder_tokenizer_.encode_ids(text);
+    return tokenizers_.encoder.encode_ids(text);
   }
   /// Whether a text is short enough for the latent.
   [[nodiscard]] bool fits(std::string_view text) const {
@@ -199,7 +269,7 @@ class Ldlm {
   [[nodiscard]] Tensor<T> encode_ids(const Tensor<std::int64_t>& ids,
                                      const Tensor<bool>& mask = {}) const {
     const NoGrad no_grad;
-    return autoencoder_.encode({.ids = ids, .mask = mask}).value();
+    return detail::check_finite(autoencoder_.encode({.ids = ids, .mask = mask}).value(), "encode");
   }
 
   /// Token ids decoded from latents (B, L, d), each up to and including the end token.
@@ -248,7 +318,7 @@ class Ldlm {
         narrow.push_back(static_cast<std::int32_t>(id));
       }
     }
-    std::string text = decoder_tokenizer_.decode(narrow);
+    std::string text = tokenizers_.decoder.decode(narrow);
     return text.starts_with(' ') ? text.substr(1)
                                  : text;  // the word boundary before the first word
   }
@@ -267,7 +337,8 @@ class Ldlm {
     const std::vector<double> level(static_cast<std::size_t>(zt.size(0)), levels_.alpha_bar(t));
     const DenoiserSetup<T> setup = denoiser_setup();
     const Tensor<T> first = setup.estimate(zt, level);
-    return denoiser_.config.self_conditioning ? setup.estimate(zt, level, first) : first;
+    return detail::check_finite(
+        denoiser_.config.self_conditioning ? setup.estimate(zt, level, first) : first, "denoise");
   }
   /// New latents (count, L, d) from pure noise.
   [[nodiscard]] Tensor<T> sample(std::int64_t count, const SamplerOptions& options,
@@ -275,13 +346,14 @@ class Ldlm {
     LDLM_CHECK(count > 0, "sample", "count must be positive, got ", count);
     const DenoiserSetup<T> setup = denoiser_setup();
     Tensor<T> previous;
-    return sample_diffusion<T>(
-        {count, config_.latent_length, config_.latent_channels}, schedule_,
-        [&](const Tensor<T>& zt, double alpha_bar) {
-          const std::vector<double> level(static_cast<std::size_t>(count), alpha_bar);
-          return previous = setup.estimate(zt, level, previous);
-        },
-        options, generator);
+    const auto denoise = [&](const Tensor<T>& zt, double alpha_bar) {
+      const std::vector<double> level(static_cast<std::size_t>(count), alpha_bar);
+      return previous = setup.estimate(zt, level, previous);
+    };
+    return detail::check_finite(
+        sample_diffusion<T>({count, config_.latent_length, config_.latent_channels}, schedule_,
+                            denoise, options, generator),
+        "sample");
   }
 
  private:
@@ -295,7 +367,7 @@ class Ldlm {
   }
 
   LdlmConfig config_;
-  Tokenizer encoder_tokenizer_, decoder_tokenizer_;
+  LdlmTokenizers tokenizers_;
   Autoencoder<T> autoencoder_;
   ReverseTransformer<T> denoiser_;
   NoiseSchedule schedule_, levels_;

@@ -181,11 +181,15 @@ class Trainer {
 
   void resume(const std::filesystem::path& folder) {
     const Checkpoint checkpoint = load_checkpoint(folder);
-    const std::string expected = to_string(options_.to_json());
-    const std::string found = to_string(checkpoint.config);
-    LDLM_CHECK(found == expected, "train", folder.native(),
-               " was made with other options; to begin anew, remove it. It has ", found,
-               ", this training ", expected);
+    const JsonValue wanted = options_.to_json();
+    for (const auto& [name, value] : wanted.members()) {
+      const JsonValue* const found = checkpoint.config.find(name);
+      const std::string expected = to_string(value);
+      const std::string before = found != nullptr ? to_string(*found) : "missing";
+      LDLM_CHECK(before == expected, "train", folder.native(),
+                 " was made with other options: ", name, " is ", before, " there and ", expected,
+                 " here. To begin anew, remove it");
+    }
     for (const auto& [name, tensor] : state_) {
       const Tensor<float>* const saved = find(checkpoint.model, name);
       LDLM_CHECK(saved != nullptr && saved->shape() == tensor.shape(), "train", folder.native(),

@@ -1,0 +1,231 @@
+// The training stages of the ldlm command: the same result whatever the threads, runs and
+// interruptions.
+
+#include "command_support.hpp"
+
+using namespace command_test;
+
+namespace {
+
+/// All safetensors files of a model's folder, by their names in it.
+std::vector<std::pair<std::string, std::string>> weights_of(const fs::path& folder) {
+  std::vector<std::pair<std::string, std::string>> out;
+  for (const auto& entry : fs::recursive_directory_iterator(folder)) {
+    if (entry.path().extension() == ".safetensors") {
+      out.emplace_back(fs::relative(entry.path(), folder).string(), read_file(entry.path()));
+    }
+  }
+  std::sort(out.begin(), out.end());
+  return out;
+}
+
+bool same_weights(const fs::path& a, const fs::path& b) {
+  const auto x = weights_of(a);
+  return !x.empty() && x == weights_of(b);
+}
+
+Arguments with(Arguments arguments, const Arguments& more) {
+  arguments.insert(arguments.end(), more.begin(), more.end());
+  return arguments;
+}
+
+/// The steps of the checkpoints in a folder, rising.
+std::vector<std::string> checkpoints_in(const fs::path& folder) {
+  std::vector<std::string> out;
+  if (fs::exists(folder)) {
+    for (const auto& entry : fs::directory_iterator(folder)) {
+      if (entry.path().filename().string().starts_with("step-")) {
+        out.push_back(entry.path().filename().string());
+      }
+    }
+  }
+  std::sort(out.begin(), out.end());
+  return out;
+}
+
+}  // namespace
+
+TEST_CASE("ten steps of every stage give the same bytes at 1 and 2 threads and in two runs") {
+  const Workshop& w = workshop();
+  const std::string wide = (w.folder.path / "wide-config").string();
+  Workshop::write_config(wide, 128);  // wide enough for several threads to have work
+  const auto train = [&](const std::string& name, const std::string& threads) {
+    const std::string out = (w.folder.path / name).string();
+    const Arguments common{"--threads", threads, "--seed", "5", "--quiet"};
+    output_of(with({"train", "autoencoder", "--corpus", w.corpus, "--tokenizer", w.tokenizer,
+                    "--config", wide, "--out", out, "--steps", "10", "--batch-size", "14"},
+                   common));
+    output_of(with(w.stage("denoiser", out, 10), common));
+    output_of(with(w.stage("decoder", out, 10), common));
+    output_of(with({"pretrain", "encoder", "--corpus", w.corpus, "--tokenizer", w.tokenizer,
+                    "--config", wide, "--out", out + "-bert", "--steps", "10"},
+                   common));
+    fs::rename(out + "-bert", out + "/bert");
+    return fs::path(out);
+  };
+  const fs::path one = train("one", "1");
+  CHECK(weights_of(one).size() == 5);
+  CHECK(same_weights(one, train("two", "2")));
+  CHECK(same_weights(one, train("again", "2")));
+
+  const auto sample = [&](const std::string& threads) {
+    return output_of({"sample", "--seed", "7", "--count", "4", "--steps", "20", "--threads",
+                      threads, "--model", one.string(), "--temperature", "1", "--json"});
+  };
+  const std::string text = sample("1");
+  CHECK(lines(text).size() == 4);
+  CHECK(sample("2") == text);
+  CHECK(sample("2") == text);
+  CHECK(output_of({"sample", "--seed", "8", "--count", "4", "--steps", "20", "--model",
+                   one.string(), "--temperature", "1", "--json"}) != text);
+}
+
+TEST_CASE("a training uses as many threads as --threads says") {
+  const Workshop& w = workshop();
+  const std::string wide = (w.folder.path / "wide-config").string();
+  Workshop::write_config(wide, 128);
+  for (const std::size_t threads : {1U, 3U}) {
+    Process process({"pretrain", "encoder", "--corpus", w.corpus, "--tokenizer", w.tokenizer,
+                     "--config", wide, "--out",
+                     (w.folder.path / "threads").string() + "-" + std::to_string(threads),
+                     "--steps", "10", "--threads", std::to_string(threads)});
+    std::size_t most = 0;
+    while (process.running()) {
+      most = std::max(most, process.threads());
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    }
+    CHECK(process.wait().status == 0);
+    if (most == 0) {
+      MESSAGE("skipped: this system does not tell how many threads a process has");
+    } else {
+      CHECK(most == threads);
+    }
+  }
+}
+
+TEST_CASE("progress is a line on a terminal, and nothing elsewhere or with --quiet") {
+  const Workshop& w = workshop();
+  const auto train = [&](const std::string& name, bool terminal, const Arguments& more) {
+    const Result result =
+        run(with(w.autoencoder((w.folder.path / name).string(), 5), more), {.terminal = terminal});
+    CHECK(result.status == 0);
+    CHECK(result.out.empty());
+    return result.err;
+  };
+  const Arguments every{"--report-every", "1"};
+  const std::string shown = train("shown", true, every);
+  CAPTURE(shown);
+  const std::string mark = "\r\x1b[Kstep ";
+  std::size_t at = 0;
+  for (const std::string step : {"1", "2", "3", "4", "5"}) {
+    at = shown.find(mark + step + "/5  loss ", at);
+    REQUIRE(at != std::string::npos);
+    at = shown.find(" sentences/s  ", at);
+    REQUIRE(at != std::string::npos);
+  }
+  CHECK(shown.find(mark, at) == std::string::npos);
+  CHECK(shown.ends_with(" min left\r\n"));  // as the terminal writes a line's end
+
+  const std::string noted = train("noted", false, every);
+  CHECK(noted.find("14 of 14 sentences fit") != std::string::npos);
+  CHECK(noted.find(" 5 steps\n") != std::string::npos);
+  CHECK(noted.find('\r') == std::string::npos);
+  CHECK(lines(noted).size() == 2);
+  CHECK(train("quiet", true, with(every, {"--quiet"})).empty());
+  CHECK(train("silent", false, with(every, {"--quiet"})).empty());
+}
+
+TEST_CASE("Ctrl-C ends a training with a checkpoint, from which it goes on to the same result") {
+  const Workshop& w = workshop();
+  const std::string out = (w.folder.path / "interrupted").string();
+  const auto stage = [&](const std::string& folder) {
+    return with(w.autoencoder(folder, 600), {"--ema", "0.9", "--report-every", "1"});
+  };
+  const fs::path checkpoints = out + ".checkpoints/autoencoder";
+  std::size_t interruptions = 0;
+  int status = 0;
+  for (const int signal : {SIGINT, SIGTERM, 0}) {
+    const auto reports = [&] {
+      const fs::path log = checkpoints / "log.jsonl";
+      return fs::exists(log) ? lines(read_file(log)).size() : 0;
+    };
+    const std::size_t before = reports();
+    Process process(stage(out));
+    if (signal != 0) {
+      while (process.running() && reports() < before + 20) {
+        std::this_thread::sleep_for(std::chrono::milliseconds(1));
+      }
+      process.send(signal);
+    }
+    const Result result = process.wait();
+    CAPTURE(result.err);
+    status = result.status;
+    if (signal != 0) {
+      CHECK(status == 128 + signal);
+      CHECK(result.out.empty());
+      CHECK(result.err.find("interrupted at step") != std::string::npos);
+      REQUIRE_FALSE(checkpoints_in(checkpoints).empty());
+      CHECK(checkpoints_in(checkpoints).back() < "step-00000600");
+      CHECK_FALSE(fs::exists(out + "/ldlm.json"));
+      ++interruptions;
+    }
+  }
+  CHECK(interruptions == 2);
+  CHECK(status == 0);
+  // Every report is a line of JSON, and no step is missing or repeated.
+  const auto log = json_lines(read_file(checkpoints / "log.jsonl"));
+  REQUIRE(log.size() == 600);
+  for (std::size_t i = 0; i < log.size(); ++i) {
+    CHECK(log[i].find("step")->as<std::int64_t>() == static_cast<std::int64_t>(i + 1));
+  }
+
+  const std::string undisturbed = (w.folder.path / "undisturbed").string();
+  output_of(stage(undisturbed));
+  CHECK(same_weights(out, undisturbed));
+  // A stage that is done is done again at once, from its last checkpoint.
+  output_of(stage(out));
+  CHECK(same_weights(out, undisturbed));
+}
+
+TEST_CASE("a checkpoint of other options or of another model is refused") {
+  const Workshop& w = workshop();
+  const std::string out = (w.folder.path / "refused").string();
+  output_of(w.autoencoder(out, 5));
+  check_error(w.autoencoder(out, 6), {"other options", "steps is 5 there and 6 here"});
+  check_error(with(w.autoencoder(out, 5), {"--seed", "9"}),
+              {"other options", "seed is 0 there and 9 here"});
+  const std::string wide = (w.folder.path / "wider").string();
+  Workshop::write_config(wide, 32);
+  check_error({"train", "autoencoder", "--corpus", w.corpus, "--tokenizer", w.tokenizer, "--config",
+               wide, "--out", out, "--steps", "5", "--batch-size", "8", "--warmup", "5",
+               "--learning-rate", "0.01"},
+              {"does not fit the model"});
+}
+
+TEST_CASE("a stage that lacks what it needs says so before it trains") {
+  const Workshop& w = workshop();
+  const fs::path empty = w.folder.path / "empty.txt";
+  write_file(empty, "");
+  const fs::path unfit = w.folder.path / "unfit.txt";
+  write_file(unfit, "no capital letter here\nToo short.\n");
+  const std::string out = (w.folder.path / "lacking").string();
+  const auto train = [&](const std::string& corpus, const std::string& tokenizer,
+                         const std::string& config) {
+    return Arguments{"train",   "autoencoder", "--corpus",    corpus,    "--out",    out,
+                     "--steps", "2",           "--tokenizer", tokenizer, "--config", config};
+  };
+  const auto corpus = [&](const std::string& path) { return train(path, w.tokenizer, w.config); };
+  check_error(corpus("/no/such/corpus"), {"/no/such/corpus"});
+  check_error(corpus(empty.string()), {empty.string(), "no sentence fits"});
+  check_error(corpus(unfit.string()), {unfit.string(), "no sentence fits"});
+  check_error(corpus(w.folder.path.string()), {w.folder.path.string()});
+  check_error({"train-tokenizer", "--corpus", empty.string(), "--out", out + ".json"},
+              {empty.string()});
+  check_error(
+      {"train-tokenizer", "--corpus", w.corpus, "--out", out + ".json", "--vocab-size", "10"},
+      {"vocab_size 10"});
+  check_error(w.stage("denoiser", (w.folder.path / "no-model").string(), 2), {"ldlm.json"});
+  check_error(train(w.corpus, "/no/such/tokenizer.json", w.config), {"/no/such/tokenizer.json"});
+  check_error(train(w.corpus, w.tokenizer, "huge"), {"huge"});
+  CHECK_FALSE(fs::exists(out + "/ldlm.json"));
+}

@@ -1,0 +1,131 @@
+#include <doctest/doctest.h>
+
+#include <ldlm/ldlm/text_dataset.hpp>
+#include <ldlm/ldlm/trainer.hpp>
+
+#include "ldlm_support.hpp"
+
+using namespace ldlm;
+using ldlm_test::small_texts;
+
+namespace {
+
+Tokenizer small_wordpiece() {
+  text::WordPieceTrainerOptions options;
+  options.vocab_size = 200;
+  return train_wordpiece(small_texts(), options);
+}
+
+/// LdlmConfig::seed() in the small: BERT's mean state is the latent and GPT-2's prefix.
+LdlmConfig small_seed(const LdlmTokenizers& tokenizers) {
+  LdlmConfig c = LdlmConfig::seed();
+  c.encoder.vocab_size = static_cast<std::int64_t>(tokenizers.encoder.id_bound());
+  c.decoder.vocab_size = static_cast<std::int64_t>(tokenizers.decoder.id_bound());
+  c.encoder.hidden_size = c.decoder.n_embd = 16;
+  c.encoder.num_hidden_layers = c.decoder.n_layer = 1;
+  c.encoder.num_attention_heads = c.decoder.n_head = c.denoiser.heads = 2;
+  c.encoder.intermediate_size = c.denoiser.feed_forward = 32;
+  c.encoder.hidden_dropout_prob = c.encoder.attention_probs_dropout_prob = 0.0;
+  c.decoder.embd_pdrop = c.decoder.resid_pdrop = c.decoder.attn_pdrop = 0.0;
+  c.latent_channels = c.denoiser.latent_dim = c.denoiser.width = 16;
+  return c;
+}
+
+TextDataset small_data(const LdlmConfig& config, const LdlmTokenizers& tokenizers) {
+  TextDataset data(config, tokenizers);
+  for (const std::string& text : small_texts()) {
+    REQUIRE(data.add(text));
+  }
+  return data;
+}
+
+}  // namespace
+
+TEST_CASE("both sides of a sequence latent read the same rows") {
+  const Tokenizer tokenizer = ldlm_test::small_tokenizer();
+  const LdlmConfig config =
+      ldlm_test::small_config(static_cast<std::int64_t>(tokenizer.id_bound()));
+  TextDataset data(config, {tokenizer, tokenizer});
+  CHECK(data.add(small_texts()[0]));
+  CHECK_FALSE(data.add(""));
+  CHECK_FALSE(data.add("The cat sat on the mat and the dog sat on the mat beside the cat."));
+  CHECK(data.size() == 1);
+  const TextBatch batch = data.rows(0, 5);
+  CHECK(batch.ids.shape() == Shape{1, config.latent_length});
+  CHECK(batch.ids.to_vector() == batch.targets.to_vector());
+  CHECK_FALSE(batch.mask.defined());
+  CHECK_THROWS_AS(TextDataset(config, {small_wordpiece(), tokenizer}), Error);
+}
+
+TEST_CASE("each side of a pooled latent reads its own tokens") {
+  const LdlmTokenizers tokenizers{small_wordpiece(), ldlm_test::small_tokenizer()};
+  const LdlmConfig config = small_seed(tokenizers);
+  const TextDataset data = small_data(config, tokenizers);
+  const TextBatch batch = data.rows(0, data.size());
+  CHECK(batch.ids.shape() == batch.mask.shape());
+  CHECK(batch.targets.shape() == Shape{8, config.max_new_tokens});
+  std::int64_t longest = 0;
+  for (std::int64_t b = 0; b < data.size(); ++b) {
+    const auto ids = tokenizers.encoder.encode_ids(small_texts()[static_cast<std::size_t>(b)]);
+    const auto size = static_cast<std::int64_t>(ids.size());
+    longest = std::max(longest, size);
+    for (std::int64_t i = 0; i < batch.ids.size(1); ++i) {
+      CHECK(batch.mask.at({b, i}) == (i < size));
+      if (i < size) {
+        CHECK(batch.ids.at({b, i}) == ids[static_cast<std::size_t>(i)]);
+      }
+    }
+  }
+  CHECK(batch.ids.size(1) == longest);  // no more padding than the batch needs
+  const std::vector<std::int64_t> last{7};
+  CHECK(data.rows(last).targets.to_vector() == data.rows(7, 1).targets.to_vector());
+}
+
+TEST_CASE("the seed's decoder learns to read pooled latents, then the denoiser's estimates") {
+  const LdlmTokenizers tokenizers{small_wordpiece(), ldlm_test::small_tokenizer()};
+  const LdlmConfig config = small_seed(tokenizers);
+  const TextDataset data = small_data(config, tokenizers);
+  const SpecialIds special{*tokenizers.decoder.token_to_id(end_token), 0};
+  Generator generator(1);
+  Autoencoder<float> model(config, generator);
+  nn::set_requires_grad(model.encoder, false);
+  const Tensor<float> before = encode_without_graph(model, data.rows(0, 8));
+
+  TrainOptions options;
+  options.steps = 300;
+  options.batch_size = 8;
+  options.learning_rate = 1e-2;
+  options.warmup = 10;
+  double loss = 0.0;
+  const auto keep_loss = [&](const TrainProgress& p) { loss = p.loss; };
+  Trainer(model, options)
+      .run([&](std::int64_t,
+               Generator& g) { return autoencoder_loss(model, data.rows(0, 8), special, {}, g); },
+           keep_loss);
+  CHECK(loss < 0.5);
+  CHECK(encode_without_graph(model, data.rows(0, 8)).to_vector() == before.to_vector());
+
+  const NoiseSchedule schedule = config.schedule.make();
+  ReverseTransformer<float> denoiser(config.denoiser, generator);
+  const DenoiserSetup<float> setup{denoiser, schedule, config.prediction};
+  options.learning_rate = 1e-3;
+  Trainer(denoiser, options)
+      .run(
+          [&](std::int64_t, Generator& g) {
+            return denoiser_loss(setup, encode_without_graph(model, data.rows(0, 8)), g);
+          },
+          keep_loss);
+  CHECK(loss < 0.5 * mean(square(before)).item());  // it knows at least where latents lie
+
+  std::vector<double> levels;
+  const Tensor<float> estimates =
+      denoised_latents(model, setup, data.rows(0, 8), levels, generator);
+  CHECK(estimates.shape() == before.shape());
+  CHECK(levels[0] == 1.0);  // every fourth row is clean
+  const Variable<float> tuned = decoder_loss(model, Variable<float>(estimates), levels,
+                                             data.rows(0, 8).targets, special, {}, generator);
+  CHECK(std::isfinite(tuned.value().item()));
+
+  const Ldlm<float> whole(config, tokenizers, model, denoiser);
+  CHECK(whole.decode(whole.encode(small_texts()), {.num_beams = 1}) == small_texts());
+}

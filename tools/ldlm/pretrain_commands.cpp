@@ -1,0 +1,191 @@
+// train-tokenizer, and pretrain encoder|decoder: language models of one side alone.
+
+#include <ldlm/ldlm/pipeline.hpp>
+#include <ldlm/text/tokenizer_trainer.hpp>
+
+#include "training_stage.hpp"
+
+namespace ldlm::command {
+
+namespace {
+
+namespace fs = std::filesystem;
+
+void train_tokenizer(const Common& common, const std::string& corpus, const std::string& out,
+                     std::size_t vocab_size) {
+  text::BpeTrainerOptions options;
+  options.vocab_size = vocab_size;
+  options.special_tokens = {end_token, mask_token};
+  options.add_prefix_space = true;
+  text::BpeTrainer trainer(options);
+  for_each_training_sentence(corpus, [&](std::string_view sentence) { trainer.add(sentence); });
+  LDLM_CHECK(trainer.distinct_words() > 0, "train-tokenizer", corpus,
+             ": no sentence is fit for training");
+  const Tokenizer tokenizer = trainer.train();
+  tokenizer.save(out);
+  say(common, out + ": " + std::to_string(tokenizer.vocab_size()) + " pieces from " +
+                  std::to_string(trainer.distinct_words()) + " different words");
+}
+
+/// Which model to pretrain: another one's weights, or new ones in a configuration's shapes.
+struct ModelArguments {
+  std::string from, tokenizer;
+  std::string config = "tiny";
+  std::int64_t layers = 0, width = 0, heads = 0;  // 0: the configuration's
+  std::int64_t length = 0;                        // 0: the sequence latent's, or 40
+
+  void add_to(CLI::App& command) {
+    CLI::Option* const folder =
+        command.add_option("--from", from, "Begin with the model of this folder");
+    command.add_option("--tokenizer", tokenizer,
+                       "A tokenizer.json; by default the one in the folder of --from");
+    command
+        .add_option("--config", config, "Shapes of new weights: tiny, seed, or a model's folder")
+        ->excludes(folder);
+    for (const auto& [name, value, what] :
+         {std::tuple<const char*, std::int64_t*, const char*>{"--layers", &layers, "layers"},
+          {"--width", &width, "features"},
+          {"--heads", &heads, "attention heads"}}) {
+      command
+          .add_option(name, *value, "Number of " + std::string(what) + "; 0: the configuration's")
+          ->check(CLI::NonNegativeNumber)
+          ->excludes(folder);
+    }
+    command
+        .add_option(
+            "--length", length,
+            "Tokens of the longest texts, their end included; 0: the latent's length, or 40")
+        ->check(non_negative);
+  }
+  [[nodiscard]] LdlmConfig shapes() const {
+    return config == "tiny"   ? LdlmConfig::tiny()
+           : config == "seed" ? LdlmConfig::seed()
+                              : load_config(config);
+  }
+  [[nodiscard]] std::int64_t row_length() const {
+    constexpr std::int64_t usual = 40;
+    if (length > 0 || !from.empty()) {
+      return length > 0 ? length : usual;
+    }
+    const LdlmConfig c = shapes();
+    return c.latent == LatentKind::sequence ? c.latent_length : usual;
+  }
+  [[nodiscard]] Tokenizer read_tokenizer() const {
+    LDLM_CHECK(!tokenizer.empty() || !from.empty(), "pretrain", "--tokenizer or --from is needed");
+    return tokenizer.empty() ? Tokenizer::from_folder(from) : Tokenizer::from_file(tokenizer);
+  }
+};
+
+/// The id of a special token, by this project's name or by BERT's.
+std::int64_t special_id(const Tokenizer& tokenizer, const char* ours, const char* berts) {
+  const auto id = tokenizer.token_to_id(ours);
+  const auto other = id ? id : tokenizer.token_to_id(berts);
+  LDLM_CHECK(other, "pretrain", "the tokenizer has neither ", ours, " nor ", berts,
+             "; make one with `ldlm train-tokenizer`");
+  return *other;
+}
+
+/// Trains `model` with loss(ids (B, T), generator) and writes it with its tokenizer.
+template <class Model, class Loss>
+void pretrain(const Common& common, const TrainingArguments& arguments,
+              const ModelArguments& shapes, const std::string& stage, const Tokenizer& tokenizer,
+              Model& model, std::int64_t end, Loss&& loss) {
+  prepare_output(arguments.out);
+  const std::int64_t length = shapes.row_length();
+  Dataset data(length, static_cast<std::int32_t>(end));
+  read_sentences(common, arguments.corpus, length, [&](std::string_view sentence) {
+    const auto ids = tokenizer.encode_ids(sentence);
+    return static_cast<std::int64_t>(ids.size()) < length && data.add(ids);
+  });
+  if (run_stage(common, model, arguments.options(common, stage), data, loss)) {
+    model.save_pretrained(arguments.out);
+    tokenizer.save(fs::path(arguments.out) / "tokenizer.json");
+  }
+}
+
+void pretrain_encoder(const Common& common, const TrainingArguments& arguments,
+                      const ModelArguments& shapes) {
+  const Tokenizer tokenizer = shapes.read_tokenizer();
+  const SpecialIds special{special_id(tokenizer, end_token, "[SEP]"),
+                           special_id(tokenizer, mask_token, "[MASK]")};
+  Generator generator = common.generator();
+  BertForMaskedLM<float> model = [&] {
+    if (!shapes.from.empty()) {
+      return BertForMaskedLM<float>::from_pretrained(shapes.from);
+    }
+    BertConfig config = shapes.shapes().encoder;
+    config.num_hidden_layers = shapes.layers > 0 ? shapes.layers : config.num_hidden_layers;
+    config.num_attention_heads = shapes.heads > 0 ? shapes.heads : config.num_attention_heads;
+    if (shapes.width > 0) {
+      config.hidden_size = shapes.width;
+      config.intermediate_size = 4 * shapes.width;
+    }
+    config.vocab_size = static_cast<std::int64_t>(tokenizer.id_bound());
+    return BertForMaskedLM<float>(config, generator);
+  }();
+  pretrain(common, arguments, shapes, "encoder", tokenizer, model, special.end,
+           [&](const Tensor<std::int64_t>& ids, Generator& g) {
+             return masked_lm_loss(model, ids, special, g);
+           });
+}
+
+void pretrain_decoder(const Common& common, const TrainingArguments& arguments,
+                      const ModelArguments& shapes) {
+  const Tokenizer tokenizer = shapes.read_tokenizer();
+  const std::int64_t end = special_id(tokenizer, end_token, "[SEP]");
+  Generator generator = common.generator();
+  Gpt2<float> model = [&] {
+    if (!shapes.from.empty()) {
+      return Gpt2<float>::from_pretrained(shapes.from);
+    }
+    Gpt2Config config = shapes.shapes().decoder;
+    config.n_layer = shapes.layers > 0 ? shapes.layers : config.n_layer;
+    config.n_head = shapes.heads > 0 ? shapes.heads : config.n_head;
+    config.n_embd = shapes.width > 0 ? shapes.width : config.n_embd;
+    config.vocab_size = static_cast<std::int64_t>(tokenizer.id_bound());
+    return Gpt2<float>(config, generator);
+  }();
+  pretrain(
+      common, arguments, shapes, "decoder", tokenizer, model, end,
+      [&](const Tensor<std::int64_t>& ids, Generator&) { return causal_lm_loss(model, ids, end); });
+}
+
+}  // namespace
+
+void add_pretraining_commands(CLI::App& app, Common& common) {
+  {
+    struct Arguments {
+      std::string corpus, out;
+      std::size_t vocab_size = 8192;
+    };
+    const auto arguments = std::make_shared<Arguments>();
+    CLI::App* const command = add_subcommand(
+        app, "train-tokenizer", "Learn a byte-level BPE tokenizer from a text.",
+        "ldlm train-tokenizer --corpus wiki.train.txt --out tokenizer.json", [&common, arguments] {
+          train_tokenizer(common, arguments->corpus, arguments->out, arguments->vocab_size);
+        });
+    command->add_option("--corpus", arguments->corpus, "The text")->required();
+    command->add_option("--out", arguments->out, "The tokenizer.json to write")->required();
+    command->add_option("--vocab-size", arguments->vocab_size, "Number of pieces");
+  }
+
+  CLI::App* const parent =
+      app.add_subcommand("pretrain", "Train one half of the autoencoder on its own.");
+  parent->require_subcommand(1);
+  parent->footer("Example:\n  ldlm pretrain encoder --help");
+  parent->fallthrough();
+  const std::string options = " --corpus wiki.train.txt --tokenizer tokenizer.json --out runs/";
+  const auto add = [&](const std::string& name, const std::string& description, auto run) {
+    const auto shapes = std::make_shared<ModelArguments>();
+    CLI::App* const command =
+        add_stage(*parent, name, description, "ldlm pretrain " + name + options + name,
+                  [&common, shapes, run](const TrainingArguments& arguments) {
+                    run(common, arguments, *shapes);
+                  });
+    shapes->add_to(*command);
+  };
+  add("encoder", "Train a BERT as a masked language model.", pretrain_encoder);
+  add("decoder", "Train a GPT-2 as a causal language model.", pretrain_decoder);
+}
+
+}  // namespace ldlm::command

@@ -1,0 +1,210 @@
+// train autoencoder, denoiser, decoder: the stages of a model, in this order.
+
+#include <ldlm/ldlm/text_dataset.hpp>
+
+#include "training_stage.hpp"
+
+namespace ldlm::command {
+
+namespace {
+
+namespace fs = std::filesystem;
+
+/// Which model `train autoencoder` makes: its shapes, and where its halves begin.
+struct ModelArguments {
+  std::string config = "tiny";
+  std::string tokenizer, encoder, decoder;
+
+  void add_to(CLI::App& command) {
+    command.add_option("--config", config,
+                       "tiny, seed, or a folder with ldlm.json and the parts' config.json");
+    command.add_option("--tokenizer", tokenizer,
+                       "The tokenizer.json of both sides; by default those of their folders");
+    command.add_option("--encoder", encoder, "Begin with the BERT of this folder");
+    command.add_option("--decoder", decoder, "Begin with the GPT-2 of this folder");
+  }
+  [[nodiscard]] LdlmConfig shapes() const {
+    return config == "tiny"   ? LdlmConfig::tiny()
+           : config == "seed" ? LdlmConfig::seed()
+                              : load_config(config);
+  }
+  [[nodiscard]] LdlmTokenizers tokenizers() const {
+    if (!tokenizer.empty()) {
+      const Tokenizer both = Tokenizer::from_file(tokenizer);
+      return {both, both};
+    }
+    LDLM_CHECK(!encoder.empty() && !decoder.empty(), "train",
+               "--tokenizer is needed, or --encoder and --decoder with tokenizers of their own");
+    return {Tokenizer::from_folder(encoder), Tokenizer::from_folder(decoder)};
+  }
+};
+
+/// The special tokens that training needs; pooled latents need no mask token.
+SpecialIds special_ids(const LdlmConfig& config, const Tokenizer& tokenizer) {
+  const auto end = tokenizer.token_to_id(end_token);
+  const auto mask = tokenizer.token_to_id(mask_token);
+  LDLM_CHECK(end && (mask || config.latent == LatentKind::pooled), "train", "the tokenizer has no ",
+             end_token, " or no ", mask_token, "; make one with `ldlm train-tokenizer`");
+  return {*end, mask.value_or(0)};
+}
+
+TextDataset read_texts(const Common& common, const std::string& corpus, const LdlmConfig& config,
+                       const LdlmTokenizers& tokenizers) {
+  TextDataset data(config, tokenizers);
+  read_sentences(common, corpus, data.length(),
+                 [&](std::string_view sentence) { return data.add(sentence); });
+  return data;
+}
+
+/// Sets the latents' mean and deviation per channel to those over (part of) the training texts.
+void fit_normalization(Autoencoder<float>& model, const TextDataset& data) {
+  constexpr std::int64_t rows = 4096;
+  constexpr std::int64_t batch = 64;
+  model.map.mean.fill_(0.0F);
+  model.map.deviation.fill_(1.0F);
+  std::vector<Tensor<float>> latents;
+  for (std::int64_t i = 0; i < std::min(rows, data.size()); i += batch) {
+    latents.push_back(encode_without_graph(model, data.rows(i, batch)));
+  }
+  const Tensor<float> all = concat(latents, 0);
+  model.map.mean.copy_(mean(all, {0, 1}));
+  model.map.deviation.copy_(sqrt(var(all, {0, 1})));
+}
+
+void train_autoencoder(const Common& common, const TrainingArguments& arguments,
+                       const ModelArguments& parts, const AutoencoderNoise& noise) {
+  const fs::path folder = arguments.out;
+  const LdlmTokenizers tokenizers = parts.tokenizers();
+  LdlmConfig config = parts.shapes();
+  const SpecialIds special = special_ids(config, tokenizers.decoder);
+  prepare_output(folder / "denoiser");
+  Generator generator = common.generator();
+  auto bert = parts.encoder.empty() ? Bert<float>(config.encoder, generator, false)
+                                    : Bert<float>::from_pretrained(parts.encoder);
+  auto gpt2 = parts.decoder.empty() ? Gpt2<float>(config.decoder, generator)
+                                    : Gpt2<float>::from_pretrained(parts.decoder);
+  config.encoder = bert.config;
+  config.decoder = gpt2.config;
+  config.validate();
+  const bool pooled = config.latent == LatentKind::pooled;
+  Autoencoder<float> model(config, std::move(bert), std::move(gpt2), generator);
+  nn::set_requires_grad(model.encoder, !pooled);  // pooled latents are the encoder's own
+  const TextDataset data = read_texts(common, arguments.corpus, config, tokenizers);
+  if (run_stage(common, model, arguments.options(common, "autoencoder"), data,
+                [&](const TextBatch& texts, Generator& g) {
+                  return autoencoder_loss(model, texts, special, noise, g);
+                })) {
+    if (!pooled) {
+      fit_normalization(model, data);
+    }
+    save_autoencoder(model, config, folder);
+    tokenizers.save(folder);
+    write_json(folder / "denoiser" / "config.json", config.denoiser.to_json());
+  }
+}
+
+void train_denoiser(const Common& common, const TrainingArguments& arguments,
+                    const std::string& from) {
+  const fs::path folder = arguments.out;
+  prepare_output(folder);
+  const LdlmConfig config = load_config(folder);
+  const Autoencoder<float> autoencoder = load_autoencoder<float>(folder, config);
+  const NoiseSchedule schedule = config.schedule.make();
+  Generator generator = common.generator();
+  auto model = from.empty() ? ReverseTransformer<float>(config.denoiser, generator)
+                            : ReverseTransformer<float>::from_pretrained(from);
+  LDLM_CHECK(model.config.to_json() == config.denoiser.to_json(), "train", from,
+             " holds a denoiser of another configuration than ", folder.native());
+  const TextDataset data =
+      read_texts(common, arguments.corpus, config, LdlmTokenizers::load(folder));
+  const DenoiserSetup<float> setup{model, schedule, config.prediction};
+  if (run_stage(common, model, arguments.options(common, "denoiser"), data,
+                [&](const TextBatch& texts, Generator& g) {
+                  return denoiser_loss(setup, encode_without_graph(autoencoder, texts), g);
+                })) {
+    save_denoiser(model, folder);
+  }
+}
+
+/// Tunes the decoder on what the denoiser makes of noised latents, so that it forgives its errors.
+void tune_decoder(const Common& common, const TrainingArguments& arguments,
+                  const AutoencoderNoise& noise) {
+  const fs::path folder = arguments.out;
+  prepare_output(folder);
+  const LdlmConfig config = load_config(folder);
+  const LdlmTokenizers tokenizers = LdlmTokenizers::load(folder);
+  const SpecialIds special = special_ids(config, tokenizers.decoder);
+  Autoencoder<float> model = load_autoencoder<float>(folder, config);
+  const auto denoiser = ReverseTransformer<float>::from_pretrained(folder / "denoiser");
+  const NoiseSchedule schedule = config.schedule.make();
+  const DenoiserSetup<float> setup{denoiser, schedule, config.prediction};
+  nn::set_requires_grad(model.encoder, false);
+  nn::set_requires_grad(model.map.compress, false);
+  const TextDataset data = read_texts(common, arguments.corpus, config, tokenizers);
+  if (run_stage(common, model, arguments.options(common, "decoder"), data,
+                [&](const TextBatch& texts, Generator& g) {
+                  std::vector<double> levels;
+                  const Tensor<float> latents = denoised_latents(model, setup, texts, levels, g);
+                  return decoder_loss(model, Variable<float>(latents), levels, texts.targets,
+                                      special, noise, g);
+                })) {
+    save_autoencoder(model, config, folder);
+  }
+}
+
+void add_decoder_noise(CLI::App& command, AutoencoderNoise& noise) {
+  command.add_option("--decoder-mask-rows", noise.decoder_mask_rows,
+                     "Share of rows whose previous tokens are masked");
+  command.add_option("--decoder-mask-rate", noise.decoder_mask_rate,
+                     "Largest share of tokens masked in such a row");
+}
+
+}  // namespace
+
+void add_training_commands(CLI::App& app, Common& common) {
+  CLI::App* const parent = app.add_subcommand("train", "Train a stage of the model.");
+  parent->require_subcommand(1);
+  parent->footer("Example:\n  ldlm train autoencoder --help");
+  parent->fallthrough();
+  {
+    const auto parts = std::make_shared<ModelArguments>();
+    const auto noise = std::make_shared<AutoencoderNoise>();
+    CLI::App* const command = add_stage(
+        *parent, "autoencoder", "Train encoder, latent and decoder together.",
+        "ldlm train autoencoder --corpus wiki.train.txt --tokenizer tokenizer.json --out runs/tiny",
+        [&common, parts, noise](const TrainingArguments& arguments) {
+          train_autoencoder(common, arguments, *parts, *noise);
+        });
+    parts->add_to(*command);
+    command->add_option("--encoder-mask-rows", noise->encoder_mask_rows,
+                        "Share of rows whose input is masked");
+    command->add_option("--encoder-mask-rate", noise->encoder_mask_rate,
+                        "Largest share of tokens masked in such a row");
+    command->add_option("--clean-rows", noise->clean, "Share of rows without noise");
+    command->add_option("--mild-noise", noise->mild, "Largest noise of most rows");
+    command->add_option("--wild-rows", noise->wild, "Share of rows with stronger noise");
+    add_decoder_noise(*command, *noise);
+  }
+  {
+    const auto from = std::make_shared<std::string>();
+    CLI::App* const command = add_stage(
+        *parent, "denoiser", "Train the Reverse Transformer on the latents of a model's folder.",
+        "ldlm train denoiser --corpus wiki.train.txt --out runs/tiny --steps 50000",
+        [&common, from](const TrainingArguments& arguments) {
+          train_denoiser(common, arguments, *from);
+        });
+    command->add_option("--from", *from, "Begin with the denoiser of this folder");
+  }
+  {
+    const auto noise = std::make_shared<AutoencoderNoise>();
+    CLI::App* const command =
+        add_stage(*parent, "decoder", "Tune a model's decoder on its denoiser's estimates.",
+                  "ldlm train decoder --corpus wiki.train.txt --out runs/tiny --steps 5000",
+                  [&common, noise](const TrainingArguments& arguments) {
+                    tune_decoder(common, arguments, *noise);
+                  });
+    add_decoder_noise(*command, *noise);
+  }
+}
+
+}  // namespace ldlm::command

@@ -1,0 +1,142 @@
+#pragma once
+// What the training commands share: options, folders, the loop with its reports.
+
+#include <chrono>
+#include <filesystem>
+#include <fstream>
+
+#include <ldlm/io/json.hpp>
+#include <ldlm/ldlm/dataset.hpp>
+#include <ldlm/ldlm/trainer.hpp>
+#include <ldlm/text/tokenizer.hpp>
+
+#include "command.hpp"
+#include "sentences.hpp"
+
+namespace ldlm::command {
+
+/// Options of every training stage.
+struct TrainingArguments {
+  std::string corpus, out, checkpoints;
+  TrainOptions train;
+
+  void add_to(CLI::App& command) {
+    command.add_option("--corpus", corpus, "The training text: WikiText's layout or a text a line")
+        ->required();
+    command.add_option("--out", out, "The folder to write the result to")->required();
+    command.add_option("--checkpoints", checkpoints,
+                       "The folder of the checkpoints; by default <out>.checkpoints/<stage>");
+    command.add_option("--steps", train.steps, "Optimiser steps in all")
+        ->check(CLI::PositiveNumber);
+    command.add_option("--batch-size", train.batch_size, "Sentences a step")
+        ->check(CLI::PositiveNumber);
+    command.add_option("--learning-rate", train.learning_rate, "Peak learning rate of AdamW")
+        ->check(CLI::NonNegativeNumber);
+    command.add_option("--warmup", train.warmup, "Steps of linear warm-up")
+        ->check(CLI::NonNegativeNumber);
+    command.add_option("--weight-decay", train.weight_decay, "Weight decay of matrices")
+        ->check(CLI::NonNegativeNumber);
+    command.add_option("--ema", train.ema_decay, "Decay of the averaged weights; 0: none")
+        ->check(CLI::Range(0.0, 0.999999));
+    command.add_option("--checkpoint-every", train.checkpoint_every, "Steps between checkpoints")
+        ->check(CLI::PositiveNumber);
+    command.add_option("--report-every", train.report_every, "Steps between reports")
+        ->check(CLI::PositiveNumber);
+  }
+  /// The options of the loop, once the command line is read.
+  [[nodiscard]] TrainOptions options(const Common& common, const std::string& stage) const {
+    TrainOptions out_options = train;
+    out_options.seed = common.seed;
+    out_options.folder = checkpoints.empty() ? std::filesystem::path(out + ".checkpoints") / stage
+                                             : std::filesystem::path(checkpoints);
+    return out_options;
+  }
+};
+
+/// Makes the folder that a stage will write to, so that a mistake shows before hours of work.
+inline void prepare_output(const std::filesystem::path& folder) {
+  std::error_code error;
+  std::filesystem::create_directories(folder, error);
+  LDLM_CHECK(!error, "train", folder.native(), ": ", error.message());
+  const std::filesystem::path probe = folder / ".ldlm-can-write";
+  LDLM_CHECK(std::ofstream(probe).put('.').flush().good(), "train", folder.native(),
+             ": cannot be written to");
+  std::filesystem::remove(probe, error);
+}
+
+/// Offers the corpus' training sentences to add(sentence), which says whether it took them.
+template <class Add>
+void read_sentences(const Common& common, const std::string& corpus, std::int64_t length,
+                    Add&& add) {
+  const auto begin = std::chrono::steady_clock::now();
+  std::int64_t sentences = 0;
+  std::int64_t taken = 0;
+  for_each_training_sentence(corpus, [&](std::string_view sentence) {
+    ++sentences;
+    taken += add(sentence) ? 1 : 0;
+  });
+  LDLM_CHECK(taken > 0, "train", corpus, ": no sentence fits ", length, " tokens");
+  const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - begin;
+  say(common, std::to_string(taken) + " of " + std::to_string(sentences) + " sentences fit " +
+                  std::to_string(length) + " tokens (" + fixed(elapsed.count(), 1) + " s)");
+}
+
+/// Runs a stage to its end, or to Ctrl-C; reports on the terminal and to <folder>/log.jsonl.
+/// `loss(rows, generator)` is the loss of rows of the data. False if interrupted.
+template <class Model, class Data, class Loss>
+bool run_stage(const Common& common, Model& model, const TrainOptions& options, const Data& data,
+               Loss&& loss) {
+  Trainer trainer(model, options);
+  say(common, std::to_string(nn::num_parameters(model)) + " parameters, " +
+                  std::to_string(options.steps) + " steps" +
+                  (trainer.step() > 0 ? ", resumed at " + std::to_string(trainer.step()) : ""));
+  BatchOrder order(data.size(), options.batch_size, options.seed);
+  std::filesystem::create_directories(options.folder);
+  std::ofstream log(options.folder / "log.jsonl", std::ios::app);
+  LDLM_CHECK(log.is_open(), "train", (options.folder / "log.jsonl").native(),
+             ": cannot be written");
+  catch_interrupts();
+  {
+    ProgressLine line(common);
+    const auto begin = std::chrono::steady_clock::now();
+    trainer.run([&](std::int64_t step,
+                    Generator& generator) { return loss(data.rows(order.batch(step)), generator); },
+                [&](const TrainProgress& p) {
+                  const std::chrono::duration<double> seconds =
+                      std::chrono::steady_clock::now() - begin;
+                  log << to_string(JsonValue::object({{"step", p.step},
+                                                      {"loss", p.loss},
+                                                      {"grad_norm", p.grad_norm},
+                                                      {"learning_rate", p.learning_rate},
+                                                      {"rows_per_second", p.rows_per_second},
+                                                      {"seconds", seconds.count()}}))
+                      << std::endl;
+                  const double left = static_cast<double>(p.steps - p.step) *
+                                      static_cast<double>(options.batch_size) / p.rows_per_second;
+                  line.show("step " + std::to_string(p.step) + '/' + std::to_string(p.steps) +
+                            "  loss " + fixed(p.loss, 4) + "  " + fixed(p.rows_per_second, 0) +
+                            " sentences/s  " + fixed(left / 60.0, 0) + " min left");
+                },
+                interrupted);
+  }
+  if (trainer.step() < options.steps) {
+    say(common, "interrupted at step " + std::to_string(trainer.step()) +
+                    "; run the same command to go on");
+    return false;
+  }
+  trainer.finish();
+  return true;
+}
+
+/// A subcommand that is a training stage: `action` gets its options.
+template <class Action>
+CLI::App* add_stage(CLI::App& parent, const std::string& name, const std::string& description,
+                    const std::string& example, Action action) {
+  const auto arguments = std::make_shared<TrainingArguments>();
+  CLI::App* const command = add_subcommand(parent, name, description, example,
+                                           [arguments, action] { action(*arguments); });
+  arguments->add_to(*command);
+  return command;
+}
+
+}  // namespace ldlm::command
