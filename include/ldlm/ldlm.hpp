@@ -34,6 +34,7 @@
 #include <ldlm/ldlm/evaluation.hpp>
 #include <ldlm/ldlm/losses.hpp>
 #include <ldlm/ldlm/pipeline.hpp>
+#include <ldlm/ldlm/text_dataset.hpp>
 #include <ldlm/ldlm/trainer.hpp>
 #include <ldlm/models/bert.hpp>
 #include <ldlm/models/gpt2.hpp>
