@@ -211,10 +211,10 @@ TEST_CASE("JSON that is broken or says what cannot be is named") {
            {"ldlm.json", "schedule", R"({"kind": "tan_d", "shift": 1e308})", "schedule"},
            {"ldlm.json", "prediction", "\"y\"", "\"prediction\""},
            {"ldlm.json", "num_beams", "0", "num_beams"},
-           {"ldlm.json", "num_beams", "9223372036854775807", "\"num_beams\""},
+           {"ldlm.json", "num_beams", "9223372036854775807", "num_beams must be at most"},
            {"ldlm.json", "max_new_tokens", "-2", "max_new_tokens"},
-           {"ldlm.json", "max_new_tokens", "9223372036854775807", "\"max_new_tokens\""},
-           {"ldlm.json", "max_new_tokens", "20", "\"max_new_tokens\""},
+           {"ldlm.json", "max_new_tokens", "9223372036854775807", "max_new_tokens must be at most"},
+           {"ldlm.json", "max_new_tokens", "20", "max_new_tokens must be at most"},
            {"encoder/config.json", "vocab_size", "299", "(300, 16)"},
            {"encoder/config.json", "vocab_size", "1000000000000000", "memory"},
            {"encoder/config.json", "vocab_size", "4611686018427387904", "2^63"},
@@ -226,6 +226,10 @@ TEST_CASE("JSON that is broken or says what cannot be is named") {
            {"encoder/config.json", "hidden_act", "\"step\"", "\"hidden_act\""},
            {"encoder/config.json", "hidden_dropout_prob", "1", "\"hidden_dropout_prob\""},
            {"encoder/config.json", "layer_norm_eps", "\"x\"", "\"layer_norm_eps\""},
+           {"encoder/config.json", "layer_norm_eps", "-1e-5", "\"layer_norm_eps\""},
+           {"encoder/config.json", "initializer_range", "-0.02", "\"initializer_range\""},
+           {"decoder/config.json", "layer_norm_epsilon", "0", "\"layer_norm_epsilon\""},
+           {"denoiser/config.json", "layer_norm_eps", "-1", "\"layer_norm_eps\""},
            {"encoder/config.json", "model_type", "\"gpt2\"", "\"model_type\""},
            {"decoder/config.json", "n_positions", "27", "27 positions"},
            {"decoder/config.json", "n_positions", "1000000000000000", "memory"},
@@ -382,6 +386,36 @@ TEST_CASE("arguments that hurt") {
   check_error({"train", "autoencoder", "--corpus", w.corpus, "--tokenizer", w.tokenizer, "--config",
                huge, "--out", (w.folder.path / "unused").string()},
               {"xxx"});
+}
+
+TEST_CASE("training options out of range are wrong usage") {
+  const Workshop& w = workshop();
+  const std::string out = (w.folder.path / "unused").string();
+  const auto train = [&](const std::string& stage, const std::string& option,
+                         const std::string& value) {
+    return Arguments{"train", stage, "--corpus", w.corpus, "--out", out, option, value};
+  };
+  for (const std::string name : {"--encoder-mask-rows", "--encoder-mask-rate", "--clean-rows",
+                                 "--wild-rows", "--decoder-mask-rows", "--decoder-mask-rate"}) {
+    check_usage(train("autoencoder", name, "2"), {name});
+    check_usage(train("autoencoder", name, "-0.1"), {name});
+  }
+  for (const std::string name : {"--learning-rate", "--weight-decay", "--warmup", "--ema"}) {
+    check_usage(train("denoiser", name, "-1"), {name});
+    check_usage(train("denoiser", name, "1e30"), {name});
+  }
+  for (const std::string name :
+       {"--steps", "--batch-size", "--checkpoint-every", "--report-every", "--noise-shift"}) {
+    check_usage(train("decoder", name, "0"), {name});
+    check_usage(train("decoder", name, "99999999999999999999"), {name});
+  }
+  Arguments together = w.autoencoder(out, 2);
+  together.insert(together.end(), {"--clean-rows", "0.6", "--wild-rows", "0.6"});
+  check_error(together, {"add up to 1", "0.6"});
+  Arguments silent = w.autoencoder(out, 2);
+  silent.insert(silent.end(), {"--mild-noise", "0"});
+  check_error(silent, {"mild noise"});
+  CHECK_FALSE(fs::exists(out));
 }
 
 TEST_CASE("corpora that hurt") {

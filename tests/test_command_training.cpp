@@ -202,6 +202,41 @@ TEST_CASE("a checkpoint of other options or of another model is refused") {
               {"does not fit the model"});
 }
 
+TEST_CASE("a new decoder's configuration names the end token that it was trained with") {
+  const Workshop& w = workshop();
+  const auto ids_of = [](const std::string& folder) {
+    const ldlm::JsonValue json =
+        ldlm::parse_json(read_file(folder + "/config.json"), "config.json");
+    return std::pair(json.find("bos_token_id")->as<int>(), json.find("eos_token_id")->as<int>());
+  };
+  CHECK(ids_of(w.model + "/decoder") == std::pair(0, 0));
+  const std::string out = (w.folder.path / "language-model").string();
+  output_of({"pretrain", "decoder", "--corpus", w.corpus, "--tokenizer", w.tokenizer, "--config",
+             w.config, "--out", out, "--steps", "1"});
+  CHECK(ids_of(out) == std::pair(0, 0));
+}
+
+TEST_CASE("a denoiser and a decoder train at other noise than the schedule's") {
+  const Workshop& w = workshop();
+  const std::string out = (w.folder.path / "shifted").string();
+  fs::copy(w.model, out, fs::copy_options::recursive);
+  output_of(with(w.stage("denoiser", out, 3), {"--noise-shift", "0.3"}));
+  CHECK(read_file(out + "/denoiser/model.safetensors") !=
+        read_file(w.model + "/denoiser/model.safetensors"));
+  const std::string shifted = read_file(out + "/denoiser/model.safetensors");
+  fs::remove_all(out + ".checkpoints");
+  output_of(w.stage("denoiser", out, 3));
+  CHECK(read_file(out + "/denoiser/model.safetensors") != shifted);
+  CHECK(read_file(out + "/ldlm.json") == read_file(w.model + "/ldlm.json"));
+
+  // One that is told steps of the schedule would take another noise's step for the schedule's.
+  ldlm::JsonValue json = ldlm::parse_json(read_file(out + "/denoiser/config.json"), "config.json");
+  json.set("time_conditioning", "concat");
+  write_file(out + "/denoiser/config.json", ldlm::to_string(json));
+  fs::remove_all(out + ".checkpoints");
+  check_error(with(w.stage("denoiser", out, 3), {"--noise-shift", "0.3"}), {"--noise-shift"});
+}
+
 TEST_CASE("a stage that lacks what it needs says so before it trains") {
   const Workshop& w = workshop();
   const fs::path empty = w.folder.path / "empty.txt";
@@ -227,5 +262,13 @@ TEST_CASE("a stage that lacks what it needs says so before it trains") {
   check_error(w.stage("denoiser", (w.folder.path / "no-model").string(), 2), {"ldlm.json"});
   check_error(train(w.corpus, "/no/such/tokenizer.json", w.config), {"/no/such/tokenizer.json"});
   check_error(train(w.corpus, w.tokenizer, "huge"), {"huge"});
+
+  // A tokenizer with more pieces than the model has embeddings.
+  const std::string larger = (w.folder.path / "larger.json").string();
+  output_of({"train-tokenizer", "--corpus", w.corpus, "--out", larger, "--vocab-size", "310"});
+  check_error(train(w.corpus, larger, w.config), {"encoder's tokenizer", "300 rows"});
+  check_error({"pretrain", "decoder", "--from", w.model + "/decoder", "--corpus", w.corpus,
+               "--tokenizer", larger, "--out", out + "-gpt2"},
+              {"decoder's tokenizer", "300 rows"});
   CHECK_FALSE(fs::exists(out + "/ldlm.json"));
 }

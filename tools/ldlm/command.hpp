@@ -30,12 +30,13 @@ struct Common {
 CLI::App* add_subcommand(CLI::App& app, const std::string& name, const std::string& description,
                          const std::string& example, std::function<void()> action);
 
-/// What an option may be: a level of the seed's schedule, or -1 for no noise; a share in (0, 1]; a
-/// number of things; what the logits are divided by.
+/// What an option may be: a level of the seed's schedule, or -1 for no noise; a probability in
+/// (0, 1]; a number of things; a share in [0, 1]; what the logits are divided by.
 inline const CLI::Range noise_level(-1, 999);
 inline const CLI::Range probability(1e-6, 1.0);
 inline const CLI::Range positive(1, 1'000'000'000, "POSITIVE");
 inline const CLI::Range non_negative(0, 1'000'000'000, "NONNEGATIVE");
+inline const CLI::Range share(0.0, 1.0, "SHARE");
 inline const CLI::Range temperature_range(0.0, 1e6, "NONNEGATIVE");
 
 /// Texts from the arguments, else the lines of a file, else the lines of standard input. Throws if

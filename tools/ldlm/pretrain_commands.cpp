@@ -48,7 +48,7 @@ struct ModelArguments {
           {"--heads", &heads, "attention heads"}}) {
       command
           .add_option(name, *value, "Number of " + std::string(what) + "; 0: the configuration's")
-          ->check(CLI::NonNegativeNumber)
+          ->check(non_negative)
           ->excludes(folder);
     }
     command
@@ -89,7 +89,8 @@ std::int64_t special_id(const Tokenizer& tokenizer, const char* ours, const char
 template <class Model, class Loss>
 void pretrain(const Common& common, const TrainingArguments& arguments,
               const ModelArguments& shapes, const std::string& stage, const Tokenizer& tokenizer,
-              Model& model, std::int64_t end, Loss&& loss) {
+              Model& model, std::int64_t vocab_size, std::int64_t end, Loss&& loss) {
+  check_tokenizer_fits(stage, tokenizer, vocab_size);
   prepare_output(arguments.out);
   const std::int64_t length = shapes.row_length();
   Dataset data(length, static_cast<std::int32_t>(end));
@@ -123,8 +124,8 @@ void pretrain_encoder(const Common& common, const TrainingArguments& arguments,
     config.vocab_size = static_cast<std::int64_t>(tokenizer.id_bound());
     return BertForMaskedLM<float>(config, generator);
   }();
-  pretrain(common, arguments, shapes, "encoder", tokenizer, model, special.end,
-           [&](const Tensor<std::int64_t>& ids, Generator& g) {
+  pretrain(common, arguments, shapes, "encoder", tokenizer, model, model.bert.config.vocab_size,
+           special.end, [&](const Tensor<std::int64_t>& ids, Generator& g) {
              return masked_lm_loss(model, ids, special, g);
            });
 }
@@ -143,10 +144,11 @@ void pretrain_decoder(const Common& common, const TrainingArguments& arguments,
     config.n_head = shapes.heads > 0 ? shapes.heads : config.n_head;
     config.n_embd = shapes.width > 0 ? shapes.width : config.n_embd;
     config.vocab_size = static_cast<std::int64_t>(tokenizer.id_bound());
+    config.bos_token_id = config.eos_token_id = end;
     return Gpt2<float>(config, generator);
   }();
   pretrain(
-      common, arguments, shapes, "decoder", tokenizer, model, end,
+      common, arguments, shapes, "decoder", tokenizer, model, model.config.vocab_size, end,
       [&](const Tensor<std::int64_t>& ids, Generator&) { return causal_lm_loss(model, ids, end); });
 }
 

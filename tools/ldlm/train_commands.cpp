@@ -14,6 +14,7 @@ namespace fs = std::filesystem;
 struct ModelArguments {
   std::string config = "tiny";
   std::string tokenizer, encoder, decoder;
+  bool normalize = true;
 
   void add_to(CLI::App& command) {
     command.add_option("--config", config,
@@ -22,6 +23,8 @@ struct ModelArguments {
                        "The tokenizer.json of both sides; by default those of their folders");
     command.add_option("--encoder", encoder, "Begin with the BERT of this folder");
     command.add_option("--decoder", decoder, "Begin with the GPT-2 of this folder");
+    command.add_flag("!--no-normalization", normalize,
+                     "Leave the latents' channels with the mean and deviation that they have");
   }
   [[nodiscard]] LdlmConfig shapes() const {
     return config == "tiny"   ? LdlmConfig::tiny()
@@ -77,6 +80,8 @@ void train_autoencoder(const Common& common, const TrainingArguments& arguments,
   const LdlmTokenizers tokenizers = parts.tokenizers();
   LdlmConfig config = parts.shapes();
   const SpecialIds special = special_ids(config, tokenizers.decoder);
+  noise.validate();
+  config.decoder.bos_token_id = config.decoder.eos_token_id = special.end;
   prepare_output(folder / "denoiser");
   Generator generator = common.generator();
   auto bert = parts.encoder.empty() ? Bert<float>(config.encoder, generator, false)
@@ -94,7 +99,7 @@ void train_autoencoder(const Common& common, const TrainingArguments& arguments,
                 [&](const TextBatch& texts, Generator& g) {
                   return autoencoder_loss(model, texts, special, noise, g);
                 })) {
-    if (!pooled) {
+    if (!pooled && parts.normalize) {
       fit_normalization(model, data);
     }
     save_autoencoder(model, config, folder);
@@ -103,13 +108,25 @@ void train_autoencoder(const Common& common, const TrainingArguments& arguments,
   }
 }
 
+/// The schedule at whose levels a stage trains: the model's, with its ratio of noise to signal
+/// times `shift`.
+NoiseSchedule training_schedule(const LdlmConfig& config, double shift) {
+  LDLM_CHECK(shift == 1.0 || config.denoiser.time_conditioning == TimeConditioning::log_snr,
+             "train",
+             "--noise-shift needs a denoiser that is told the noise itself, and not the "
+             "step of the schedule");
+  ScheduleConfig schedule = config.schedule;
+  schedule.shift *= shift;
+  return schedule.make();
+}
+
 void train_denoiser(const Common& common, const TrainingArguments& arguments,
-                    const std::string& from) {
+                    const std::string& from, double noise_shift) {
   const fs::path folder = arguments.out;
   prepare_output(folder);
   const LdlmConfig config = load_config(folder);
+  const NoiseSchedule schedule = training_schedule(config, noise_shift);
   const Autoencoder<float> autoencoder = load_autoencoder<float>(folder, config);
-  const NoiseSchedule schedule = config.schedule.make();
   Generator generator = common.generator();
   auto model = from.empty() ? ReverseTransformer<float>(config.denoiser, generator)
                             : ReverseTransformer<float>::from_pretrained(from);
@@ -128,15 +145,16 @@ void train_denoiser(const Common& common, const TrainingArguments& arguments,
 
 /// Tunes the decoder on what the denoiser makes of noised latents, so that it forgives its errors.
 void tune_decoder(const Common& common, const TrainingArguments& arguments,
-                  const AutoencoderNoise& noise) {
+                  const AutoencoderNoise& noise, double noise_shift) {
   const fs::path folder = arguments.out;
+  noise.validate();
   prepare_output(folder);
   const LdlmConfig config = load_config(folder);
   const LdlmTokenizers tokenizers = LdlmTokenizers::load(folder);
   const SpecialIds special = special_ids(config, tokenizers.decoder);
+  const NoiseSchedule schedule = training_schedule(config, noise_shift);
   Autoencoder<float> model = load_autoencoder<float>(folder, config);
   const auto denoiser = ReverseTransformer<float>::from_pretrained(folder / "denoiser");
-  const NoiseSchedule schedule = config.schedule.make();
   const DenoiserSetup<float> setup{denoiser, schedule, config.prediction};
   nn::set_requires_grad(model.encoder, false);
   nn::set_requires_grad(model.map.compress, false);
@@ -153,10 +171,21 @@ void tune_decoder(const Common& common, const TrainingArguments& arguments,
 }
 
 void add_decoder_noise(CLI::App& command, AutoencoderNoise& noise) {
-  command.add_option("--decoder-mask-rows", noise.decoder_mask_rows,
-                     "Share of rows whose previous tokens are masked");
-  command.add_option("--decoder-mask-rate", noise.decoder_mask_rate,
-                     "Largest share of tokens masked in such a row");
+  command
+      .add_option("--decoder-mask-rows", noise.decoder_mask_rows,
+                  "Share of rows whose previous tokens are masked")
+      ->check(share);
+  command
+      .add_option("--decoder-mask-rate", noise.decoder_mask_rate,
+                  "Largest share of tokens masked in such a row")
+      ->check(share);
+}
+
+void add_noise_shift(CLI::App& command, double& shift) {
+  command
+      .add_option("--noise-shift", shift,
+                  "Factor on the schedule's ratio of noise to signal while training")
+      ->check(CLI::Range(0.01, 100.0));
 }
 
 }  // namespace
@@ -176,34 +205,42 @@ void add_training_commands(CLI::App& app, Common& common) {
           train_autoencoder(common, arguments, *parts, *noise);
         });
     parts->add_to(*command);
-    command->add_option("--encoder-mask-rows", noise->encoder_mask_rows,
-                        "Share of rows whose input is masked");
-    command->add_option("--encoder-mask-rate", noise->encoder_mask_rate,
-                        "Largest share of tokens masked in such a row");
-    command->add_option("--clean-rows", noise->clean, "Share of rows without noise");
+    for (const auto& [name, value, what] : {
+             std::tuple{"--encoder-mask-rows", &noise->encoder_mask_rows,
+                        "Share of rows whose input is masked"},
+             {"--encoder-mask-rate", &noise->encoder_mask_rate,
+              "Largest share of tokens masked in such a row"},
+             {"--clean-rows", &noise->clean, "Share of rows without noise"},
+             {"--wild-rows", &noise->wild, "Share of rows with stronger noise"},
+         }) {
+      command->add_option(name, *value, what)->check(share);
+    }
     command->add_option("--mild-noise", noise->mild, "Largest noise of most rows");
-    command->add_option("--wild-rows", noise->wild, "Share of rows with stronger noise");
     add_decoder_noise(*command, *noise);
   }
   {
     const auto from = std::make_shared<std::string>();
+    const auto shift = std::make_shared<double>(1.0);
     CLI::App* const command = add_stage(
         *parent, "denoiser", "Train the Reverse Transformer on the latents of a model's folder.",
         "ldlm train denoiser --corpus wiki.train.txt --out runs/tiny --steps 50000",
-        [&common, from](const TrainingArguments& arguments) {
-          train_denoiser(common, arguments, *from);
+        [&common, from, shift](const TrainingArguments& arguments) {
+          train_denoiser(common, arguments, *from, *shift);
         });
     command->add_option("--from", *from, "Begin with the denoiser of this folder");
+    add_noise_shift(*command, *shift);
   }
   {
     const auto noise = std::make_shared<AutoencoderNoise>();
+    const auto shift = std::make_shared<double>(1.0);
     CLI::App* const command =
         add_stage(*parent, "decoder", "Tune a model's decoder on its denoiser's estimates.",
                   "ldlm train decoder --corpus wiki.train.txt --out runs/tiny --steps 5000",
-                  [&common, noise](const TrainingArguments& arguments) {
-                    tune_decoder(common, arguments, *noise);
+                  [&common, noise, shift](const TrainingArguments& arguments) {
+                    tune_decoder(common, arguments, *noise, *shift);
                   });
     add_decoder_noise(*command, *noise);
+    add_noise_shift(*command, *shift);
   }
 }
 

@@ -21,27 +21,25 @@ struct TrainingArguments {
   TrainOptions train;
 
   void add_to(CLI::App& command) {
+    const CLI::Range rate(0.0, 10.0, "NONNEGATIVE");
     command.add_option("--corpus", corpus, "The training text: WikiText's layout or a text a line")
         ->required();
     command.add_option("--out", out, "The folder to write the result to")->required();
     command.add_option("--checkpoints", checkpoints,
                        "The folder of the checkpoints; by default <out>.checkpoints/<stage>");
-    command.add_option("--steps", train.steps, "Optimiser steps in all")
-        ->check(CLI::PositiveNumber);
-    command.add_option("--batch-size", train.batch_size, "Sentences a step")
-        ->check(CLI::PositiveNumber);
+    command.add_option("--steps", train.steps, "Optimiser steps in all")->check(positive);
+    command.add_option("--batch-size", train.batch_size, "Sentences a step")->check(positive);
     command.add_option("--learning-rate", train.learning_rate, "Peak learning rate of AdamW")
-        ->check(CLI::NonNegativeNumber);
-    command.add_option("--warmup", train.warmup, "Steps of linear warm-up")
-        ->check(CLI::NonNegativeNumber);
+        ->check(rate);
+    command.add_option("--warmup", train.warmup, "Steps of linear warm-up")->check(non_negative);
     command.add_option("--weight-decay", train.weight_decay, "Weight decay of matrices")
-        ->check(CLI::NonNegativeNumber);
+        ->check(rate);
     command.add_option("--ema", train.ema_decay, "Decay of the averaged weights; 0: none")
         ->check(CLI::Range(0.0, 0.999999));
     command.add_option("--checkpoint-every", train.checkpoint_every, "Steps between checkpoints")
-        ->check(CLI::PositiveNumber);
+        ->check(positive);
     command.add_option("--report-every", train.report_every, "Steps between reports")
-        ->check(CLI::PositiveNumber);
+        ->check(positive);
   }
   /// The options of the loop, once the command line is read.
   [[nodiscard]] TrainOptions options(const Common& common, const std::string& stage) const {
@@ -91,10 +89,9 @@ bool run_stage(const Common& common, Model& model, const TrainOptions& options, 
                   std::to_string(options.steps) + " steps" +
                   (trainer.step() > 0 ? ", resumed at " + std::to_string(trainer.step()) : ""));
   BatchOrder order(data.size(), options.batch_size, options.seed);
-  std::filesystem::create_directories(options.folder);
-  std::ofstream log(options.folder / "log.jsonl", std::ios::app);
-  LDLM_CHECK(log.is_open(), "train", (options.folder / "log.jsonl").native(),
-             ": cannot be written");
+  prepare_output(options.folder);
+  const std::filesystem::path log_path = options.folder / "log.jsonl";
+  std::ofstream log(log_path, std::ios::app);
   catch_interrupts();
   {
     ProgressLine line(common);
@@ -111,6 +108,7 @@ bool run_stage(const Common& common, Model& model, const TrainOptions& options, 
                                                       {"rows_per_second", p.rows_per_second},
                                                       {"seconds", seconds.count()}}))
                       << std::endl;
+                  LDLM_CHECK(log.good(), "train", log_path.native(), ": cannot be written");
                   const double left = static_cast<double>(p.steps - p.step) *
                                       static_cast<double>(options.batch_size) / p.rows_per_second;
                   line.show("step " + std::to_string(p.step) + '/' + std::to_string(p.steps) +

@@ -57,6 +57,9 @@ struct ScheduleConfig {
   }
 };
 
+/// More beams than this cost more than any text is worth.
+inline constexpr std::int64_t max_beams = 1000;
+
 struct LdlmConfig {
   BertConfig encoder;
   Gpt2Config decoder;
@@ -129,18 +132,25 @@ struct LdlmConfig {
     LDLM_CHECK(num_beams > 0 && max_new_tokens > 0, "ldlm config",
                "num_beams and max_new_tokens must be positive, got ", num_beams, " and ",
                max_new_tokens);
+    LDLM_CHECK(num_beams <= max_beams, "ldlm config", "num_beams must be at most ", max_beams,
+               ", got ", num_beams);
     if (latent == LatentKind::pooled) {
       agree("latent_length and 1, as for a pooled latent,", latent_length, 1);
       agree("latent_channels and the encoder's hidden_size", latent_channels, encoder.hidden_size);
       agree("latent_channels and the decoder's n_embd", latent_channels, decoder.n_embd);
-      return;
+    } else {
+      LDLM_CHECK(latent_length > 1, "ldlm config", "latent_length must be more than 1, got ",
+                 latent_length);
+      LDLM_CHECK(encoder.max_position_embeddings >= latent_length, "ldlm config",
+                 "the encoder has ", encoder.max_position_embeddings, " positions, the latent ",
+                 latent_length);
+      LDLM_CHECK(decoder.n_positions >= 2 * latent_length, "ldlm config", "the decoder has ",
+                 decoder.n_positions, " positions, the latent and the text need ",
+                 2 * latent_length);
     }
-    LDLM_CHECK(latent_length > 1, "ldlm config", "latent_length must be more than 1, got ",
-               latent_length);
-    LDLM_CHECK(encoder.max_position_embeddings >= latent_length, "ldlm config", "the encoder has ",
-               encoder.max_position_embeddings, " positions, the latent ", latent_length);
-    LDLM_CHECK(decoder.n_positions >= 2 * latent_length, "ldlm config", "the decoder has ",
-               decoder.n_positions, " positions, the latent and the text need ", 2 * latent_length);
+    const std::int64_t room = decoder.n_positions - latent_length + 1;
+    LDLM_CHECK(max_new_tokens <= room, "ldlm config", "max_new_tokens must be at most ", room,
+               ", as the decoder has ", decoder.n_positions, " positions, got ", max_new_tokens);
   }
 
   /// The keys of ldlm.json. The parts' own configurations are in their folders' config.json.

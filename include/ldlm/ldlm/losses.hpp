@@ -121,6 +121,23 @@ struct AutoencoderNoise {
   // Standard deviation of the noise on the latent: none in a share `clean` of the rows, uniform up
   // to `mild` in most, log-uniform from `mild` up to `strong` in a share `wild`.
   double clean = 0.25, mild = 0.8, wild = 0.15, strong = 10.0;
+
+  /// Throws for shares outside [0, 1] and for noise whose sizes do not rise from 0 < mild to
+  /// strong.
+  void validate() const {
+    const auto is_share = [](double x) { return x >= 0.0 && x <= 1.0; };
+    LDLM_CHECK(is_share(encoder_mask_rows) && is_share(encoder_mask_rate) &&
+                   is_share(decoder_mask_rows) && is_share(decoder_mask_rate),
+               "noise", "shares of masked rows and tokens must lie in [0, 1], got ",
+               encoder_mask_rows, ", ", encoder_mask_rate, ", ", decoder_mask_rows, " and ",
+               decoder_mask_rate);
+    LDLM_CHECK(is_share(clean) && is_share(wild) && clean + wild <= 1.0, "noise",
+               "the shares of rows without noise and with strong noise must add up to 1 at most, "
+               "got ",
+               clean, " and ", wild);
+    LDLM_CHECK(mild > 0.0 && mild <= strong, "noise", "mild noise must lie in (0, ", strong,
+               "], got ", mild);
+  }
 };
 
 namespace detail {

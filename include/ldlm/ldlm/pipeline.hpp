@@ -36,9 +36,6 @@ struct DecodeOptions {
 inline constexpr const char* end_token = "<|endoftext|>";
 inline constexpr const char* mask_token = "<|mask|>";
 
-/// More beams than this cost more than any text is worth.
-inline constexpr std::int64_t max_beams = 1000;
-
 namespace detail {
 /// Runs read() and names the folder in errors that do not, such as those of a lack of memory.
 template <class Read>
@@ -73,12 +70,6 @@ auto name_in_errors(const std::filesystem::path& folder, Read&& read) {
     config.denoiser = ReverseTransformerConfig::from_json(
         open_config(folder / "denoiser", "reverse_transformer"));
     config.validate();
-    json.check(config.num_beams <= max_beams, "num_beams", "must be at most ", max_beams, ", got ",
-               config.num_beams);
-    const std::int64_t room = config.decoder.n_positions - config.latent_length + 1;
-    json.check(config.max_new_tokens <= room, "max_new_tokens", "must be at most ", room,
-               ", as the decoder has ", config.decoder.n_positions, " positions, got ",
-               config.max_new_tokens);
     return config;
   });
 }
@@ -148,6 +139,14 @@ void save_denoiser(const ReverseTransformer<T>& model, const std::filesystem::pa
   detail::save_part(model, model.config.to_json(), folder / "denoiser", storage);
 }
 
+/// Throws unless a model with `rows` embeddings can read all ids of its tokenizer.
+inline void check_tokenizer_fits(std::string_view part, const Tokenizer& tokenizer,
+                                 std::int64_t rows) {
+  LDLM_CHECK(static_cast<std::int64_t>(tokenizer.id_bound()) <= rows, "ldlm", "the ", part,
+             "'s tokenizer has ids up to ", tokenizer.id_bound() - 1, ", its embedding ", rows,
+             " rows");
+}
+
 /// How a model's two sides read text.
 struct LdlmTokenizers {
   Tokenizer encoder, decoder;
@@ -161,6 +160,11 @@ struct LdlmTokenizers {
     }
     return {Tokenizer::from_file(folder / "encoder_tokenizer.json"),
             Tokenizer::from_file(folder / "decoder_tokenizer.json")};
+  }
+  /// Throws if a side's tokenizer has ids for which its model has no embedding.
+  void check_fit(const LdlmConfig& config) const {
+    check_tokenizer_fits("encoder", encoder, config.encoder.vocab_size);
+    check_tokenizer_fits("decoder", decoder, config.decoder.vocab_size);
   }
   void save(const std::filesystem::path& folder) const {
     if (encoder.to_json() == decoder.to_json()) {
@@ -188,13 +192,7 @@ class Ldlm {
     const auto end = tokenizers_.decoder.token_to_id(end_token);
     LDLM_CHECK(end.has_value(), "ldlm", "the decoder's tokenizer has no token ", end_token);
     end_id_ = *end;
-    const auto fits = [](std::string_view part, const Tokenizer& tokenizer, std::int64_t rows) {
-      LDLM_CHECK(static_cast<std::int64_t>(tokenizer.id_bound()) <= rows, "ldlm", "the ", part,
-                 "'s tokenizer has ids up to ", tokenizer.id_bound() - 1, ", its embedding ", rows,
-                 " rows");
-    };
-    fits("encoder", tokenizers_.encoder, config_.encoder.vocab_size);
-    fits("decoder", tokenizers_.decoder, config_.decoder.vocab_size);
+    tokenizers_.check_fit(config_);
   }
 
   /// Loads a folder that save() wrote, or that was put together from Hugging Face's.

@@ -20,6 +20,7 @@ class TextDataset {
         decoder_rows_(pooled_ ? config.max_new_tokens : config.latent_length, end_id()) {
     LDLM_CHECK(pooled_ || tokenizers_.encoder.to_json() == tokenizers_.decoder.to_json(), "dataset",
                "sequence latents need one tokenizer for encoder and decoder");
+    tokenizers_.check_fit(config);
   }
 
   /// Appends a text; one that does not fit, with its end token, is refused and reported by `false`.

@@ -36,8 +36,8 @@ struct BertConfig {
     detail::read_dropout(json, "attention_probs_dropout_prob", c.attention_probs_dropout_prob);
     detail::read_integer(json, "max_position_embeddings", c.max_position_embeddings);
     detail::read_integer(json, "type_vocab_size", c.type_vocab_size);
-    c.initializer_range = json.get("initializer_range", c.initializer_range);
-    c.layer_norm_eps = json.get("layer_norm_eps", c.layer_norm_eps);
+    detail::read_initializer_range(json, c.initializer_range);
+    detail::read_epsilon(json, "layer_norm_eps", c.layer_norm_eps);
     c.pad_token_id = json.get("pad_token_id", c.pad_token_id);
     const auto positions = json.get("position_embedding_type", "absolute");
     json.check(positions == "absolute", "position_embedding_type", "must be \"absolute\", got \"",

@@ -43,8 +43,8 @@ struct Gpt2Config {
     detail::read_dropout(json, "resid_pdrop", c.resid_pdrop);
     detail::read_dropout(json, "embd_pdrop", c.embd_pdrop);
     detail::read_dropout(json, "attn_pdrop", c.attn_pdrop);
-    c.layer_norm_epsilon = json.get("layer_norm_epsilon", c.layer_norm_epsilon);
-    c.initializer_range = json.get("initializer_range", c.initializer_range);
+    detail::read_epsilon(json, "layer_norm_epsilon", c.layer_norm_epsilon);
+    detail::read_initializer_range(json, c.initializer_range);
     c.bos_token_id = json.get("bos_token_id", c.bos_token_id);
     c.eos_token_id = json.get("eos_token_id", c.eos_token_id);
     c.add_cross_attention = json.get("add_cross_attention", c.add_cross_attention);

@@ -118,6 +118,17 @@ inline void read_dropout(const JsonConfig& config, std::string_view key, double&
   value = config.get(key, value);
   config.check(value >= 0 && value < 1, key, "must lie in [0, 1), got ", value);
 }
+/// The same for what is added to a variance before its root is taken.
+inline void read_epsilon(const JsonConfig& config, std::string_view key, double& value) {
+  value = config.get(key, value);
+  config.check(value > 0 && value <= 1, key, "must lie in (0, 1], got ", value);
+}
+/// The same for the standard deviation of new weights.
+inline void read_initializer_range(const JsonConfig& config, double& value) {
+  constexpr std::string_view key = "initializer_range";
+  value = config.get(key, value);
+  config.check(value >= 0 && value <= 1, key, "must lie in [0, 1], got ", value);
+}
 
 /// Throws unless there may be so many layers: each has tensors in the file.
 inline void check_layers(const SafetensorsModel& file, std::int64_t layers) {

@@ -69,7 +69,7 @@ struct ReverseTransformerConfig {
     c.norm_first = json.get("norm_first", c.norm_first);
     c.activation = activation_from(json, "activation", "relu");
     detail::read_dropout(json, "dropout", c.dropout);
-    c.layer_norm_eps = json.get("layer_norm_eps", c.layer_norm_eps);
+    detail::read_epsilon(json, "layer_norm_eps", c.layer_norm_eps);
     c.self_conditioning = json.get("self_conditioning", c.self_conditioning);
     const std::string time = json.get("time_conditioning", "concat");
     json.check(time == "concat" || time == "log_snr", "time_conditioning",
