@@ -26,7 +26,7 @@ struct BertConfig {
     BertConfig c;
     detail::read_integer(json, "vocab_size", c.vocab_size);
     detail::read_integer(json, "hidden_size", c.hidden_size);
-    detail::read_integer(json, "num_hidden_layers", c.num_hidden_layers);
+    detail::read_integer(json, "num_hidden_layers", c.num_hidden_layers, 0);  // 0: embeddings
     detail::read_integer(json, "num_attention_heads", c.num_attention_heads);
     json.check(c.hidden_size % c.num_attention_heads == 0, "num_attention_heads", "is ",
                c.num_attention_heads, ", which does not divide hidden_size ", c.hidden_size);
