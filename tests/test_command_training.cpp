@@ -56,6 +56,7 @@ TEST_CASE("ten steps of every stage give the same bytes at 1 and 2 threads and i
                     "--config", wide, "--out", out, "--steps", "10", "--batch-size", "14"},
                    common));
     output_of(with(w.stage("denoiser", out, 10), common));
+    output_of(with(w.stage("joint", out, 10), common));
     output_of(with(w.stage("decoder", out, 10), common));
     output_of(with({"pretrain", "encoder", "--corpus", w.corpus, "--tokenizer", w.tokenizer,
                     "--config", wide, "--out", out + "-bert", "--steps", "10"},
@@ -260,6 +261,7 @@ TEST_CASE("a stage that lacks what it needs says so before it trains") {
       {"train-tokenizer", "--corpus", w.corpus, "--out", out + ".json", "--vocab-size", "10"},
       {"vocab_size 10"});
   check_error(w.stage("denoiser", (w.folder.path / "no-model").string(), 2), {"ldlm.json"});
+  check_error(w.stage("joint", (w.folder.path / "no-model").string(), 2), {"ldlm.json"});
   check_error(train(w.corpus, "/no/such/tokenizer.json", w.config), {"/no/such/tokenizer.json"});
   check_error(train(w.corpus, w.tokenizer, "huge"), {"huge"});
 

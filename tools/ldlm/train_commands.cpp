@@ -170,6 +170,34 @@ void tune_decoder(const Common& common, const TrainingArguments& arguments,
   }
 }
 
+/// Trains all parts of a model together, so that its latents become ones that can be denoised.
+void train_joint(const Common& common, const TrainingArguments& arguments,
+                 const AutoencoderNoise& noise, double noise_shift) {
+  const fs::path folder = arguments.out;
+  noise.validate();
+  prepare_output(folder);
+  const LdlmConfig config = load_config(folder);
+  LDLM_CHECK(config.latent == LatentKind::sequence && config.prediction == Prediction::x0, "train",
+             "all parts can train together where latents are of kind \"sequence\" and the denoiser "
+             "predicts x0");
+  const LdlmTokenizers tokenizers = LdlmTokenizers::load(folder);
+  const SpecialIds special = special_ids(config, tokenizers.decoder);
+  const NoiseSchedule schedule = training_schedule(config, noise_shift);
+  Autoencoder<float> autoencoder = load_autoencoder<float>(folder, config);
+  auto denoiser = ReverseTransformer<float>::from_pretrained(folder / "denoiser");
+  const DenoiserSetup<float> setup{denoiser, schedule, config.prediction};
+  const TextDataset data = read_texts(common, arguments.corpus, config, tokenizers);
+  JointModel<float> model{autoencoder, denoiser};
+  if (run_stage(common, model, arguments.options(common, "joint"), data,
+                [&](const TextBatch& texts, Generator& g) {
+                  return joint_loss(autoencoder, setup, texts, special, noise, g);
+                })) {
+    fit_normalization(autoencoder, data);
+    save_autoencoder(autoencoder, config, folder);
+    save_denoiser(denoiser, folder);
+  }
+}
+
 void add_decoder_noise(CLI::App& command, AutoencoderNoise& noise) {
   command
       .add_option("--decoder-mask-rows", noise.decoder_mask_rows,
@@ -238,6 +266,18 @@ void add_training_commands(CLI::App& app, Common& common) {
                   "ldlm train decoder --corpus wiki.train.txt --out runs/tiny --steps 5000",
                   [&common, noise, shift](const TrainingArguments& arguments) {
                     tune_decoder(common, arguments, *noise, *shift);
+                  });
+    add_decoder_noise(*command, *noise);
+    add_noise_shift(*command, *shift);
+  }
+  {
+    const auto noise = std::make_shared<AutoencoderNoise>();
+    const auto shift = std::make_shared<double>(1.0);
+    CLI::App* const command =
+        add_stage(*parent, "joint", "Train all parts of a model on, together.",
+                  "ldlm train joint --corpus wiki.train.txt --out runs/tiny --steps 5000",
+                  [&common, noise, shift](const TrainingArguments& arguments) {
+                    train_joint(common, arguments, *noise, *shift);
                   });
     add_decoder_noise(*command, *noise);
     add_noise_shift(*command, *shift);

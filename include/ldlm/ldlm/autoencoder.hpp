@@ -40,6 +40,16 @@ struct LatentMap {
     const Variable<T> z = layer_norm(compress(hidden), Variable<T>(), Variable<T>());
     return (z - Variable<T>(mean)) / Variable<T>(deviation);
   }
+  /// The same, normalised by the mean and deviation of this batch, which become the map's: an
+  /// encoder that trains against noise of a given size can't drown it by making its latents larger.
+  Variable<T> to_latent_of_batch(const Variable<T>& hidden) {
+    const Variable<T> z = layer_norm(compress(hidden), Variable<T>(), Variable<T>());
+    const Variable<T> centre = ldlm::mean(z, {0, 1});
+    const Variable<T> spread = sqrt(var(z, {0, 1}, 0) + T(1e-6));
+    mean.copy_(centre.value());
+    deviation.copy_(spread.value());
+    return (z - centre) / spread;
+  }
   /// Latents (B, L, d), or estimates of them made at log-SNRs (B), -> embeddings (B, L, C).
   Variable<T> to_prefix(const Variable<T>& z, const Tensor<T>& log_snr) const {
     const Tensor<T> features = timestep_embedding(mul(log_snr, T{25}), noise_features);

@@ -237,9 +237,9 @@ struct DenoiserSetup {
     return out;
   }
   /// The model's raw output for noisy latents (B, L, d) and, if self-conditioned, an estimate.
-  Variable<T> operator()(const Tensor<T>& zt, std::span<const double> alpha_bars,
+  Variable<T> operator()(const Variable<T>& zt, std::span<const double> alpha_bars,
                          const Tensor<T>& estimate = {}) const {
-    return model({.z = Variable<T>(zt),
+    return model({.z = zt,
                   .times = times(alpha_bars),
                   .estimate = estimate.defined() ? Variable<T>(estimate) : Variable<T>()});
   }
@@ -248,10 +248,46 @@ struct DenoiserSetup {
                      const Tensor<T>& previous = {}) const {
     const NoGrad no_grad;
     const bool conditioned = model.config.self_conditioning && previous.defined();
-    const Variable<T> output = (*this)(zt, alpha_bars, conditioned ? previous : Tensor<T>());
+    const Variable<T> output =
+        (*this)(Variable<T>(zt), alpha_bars, conditioned ? previous : Tensor<T>());
     return to_x0(prediction, output.value(), zt, alpha_bars);
   }
 };
+
+namespace detail {
+
+/// abar (B) at random levels of a schedule, one from each of B equal parts of it.
+inline std::vector<double> stratified_levels(const NoiseSchedule& schedule, std::int64_t rows,
+                                             Generator& generator) {
+  std::vector<double> alpha_bars;
+  const double shift = generator.uniform();
+  for (std::int64_t b = 0; b < rows; ++b) {
+    const double u = (static_cast<double>(b) + shift) / static_cast<double>(rows);
+    const auto t = static_cast<std::int64_t>(u * static_cast<double>(schedule.steps()));
+    alpha_bars.push_back(schedule.alpha_bar(t));
+  }
+  return alpha_bars;
+}
+
+/// What a self-conditioned denoiser is given in training: its own first estimate in every second
+/// row, zeros in the others. Undefined for one that is not self-conditioned.
+template <Floating T>
+Tensor<T> estimate_of_every_second(const DenoiserSetup<T>& denoiser, const Tensor<T>& zt,
+                                   std::span<const double> alpha_bars) {
+  if (!denoiser.model.config.self_conditioning) {
+    return {};
+  }
+  Tensor<T> estimate = Tensor<T>::zeros(zt.shape());
+  std::vector<double> even;
+  for (std::size_t b = 0; b < alpha_bars.size(); b += 2) {
+    even.push_back(alpha_bars[b]);
+  }
+  estimate.slice(0, 0, to_end, 2)
+      .copy_(denoiser.estimate(zt.slice(0, 0, to_end, 2).contiguous(), even));
+  return estimate;
+}
+
+}  // namespace detail
 
 /// Mean squared error of a denoiser's prediction on latents z_0 (B, L, d) at stratified random
 /// levels of the schedule. With self-conditioning, every second row is given the model's own first
@@ -259,29 +295,13 @@ struct DenoiserSetup {
 template <Floating T>
 Variable<T> denoiser_loss(const DenoiserSetup<T>& denoiser, const Tensor<T>& z0,
                           Generator& generator) {
-  const std::int64_t rows = z0.size(0);
-  std::vector<double> alpha_bars;
-  const double shift = generator.uniform();
-  for (std::int64_t b = 0; b < rows; ++b) {
-    const double u = (static_cast<double>(b) + shift) / static_cast<double>(rows);
-    const auto t = static_cast<std::int64_t>(u * static_cast<double>(denoiser.schedule.steps()));
-    alpha_bars.push_back(denoiser.schedule.alpha_bar(t));
-  }
+  const std::vector<double> alpha_bars =
+      detail::stratified_levels(denoiser.schedule, z0.size(0), generator);
   const Tensor<T> eps = randn<T>(z0.shape(), generator);
   const Tensor<T> zt = add_noise(z0, eps, alpha_bars);
-
-  Tensor<T> estimate;
-  if (denoiser.model.config.self_conditioning) {
-    estimate = Tensor<T>::zeros(z0.shape());
-    std::vector<double> even;
-    for (std::size_t b = 0; b < alpha_bars.size(); b += 2) {
-      even.push_back(alpha_bars[b]);
-    }
-    estimate.slice(0, 0, to_end, 2)
-        .copy_(denoiser.estimate(zt.slice(0, 0, to_end, 2).contiguous(), even));
-  }
+  const Tensor<T> estimate = detail::estimate_of_every_second(denoiser, zt, alpha_bars);
   const Tensor<T> target = prediction_target(denoiser.prediction, z0, eps, alpha_bars);
-  return mse_loss(denoiser(zt, alpha_bars, estimate), Variable<T>(target));
+  return mse_loss(denoiser(Variable<T>(zt), alpha_bars, estimate), Variable<T>(target));
 }
 
 /// One-step estimates of the latents of texts at random noise levels, which are returned in
@@ -308,6 +328,57 @@ Tensor<T> denoised_latents(const Autoencoder<T>& model, const DenoiserSetup<T>& 
     estimate.select(0, b).copy_(z0.select(0, b));
   }
   return estimate;
+}
+
+/// All parts of a model as one module, so that one Trainer trains them together.
+template <Floating T>
+struct JointModel {
+  using value_type = T;
+  Autoencoder<T>& autoencoder;
+  ReverseTransformer<T>& denoiser;
+
+  template <class V>
+  void visit(V&& v) {
+    v("autoencoder", autoencoder);
+    v("denoiser", denoiser);
+  }
+};
+
+/// Loss of encoder, denoiser and decoder trained together (after arXiv 2605.07933): the denoiser's
+/// mean squared error against the latents of the moment, which are a constant to it, plus the
+/// cross-entropy of the text decoded from its estimate, whose gradient reaches the encoder through
+/// the denoiser. In a quarter of the rows the decoder is given the latent itself. Sets the map's
+/// mean and deviation to the batch's. Throws for pooled latents and for a denoiser that does not
+/// predict z_0.
+template <Floating T>
+Variable<T> joint_loss(Autoencoder<T>& model, const DenoiserSetup<T>& denoiser,
+                       const TextBatch& texts, const SpecialIds& special,
+                       const AutoencoderNoise& noise, Generator& generator) {
+  LDLM_CHECK(denoiser.prediction == Prediction::x0, "joint_loss",
+             "the denoiser must predict x0, as its output is decoded");
+  LDLM_CHECK(model.kind == LatentKind::sequence, "joint_loss",
+             "pooled latents are the encoder's own and can't be trained with the denoiser");
+  const Tensor<std::int64_t> masked = mask_tokens(texts.ids, noise.encoder_mask_rows,
+                                                  noise.encoder_mask_rate, special.mask, generator);
+  const Variable<T> z =
+      model.map.to_latent_of_batch(model.encoder({.ids = masked, .mask = texts.mask}).hidden);
+  std::vector<double> alpha_bars =
+      detail::stratified_levels(denoiser.schedule, z.size(0), generator);
+  const auto row = [&](auto f) { return detail::per_row(alpha_bars, z.value(), f); };
+  const Tensor<T> eps = randn<T>(z.shape(), generator);
+  const Variable<T> zt =
+      z * Variable<T>(row(detail::signal)) + Variable<T>(mul(eps, row(detail::noise)));
+  const Variable<T> x0 =
+      denoiser(zt, alpha_bars, detail::estimate_of_every_second(denoiser, zt.value(), alpha_bars));
+  const Variable<T> error = mse_loss(x0, z.detach());
+
+  auto denoised = Tensor<T>::ones({z.size(0), 1, 1});
+  for (std::int64_t b = 0; b < z.size(0); b += 4) {
+    alpha_bars[static_cast<std::size_t>(b)] = 1.0;
+    denoised.data()[b] = T{0};
+  }
+  const Variable<T> latents = z + (x0 - z) * Variable<T>(denoised);
+  return error + decoder_loss(model, latents, alpha_bars, texts.targets, special, noise, generator);
 }
 
 }  // namespace ldlm

@@ -1,0 +1,138 @@
+// Encoder, denoiser and decoder trained together.
+
+#include <doctest/doctest.h>
+
+#include <cmath>
+
+#include <ldlm/ldlm/losses.hpp>
+#include <ldlm/ldlm/trainer.hpp>
+
+#include "ldlm_support.hpp"
+
+using namespace ldlm;
+
+namespace {
+
+/// A small model with its texts; without dropout and self-conditioning its loss is a function of
+/// its weights and the seed alone.
+template <class T>
+struct Whole {
+  Tokenizer tokenizer = ldlm_test::small_tokenizer();
+  LdlmConfig config = ldlm_test::small_config(static_cast<std::int64_t>(tokenizer.id_bound()));
+  Generator generator{1};
+  Autoencoder<T> autoencoder{config, generator};
+  ReverseTransformer<T> denoiser{denoiser_config(), generator};
+  NoiseSchedule schedule = config.schedule.make();
+  DenoiserSetup<T> setup{denoiser, schedule, config.prediction};
+  Dataset data = ldlm_test::small_dataset(tokenizer, config.latent_length);
+  SpecialIds special{*tokenizer.token_to_id(end_token), *tokenizer.token_to_id(mask_token)};
+
+  ReverseTransformerConfig denoiser_config() const {
+    ReverseTransformerConfig c = config.denoiser;
+    c.self_conditioning = false;
+    return c;
+  }
+  Variable<T> loss() {
+    Generator g(7);
+    return joint_loss(autoencoder, setup, data.rows(0, data.size()), special, {}, g);
+  }
+};
+
+/// The largest difference between a parameter's gradient and central differences of `loss`, in five
+/// of its elements, relative to the gradient's largest element or 0.01, as some are 0.
+template <class Loss>
+double gradient_error(const Variable<double>& parameter, Loss&& loss) {
+  const Tensor<double> gradient = parameter.grad().contiguous();
+  double* const values = parameter.value().data();
+  double error = 0.0;
+  for (std::int64_t k = 0; k < 5; ++k) {
+    const std::int64_t i = k * (parameter.value().numel() - 1) / 4;
+    const double before = values[i];
+    constexpr double step = 1e-6;
+    values[i] = before + step;
+    const double above = loss();
+    values[i] = before - step;
+    const double below = loss();
+    values[i] = before;
+    error = std::max(error, std::abs((above - below) / (2.0 * step) - gradient.data()[i]));
+  }
+  return error / std::max(0.01, max(abs(gradient)).item());
+}
+
+}  // namespace
+
+TEST_CASE(
+    "a batch's latents have mean 0 and deviation 1 in every channel, and the map keeps both") {
+  Whole<double> w;
+  const Variable<double> hidden =
+      w.autoencoder.encoder({.ids = w.data.rows(0, w.data.size())}).hidden;
+  const Tensor<double> z = w.autoencoder.map.to_latent_of_batch(hidden).value();
+  CHECK(max(abs(mean(z, {0, 1}))).item() < 1e-12);
+  CHECK(max(abs(sub(var(z, {0, 1}, 0), Tensor<double>::ones({8})))).item() < 1e-4);
+  CHECK(max(abs(sub(w.autoencoder.map.to_latent(hidden).value(), z))).item() < 1e-12);
+
+  // Larger hidden states do not make larger latents.
+  const Tensor<double> larger = w.autoencoder.map.to_latent_of_batch(hidden * 3.0).value();
+  CHECK(mean(square(larger)).item() == doctest::Approx(1.0).epsilon(1e-4));
+}
+
+TEST_CASE("the gradient of the latents passes through the batch's mean and deviation") {
+  Whole<double> w;
+  const Tensor<std::int64_t> ids = w.data.rows(0, w.data.size());
+  const Tensor<double> weights = randn<double>({8, 14, 8}, w.generator);
+  const auto loss = [&] {
+    return sum(w.autoencoder.map.to_latent_of_batch(w.autoencoder.encoder({.ids = ids}).hidden) *
+               Variable<double>(weights));
+  };
+  loss().backward();
+  for (const auto& [name, parameter] : nn::named_parameters(w.autoencoder)) {
+    if (parameter.grad().defined()) {
+      CAPTURE(name);
+      CHECK(gradient_error(parameter, [&] { return loss().item(); }) < 1e-5);
+    }
+  }
+}
+
+TEST_CASE("the joint loss has the gradients of its denoiser and decoder, and reaches the encoder") {
+  Whole<double> w;
+  w.loss().backward();
+  const auto value = [&] { return w.loss().item(); };
+  for (const auto& [name, parameter] : nn::named_parameters(w.denoiser)) {
+    CAPTURE(name);
+    REQUIRE(parameter.grad().defined());
+    CHECK(gradient_error(parameter, value) < 1e-5);
+  }
+  for (const auto& [name, parameter] : nn::named_parameters(w.autoencoder.decoder)) {
+    CAPTURE(name);
+    REQUIRE(parameter.grad().defined());
+    CHECK(gradient_error(parameter, value) < 1e-5);
+  }
+  // The encoder's own is not the loss's derivative: the denoiser's target is a constant.
+  for (const auto& [name, parameter] : nn::named_parameters(w.autoencoder.encoder)) {
+    CAPTURE(name);
+    CHECK(parameter.grad().defined());
+  }
+}
+
+TEST_CASE("training all parts together lowers the loss") {
+  Whole<float> w;
+  JointModel<float> all{w.autoencoder, w.denoiser};
+  const double before = w.loss().item();
+  Trainer(all, {.steps = 60, .batch_size = 8, .learning_rate = 1e-2, .warmup = 5})
+      .run([&](std::int64_t, Generator& g) {
+        return joint_loss(w.autoencoder, w.setup, w.data.rows(0, w.data.size()), w.special, {}, g);
+      });
+  CHECK(w.loss().item() < 0.7 * before);
+}
+
+TEST_CASE("what can't be trained together is refused") {
+  Whole<float> w;
+  Generator g(1);
+  const DenoiserSetup<float> v{w.denoiser, w.schedule, Prediction::v};
+  CHECK_THROWS_WITH_AS((void)joint_loss(w.autoencoder, v, w.data.rows(0, 2), w.special, {}, g),
+                       doctest::Contains("must predict x0"), Error);
+  w.autoencoder.kind = LatentKind::pooled;
+  CHECK_THROWS_WITH_AS(
+      (void)joint_loss(w.autoencoder, w.setup, w.data.rows(0, 2), w.special, {}, g),
+      doctest::Contains("pooled"), Error);
+}
