@@ -23,6 +23,7 @@ TEST_CASE("the help of every subcommand ends with an example of it") {
                                         {"pretrain", "decoder"},
                                         {"train", "autoencoder"},
                                         {"train", "denoiser"},
+                                        {"train", "joint"},
                                         {"train", "decoder"}};
   for (const Arguments& command : commands) {
     const std::string name = joined(command);

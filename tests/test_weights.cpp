@@ -33,18 +33,28 @@ const std::vector<std::string>& sentences() {
   return texts;
 }
 
+/// Token accuracy of decoded sentences.
+double mean_accuracy(const std::vector<std::string>& decoded) {
+  double sum = 0.0;
+  for (std::size_t i = 0; i < decoded.size(); ++i) {
+    const auto expected = shipped_model().decoder_tokenizer().encode_ids(sentences()[i]);
+    const auto found = shipped_model().decoder_tokenizer().encode_ids(decoded[i]);
+    sum += token_accuracy({found.begin(), found.end()}, {expected.begin(), expected.end()});
+  }
+  return sum / static_cast<double>(decoded.size());
+}
+
 }  // namespace
 
 TEST_CASE("sentences come back from their latents") {
+  CHECK(mean_accuracy(shipped_model().decode(shipped_model().encode(sentences()))) > 0.95);
+}
+
+TEST_CASE("sentences come back from half of the schedule's noise, denoised in one step") {
   const Ldlm<float>& model = shipped_model();
-  const std::vector<std::string> decoded = model.decode(model.encode(sentences()));
-  double accuracy = 0.0;
-  for (std::size_t i = 0; i < decoded.size(); ++i) {
-    const auto expected = model.decoder_tokenizer().encode_ids(sentences()[i]);
-    const auto found = model.decoder_tokenizer().encode_ids(decoded[i]);
-    accuracy += token_accuracy({found.begin(), found.end()}, {expected.begin(), expected.end()});
-  }
-  CHECK(accuracy / static_cast<double>(decoded.size()) > 0.95);
+  Generator generator(1);
+  const Tensor<float> noisy = model.add_noise(model.encode(sentences()), 500, generator);
+  CHECK(mean_accuracy(model.decode(model.denoise(noisy, 500), {.t = 500})) > 0.75);
 }
 
 TEST_CASE("the denoiser brings latents closer at every level") {

@@ -74,7 +74,7 @@ variant() {
   local name=$1 folder=$out/$1 assignment
   [[ -z ${VARIANTS:-} || " $VARIANTS " == *" $name "* ]] || return 0
   local from=base channels=64 layers=3 schedule=tan_d prediction=x0 self_conditioning=true
-  local shift=1 ema=0.995 tuned=yes
+  local shift=0.3333 ema=0.995 tune=decoder
   for assignment in "${@:2}"; do
     local "$assignment"
   done
@@ -92,9 +92,11 @@ variant() {
       "$ldlm" "${training[@]}" denoiser "${data[@]}" --out "$folder" --steps "$steps" \
         --learning-rate 1.5e-3 --warmup 150 --ema "$ema" --noise-shift "$shift"
     fi
-    if [[ $tuned == yes && ! -e $folder.tuned ]]; then
-      "$ldlm" "${training[@]}" decoder "${data[@]}" --out "$folder" --steps $((steps / 3)) \
-        --learning-rate 5e-4 --warmup 50 --noise-shift "$shift"
+    if [[ $tune != nothing && ! -e $folder.tuned ]]; then
+      local rate=5e-4
+      [[ $tune == decoder ]] || rate=1e-3
+      "$ldlm" "${training[@]}" "$tune" "${data[@]}" --out "$folder" --steps $((steps / 3)) \
+        --learning-rate "$rate" --warmup 50 --noise-shift "$shift"
       touch "$folder.tuned"
     fi
     "$ldlm" "${common[@]}" --model "$folder" eval --text "$run/valid.txt" --train "$run/train.txt" \
@@ -117,11 +119,12 @@ mkdir -p "$out"
 echo "| variant | MSE / linear, t = 250 | 500 | 750 | token accuracy, clean | t = 250 | t = 500 | nats a token of samples |"
 echo "|---|---|---|---|---|---|---|---|"
 variant base
-variant less-noise shift=0.3333
-variant no-tuning tuned=no
+variant joint tune=joint
+variant no-tuning tune=nothing
 variant no-self-conditioning self_conditioning=false
-variant cosine schedule=cosine
-variant scaled-linear schedule=scaled_linear
+variant tan-d-whole shift=1
+variant cosine schedule=cosine shift=1
+variant scaled-linear schedule=scaled_linear shift=1
 variant v-prediction prediction=v
 variant no-masking from=no-masking
 variant no-noise from=no-noise

@@ -52,13 +52,22 @@ tokens=("${common[@]}" --tokenizer "$run/tokenizer.json")
 stage tokenizer "$ldlm" train-tokenizer "${common[@]}" --out "$run/tokenizer.json"
 stage autoencoder "$ldlm" --seed 1 train autoencoder "${tokens[@]}" --out "$run/model" \
   --steps "${AUTOENCODER_STEPS:-3600}" --batch-size 64 --learning-rate 1.5e-3 --warmup 300
-stage denoiser "$ldlm" --seed 2 train denoiser "${common[@]}" --out "$run/model" \
-  --steps "${DENOISER_STEPS:-4000}" --batch-size 64 --learning-rate 1e-3 --warmup 300 --ema 0.999
-stage decoder "$ldlm" --seed 3 train decoder "${common[@]}" --out "$run/model" \
-  --steps "${DECODER_STEPS:-1450}" --batch-size 64 --learning-rate 5e-4 --warmup 50 \
-  --decoder-mask-rows 0.25
+# Levels with a third of the schedule's noise: the others teach it little.
+shift=(--noise-shift 0.3333)
+stage denoiser "$ldlm" --seed 2 train denoiser "${common[@]}" --out "$run/model" "${shift[@]}" \
+  --steps "${DENOISER_STEPS:-5000}" --batch-size 64 --learning-rate 1e-3 --warmup 300 --ema 0.999
+# All parts together, until the latents are ones that the denoiser can tell apart; then the denoiser
+# catches up with them, and the decoder with the denoiser.
+stage joint "$ldlm" --seed 3 train joint "${common[@]}" --out "$run/model" "${shift[@]}" \
+  --steps "${JOINT_STEPS:-900}" --batch-size 64 --learning-rate 6e-4 --warmup 100 --ema 0.997
+stage denoiser-again "$ldlm" --seed 4 train denoiser "${common[@]}" --out "$run/model" \
+  "${shift[@]}" --from "$run/model/denoiser" --checkpoints "$run/model.checkpoints/denoiser-again" \
+  --steps "${DENOISER_AGAIN_STEPS:-1500}" --batch-size 64 --learning-rate 6e-4 --warmup 50 \
+  --ema 0.998
+stage decoder "$ldlm" --seed 5 train decoder "${common[@]}" --out "$run/model" "${shift[@]}" \
+  --steps "${DECODER_STEPS:-240}" --batch-size 64 --learning-rate 3e-4 --warmup 30
 # A small language model of the same text, for the perplexities of samples.
-stage judge "$ldlm" --seed 4 pretrain decoder "${tokens[@]}" --out "$run/judge" \
+stage judge "$ldlm" --seed 6 pretrain decoder "${tokens[@]}" --out "$run/judge" \
   --layers 3 --width 160 --heads 5 \
   --steps "${JUDGE_STEPS:-1200}" --batch-size 64 --learning-rate 2e-3 --warmup 100
 stage export "$ldlm" --model "$run/model" export --judge "$run/judge" --out "$run/ldlm-tiny"

@@ -148,7 +148,8 @@ std::vector<std::string> perplexity_row(const std::string& name, const Gpt2<floa
                                     {"distinct_2", distinct_n(ids, 2)}}));
   report.row("samples", -1, name, "perplexity", {value, 0.0, nats.count});
   report.row("samples", -1, name, "log_likelihood", nats);
-  return {name, fixed(value, 1), with_interval(nats, 3), fixed(distinct_n(ids, 1), 3),
+  const Estimate surprise{-nats.mean, nats.half_width, nats.count};
+  return {name, fixed(value, 1), with_interval(surprise, 3), fixed(distinct_n(ids, 1), 3),
           fixed(distinct_n(ids, 2), 3)};
 }
 
