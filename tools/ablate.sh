@@ -74,7 +74,7 @@ variant() {
   local name=$1 folder=$out/$1 assignment
   [[ -z ${VARIANTS:-} || " $VARIANTS " == *" $name "* ]] || return 0
   local from=base channels=64 layers=3 schedule=tan_d prediction=x0 self_conditioning=true
-  local shift=0.3333 ema=0.995 tune=decoder
+  local shift=0.3333 ema=0.995 denoiser_steps=$steps tune=decoder rate=5e-4
   for assignment in "${@:2}"; do
     local "$assignment"
   done
@@ -89,12 +89,10 @@ variant() {
       mv "$folder.new" "$folder"
     fi
     if [[ ! -e $folder/denoiser/model.safetensors ]]; then
-      "$ldlm" "${training[@]}" denoiser "${data[@]}" --out "$folder" --steps "$steps" \
+      "$ldlm" "${training[@]}" denoiser "${data[@]}" --out "$folder" --steps "$denoiser_steps" \
         --learning-rate 1.5e-3 --warmup 150 --ema "$ema" --noise-shift "$shift"
     fi
     if [[ $tune != nothing && ! -e $folder.tuned ]]; then
-      local rate=5e-4
-      [[ $tune == decoder ]] || rate=1e-3
       "$ldlm" "${training[@]}" "$tune" "${data[@]}" --out "$folder" --steps $((steps / 3)) \
         --learning-rate "$rate" --warmup 50 --noise-shift "$shift"
       touch "$folder.tuned"
@@ -120,6 +118,8 @@ echo "| variant | MSE / linear, t = 250 | 500 | 750 | token accuracy, clean | t 
 echo "|---|---|---|---|---|---|---|---|"
 variant base
 variant joint tune=joint
+variant joint-fast tune=joint rate=1e-3
+variant longer denoiser_steps=$((steps * 4 / 3))
 variant no-tuning tune=nothing
 variant no-self-conditioning self_conditioning=false
 variant tan-d-whole shift=1
