@@ -49,6 +49,17 @@ struct TemporaryFolder {
   ~TemporaryFolder() { fs::remove_all(path); }
 };
 
+/// Whether this system has no pseudo-terminals (a bare chroot without /dev/pts), and says so.
+inline bool lacks_terminals() {
+  const int terminal = ::posix_openpt(O_RDWR | O_NOCTTY);
+  if (terminal < 0) {
+    MESSAGE("skipped: what a terminal shows, as there are no pseudo-terminals here");
+    return true;
+  }
+  ::close(terminal);
+  return false;
+}
+
 using Arguments = std::vector<std::string>;
 
 struct RunOptions {
