@@ -163,10 +163,23 @@ class Process {
     REQUIRE_MESSAGE(!running_, "ldlm did not end within ", options_.limit.count(), " s");
     return {WIFSIGNALED(wait_status_) ? 128 + WTERMSIG(wait_status_) : WEXITSTATUS(wait_status_),
             options_.output.empty() ? read_file(folder_.path / "out") : std::string(),
-            terminal_ < 0 ? read_file(folder_.path / "err") : screen_};
+            without_refusals(terminal_ < 0 ? read_file(folder_.path / "err") : screen_)};
   }
 
  private:
+  /// Standard error without a sanitizer's own lines about memory that it refused.
+  [[nodiscard]] std::string without_refusals(std::string err) const {
+    const std::string mark = "==" + std::to_string(id_) + "==WARNING: ";
+    for (std::size_t at = 0; (at = err.find(mark, at)) != std::string::npos;) {
+      const std::size_t end = std::min(err.find('\n', at), err.size() - 1) + 1;
+      if (err.substr(at, end - at).find("Sanitizer failed to allocate") != std::string::npos) {
+        err.erase(at, end - at);
+      } else {
+        at = end;
+      }
+    }
+    return err;
+  }
   void read_terminal() {
     std::array<char, 4096> buffer{};
     for (ssize_t n = 0;
