@@ -160,7 +160,7 @@ class AttentionForward {
 template <class T, class Arch>
 void attention(const Attention<T>& args) {
   const detail::AttentionBlocks<T, Arch> n(args);
-  const std::int64_t work = n.queries * std::max<std::int64_t>(1, n.Tk) * n.D;
+  const std::int64_t work = std::max<std::int64_t>(1, n.queries * n.Tk * n.D);
   const std::int64_t grain = std::max<std::int64_t>(1, 8 * cheap_grain / work);
   parallel_for(0, n.B * n.H * n.query_blocks, grain, [&](std::int64_t lo, std::int64_t hi) {
     detail::AttentionForward<T, Arch> forward(args, n);
