@@ -3,6 +3,7 @@
 #include <doctest/doctest.h>
 
 #include <cmath>
+#include <string>
 
 #include <ldlm/ldlm/losses.hpp>
 #include <ldlm/ldlm/trainer.hpp>
@@ -85,8 +86,9 @@ TEST_CASE("the gradient of the latents passes through the batch's mean and devia
                Variable<double>(weights));
   };
   loss().backward();
-  for (const auto& [name, parameter] : nn::named_parameters(w.autoencoder)) {
+  for (const auto& [key, parameter] : nn::named_parameters(w.autoencoder)) {
     if (parameter.grad().defined()) {
+      const std::string& name = key;  // clang 14 captures no structured binding in a lambda
       CAPTURE(name);
       CHECK(gradient_error(parameter, [&] { return loss().item(); }) < 1e-5);
     }
@@ -97,18 +99,21 @@ TEST_CASE("the joint loss has the gradients of its denoiser and decoder, and rea
   Whole<double> w;
   w.loss().backward();
   const auto value = [&] { return w.loss().item(); };
-  for (const auto& [name, parameter] : nn::named_parameters(w.denoiser)) {
+  for (const auto& [key, parameter] : nn::named_parameters(w.denoiser)) {
+    const std::string& name = key;
     CAPTURE(name);
     REQUIRE(parameter.grad().defined());
     CHECK(gradient_error(parameter, value) < 1e-5);
   }
-  for (const auto& [name, parameter] : nn::named_parameters(w.autoencoder.decoder)) {
+  for (const auto& [key, parameter] : nn::named_parameters(w.autoencoder.decoder)) {
+    const std::string& name = key;
     CAPTURE(name);
     REQUIRE(parameter.grad().defined());
     CHECK(gradient_error(parameter, value) < 1e-5);
   }
   // The encoder's own is not the loss's derivative: the denoiser's target is a constant.
-  for (const auto& [name, parameter] : nn::named_parameters(w.autoencoder.encoder)) {
+  for (const auto& [key, parameter] : nn::named_parameters(w.autoencoder.encoder)) {
+    const std::string& name = key;
     CAPTURE(name);
     CHECK(parameter.grad().defined());
   }
