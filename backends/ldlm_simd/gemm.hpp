@@ -14,19 +14,13 @@
 #include <ldlm_simd/cache_info.hpp>
 #include <ldlm_simd/gemm_epilogue.hpp>
 #include <ldlm_simd/gemm_pack.hpp>
+#include <ldlm_simd/gemm_skinny.hpp>
 #include <ldlm_simd/gemm_workspace.hpp>
 #include <ldlm_simd/thread_pool.hpp>
 
 namespace ldlm::simd {
 
 namespace detail {
-
-constexpr std::int64_t divide_up(std::int64_t x, std::int64_t y) {
-  return (x + y - 1) / y;
-}
-constexpr std::int64_t round_up(std::int64_t x, std::int64_t y) {
-  return divide_up(x, y) * y;
-}
 
 /// How a product is cut; multiples of the tile where not at an edge. Independent of the number of
 /// threads.
@@ -298,8 +292,32 @@ void gemm(const Gemm<T>& args) {
     std::fill_n(g.a_batch, max_batch_rank, 0);
     std::fill_n(g.b_batch, max_batch_rank, 0);
   }
+  if (g.n == 1 && g.c_row == 1 && g.bias == nullptr) {
+    // A column is a row of the transposed product, C' = B' A'.
+    std::swap(g.m, g.n);
+    std::swap(g.a, g.b);
+    std::swap(g.a_row, g.b_col);
+    std::swap(g.a_col, g.b_row);
+    std::swap(g.a_batch, g.b_batch);
+    g.c_row = g.n;
+  }
   static std::atomic<std::uint64_t> products{0};
   const std::uint64_t product = products.fetch_add(1, std::memory_order_relaxed) + 1;
+  if (is_skinny<T, Arch>(g)) {
+    constexpr std::int64_t unit = 8 * width<T, Arch>;  // columns: whole cache lines of C
+    const std::int64_t units = detail::divide_up(g.n, unit);
+    const std::int64_t grain = std::max<std::int64_t>(1, (1 << 15) / (g.m * g.k * unit));
+    parallel_for(0, batches * units, grain, [&](std::int64_t lo, std::int64_t hi) {
+      for (std::int64_t at = lo; at < hi;) {
+        const std::int64_t batch = at / units;
+        const std::int64_t end = std::min(hi, (batch + 1) * units);
+        multiply_skinny<T, Arch>(detail::matrix_of_batch(g, batch), (at - batch * units) * unit,
+                                 std::min(g.n, (end - batch * units) * unit), {product, batch, 0});
+        at = end;
+      }
+    });
+    return;
+  }
   const detail::GemmBlocking blocking = detail::choose_blocking<T, Arch>(g.m, g.n, g.k);
   const std::int64_t row_tasks = detail::divide_up(g.m, blocking.rows);
   // Multiplies the columns [first, last) of the batch's matrices [batch, batch + count).

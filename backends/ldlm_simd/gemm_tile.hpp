@@ -40,6 +40,13 @@ template <int N, class F>
   (std::make_integer_sequence<int, N>{});
 }
 
+constexpr std::int64_t divide_up(std::int64_t x, std::int64_t y) {
+  return (x + y - 1) / y;
+}
+constexpr std::int64_t round_up(std::int64_t x, std::int64_t y) {
+  return divide_up(x, y) * y;
+}
+
 /// c = alpha * a b (+ c if accumulate), for one tile of R rows and V vectors.
 /// a: k steps of R elements; b: k steps of V vectors, b_step elements apart.
 template <int R, int V, class T, class Arch>

@@ -1,5 +1,5 @@
 #pragma once
-// Transposes a square of W vectors of W elements in registers.
+// Squares of W vectors of W elements in registers: their transpose, and the sums of their rows.
 
 #include <cstddef>
 #include <utility>
@@ -55,6 +55,33 @@ template <class T, class Arch>
   if constexpr (W > 8) {
     detail::transpose_step<8, T, Arch>(rows);
   }
+}
+
+namespace detail {
+/// The sums of rows[0 .. W/D-1], a row's in the lanes whose bits from D on are its number.
+template <std::size_t D, class T, class Arch>
+[[gnu::always_inline]] inline Batch<T, Arch> join_sums(const Batch<T, Arch>* rows) {
+  using B = Batch<T, Arch>;
+  if constexpr (D == B::size) {
+    return rows[0];
+  } else {
+    constexpr auto columns = std::make_index_sequence<B::size>{};
+    B half[B::size / D / 2];
+    [&]<std::size_t... I>(std::index_sequence<I...>) __attribute__((always_inline)) {
+      ((half[I] = exchange_blocks<D, false>(rows[2 * I], rows[2 * I + 1], columns) +
+                  exchange_blocks<D, true>(rows[2 * I], rows[2 * I + 1], columns)),
+       ...);
+    }
+    (std::make_index_sequence<B::size / D / 2>{});
+    return join_sums<2 * D, T, Arch>(half);
+  }
+}
+}  // namespace detail
+
+/// Lane i of the result is the sum of the elements of rows[i], for W rows.
+template <class T, class Arch>
+[[gnu::always_inline]] inline Batch<T, Arch> sum_rows(const Batch<T, Arch>* rows) {
+  return detail::join_sums<1, T, Arch>(rows);
 }
 
 }  // namespace ldlm::simd

@@ -1,0 +1,253 @@
+#pragma once
+// Products with few rows, as in decoding: each element of B is used but a few times, so that
+// reading B is most of the work. It is read in place, once, never packed.
+//
+// Where the columns of B lie together, as in a linear layer's weight (n, k), vectors run along k,
+// and their lanes are added up at the end. Where its rows do, (k, n), a few of them at a time are
+// added to sums that stay in the nearest cache.
+
+#include <algorithm>
+#include <cstdint>
+
+#include <ldlm_simd/cache_info.hpp>
+#include <ldlm_simd/gemm_epilogue.hpp>
+#include <ldlm_simd/gemm_tile.hpp>
+#include <ldlm_simd/gemm_workspace.hpp>
+#include <ldlm_simd/transpose.hpp>
+
+namespace ldlm::simd {
+
+namespace detail {
+
+/// The most rows for which reading B in place beats packing it.
+inline constexpr std::int64_t skinny_rows = 16;
+
+/// Columns of B that a dot_tile of R rows takes.
+template <int R, class T, class Arch>
+inline constexpr int dot_columns = R == 1                                        ? 8
+                                   : R == 2 || GemmTile<T, Arch>::registers < 32 ? 4
+                                                                                 : 6;
+
+/// sums[r * sum_row + c] = alpha * (row r of A) . (column c of B) for R rows and N columns, all
+/// contiguous along k. Asks for the columns that lie `ahead` elements further on.
+template <int R, int N, class T, class Arch>
+void dot_tile(std::int64_t k, const T* const (&a)[R], const T* const (&b)[N], std::int64_t ahead,
+              T alpha, T* sums, std::int64_t sum_row) {
+  using B = Batch<T, Arch>;
+  constexpr int W = static_cast<int>(B::size);
+  constexpr int groups = (R * N + W - 1) / W;
+  B sum[groups * W];
+  unroll<groups * W>([&](auto i) { sum[i] = B(T{}); });
+  const auto add = [&](auto&& load_at) __attribute__((always_inline)) {
+    B a_now[R];
+    unroll<R>([&](auto r) { a_now[r] = load_at(a[r]); });
+    unroll<N>([&](auto c) {
+      const B b_now = load_at(b[c]);
+      unroll<R>([&](auto r) { sum[r * N + c] = simd::fma(a_now[r], b_now, sum[r * N + c]); });
+    });
+  };
+  std::int64_t step = 0;
+  for (; step + W <= k; step += W) {
+    unroll<N>([&](auto c) { __builtin_prefetch(b[c] + step + ahead, 0, 2); });
+    add([step](const T* p) { return load<T, Arch>(p + step); });
+  }
+  if (step < k) {
+    add([step, k](const T* p) { return load_first<T, Arch>(p + step, k - step); });
+  }
+  alignas(64) T flat[groups * W];
+  unroll<groups>([&](auto group) {
+    (B(alpha) * sum_rows<T, Arch>(sum + group * W)).store_aligned(flat + group * W);
+  });
+  for (int r = 0; r < R; ++r) {
+    std::copy_n(flat + r * N, N, sums + r * sum_row);
+  }
+}
+
+/// sums (m, columns) = alpha A B where B's columns are contiguous. a: rows a_row apart.
+template <int R, class T, class Arch>
+void multiply_columns(const Gemm<T>& g, const T* a, std::int64_t a_row, const T* b,
+                      std::int64_t columns, T* sums, std::int64_t sum_row) {
+  constexpr int N = dot_columns<R, T, Arch>;
+  for (std::int64_t j = 0; j < columns; j += N) {
+    // Past the end, the last row or column stands in; its results go nowhere.
+    const T* b_columns[N];
+    for (int c = 0; c < N; ++c) {
+      b_columns[c] = b + std::min(j + c, columns - 1) * g.b_col;
+    }
+    for (std::int64_t i = 0; i < g.m; i += R) {
+      const T* a_rows[R];
+      for (int r = 0; r < R; ++r) {
+        a_rows[r] = a + std::min(i + r, g.m - 1) * a_row;
+      }
+      dot_tile<R, N, T, Arch>(g.k, a_rows, b_columns, i == 0 ? N * g.b_col : 0, g.alpha,
+                              sums + i * sum_row + j, sum_row);
+    }
+  }
+}
+
+/// Rows of B that add_steps takes at once for R rows of A.
+template <int R, class T, class Arch>
+inline constexpr int steps_at_once = GemmTile<T, Arch>::registers >= 32 ? (R == 1 ? 8 : 4)
+                                                                        : (R <= 2 ? 4 : 2);
+
+/// sums (R, columns) += a b for K steps. a: K steps of R elements. Asks for the K rows of B after
+/// these.
+template <int R, int K, class T, class Arch>
+void add_steps(const T* a, const T* b, std::int64_t b_row, std::int64_t columns, T* sums,
+               std::int64_t sum_row) {
+  using B = Batch<T, Arch>;
+  constexpr std::int64_t W = width<T, Arch>;
+  B a_now[K * R];
+  unroll<K * R>([&](auto i) { a_now[i] = B(a[i]); });
+  const auto add = [&](std::int64_t j, auto&& load_at) __attribute__((always_inline)) {
+    B b_now[K];
+    unroll<K>([&](auto s) { b_now[s] = load_at(b + s * b_row + j); });
+    unroll<R>([&](auto r) {
+      T* const at = sums + r * sum_row + j;
+      B sum = load<T, Arch>(at);
+      unroll<K>([&](auto s) { sum = simd::fma(a_now[s * R + r], b_now[s], sum); });
+      sum.store_unaligned(at);
+    });
+  };
+  std::int64_t j = 0;
+  for (; j + W <= columns; j += W) {
+    unroll<K>([&](auto s) { __builtin_prefetch(b + (K + s) * b_row + j, 0, 2); });
+    add(j, [](const T* p) { return load<T, Arch>(p); });
+  }
+  if (j < columns) {
+    add(j, [&](const T* p) { return load_first<T, Arch>(p, columns - j); });
+  }
+}
+
+/// sums (R, V vectors) += a b for `steps` steps; each sum is made in add_steps' order. Asks for the
+/// V vectors of B that lie `ahead` elements further on.
+template <int R, int V, class T, class Arch>
+void add_tile(std::int64_t steps, const T* a, const T* b, std::int64_t b_row, std::int64_t ahead,
+              T* sums, std::int64_t sum_row) {
+  using B = Batch<T, Arch>;
+  constexpr std::int64_t W = width<T, Arch>;
+  B sum[R * V];
+  unroll<R * V>([&](auto i) { sum[i] = load<T, Arch>(sums + i / V * sum_row + i % V * W); });
+  for (std::int64_t step = 0; step < steps; ++step, a += R, b += b_row) {
+    B b_now[V];
+    unroll<V>([&](auto v) { __builtin_prefetch(b + ahead + v * W); });
+    unroll<V>([&](auto v) { b_now[v] = load<T, Arch>(b + v * W); });
+    unroll<R>([&](auto r) {
+      const B a_now(a[r]);
+      unroll<V>([&](auto v) { sum[r * V + v] = simd::fma(a_now, b_now[v], sum[r * V + v]); });
+    });
+  }
+  unroll<R * V>([&](auto i) { sum[i].store_unaligned(sums + i / V * sum_row + i % V * W); });
+}
+
+/// sums (m, columns) += A B for columns that are a multiple of V vectors. a: strips of R rows.
+template <int R, int V, class T, class Arch>
+void add_tiles(const Gemm<T>& g, const T* a, const T* b, std::int64_t columns, T* sums,
+               std::int64_t sum_row) {
+  constexpr std::int64_t most = 64;  // steps, whose part of B all strips find in the caches
+  constexpr std::int64_t wide = V * width<T, Arch>;
+  for (std::int64_t step = 0; step < g.k; step += most) {
+    const std::int64_t steps = std::min(most, g.k - step);
+    for (std::int64_t j = 0; j < columns; j += wide) {
+      const std::int64_t ahead = j + wide < columns ? wide : most * g.b_row - j;
+      for (std::int64_t i = 0; i < g.m; i += R) {
+        add_tile<R, V, T, Arch>(steps, a + i * g.k + step * R, b + step * g.b_row + j, g.b_row,
+                                i == 0 ? ahead : 0, sums + i * sum_row + j, sum_row);
+      }
+    }
+  }
+}
+
+/// sums (m, columns) = A B where B's rows are contiguous. a: strips of R rows.
+template <int R, class T, class Arch>
+void multiply_rows(const Gemm<T>& g, const T* a, const T* b, std::int64_t columns, T* sums,
+                   std::int64_t sum_row) {
+  constexpr int K = steps_at_once<R, T, Arch>;
+  const std::int64_t rows = round_up(g.m, R);
+  std::fill_n(sums, rows * sum_row, T{});
+  std::int64_t done = 0;
+  if constexpr (R > 4) {
+    constexpr int V = GemmTile<T, Arch>::registers >= 32 ? 3 : 1;
+    done = columns / (V * width<T, Arch>)*(V * width<T, Arch>);
+    add_tiles<R, V, T, Arch>(g, a, b, done, sums, sum_row);
+  }
+  for (std::int64_t step = 0; step < g.k && done < columns;) {
+    const bool several = step + K <= g.k;
+    for (std::int64_t i = 0; i < rows; i += R) {
+      (several ? add_steps<R, K, T, Arch>
+               : add_steps<R, 1, T, Arch>)(a + i * g.k + step * R, b + step * g.b_row + done,
+                                           g.b_row, columns - done, sums + i * sum_row + done,
+                                           sum_row);
+    }
+    step += several ? K : 1;
+  }
+}
+
+/// alpha A in strips of `height` rows, steps one after the other; a strip of 1 is a plain row.
+template <class T, class Arch>
+const T* pack_skinny_a(const Gemm<T>& g, std::int64_t height, T alpha, const GemmBlockKey& key) {
+  GemmWorkspace<T, Arch>& workspace = GemmWorkspace<T, Arch>::local();
+  T* const packed = workspace.a.reserve(round_up(g.m, height) * g.k);
+  if (workspace.a_key == key) {  // from this thread's task before
+    return packed;
+  }
+  workspace.a_key = key;
+  workspace.a_first = workspace.a_last = 0;
+  T* to = packed;
+  for (std::int64_t strip = 0; strip < g.m; strip += height) {
+    for (std::int64_t step = 0; step < g.k; ++step) {
+      for (std::int64_t i = strip; i < strip + height; ++i) {
+        *to++ = i < g.m ? alpha * g.a[i * g.a_row + step * g.a_col] : T{};
+      }
+    }
+  }
+  return packed;
+}
+
+}  // namespace detail
+
+/// Whether a product should go through multiply_skinny.
+template <class T, class Arch>
+bool is_skinny(const Gemm<T>& g) {
+  const bool columns_contiguous = g.b_row == 1 && g.k >= 2 * width<T, Arch>;
+  return g.m <= detail::skinny_rows && g.k > 0 && (columns_contiguous || g.b_col == 1);
+}
+
+/// The columns [first, last) of a product; `key` names the product and its matrix.
+template <class T, class Arch>
+void multiply_skinny(const Gemm<T>& g, std::int64_t first, std::int64_t last,
+                     const GemmBlockKey& key) {
+  constexpr std::int64_t W = width<T, Arch>;
+  // Sums stay in half of L1.
+  const std::int64_t most = std::clamp<std::int64_t>(
+      cache_sizes().l1 / 2 / (g.m * static_cast<std::int64_t>(sizeof(T))) / W * W, 8 * W, 256 * W);
+  for (; first < last; first += most) {
+    const std::int64_t columns = std::min(most, last - first);
+    const std::int64_t sum_row = detail::round_up(columns, W) + W;
+    T* const sums = GemmWorkspace<T, Arch>::local().sums.reserve((g.m + 8) * sum_row);
+    const T* const b = g.b + first * g.b_col;
+    const auto by_columns = [&]<int R>(std::integral_constant<int, R>) {
+      const bool in_place = g.a_col == 1;
+      const T* const a = in_place ? g.a : detail::pack_skinny_a<T, Arch>(g, 1, T{1}, key);
+      detail::multiply_columns<R, T, Arch>(g, a, in_place ? g.a_row : g.k, b, columns, sums,
+                                           sum_row);
+    };
+    const auto by_rows = [&]<int R>(std::integral_constant<int, R>) {
+      const T* const a = detail::pack_skinny_a<T, Arch>(g, R, g.alpha, key);
+      detail::multiply_rows<R, T, Arch>(g, a, b, columns, sums, sum_row);
+    };
+    if (g.b_row == 1 && g.k >= 2 * W) {
+      g.m == 1   ? by_columns(std::integral_constant<int, 1>{})
+      : g.m == 2 ? by_columns(std::integral_constant<int, 2>{})
+                 : by_columns(std::integral_constant<int, 4>{});
+    } else {
+      g.m == 1   ? by_rows(std::integral_constant<int, 1>{})
+      : g.m == 2 ? by_rows(std::integral_constant<int, 2>{})
+      : g.m <= 4 ? by_rows(std::integral_constant<int, 4>{})
+                 : by_rows(std::integral_constant<int, 8>{});
+    }
+    finish_block<T, Arch>(g, 0, first, g.m, columns, sums, sum_row, g.beta);
+  }
+}
+
+}  // namespace ldlm::simd
