@@ -1,27 +1,20 @@
-// Matrix products: ours and, where they were found at configure time, oneDNN, OpenBLAS and Eigen,
-// in turn within each iteration, so that a machine that slows down slows all of them.
-//
-// Counters: GFLOP/s of each (median), and vs_X = X's time / ours, the median over the iterations:
-// above 1 ours is faster. The results are compared before anything is timed.
+// Matrix products: ours and, where they were found at configure time, oneDNN, OpenBLAS and Eigen.
+// Rates are in GFLOP/s.
 
-#include <benchmark/benchmark.h>
-#include <time.h>
 #include <unistd.h>
 
-#include <algorithm>
-#include <chrono>
 #include <cmath>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
-#include <functional>
-#include <random>
+#include <memory>
 #include <string>
-#include <thread>
+#include <utility>
 #include <vector>
 
-#include <ldlm/core/threads.hpp>
 #include <ldlm_simd/gemm.hpp>
+
+#include "harness.hpp"
 
 #if defined(LDLM_BENCH_ONEDNN) || defined(LDLM_BENCH_EIGEN)
 #include <omp.h>
@@ -43,14 +36,6 @@ char* openblas_get_corename(void);
 
 namespace {
 
-/// Seconds: processor time of this thread alone if that is all there is to measure, since it does
-/// not count what other programs take; else wall time.
-double now(int threads) {
-  timespec time{};
-  clock_gettime(threads == 1 ? CLOCK_THREAD_CPUTIME_ID : CLOCK_MONOTONIC, &time);
-  return static_cast<double>(time.tv_sec) + 1e-9 * static_cast<double>(time.tv_nsec);
-}
-
 /// C (m, n) = A B, `count` times; A is (m, k) or, transposed, (k, m); likewise B.
 struct Shape {
   std::int64_t m, n, k;
@@ -60,16 +45,9 @@ struct Shape {
 
 struct Operands {
   explicit Operands(const Shape& s)
-      : a(fill(s.count * s.m * s.k, 1)),
-        b(fill(s.count * s.k * s.n, 2)),
+      : a(ldlm::bench::random_values(s.count * s.m * s.k, 1)),
+        b(ldlm::bench::random_values(s.count * s.k * s.n, 2)),
         c(static_cast<std::size_t>(s.count * s.m * s.n)) {}
-  static std::vector<float> fill(std::int64_t count, unsigned seed) {
-    std::mt19937 random(seed);
-    std::uniform_real_distribution<float> uniform(-1.0F, 1.0F);
-    std::vector<float> values(static_cast<std::size_t>(count));
-    std::generate(values.begin(), values.end(), [&] { return uniform(random); });
-    return values;
-  }
   std::vector<float> a, b, c;
 };
 
@@ -139,150 +117,91 @@ void multiply_eigen(const Shape& s, Operands& x) {
 }
 #endif
 
-struct Contender {
+/// Each peer's product, and how many threads it takes.
+struct Peer {
   std::string name;
-  std::function<void(const Shape&, Operands&)> multiply;
+  void (*multiply)(const Shape&, Operands&);
+  void (*set_threads)(int);
 };
 
-const std::vector<Contender>& contenders() {
-  static const std::vector<Contender> all = {
-    {"ours", multiply_ours},
+const std::vector<Peer>& peers() {
+  static const std::vector<Peer> all = {
+    {"ours", multiply_ours, ldlm::set_num_threads},
 #if defined(LDLM_BENCH_ONEDNN)
-    {"onednn", multiply_onednn},
+    {"onednn", multiply_onednn, omp_set_num_threads},
 #endif
 #if defined(LDLM_BENCH_OPENBLAS)
-    {"openblas", multiply_openblas},
+    {"openblas", multiply_openblas, openblas_set_num_threads},
 #endif
 #if defined(LDLM_BENCH_EIGEN)
-    {"eigen", multiply_eigen},
+    {"eigen", multiply_eigen, Eigen::setNbThreads},
 #endif
   };
   return all;
 }
 
-void set_threads(int count) {
-  ldlm::set_num_threads(count);
-#if defined(LDLM_BENCH_ONEDNN) || defined(LDLM_BENCH_EIGEN)
-  omp_set_num_threads(count);
-#endif
-#if defined(LDLM_BENCH_OPENBLAS)
-  openblas_set_num_threads(count);
-#endif
-#if defined(LDLM_BENCH_EIGEN)
-  Eigen::setNbThreads(count);
-#endif
-}
-
-double median(std::vector<double> values) {
-  std::sort(values.begin(), values.end());
-  return values[values.size() / 2];
-}
-
-/// Seconds per product: enough repetitions for half a millisecond, after one that warms up.
-double measure(const Contender& contender, const Shape& shape, Operands& operands, int threads) {
-  contender.multiply(shape, operands);
-  std::int64_t repeats = 0;
-  const double start = now(threads);
-  double seconds = 0;
-  do {
-    contender.multiply(shape, operands);
-    ++repeats;
-    seconds = now(threads) - start;
-  } while (seconds < 5e-4);
-  return seconds / static_cast<double>(repeats);
-}
-
-void run(benchmark::State& state, const Shape& shape, int threads) {
-  set_threads(threads);
-  Operands operands(shape);
-  std::vector<float> expected;
-  for (const Contender& contender : contenders()) {
-    contender.multiply(shape, operands);
-    if (expected.empty()) {
-      expected = operands.c;
+/// Name: GROUP/MxNxK/NN, or NT (B transposed, as in x W^T), TN (A transposed, as in dY^T X).
+void add(const std::string& group, const Shape& s) {
+  const std::string count = s.count > 1 ? std::to_string(s.count) + "x" : "";
+  const std::string name = group + "/" + count + std::to_string(s.m) + "x" + std::to_string(s.n) +
+                           "x" + std::to_string(s.k) + (s.transposed_a ? "/T" : "/N") +
+                           (s.transposed_b ? "T" : "N");
+  ldlm::bench::add_benchmark(name, [s](int threads) {
+    const auto operands = std::make_shared<Operands>(s);
+    std::vector<ldlm::bench::Contender> contenders;
+    for (const Peer& peer : peers()) {
+      peer.set_threads(threads);
+      const auto multiply = [s, operands, &peer] { peer.multiply(s, *operands); };
+      contenders.push_back(
+          {peer.name, [multiply, threads] { return ldlm::bench::time_runs(multiply, threads); },
+           [multiply, operands] {
+             multiply();
+             return operands->c;
+           }});
     }
-    for (std::size_t i = 0; i < expected.size(); ++i) {
-      if (!(std::abs(operands.c[i] - expected[i]) <=
-            1e-5F * (8 + std::sqrt(static_cast<float>(shape.k))))) {
-        state.SkipWithError(("ours and " + contender.name + " differ").c_str());
-        return;
-      }
-    }
-  }
-  std::vector<std::vector<double>> seconds(contenders().size());
-  for ([[maybe_unused]] auto _ : state) {
-    for (std::size_t i = 0; i < contenders().size(); ++i) {
-      // Worker threads of the one before may still spin.
-      std::this_thread::sleep_for(std::chrono::milliseconds(threads > 1 ? 4 : 0));
-      seconds[i].push_back(measure(contenders()[i], shape, operands, threads));
-    }
-    state.SetIterationTime(seconds[0].back());
-  }
-  const double work = 2e-9 * static_cast<double>(shape.m * shape.n * shape.k * shape.count);
-  for (std::size_t i = 0; i < contenders().size(); ++i) {
-    state.counters[contenders()[i].name] = work / median(seconds[i]);
-    if (i > 0) {
-      std::vector<double> ratios;
-      for (std::size_t j = 0; j < seconds[i].size(); ++j) {
-        ratios.push_back(seconds[i][j] / seconds[0][j]);
-      }
-      state.counters["vs_" + contenders()[i].name] = median(ratios);
-    }
-  }
-}
-
-void add(const std::string& name, const Shape& shape) {
-  for (const int threads : {1, 2}) {
-    benchmark::RegisterBenchmark(
-        (name + "/threads:" + std::to_string(threads)).c_str(),
-        [shape, threads](benchmark::State& state) { run(state, shape, threads); })
-        ->UseManualTime()
-        ->Unit(benchmark::kMicrosecond);
-  }
-}
-
-/// Name: MxNxK, then NN, NT (B transposed, as in x W^T), TN (A transposed, as in dY^T X).
-void add(const Shape& s) {
-  add((s.count > 1 ? std::to_string(s.count) + "x" : std::string()) + std::to_string(s.m) + "x" +
-          std::to_string(s.n) + "x" + std::to_string(s.k) + (s.transposed_a ? "/T" : "/N") +
-          (s.transposed_b ? "T" : "N"),
-      s);
+    ldlm::bench::Comparison how;
+    how.work = 2e-9 * static_cast<double>(s.m * s.n * s.k * s.count);
+    how.unit = "GFLOP/s";
+    how.absolute = 1e-5F * (8 + std::sqrt(static_cast<float>(s.k)));
+    return std::pair(contenders, how);
+  });
 }
 
 void add_all() {
-  // Square, and the linear layers of GPT-2 124M and BERT.
   for (const std::int64_t size : {512, 1024, 2048}) {
-    add({size, size, size});
+    add("sgemm", {size, size, size});
   }
-  add({256, 2304, 768});
-  add({256, 768, 3072});
-  add({256, 3072, 768, false, true});
-  add({256, 50257, 768, false, true});
-  add({1024, 1536, 384, false, true});
-  add({512, 384, 1536, false, true});
-  add({128, 128, 128});
-  // A training step at 1920 tokens: forward, gradient of the input, gradient of the weight.
-  for (const auto& [n, k] : {std::pair<std::int64_t, std::int64_t>{192, 192},
-                             {768, 192},
-                             {192, 768},
-                             {256, 1024},
-                             {8192, 192}}) {
-    add({1920, n, k, false, true});
-    add({1920, k, n});
-    add({n, k, 1920, true, false});
-  }
-  // Attention: scores and values of 12 heads.
-  add({40, 40, 32, false, true, 12});
-  add({40, 32, 40, false, false, 12});
-  add({256, 256, 64, false, true, 12});
-  add({256, 64, 256, false, false, 12});
+  // GPT-2 124M and BERT-base: forward, the gradients of inputs and of weights.
+  add("sgemm", {256, 2304, 768});
+  add("sgemm", {256, 2304, 768, false, true});
+  add("sgemm", {256, 768, 3072});
+  add("sgemm", {256, 768, 3072, false, true});
+  add("sgemm", {256, 3072, 768, false, true});
+  add("sgemm", {256, 50257, 768, false, true});
+  add("sgemm", {256, 768, 50257});
+  add("sgemm", {768, 2304, 256, true, false});
+  add("sgemm", {3072, 768, 256, true, false});
+  add("sgemm", {50257, 768, 256, true, false});
+  // MiniLM's, and those of a small model's step at 1,920 tokens.
+  add("sgemm", {1024, 1536, 384, false, true});
+  add("sgemm", {512, 384, 1536, false, true});
+  add("sgemm", {1920, 192, 192, false, true});
+  add("sgemm", {1920, 768, 192, false, true});
+  add("sgemm", {1920, 192, 768});
+  add("sgemm", {1920, 8192, 192, false, true});
+  add("sgemm", {8192, 192, 1920, true, false});
+  // Scores and values of 12 heads of attention.
+  add("batched", {40, 40, 32, false, true, 12});
+  add("batched", {40, 32, 40, false, false, 12});
+  add("batched", {256, 256, 64, false, true, 12});
+  add("batched", {256, 64, 256, false, false, 12});
   // Decoding: few rows.
   for (const std::int64_t m : {1, 2, 4, 8, 16}) {
-    add({m, 768, 768});
-    add({m, 768, 768, false, true});
-    add({m, 3072, 768});
-    add({m, 768, 3072, false, true});
-    add({m, 50257, 768, false, true});
+    for (const bool transposed : {false, true}) {
+      add("skinny", {m, 768, 768, false, transposed});
+      add("skinny", {m, 3072, 768, false, transposed});
+    }
+    add("skinny", {m, 50257, 768, false, true});
   }
 }
 
@@ -298,14 +217,8 @@ int main(int argc, char** argv) {
   }
 #endif
 #if defined(LDLM_BENCH_OPENBLAS)
-  std::printf("OpenBLAS runs its kernels for %s\n", openblas_get_corename());
+  benchmark::AddCustomContext("openblas kernels", openblas_get_corename());
 #endif
   add_all();
-  benchmark::Initialize(&argc, argv);
-  if (benchmark::ReportUnrecognizedArguments(argc, argv)) {
-    return 1;
-  }
-  benchmark::RunSpecifiedBenchmarks();
-  benchmark::Shutdown();
-  return 0;
+  return ldlm::bench::run_benchmarks(argc, argv);
 }

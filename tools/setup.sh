@@ -17,7 +17,10 @@ case $what in
     needs+=(ccache:ccache clang++:clang clang-format-14:clang-format-14
             clang-tidy-14:clang-tidy-14 :doctest-dev)
     ;;&
-  bench) needs+=(:libbenchmark-dev :libdnnl-dev :libopenblas-dev hyperfine:hyperfine) ;;
+  bench)
+    needs+=(:libbenchmark-dev :libdnnl-dev :libopenblas-dev :libeigen3-dev :libxtensor-dev
+            :python3-venv)
+    ;;
   test) ;;
   *)
     echo "usage: bash tools/setup.sh [demo|test|bench]" >&2
