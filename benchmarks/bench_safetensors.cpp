@@ -28,7 +28,7 @@ void evict(const std::string& file) {
   ::close(descriptor);
 }
 
-/// The tensors' sizes, and that of all pages of the process that are in memory, in bytes.
+/// Opens the file and every tensor of it, which go to `tensors`; returns their extents.
 std::vector<float> open_all(const std::string& file, std::vector<Tensor<float>>* tensors) {
   const auto opened = ldlm::SafetensorsFile::open(file);
   std::vector<float> sizes;

@@ -32,8 +32,7 @@ if [[ -z ${LDLM_BENCH_PYTHON:-} ]]; then
   venv=$root/build-release/peers
   if [[ ! -e $venv/complete ]]; then
     python3 -m venv "$venv" &&
-      "$venv/bin/pip" install -q torch transformers tokenizers safetensors numpy onnxruntime onnx \
-        onnxscript && touch "$venv/complete" ||
+      "$venv/bin/pip" install -q torch transformers tokenizers safetensors numpy onnxruntime onnx && touch "$venv/complete" ||
       echo "bench: the peers from Python could not all be installed" >&2
   fi
   export LDLM_BENCH_PYTHON=$venv/bin/python
