@@ -15,6 +15,7 @@ TEST_CASE("the help of every subcommand ends with an example of it") {
                                         {"tokenize"},
                                         {"inspect"},
                                         {"export"},
+                                        {"quantize"},
                                         {"eval"},
                                         {"train-tokenizer"},
                                         {"pretrain"},
@@ -48,6 +49,7 @@ TEST_CASE("wrong usage ends with status 2, says why, and prints nothing else") {
   check_usage({"sample", "a positional"}, {"a positional"});
   check_usage({"sample", "--json=maybe"}, {"--json"});
   check_usage({"sample", "--count"}, {"--count"});
+  check_usage({"sample", "--matmul-precision", "low"}, {"--matmul-precision", "low"});
   check_usage({"train-tokenizer"}, {"--corpus"});
   check_usage({"train-tokenizer", "--corpus", "corpus.txt"}, {"--out"});
   check_usage({"pretrain"}, {"subcommand"});
@@ -56,6 +58,8 @@ TEST_CASE("wrong usage ends with status 2, says why, and prints nothing else") {
   check_usage({"train", "denoiser"}, {"--corpus"});
   check_usage({"eval"}, {"--text"});
   check_usage({"export"}, {"--out"});
+  check_usage({"quantize", "a text"}, {"--out"});
+  check_usage({"quantize", "a text", "--out", "x", "--format", "int7"}, {"--format", "int7"});
 
   // Values that an option may not have, "--option value" each.
   const auto check_values = [](const Arguments& command, const std::vector<Arguments>& wrong) {
@@ -271,6 +275,35 @@ TEST_CASE("export writes the model in half the space") {
   };
   CHECK(size(out) < size(w.model) * 3 / 4);
   CHECK(lines(output_of({"sample", "--model", out, "--count", "2", "--steps", "3"})).size() == 2);
+}
+
+TEST_CASE("quantize writes a smaller model and says what it loses") {
+  const Workshop& w = workshop();
+  const std::string plain = (w.folder.path / "language_model").string();
+  output_of({"pretrain", "decoder", "--corpus", w.corpus, "--tokenizer", w.tokenizer, "--config",
+             w.config, "--out", plain, "--steps", "20", "--batch-size", "8"});
+  double bytes_before = 1e9;
+  for (const std::string format : {"bf16", "int8", "int4"}) {
+    const std::string out = plain + "_" + format;
+    const Arguments command{"quantize", "--model", plain,    "--format", format,
+                            "--out",    out,       "--file", w.corpus};
+    CHECK(output_of(command).find("perplexity") != std::string::npos);
+    Arguments with_json = command;
+    with_json.emplace_back("--json");
+    const auto json = json_lines(output_of(with_json));
+    REQUIRE(json.size() == 1);
+    const auto number = [&](const char* key) {
+      return json[0].find(key)->get_if<double>().value();
+    };
+    CHECK(number("bytes") < bytes_before);
+    bytes_before = number("bytes");
+    CHECK(std::abs(number("perplexity") / number("perplexity_before") - 1) < 0.05);
+    const Arguments generate{"generate", "a", "--max-new-tokens", "3", "--model"};
+    Arguments of_out = generate;
+    of_out.push_back(out);
+    CHECK(lines(output_of(of_out)).size() == 1);
+    check_error({"quantize", "--model", out, "--out", out + "2", "a text"}, {"quantized already"});
+  }
 }
 
 TEST_CASE("eval writes its figures as tables, JSON and CSV") {

@@ -76,6 +76,7 @@ TEST_CASE("a folder that is missing or no model is named") {
        {Arguments{"sample"}, Arguments{"demo"}, Arguments{"reconstruct", sentence},
         Arguments{"embed", sentence}, Arguments{"generate", sentence}, Arguments{"inspect"},
         Arguments{"tokenize", sentence}, Arguments{"export", "--out", w.model + "2"},
+        Arguments{"quantize", "--out", w.model + "2", sentence},
         Arguments{"eval", "--text", w.corpus, "--train", w.corpus}}) {
     for (const std::string& folder :
          {std::string("/no/such/folder"), w.config, w.corpus, loop.string()}) {

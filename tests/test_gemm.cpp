@@ -12,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include <ldlm/core/storage.hpp>
 #include <ldlm/core/threads.hpp>
 #include <ldlm_simd/gemm.hpp>
 
@@ -47,6 +48,7 @@ struct Case {
   Activation activation = Activation::none;
   std::vector<std::int64_t> batch = {};                  // extents of the batch axes
   std::vector<bool> broadcast_a = {}, broadcast_b = {};  // stride 0 on that axis
+  bool bf16 = false;  // allow_bf16, with factors that are bf16 already: nothing is lost
 
   [[nodiscard]] std::string text() const {
     std::string t = std::to_string(m) + " x " + std::to_string(n) + " x " + std::to_string(k);
@@ -54,7 +56,7 @@ struct Case {
     t += transposed_b ? "T" : "N";
     t += " alpha " + std::to_string(alpha) + " beta " + std::to_string(beta);
     t += " activation " + std::to_string(static_cast<int>(activation));
-    return t + (bias ? " bias" : "") + (residual ? " residual" : "") +
+    return t + (bf16 ? " bf16" : "") + (bias ? " bias" : "") + (residual ? " residual" : "") +
            (residual_is_c ? " (C)" : "") + (batch.empty() ? "" : " batch");
   }
 };
@@ -88,6 +90,12 @@ class Problem {
     }
     a_ = values(a_size);
     b_ = values(b_size);
+    g_.allow_bf16 = x.bf16;
+    for (auto* factors : {&a_, &b_}) {
+      for (T& value : *factors) {
+        value = x.bf16 ? static_cast<T>(ldlm::bf16(static_cast<float>(value))) : value;
+      }
+    }
     c_ = x.beta == 0 && !x.residual_is_c
              ? std::vector<T>(static_cast<std::size_t>(c_size), std::numeric_limits<T>::quiet_NaN())
              : values(c_size);
@@ -308,6 +316,38 @@ TEST_CASE("every transpose and every epilogue") {
   }
 }
 
+TEST_CASE("factors of bf16, where they are allowed") {
+  std::mt19937 random(11);
+  unsigned seed = 1;
+  const auto check_bf16 = [&](std::int64_t m, std::int64_t n, std::int64_t k) {
+    Case x = drawn(random, m, n, k);
+    x.bf16 = true;
+    check<float>(x, ++seed);
+    check<double>(x, ++seed);  // allowed, and of no use
+  };
+  for (const std::int64_t m : odd_sizes) {
+    for (const std::int64_t n : few_sizes) {
+      for (const std::int64_t k : odd_sizes) {
+        check_bf16(m, n, k);
+      }
+    }
+  }
+  check_bf16(300, 200, 71);
+  check_bf16(130, 1500, 300);
+  check_bf16(30, 70, 5001);
+  check_bf16(257, 530, 1300);
+  Case x;
+  x.m = 129;
+  x.n = 300;
+  x.k = 601;
+  x.bf16 = true;
+  const Problem<float> problem(x);
+  const Threads one(1);
+  const auto expected = problem.run<xsimd::default_arch>();
+  const Threads two(2);
+  CHECK(problem.run<xsimd::default_arch>() == expected);
+}
+
 TEST_CASE("large products: several blocks of rows, columns and K") {
   std::mt19937 random(3);
   const std::int64_t sizes[][3] = {{300, 200, 70}, {1031, 257, 33}, {130, 1500, 300},
@@ -324,6 +364,48 @@ TEST_CASE("large products: several blocks of rows, columns and K") {
     x.residual = false;
     x.residual_is_c = true;
     check<float>(x);
+  }
+}
+
+TEST_CASE("a product too large for the caches has the bits of its parts") {
+  // Aligned, so that it is written past the caches; the parts are too small for that.
+  const std::int64_t n = 2048 + 48;
+  const std::int64_t m = 4 * ldlm::simd::cache_sizes().l2 / (4 * n) + 45;
+  for (const std::int64_t k : {0, 1, 20}) {
+    for (const bool bf16 : {false, true}) {
+      std::mt19937 random(1);
+      std::uniform_real_distribution<float> uniform(-1, 1);
+      std::vector<float> a(static_cast<std::size_t>(m * k)), b(static_cast<std::size_t>(k * n));
+      for (auto* factor : {&a, &b}) {
+        std::generate(factor->begin(), factor->end(), [&] { return uniform(random); });
+      }
+      const auto multiply = [&](std::int64_t first, std::int64_t rows, float* c) {
+        Gemm<float> g;
+        g.allow_bf16 = bf16;
+        g.m = rows;
+        g.n = g.b_row = g.c_row = n;
+        g.k = g.a_row = k;
+        g.a_col = g.b_col = 1;
+        g.a = a.data() + first * k;
+        g.b = b.data();
+        g.c = c;
+        ldlm::simd::gemm<float, xsimd::default_arch>(g);
+      };
+      const auto whole =
+          ldlm::Storage::allocate(static_cast<std::size_t>(m * n) * sizeof(float), ldlm::cpu);
+      auto* const c = static_cast<float*>(whole.data());
+      REQUIRE(ldlm::simd::can_stream<float, xsimd::default_arch>(c, n));
+      const Threads two(2);
+      multiply(0, m, c);
+      constexpr std::int64_t part = 45;
+      std::vector<float> rows(static_cast<std::size_t>(part * n));
+      bool same = true;
+      for (std::int64_t first = 0; first + part <= m; first += part) {
+        multiply(first, part, rows.data());
+        same = same && std::equal(rows.begin(), rows.end(), c + first * n);
+      }
+      CHECK(same);
+    }
   }
 }
 

@@ -5,6 +5,7 @@
 #include <ldlm/generate/gpt2_session.hpp>
 #include <ldlm/models/gpt2.hpp>
 
+#include "io_support.hpp"
 #include "model_support.hpp"
 
 using ldlm::Generator;
@@ -189,6 +190,38 @@ TEST_CASE("an untied head is a parameter of its own") {
   CHECK(ldlm::nn::named_parameters(model).back().first == "lm_head.weight");
   const Gpt2<float> tied(tiny(), generator);
   CHECK(ldlm::nn::num_parameters(model) == ldlm::nn::num_parameters(tied) + 20 * 8);
+}
+
+TEST_CASE("quantized weights compute what they stand for") {
+  for (const bool tied : {true, false}) {
+    Gpt2Config config = tiny();
+    config.tie_word_embeddings = tied;
+    Generator generator(6);
+    Gpt2<float> model(config, generator);
+    // The same model in plain weights that were rounded to the format.
+    Gpt2<float> rounded = ldlm::nn::clone(model);
+    const auto round = [](const Tensor<float>& weight) {
+      weight.copy_(ldlm::dequantize(ldlm::quantize(weight, ldlm::QuantizedFormat::int4)));
+    };
+    round(rounded.wte.weight.value());
+    if (!tied) {
+      round(rounded.lm_head.value());
+    }
+    for (auto& block : rounded.h) {
+      for (auto* map : {&block.attention, &block.attention_proj, &block.fc, &block.fc_proj}) {
+        round(map->weight.value().transpose(0, 1));
+      }
+    }
+    const auto parameters = ldlm::nn::num_parameters(model);
+    ldlm::nn::quantize(model, ldlm::QuantizedFormat::int4);
+    CHECK(ldlm::nn::num_parameters(model) < parameters / 3);
+    const auto ids = Tensor<std::int64_t>::from_values({2, 3}, {1, 2, 3, 19, 0, 7});
+    CHECK(contains(message_of([&] { model({.ids = ids}); }), "passes no gradient on"));
+    const ldlm::NoGrad scope;
+    check_close(model({.ids = ids}).value(), rounded({.ids = ids}).value(), 1e-5);
+    check_close(model.loss({.ids = ids}, ids).value(), rounded.loss({.ids = ids}, ids).value(),
+                1e-5);
+  }
 }
 
 TEST_CASE("positions can be moved") {

@@ -1,4 +1,6 @@
 #include <ldlm/core/kernel_table.hpp>
+#include <ldlm/core/tensor.hpp>
+#include <ldlm_simd/cache_info.hpp>
 
 #include "kernel_harness.hpp"
 
@@ -127,6 +129,27 @@ const std::vector<BinaryCase> binary_cases = {
     {BinaryOp::minimum, "minimum", {}, {}, {}},
     {BinaryOp::maximum, "maximum", {}, {}, {}},
 };
+
+TEST_CASE("a result too large for the caches has the bits of its parts") {
+  const std::int64_t n = simd::cache_sizes().l2 + 77;  // four bytes each
+  const auto x = Tensor<float>::linspace(-5.0F, 5.0F, n + 1);
+  const auto y = Tensor<float>::full({n + 3}, -1.0F);
+  const auto parts = y.clone();
+  const auto run = [&](const Tensor<float>& to, std::int64_t lo, std::int64_t hi) {
+    kernels<float>(cpu).unary(UnaryOp::gelu, x.slice(0, lo, hi).view(),
+                              to.slice(0, lo + 1, hi + 1).view(), 0, 0);
+  };
+  for (const int threads : {1, 2}) {
+    set_num_threads(threads);
+    run(y, 1, n + 1);  // no vector is aligned
+    for (std::int64_t lo = 1; lo < n + 1; lo += 9000) {
+      run(parts, lo, std::min(lo + 9000, n + 1));
+    }
+    CHECK(std::equal(y.data(), y.data() + n + 3, parts.data()));
+    CHECK(y.at({1}) == -1.0F);
+    CHECK(y.at({n + 2}) == -1.0F);
+  }
+}
 
 TEST_CASE("binary kernels") {
   for (const BinaryCase& c : binary_cases) {

@@ -84,14 +84,9 @@ namespace detail {
 /// Registers a table for every element type: `make(std::type_identity<T>{})` returns it.
 template <class Make>
 bool register_all(DeviceType device, int priority, Make&& make) {
-  constexpr DType types[] = {DType::f64, DType::f32, DType::f16,    DType::bf16, DType::i64,
-                             DType::i32, DType::i16, DType::i8,     DType::u64,  DType::u32,
-                             DType::u16, DType::u8,  DType::boolean};
-  for (const DType type : types) {
-    visit_dtype(type, [&]<class T>(std::type_identity<T> element) {
-      register_kernels<T>(device, make(element), priority);
-    });
-  }
+  visit_dtypes([&]<class T>(std::type_identity<T> element) {
+    register_kernels<T>(device, make(element), priority);
+  });
   return true;
 }
 

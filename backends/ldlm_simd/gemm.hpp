@@ -12,8 +12,9 @@
 #include <cstdint>
 
 #include <ldlm_simd/cache_info.hpp>
+#include <ldlm_simd/gemm_amx.hpp>
+#include <ldlm_simd/gemm_element.hpp>
 #include <ldlm_simd/gemm_epilogue.hpp>
-#include <ldlm_simd/gemm_pack.hpp>
 #include <ldlm_simd/gemm_skinny.hpp>
 #include <ldlm_simd/gemm_workspace.hpp>
 #include <ldlm_simd/thread_pool.hpp>
@@ -25,67 +26,55 @@ namespace detail {
 /// How a product is cut; multiples of the tile where not at an edge. Independent of the number of
 /// threads.
 struct GemmBlocking {
-  std::int64_t k;             // steps of a K block
-  std::int64_t rows;          // rows of a task
+  std::int64_t k;     // steps of a K block
+  std::int64_t rows;  // rows of a task; the last may have up to a tile more
+  std::int64_t row_tasks;
   std::int64_t columns;       // columns of a task
   std::int64_t columns_once;  // columns of B that are packed at once, if together
   bool keep_a;                // all K blocks of a task's A are kept for the thread's next task
 };
 
-template <class T, class Arch>
+template <class Element, class T, class Arch>
 GemmBlocking choose_blocking(std::int64_t m, std::int64_t n, std::int64_t k) {
   using Tile = GemmTile<T, Arch>;
+  constexpr std::int64_t tile_rows = Element::rows;
   const CacheSizes& cache = cache_sizes();
   const auto elements = [](std::int64_t bytes) {
     return bytes / static_cast<std::int64_t>(sizeof(T));
   };
-  k = std::max<std::int64_t>(k, 1);
+  k = std::max(k, Element::k_unit);
   GemmBlocking blocking{};
   // A block of A stays in half of L2 while panels of B pass by; it should be eight tiles high, so
   // that each element of B that comes from afar is used often.
   const std::int64_t a_most = elements(cache.l2 / 2);
-  const std::int64_t k_most = std::max<std::int64_t>(128, a_most / (8 * Tile::rows));
-  blocking.k = divide_up(k, divide_up(k, k_most));
-  const std::int64_t rows_most =
-      std::max<std::int64_t>(1, a_most / blocking.k / Tile::rows) * Tile::rows;
-  blocking.rows = round_up(divide_up(m, divide_up(m, rows_most)), Tile::rows);
+  const std::int64_t k_most = std::max<std::int64_t>(128, a_most / (8 * tile_rows));
+  blocking.k = round_up(divide_up(k, divide_up(k, k_most)), Element::k_unit);
+  constexpr std::int64_t task_work = std::int64_t{1} << 22;
+  std::int64_t rows_most = std::max<std::int64_t>(1, a_most / blocking.k / tile_rows) * tile_rows;
+  if (n * k <= a_most) {
+    // All of B stays in L2 too, so that passing over it is cheap: many low blocks of A are shared
+    // out evenly, and each is packed by the thread that multiplies it.
+    const std::int64_t enough = round_up(divide_up(task_work, n * k), tile_rows);
+    rows_most = std::clamp(enough, std::min(8 * tile_rows, rows_most), rows_most);
+  }
+  blocking.row_tasks = divide_up(m, rows_most);
+  blocking.rows = m / blocking.row_tasks / tile_rows * tile_rows;
+  const std::int64_t last = m - blocking.rows * (blocking.row_tasks - 1);
+  if (blocking.rows == 0 || last >= blocking.rows + tile_rows) {
+    blocking.rows = round_up(divide_up(m, blocking.row_tasks), tile_rows);
+    blocking.row_tasks = divide_up(m, blocking.rows);
+  }
   // Enough work for a task that starting it costs nothing, and little enough to share it out. With
   // several K blocks, a task's part of C is passed over several times, and shares L2 with A.
-  constexpr std::int64_t task_work = std::int64_t{1} << 22;
-  const std::int64_t columns = task_work / (std::min(blocking.rows, m) * k);
   const std::int64_t columns_least = k > blocking.k ? 512 : Tile::columns;
-  blocking.columns = round_up(std::max(columns, columns_least), Tile::columns);
+  const std::int64_t columns =
+      std::max(task_work / (std::min(blocking.rows, m) * k), columns_least);
+  blocking.columns = round_up(divide_up(n, divide_up(n, columns)), Tile::columns);
   blocking.keep_a = k > blocking.k && blocking.rows * k <= elements(cache.l3 / 4);
   const std::int64_t b_most = elements(std::clamp<std::int64_t>(cache.l3 / 4, 1 << 20, 16 << 20));
   blocking.columns_once = round_up(std::max<std::int64_t>(1, b_most / k), blocking.columns);
   blocking.columns_once = std::min(blocking.columns_once, round_up(n, Tile::columns));
   return blocking;
-}
-
-template <class T>
-using TileFunction = void (*)(std::int64_t k, const T* a, const T* b, std::int64_t b_step, T alpha,
-                              T* c, std::int64_t c_row, bool accumulate);
-
-/// Rows of the tile that takes on `left` remaining rows: full, or else a power of two.
-template <class T, class Arch>
-std::int64_t tile_rows(std::int64_t left) {
-  constexpr std::int64_t full = GemmTile<T, Arch>::rows;
-  return left <= 2 ? 2 : left <= 4 ? 4 : left <= 8 && full > 8 ? 8 : full;
-}
-
-template <int V, class T, class Arch>
-TileFunction<T> tile_function(std::int64_t rows) {
-  constexpr int full = GemmTile<T, Arch>::rows;
-  switch (rows) {
-    case 2:
-      return multiply_tile<2, V, T, Arch>;
-    case 4:
-      return multiply_tile<4, V, T, Arch>;
-    case 8:
-      return multiply_tile < full == 14 ? 8 : full, V, T, Arch > ;
-    default:
-      return multiply_tile<full, V, T, Arch>;
-  }
 }
 
 /// The part of a product that one task makes.
@@ -100,26 +89,36 @@ struct GemmPanels {
   std::int64_t column = 0;
 };
 
-/// One matrix of a batch, ready to be multiplied.
-template <class T, class Arch>
+/// One matrix of a batch, ready to be multiplied. K is counted in packed elements of Element.
+template <class Element, class T, class Arch>
 class GemmMatrix {
  public:
   GemmMatrix(const Gemm<T>& g, const GemmBlocking& blocking, std::uint64_t product,
              std::int64_t batch, const GemmPanels<T>& shared_b)
-      : g_(g), blocking_(blocking), key_{product, batch, 0}, shared_b_(shared_b) {
+      : g_(g), k_(packed_k(g)), blocking_(blocking), key_{product, batch, 0}, shared_b_(shared_b) {
     const bool reads_c = g.beta != T{0} || (g.residual != nullptr && g.residual == g.c);
     adds_to_c_ = g.beta == T{1} && !has_epilogue(g);
     sums_in_c_ = !reads_c || adds_to_c_;
+    // Nobody looks at C while it could be in a cache.
+    const std::int64_t bytes = g.m * g.c_row * static_cast<std::int64_t>(sizeof(T));
+    streams_c_ = !reads_c && !has_epilogue(g) && k_ <= blocking.k && bytes > 4 * cache_sizes().l2 &&
+                 can_stream<T, Arch>(g.c, g.c_row);
+  }
+
+  /// Packed elements along k.
+  static std::int64_t packed_k(const Gemm<T>& g) {
+    return round_up(divide_up(g.k, Element::steps), Element::k_unit);
   }
 
   void multiply(const GemmTask& task) {
+    [[maybe_unused]] const typename Element::Session session;
     GemmWorkspace<T, Arch>& workspace = GemmWorkspace<T, Arch>::local();
-    T* const sums = workspace.sums.reserve(sums_in_c_ || g_.k <= blocking_.k
-                                               ? Tile::rows * Tile::columns
-                                               : round_up(task.rows, Tile::rows) *
+    T* const sums = workspace.sums.reserve(sums_in_c_ || k_ <= blocking_.k
+                                               ? Element::rows * Tile::columns
+                                               : round_up(task.rows, Element::rows) *
                                                      round_up(task.columns, Tile::columns));
-    for (std::int64_t step = 0; step == 0 || step < g_.k; step += blocking_.k) {
-      const std::int64_t steps = std::min(blocking_.k, g_.k - step);
+    for (std::int64_t step = 0; step == 0 || step < k_; step += blocking_.k) {
+      const std::int64_t steps = std::min(blocking_.k, k_ - step);
       const T* const a = pack_a(workspace, task, step, steps);
       T* sum = sums;
       for (std::int64_t j = 0; j < task.columns; j += Tile::columns) {
@@ -128,28 +127,46 @@ class GemmMatrix {
         const T* const b = panel_of_b(workspace, task.column + j, columns, step, steps);
         const T* a_strip = a;
         for (std::int64_t i = 0; i < task.rows;) {
-          const std::int64_t rows = tile_rows<T, Arch>(task.rows - i);
+          const std::int64_t rows = Element::tile_rows(task.rows - i);
           multiply_one(task.row + i, std::min(rows, task.rows - i), task.column + j, columns, rows,
                        lanes, step, steps, a_strip, b, sum);
           a_strip += rows * steps;
           i += rows;
-          if (!sums_in_c_ && g_.k > blocking_.k) {
-            sum += Tile::rows * Tile::columns;
+          if (!sums_in_c_ && k_ > blocking_.k) {
+            sum += Element::rows * Tile::columns;
           }
         }
       }
+    }
+    if (streams_c_) {
+      finish_streaming<Arch>();
     }
   }
 
   /// Packs all of K of `columns` columns of B, one panel after the other.
   static void pack_panels(const Gemm<T>& g, std::int64_t column, std::int64_t columns, T* out) {
+    if constexpr (std::is_same_v<T, float>) {
+      if (is_quantized(g)) {
+        T* const plain = GemmWorkspace<T, Arch>::local().b.reserve(Tile::columns * g.k + W);
+        Gemm<T> expanded = g;
+        expanded.b_quantized = {};
+        expanded.b = plain;
+        expanded.b_row = 1;
+        expanded.b_col = g.k;
+        for (std::int64_t j = 0; j < columns; j += Tile::columns) {
+          const std::int64_t count = std::min(Tile::columns, columns - j);
+          expand_columns<Arch>(g.b_quantized, column + j, count, plain);
+          pack_panels(expanded, 0, count, out + j * packed_k(g));
+        }
+        return;
+      }
+    }
     const std::int64_t rest = columns % Tile::columns;
     const std::int64_t wide = rest <= W ? columns - rest : columns;
     const T* const b = g.b + column * g.b_col;
-    pack_strips<T, Arch>({b, wide, wide, g.k, g.b_col, g.b_row}, Tile::columns, out);
-    pack_strips<T, Arch>(
-        {b + wide * g.b_col, columns - wide, columns - wide, g.k, g.b_col, g.b_row}, W,
-        out + wide * g.k);
+    Element::pack_b({b, wide, wide, g.k, g.b_col, g.b_row}, Tile::columns, out);
+    Element::pack_b({b + wide * g.b_col, columns - wide, columns - wide, g.k, g.b_col, g.b_row}, W,
+                    out + wide * packed_k(g));
   }
 
  private:
@@ -159,8 +176,8 @@ class GemmMatrix {
   /// The task's rows of A, packed; from an earlier task if they are still there.
   const T* pack_a(GemmWorkspace<T, Arch>& workspace, const GemmTask& task, std::int64_t step,
                   std::int64_t steps) {
-    const std::int64_t rows_packed = blocking_.rows + Tile::rows;
-    T* packed = workspace.a.reserve(rows_packed * (blocking_.keep_a ? g_.k : steps) + W);
+    const std::int64_t rows_packed = blocking_.rows + Element::rows;
+    T* packed = workspace.a.reserve(rows_packed * (blocking_.keep_a ? k_ : steps) + W);
     GemmBlockKey key = key_;
     key.row = task.row;
     if (workspace.a_key != key) {
@@ -180,15 +197,16 @@ class GemmMatrix {
     T* out = packed;
     const auto pack_rows = [&](std::int64_t i, std::int64_t count, std::int64_t height) {
       const std::int64_t row = task.row + i;
-      pack_strips<T, Arch>({g_.a + row * g_.a_row + step * g_.a_col, count,
-                            count % height != 0 ? count : g_.m - row, steps, g_.a_row, g_.a_col},
-                           height, out);
+      Element::pack_a(
+          {g_.a + row * g_.a_row + step * Element::steps * g_.a_col, count,
+           count % height != 0 ? count : g_.m - row, elements_of(step, steps), g_.a_row, g_.a_col},
+          height, out);
       out += round_up(count, height) * steps;
     };
-    const std::int64_t full = task.rows / Tile::rows * Tile::rows;
-    pack_rows(0, full, Tile::rows);
+    const std::int64_t full = task.rows / Element::rows * Element::rows;
+    pack_rows(0, full, Element::rows);
     for (std::int64_t i = full; i < task.rows;) {
-      const std::int64_t height = tile_rows<T, Arch>(task.rows - i);
+      const std::int64_t height = Element::tile_rows(task.rows - i);
       pack_rows(i, std::min(height, task.rows - i), height);
       i += height;
     }
@@ -199,12 +217,12 @@ class GemmMatrix {
                       std::int64_t step, std::int64_t steps) {
     const std::int64_t lanes = round_up(columns, W);
     if (shared_b_.data != nullptr) {
-      return shared_b_.data + (column - shared_b_.column) * g_.k + step * lanes;
+      return shared_b_.data + (column - shared_b_.column) * k_ + step * lanes;
     }
     T* const packed = workspace.b.reserve(Tile::columns * std::max<std::int64_t>(steps, 1) + W);
-    pack_strips<T, Arch>(
-        {g_.b + step * g_.b_row + column * g_.b_col, columns, columns, steps, g_.b_col, g_.b_row},
-        lanes, packed);
+    Element::pack_b({g_.b + step * Element::steps * g_.b_row + column * g_.b_col, columns, columns,
+                     elements_of(step, steps), g_.b_col, g_.b_row},
+                    lanes, packed);
     return packed;
   }
 
@@ -212,40 +230,46 @@ class GemmMatrix {
   void multiply_one(std::int64_t i, std::int64_t rows, std::int64_t j, std::int64_t columns,
                     std::int64_t height, std::int64_t lanes, std::int64_t step, std::int64_t steps,
                     const T* a, const T* b, T* sum) {
-    const TileFunction<T> multiply_tile =
-        lanes == W ? tile_function<1, T, Arch>(height) : tile_function<2, T, Arch>(height);
-    const bool last = step + steps >= g_.k;
-    const bool later = step > 0;
+    const bool last = step + steps >= k_;
+    const TileStore to_sums = step > 0 ? TileStore::add : TileStore::replace;
     if (!sums_in_c_) {
-      multiply_tile(steps, a, b, lanes, g_.alpha, sum, Tile::columns, later);
+      Element::multiply(height, lanes, steps, a, b, g_.alpha, sum, Tile::columns, to_sums);
       if (last) {
         finish_block<T, Arch>(g_, i, j, rows, columns, sum, Tile::columns, g_.beta);
       }
       return;
     }
     T* const c = g_.c + i * g_.c_row + j;
-    const bool accumulate = later || adds_to_c_;
+    const TileStore to_c = adds_to_c_ ? TileStore::add : streams_c_ ? TileStore::stream : to_sums;
     if (rows == height && columns == lanes) {
-      multiply_tile(steps, a, b, lanes, g_.alpha, c, g_.c_row, accumulate);
+      Element::multiply(height, lanes, steps, a, b, g_.alpha, c, g_.c_row, to_c);
     } else {
-      multiply_tile(steps, a, b, lanes, g_.alpha, sum, Tile::columns, false);
+      Element::multiply(height, lanes, steps, a, b, g_.alpha, sum, Tile::columns,
+                        TileStore::replace);
       Gemm<T> plain;
       plain.c = g_.c;
       plain.c_row = g_.c_row;
       finish_block<T, Arch>(plain, i, j, rows, columns, sum, Tile::columns,
-                            accumulate ? T{1} : T{0});
+                            to_c == TileStore::add ? T{1} : T{0});
     }
     if (last && has_epilogue(g_)) {
       finish_block<T, Arch>(g_, i, j, rows, columns, c, g_.c_row, T{0});
     }
   }
 
+  /// Steps of K that `steps` packed elements from `step` on hold.
+  [[nodiscard]] std::int64_t elements_of(std::int64_t step, std::int64_t steps) const {
+    return std::min(steps * Element::steps, g_.k - step * Element::steps);
+  }
+
   Gemm<T> g_;
+  std::int64_t k_;
   GemmBlocking blocking_;
   GemmBlockKey key_;
   GemmPanels<T> shared_b_;
   bool adds_to_c_;  // C is only added to
   bool sums_in_c_;  // unfinished sums may lie in C
+  bool streams_c_;  // C is written past the caches
 };
 
 /// The batch's matrix number `index`.
@@ -272,13 +296,58 @@ Gemm<T> matrix_of_batch(const Gemm<T>& g, std::int64_t index) {
   return one;
 }
 
+/// All products of a batch, packed as Element says; `product` is the number of this call.
+template <class Element, class T, class Arch>
+void multiply_packed(const Gemm<T>& g, std::int64_t batches, std::uint64_t product) {
+  using Tile = GemmTile<T, Arch>;
+  using Matrix = GemmMatrix<Element, T, Arch>;
+  const std::int64_t k = Matrix::packed_k(g);
+  const GemmBlocking blocking = choose_blocking<Element, T, Arch>(g.m, g.n, k);
+  const std::int64_t row_tasks = blocking.row_tasks;
+  // Multiplies the columns [first, last) of the batch's matrices [batch, batch + count).
+  const auto multiply = [&](std::int64_t batch, std::int64_t count, std::int64_t first,
+                            std::int64_t last, const GemmPanels<T>& shared_b) {
+    const std::int64_t column_tasks = divide_up(last - first, blocking.columns);
+    const std::int64_t work = std::min(blocking.rows, g.m) *
+                              std::min(blocking.columns, last - first) *
+                              std::max<std::int64_t>(k, 1);
+    const std::int64_t grain = std::max<std::int64_t>(1, (1 << 16) / work);
+    parallel_for(0, count * row_tasks * column_tasks, grain, [&](std::int64_t lo, std::int64_t hi) {
+      for (std::int64_t task = lo; task < hi; ++task) {
+        const std::int64_t index = batch + task / (row_tasks * column_tasks);
+        const std::int64_t row_task = task / column_tasks % row_tasks;
+        const std::int64_t row = row_task * blocking.rows;
+        const std::int64_t column = first + task % column_tasks * blocking.columns;
+        Matrix(matrix_of_batch(g, index), blocking, product, index, shared_b)
+            .multiply({row, row_task + 1 < row_tasks ? blocking.rows : g.m - row, column,
+                       std::min(blocking.columns, last - column)});
+      }
+    });
+  };
+  if (row_tasks == 1 && !is_quantized(g)) {
+    multiply(0, batches, 0, g.n, {});
+    return;
+  }
+  // Several tasks need each panel of B, or it has to be made of a quantized one.
+  T* const packed = GemmWorkspace<T, Arch>::local().shared_b.reserve(
+      blocking.columns_once * std::max<std::int64_t>(k, 1) + width<T, Arch>);
+  for (std::int64_t batch = 0; batch < batches; ++batch) {
+    const Gemm<T> one = matrix_of_batch(g, batch);
+    for (std::int64_t first = 0; first < g.n; first += blocking.columns_once) {
+      const std::int64_t last = std::min(g.n, first + blocking.columns_once);
+      parallel_for(first, last, 4 * Tile::columns, [&](std::int64_t lo, std::int64_t hi) {
+        Matrix::pack_panels(one, lo, hi - lo, packed + (lo - first) * k);
+      });
+      multiply(batch, 1, first, last, {packed, first});
+    }
+  }
+}
+
 }  // namespace detail
 
 /// The kernel table's gemm; see Gemm for what it computes.
 template <class T, class Arch>
 void gemm(const Gemm<T>& args) {
-  using Tile = GemmTile<T, Arch>;
-  using Matrix = detail::GemmMatrix<T, Arch>;
   Gemm<T> g = args;
   std::int64_t batches = 1;
   for (int axis = 0; axis < g.batch_rank; ++axis) {
@@ -292,7 +361,7 @@ void gemm(const Gemm<T>& args) {
     std::fill_n(g.a_batch, max_batch_rank, 0);
     std::fill_n(g.b_batch, max_batch_rank, 0);
   }
-  if (g.n == 1 && g.c_row == 1 && g.bias == nullptr) {
+  if (g.n == 1 && g.c_row == 1 && g.bias == nullptr && !detail::is_quantized(g)) {
     // A column is a row of the transposed product, C' = B' A'.
     std::swap(g.m, g.n);
     std::swap(g.a, g.b);
@@ -318,44 +387,12 @@ void gemm(const Gemm<T>& args) {
     });
     return;
   }
-  const detail::GemmBlocking blocking = detail::choose_blocking<T, Arch>(g.m, g.n, g.k);
-  const std::int64_t row_tasks = detail::divide_up(g.m, blocking.rows);
-  // Multiplies the columns [first, last) of the batch's matrices [batch, batch + count).
-  const auto multiply = [&](std::int64_t batch, std::int64_t count, std::int64_t first,
-                            std::int64_t last, const detail::GemmPanels<T>& shared_b) {
-    const std::int64_t column_tasks = detail::divide_up(last - first, blocking.columns);
-    const std::int64_t work = std::min(blocking.rows, g.m) *
-                              std::min(blocking.columns, last - first) *
-                              std::max<std::int64_t>(g.k, 1);
-    const std::int64_t grain = std::max<std::int64_t>(1, (1 << 16) / work);
-    parallel_for(0, count * row_tasks * column_tasks, grain, [&](std::int64_t lo, std::int64_t hi) {
-      for (std::int64_t task = lo; task < hi; ++task) {
-        const std::int64_t index = batch + task / (row_tasks * column_tasks);
-        const std::int64_t row = task / column_tasks % row_tasks * blocking.rows;
-        const std::int64_t column = first + task % column_tasks * blocking.columns;
-        Matrix(detail::matrix_of_batch(g, index), blocking, product, index, shared_b)
-            .multiply({row, std::min(blocking.rows, g.m - row), column,
-                       std::min(blocking.columns, last - column)});
-      }
-    });
-  };
-  if (row_tasks == 1) {
-    multiply(0, batches, 0, g.n, {});
-    return;
-  }
-  // Several tasks need each panel of B.
-  T* const packed = GemmWorkspace<T, Arch>::local().shared_b.reserve(
-      blocking.columns_once * std::max<std::int64_t>(g.k, 1) + width<T, Arch>);
-  for (std::int64_t batch = 0; batch < batches; ++batch) {
-    const Gemm<T> one = detail::matrix_of_batch(g, batch);
-    for (std::int64_t first = 0; first < g.n; first += blocking.columns_once) {
-      const std::int64_t last = std::min(g.n, first + blocking.columns_once);
-      parallel_for(first, last, 4 * Tile::columns, [&](std::int64_t lo, std::int64_t hi) {
-        Matrix::pack_panels(one, lo, hi - lo, packed + (lo - first) * g.k);
-      });
-      multiply(batch, 1, first, last, {packed, first});
+  if constexpr (compiled_with_amx<T, Arch>) {
+    if (g.allow_bf16 && GemmAmx<Arch>::available()) {
+      return detail::multiply_packed<GemmAmx<Arch>, T, Arch>(g, batches, product);
     }
   }
+  detail::multiply_packed<GemmSingles<T, Arch>, T, Arch>(g, batches, product);
 }
 
 }  // namespace ldlm::simd

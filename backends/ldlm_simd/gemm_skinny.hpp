@@ -2,14 +2,16 @@
 // Products with few rows, as in decoding: each element of B is used but a few times, so that
 // reading B is most of the work. It is read in place, once, never packed.
 //
-// Where the columns of B lie together, as in a linear layer's weight (n, k), vectors run along k,
-// and their lanes are added up at the end. Where its rows do, (k, n), a few of them at a time are
-// added to sums that stay in the nearest cache.
+// Where the columns of B lie together, as in a linear layer's weight (n, k), plain or quantized,
+// vectors run along k, and their lanes are added up at the end. Where its rows do, (k, n), a few of
+// them at a time are added to sums that stay in the nearest cache.
 
 #include <algorithm>
+#include <array>
 #include <cstdint>
 
 #include <ldlm_simd/cache_info.hpp>
+#include <ldlm_simd/gemm_columns.hpp>
 #include <ldlm_simd/gemm_epilogue.hpp>
 #include <ldlm_simd/gemm_tile.hpp>
 #include <ldlm_simd/gemm_workspace.hpp>
@@ -19,40 +21,105 @@ namespace ldlm::simd {
 
 namespace detail {
 
+template <class T>
+bool is_quantized(const Gemm<T>& g) {
+  return g.b_quantized.data != nullptr;
+}
+
 /// The most rows for which reading B in place beats packing it.
 inline constexpr std::int64_t skinny_rows = 16;
 
-/// Columns of B that a dot_tile of R rows takes.
-template <int R, class T, class Arch>
-inline constexpr int dot_columns = R == 1                                        ? 8
-                                   : R == 2 || GemmTile<T, Arch>::registers < 32 ? 4
-                                                                                 : 6;
+/// Columns of B that a dot_tile of R rows takes: with scales, the sums of a group need registers
+/// too.
+template <int R, class Column, class T, class Arch>
+inline constexpr int dot_columns = GemmTile<T, Arch>::registers<32 || Column::group> 0
+                                       ? (R == 1   ? 8
+                                          : R == 2 ? 4
+                                                   : 2)
+                                   : R == 1 ? 8
+                                   : R == 2 ? 4
+                                            : 6;
+
+/// to[r * N + c] += the product of one vector of row r of A and of column c of B, at `step`. Every
+/// lambda has to be inlined, or the sums live in memory.
+template <int R, int N, class Column, class T, class Arch>
+[[gnu::always_inline]] inline void add_vector(const T* const (&a)[R],
+                                              const std::array<Column, N>& b, std::int64_t step,
+                                              Batch<T, Arch> (&to)[R * N]) {
+  Batch<T, Arch> a_now[R];
+  unroll<R>([&](auto r) __attribute__((always_inline)) { a_now[r] = load<T, Arch>(a[r] + step); });
+  unroll<N>([&](auto c) __attribute__((always_inline)) {
+    const Batch<T, Arch> b_now = b[c].load(step);
+    unroll<R>([&](auto r) __attribute__((always_inline)) {
+      to[r * N + c] = simd::fma(a_now[r], b_now, to[r * N + c]);
+    });
+  });
+}
+/// The same for the first `rest` elements of a vector.
+template <int R, int N, class Column, class T, class Arch>
+[[gnu::always_inline]] inline void add_rest(const T* const (&a)[R], const std::array<Column, N>& b,
+                                            std::int64_t step, std::int64_t rest,
+                                            Batch<T, Arch> (&to)[R * N]) {
+  Batch<T, Arch> a_now[R];
+  unroll<R>([&](auto r) __attribute__((always_inline)) {
+    a_now[r] = load_first<T, Arch>(a[r] + step, rest);
+  });
+  unroll<N>([&](auto c) __attribute__((always_inline)) {
+    const Batch<T, Arch> b_now = b[c].load_rest(step, rest);
+    unroll<R>([&](auto r) __attribute__((always_inline)) {
+      to[r * N + c] = simd::fma(a_now[r], b_now, to[r * N + c]);
+    });
+  });
+}
+
+/// Memory that will be needed soon: what N places `gap` bytes apart hold, then those `advance`
+/// bytes further on, and so forth.
+struct Ahead {
+  const char* data;
+  std::int64_t gap, advance;
+};
 
 /// sums[r * sum_row + c] = alpha * (row r of A) . (column c of B) for R rows and N columns, all
-/// contiguous along k. Asks for the columns that lie `ahead` elements further on.
-template <int R, int N, class T, class Arch>
-void dot_tile(std::int64_t k, const T* const (&a)[R], const T* const (&b)[N], std::int64_t ahead,
+/// contiguous along k. For each vector (with scales: group) of the columns that is read, asks for
+/// what lies at `ahead`.
+template <int R, int N, class Column, class T, class Arch>
+void dot_tile(std::int64_t k, const T* const (&a)[R], const std::array<Column, N>& b, Ahead ahead,
               T alpha, T* sums, std::int64_t sum_row) {
   using B = Batch<T, Arch>;
   constexpr int W = static_cast<int>(B::size);
   constexpr int groups = (R * N + W - 1) / W;
+  constexpr bool scaled = Column::group > 0;
   B sum[groups * W];
   unroll<groups * W>([&](auto i) { sum[i] = B(T{}); });
-  const auto add = [&](auto&& load_at) __attribute__((always_inline)) {
-    B a_now[R];
-    unroll<R>([&](auto r) { a_now[r] = load_at(a[r]); });
-    unroll<N>([&](auto c) {
-      const B b_now = load_at(b[c]);
-      unroll<R>([&](auto r) { sum[r * N + c] = simd::fma(a_now[r], b_now, sum[r * N + c]); });
-    });
+  const auto ask = [&]() __attribute__((always_inline)) {
+    unroll<N>([&](auto c) { __builtin_prefetch(ahead.data + c * ahead.gap, 0, 2); });
+    ahead.data += ahead.advance;
   };
   std::int64_t step = 0;
-  for (; step + W <= k; step += W) {
-    unroll<N>([&](auto c) { __builtin_prefetch(b[c] + step + ahead, 0, 2); });
-    add([step](const T* p) { return load<T, Arch>(p + step); });
-  }
-  if (step < k) {
-    add([step, k](const T* p) { return load_first<T, Arch>(p + step, k - step); });
+  for (std::int64_t group = 0; step < k; ++group) {
+    B part[R * N];
+    unroll<R * N>([&](auto i) { part[i] = B(T{}); });
+    const std::int64_t end = scaled ? std::min(step + Column::group, k) : k;
+    if constexpr (scaled) {
+      ask();
+    }
+    for (; step + W <= end; step += W) {
+      if constexpr (!scaled) {
+        ask();
+      }
+      add_vector<R, N, Column, T, Arch>(a, b, step, part);
+    }
+    if (step < end) {
+      add_rest<R, N, Column, T, Arch>(a, b, step, end - step, part);
+      step = end;
+    }
+    unroll<R * N>([&](auto i) {
+      if constexpr (scaled) {
+        sum[i] = simd::fma(B(b[i % N].scale(group)), part[i], sum[i]);
+      } else {
+        sum[i] = part[i];
+      }
+    });
   }
   alignas(64) T flat[groups * W];
   unroll<groups>([&](auto group) {
@@ -63,24 +130,37 @@ void dot_tile(std::int64_t k, const T* const (&a)[R], const T* const (&b)[N], st
   }
 }
 
-/// sums (m, columns) = alpha A B where B's columns are contiguous. a: rows a_row apart.
-template <int R, class T, class Arch>
-void multiply_columns(const Gemm<T>& g, const T* a, std::int64_t a_row, const T* b,
+/// sums (m, columns) = alpha A B for the columns of B that column_at gives. a: rows a_row apart.
+template <int R, class T, class Arch, class ColumnAt>
+void multiply_columns(const Gemm<T>& g, const T* a, std::int64_t a_row, const ColumnAt& column_at,
                       std::int64_t columns, T* sums, std::int64_t sum_row) {
-  constexpr int N = dot_columns<R, T, Arch>;
+  using Column = decltype(column_at(0));
+  constexpr int N = dot_columns<R, Column, T, Arch>;
+  const std::int64_t passes = divide_up(g.m, R);
+  constexpr std::int64_t at_once =
+      Column::bytes(Column::group > 0 ? Column::group : width<T, Arch>);
   for (std::int64_t j = 0; j < columns; j += N) {
     // Past the end, the last row or column stands in; its results go nowhere.
-    const T* b_columns[N];
-    for (int c = 0; c < N; ++c) {
-      b_columns[c] = b + std::min(j + c, columns - 1) * g.b_col;
+    const auto b_columns = [&]<int... C>(std::integer_sequence<int, C...>) {
+      return std::array<Column, N>{column_at(std::min(j + C, columns - 1))...};
+    }
+    (std::make_integer_sequence<int, N>{});
+    const auto* const next = column_at(std::min(j + N, columns - 1)).data;
+    // The next columns: side by side where reading is all there is to do, else one after the other,
+    // a part of them in each pass over these, so that memory is never idle.
+    Ahead ahead{reinterpret_cast<const char*>(next), Column::bytes(g.k), at_once};
+    if (R > 1) {
+      ahead.gap = at_once / passes;
+      ahead.advance = N * ahead.gap;
     }
     for (std::int64_t i = 0; i < g.m; i += R) {
       const T* a_rows[R];
       for (int r = 0; r < R; ++r) {
         a_rows[r] = a + std::min(i + r, g.m - 1) * a_row;
       }
-      dot_tile<R, N, T, Arch>(g.k, a_rows, b_columns, i == 0 ? N * g.b_col : 0, g.alpha,
-                              sums + i * sum_row + j, sum_row);
+      dot_tile<R, N, Column, T, Arch>(g.k, a_rows, b_columns, ahead, g.alpha,
+                                      sums + i * sum_row + j, sum_row);
+      ahead.data += N * Column::bytes(g.k) / passes;
     }
   }
 }
@@ -210,7 +290,8 @@ const T* pack_skinny_a(const Gemm<T>& g, std::int64_t height, T alpha, const Gem
 template <class T, class Arch>
 bool is_skinny(const Gemm<T>& g) {
   const bool columns_contiguous = g.b_row == 1 && g.k >= 2 * width<T, Arch>;
-  return g.m <= detail::skinny_rows && g.k > 0 && (columns_contiguous || g.b_col == 1);
+  return g.m <= detail::skinny_rows && g.k > 0 &&
+         (detail::is_quantized(g) || columns_contiguous || g.b_col == 1);
 }
 
 /// The columns [first, last) of a product; `key` names the product and its matrix.
@@ -225,21 +306,31 @@ void multiply_skinny(const Gemm<T>& g, std::int64_t first, std::int64_t last,
     const std::int64_t columns = std::min(most, last - first);
     const std::int64_t sum_row = detail::round_up(columns, W) + W;
     T* const sums = GemmWorkspace<T, Arch>::local().sums.reserve((g.m + 8) * sum_row);
-    const T* const b = g.b + first * g.b_col;
-    const auto by_columns = [&]<int R>(std::integral_constant<int, R>) {
+    const auto by_columns = [&]<int R>(std::integral_constant<int, R>, const auto& column_at) {
       const bool in_place = g.a_col == 1;
       const T* const a = in_place ? g.a : detail::pack_skinny_a<T, Arch>(g, 1, T{1}, key);
-      detail::multiply_columns<R, T, Arch>(g, a, in_place ? g.a_row : g.k, b, columns, sums,
+      detail::multiply_columns<R, T, Arch>(g, a, in_place ? g.a_row : g.k, column_at, columns, sums,
                                            sum_row);
     };
+    const auto by_any_columns = [&](const auto& column_at) {
+      g.m == 1   ? by_columns(std::integral_constant<int, 1>{}, column_at)
+      : g.m == 2 ? by_columns(std::integral_constant<int, 2>{}, column_at)
+                 : by_columns(std::integral_constant<int, 4>{}, column_at);
+    };
+    const T* const b = g.b + first * g.b_col;
     const auto by_rows = [&]<int R>(std::integral_constant<int, R>) {
       const T* const a = detail::pack_skinny_a<T, Arch>(g, R, g.alpha, key);
       detail::multiply_rows<R, T, Arch>(g, a, b, columns, sums, sum_row);
     };
-    if (g.b_row == 1 && g.k >= 2 * W) {
-      g.m == 1   ? by_columns(std::integral_constant<int, 1>{})
-      : g.m == 2 ? by_columns(std::integral_constant<int, 2>{})
-                 : by_columns(std::integral_constant<int, 4>{});
+    if (detail::is_quantized(g)) {
+      if constexpr (std::is_same_v<T, float>) {
+        with_format(g.b_quantized.format, [&](auto format) {
+          by_any_columns(
+              [&](std::int64_t j) { return column_of<Arch, format()>(g.b_quantized, first + j); });
+        });
+      }
+    } else if (g.b_row == 1 && g.k >= 2 * W) {
+      by_any_columns([&](std::int64_t j) { return PlainColumn<T, Arch>{b + j * g.b_col}; });
     } else {
       g.m == 1   ? by_rows(std::integral_constant<int, 1>{})
       : g.m == 2 ? by_rows(std::integral_constant<int, 2>{})

@@ -47,17 +47,31 @@ constexpr std::int64_t round_up(std::int64_t x, std::int64_t y) {
   return divide_up(x, y) * y;
 }
 
-/// c = alpha * a b (+ c if accumulate), for one tile of R rows and V vectors.
+}  // namespace detail
+
+/// What becomes of a tile's sums.
+enum class TileStore : std::uint8_t {
+  replace,  // c is overwritten
+  add,      // c is added to
+  stream,   // c is overwritten past the caches
+};
+
+namespace detail {
+
+/// c = alpha * a b (+ c if add), for one tile of R rows and V vectors; stored past the caches if
+/// Stream.
 /// a: k steps of R elements; b: k steps of V vectors, b_step elements apart.
-template <int R, int V, class T, class Arch>
+template <int R, int V, bool Stream, class T, class Arch>
 void multiply_tile(std::int64_t k, const T* a, const T* b, std::int64_t b_step, T alpha, T* c,
-                   std::int64_t c_row, bool accumulate) {
+                   std::int64_t c_row, bool add) {
   using B = Batch<T, Arch>;
   constexpr std::int64_t W = width<T, Arch>;
   B sum[R][V];
   unroll<R * V>([&](auto i) { sum[i / V][i % V] = B(T{}); });
   // C is needed last, and comes from afar.
-  unroll<R * V>([&](auto i) { __builtin_prefetch(c + (i / V) * c_row + (i % V) * W, 1); });
+  if constexpr (!Stream) {
+    unroll<R * V>([&](auto i) { __builtin_prefetch(c + (i / V) * c_row + (i % V) * W, 1); });
+  }
   for (std::int64_t step = 0; step < k; ++step) {
     B b_now[V];
     unroll<V>([&](auto v) { b_now[v] = B::load_unaligned(b + v * W); });
@@ -72,14 +86,18 @@ void multiply_tile(std::int64_t k, const T* a, const T* b, std::int64_t b_step, 
   const auto place = [&](auto i) { return c + (i / V) * c_row + (i % V) * W; };
   // All loads before all stores: rows are often a multiple of 4096 bytes apart, and then a
   // processor takes the next row's load for one of what was just stored.
-  if (accumulate) {
+  if (add) {
     unroll<R * V>([&](auto i) {
       sum[i / V][i % V] = simd::fma(scale, sum[i / V][i % V], B::load_unaligned(place(i)));
     });
   } else {
     unroll<R * V>([&](auto i) { sum[i / V][i % V] = scale * sum[i / V][i % V]; });
   }
-  unroll<R * V>([&](auto i) { sum[i / V][i % V].store_unaligned(place(i)); });
+  if constexpr (Stream) {
+    unroll<R * V>([&](auto i) { stream<T, Arch>(place(i), sum[i / V][i % V]); });
+  } else {
+    unroll<R * V>([&](auto i) { sum[i / V][i % V].store_unaligned(place(i)); });
+  }
 }
 
 }  // namespace detail

@@ -5,6 +5,7 @@
 #include <array>
 #include <tuple>
 
+#include <ldlm_simd/cache_info.hpp>
 #include <ldlm_simd/thread_pool.hpp>
 #include <ldlm_simd/vector.hpp>
 
@@ -244,6 +245,11 @@ class Map {
     for (const std::int64_t step : loops_.step) {
       contiguous_ = contiguous_ && step == 1;
     }
+    if constexpr (std::is_floating_point_v<Out>) {
+      const std::int64_t bytes = out.numel() * static_cast<std::int64_t>(sizeof(Out));
+      const auto apart = [&](const void* x) { return x != out.data; };
+      streams_ = contiguous_ && bytes > 4 * cache_sizes().l2 && (... && apart(in.data));
+    }
     if (!contiguous_ && 4 * loops_.length <= capacity && loops_.lines > 1) {
       for_line_runs<Arch>(loops_, grain, [&](typename Walk::Cursor cursor, std::int64_t lines) {
         const std::int64_t group = capacity / loops_.length;
@@ -261,6 +267,18 @@ class Map {
  private:
   template <std::size_t... I>
   void run_stretch(const typename Walk::Offsets& at, std::int64_t n, std::index_sequence<I...>) {
+    if constexpr (std::is_floating_point_v<Out>) {
+      if (streams_) {
+        alignas(64) Out y[capacity];
+        for (std::int64_t first = 0; first < n; first += capacity) {
+          const std::int64_t count = std::min(capacity, n - first);
+          kernel_(count, y, (std::get<I>(in_) + at[I + 1] + first)...);
+          stream<Out, Arch>(count, y, out_ + at[0] + first);
+        }
+        finish_streaming<Arch>();
+        return;
+      }
+    }
     if (contiguous_) {
       kernel_(n, out_ + at[0], (std::get<I>(in_) + at[I + 1])...);
       return;
@@ -320,6 +338,7 @@ class Map {
   std::tuple<const In*...> in_;
   Walk loops_;
   bool contiguous_ = true;  // along lines
+  bool streams_ = false;    // the result is too large for the caches, and no operand
 };
 
 /// Runs kernel(n, y, x...) over all elements of views of one shape, in parallel.

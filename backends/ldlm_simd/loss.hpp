@@ -35,7 +35,7 @@ void cross_entropy(View<const T> logits, View<const std::int64_t> targets, std::
                    T smoothing, View<T> loss, View<T> lse) {
   const std::int64_t V = logits.size(1);
   for_rows<Arch>(
-      detail::row_shape(logits.shape()), detail::rows_grain<Arch>(V, 6),
+      detail::row_shape<Arch>(logits.shape()), detail::rows_grain<Arch>(V, 6),
       [&](const T* x, const std::int64_t* target, T* loss_out, T* lse_out) {
         const T total = detail::log_sum_exp<T, Arch>(V, x);
         *lse_out = total;
@@ -61,7 +61,7 @@ void cross_entropy_backward(View<const T> logits, View<const std::int64_t> targe
   using B = Batch<T, Arch>;
   const std::int64_t V = logits.size(1);
   for_rows<Arch>(
-      detail::row_shape(logits.shape()), detail::rows_grain<Arch>(V, 6),
+      detail::row_shape<Arch>(logits.shape()), detail::rows_grain<Arch>(V, 6),
       [&](const T* x, const std::int64_t* target, const T* total, const T* scale, T* out) {
         if (*target == ignore) {
           std::fill(out, out + V, T{0});

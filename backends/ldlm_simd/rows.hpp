@@ -11,7 +11,8 @@ namespace ldlm::simd {
 
 namespace detail {
 
-inline Shape row_shape(const Shape& shape) {
+template <class Arch>
+Shape row_shape(const Shape& shape) {
   return Shape(std::span<const std::int64_t>(shape.begin(), shape.end() - 1));
 }
 
@@ -106,7 +107,7 @@ template <class T, class Arch>
 void softmax(View<const T> x, View<T> y) {
   const std::int64_t C = x.shape().back();
   for_rows<Arch>(
-      detail::row_shape(x.shape()), detail::rows_grain<Arch>(C, 8),
+      detail::row_shape<Arch>(x.shape()), detail::rows_grain<Arch>(C, 8),
       [C](const T* in, T* out) {
         const T sum = detail::exp_and_sum<T, Arch>(C, max_of<T, Arch>(C, in), in, out);
         transform<Arch>(
@@ -121,7 +122,7 @@ template <class T, class Arch>
 void softmax_backward(View<const T> y, View<const T> dy, View<T> dx) {
   const std::int64_t C = y.shape().back();
   for_rows<Arch>(
-      detail::row_shape(y.shape()), detail::rows_grain<Arch>(C, 2),
+      detail::row_shape<Arch>(y.shape()), detail::rows_grain<Arch>(C, 2),
       [C](const T* p, const T* g, T* out) {
         const T dot = sum_of<T, Arch>(
             C, [](const auto& a, const auto& b) { return a * b; }, p, g);
@@ -138,7 +139,7 @@ void log_softmax(View<const T> x, View<T> y) {
   using B = Batch<T, Arch>;
   const std::int64_t C = x.shape().back();
   for_rows<Arch>(
-      detail::row_shape(x.shape()), detail::rows_grain<Arch>(C, 8),
+      detail::row_shape<Arch>(x.shape()), detail::rows_grain<Arch>(C, 8),
       [C](const T* in, T* out) {
         const T largest = max_of<T, Arch>(C, in);
         const T log_sum = std::log(detail::sum_of_exp<T, Arch>(C, largest, in));
@@ -155,7 +156,7 @@ void log_softmax_backward(View<const T> y, View<const T> dy, View<T> dx) {
   using B = Batch<T, Arch>;
   const std::int64_t C = y.shape().back();
   for_rows<Arch>(
-      detail::row_shape(y.shape()), detail::rows_grain<Arch>(C, 8),
+      detail::row_shape<Arch>(y.shape()), detail::rows_grain<Arch>(C, 8),
       [C](const T* log_p, const T* g, T* out) {
         const T total = sum_of<T, Arch>(
             C, [](const B& v) { return v; }, g);
@@ -175,7 +176,7 @@ void layer_norm(View<const T> x, View<const T> residual, View<const T> gamma, Vi
   const detail::RowParameter<T, Arch> scale(gamma, C, T{1});
   const detail::RowParameter<T, Arch> shift(beta, C, T{0});
   for_rows<Arch>(
-      detail::row_shape(x.shape()), detail::rows_grain<Arch>(C, 4),
+      detail::row_shape<Arch>(x.shape()), detail::rows_grain<Arch>(C, 4),
       [&](const T* in, const T* other, T* sum_out, T* out, T* mean_out, T* rstd_out) {
         const T* s = in;
         if (other != nullptr) {
@@ -222,7 +223,7 @@ void norm_backward(const View<const T>& x, const View<const T>& gamma, const Vie
   const std::int64_t C = x.shape().back();
   const std::int64_t padded = (C + W - 1) / W * W;
   const RowParameter<T, Arch> scale(gamma, C, T{1});
-  const Loops<5, Arch> loops(row_shape(x.shape()),
+  const Loops<5, Arch> loops(row_shape<Arch>(x.shape()),
                              {x.layout.strides, Centred ? mean.layout.strides : Strides{},
                               rstd.layout.strides, dy.layout.strides, dx.layout.strides},
                              0);
@@ -296,7 +297,7 @@ void rms_norm(View<const T> x, View<const T> gamma, T epsilon, View<T> y, View<T
   const std::int64_t C = x.shape().back();
   const detail::RowParameter<T, Arch> scale(gamma, C, T{1});
   for_rows<Arch>(
-      detail::row_shape(x.shape()), detail::rows_grain<Arch>(C, 3),
+      detail::row_shape<Arch>(x.shape()), detail::rows_grain<Arch>(C, 3),
       [&](const T* in, T* out, T* rstd_out) {
         const T squares = sum_of<T, Arch>(
             C, [](const B& v) { return v * v; }, in);

@@ -9,6 +9,7 @@
 #include <ldlm_simd/elementwise.hpp>
 #include <ldlm_simd/gemm.hpp>
 #include <ldlm_simd/index.hpp>
+#include <ldlm_simd/isa.hpp>
 #include <ldlm_simd/loss.hpp>
 #include <ldlm_simd/optim.hpp>
 #include <ldlm_simd/random.hpp>
@@ -77,22 +78,30 @@ KernelTable<T> make_table(const KernelTable<T>& base) {
   return t;
 }
 
-/// Registers the tables of all element types for the CPU, if the processor has the instructions.
-/// `base` returns the base table for a std::type_identity<T>.
+/// Registers the tables of all element types for the CPU, if LDLM_ISA allows their instructions and
+/// the processor has them; else the plain loops of the reference may not stand in for them. `base`
+/// returns the base table for a std::type_identity<T>.
 template <class Arch, class Base>
 bool register_tables(const Base& base) {
-  if (!processor_has<Arch>()) {
+  const auto refuse = [](int least, const char* reason) {
+    visit_dtypes(
+        [&]<class T>(std::type_identity<T>) { refuse_kernels<T>(DeviceType::cpu, least, reason); });
     return false;
+  };
+  constexpr int priority = 1 + static_cast<int>(Arch::version());
+  if (!isa_is_valid()) {
+    return refuse(std::numeric_limits<int>::max(), "LDLM_ISA must be baseline, avx2 or avx512");
   }
-  constexpr DType types[] = {DType::f64, DType::f32, DType::f16,    DType::bf16, DType::i64,
-                             DType::i32, DType::i16, DType::i8,     DType::u64,  DType::u32,
-                             DType::u16, DType::u8,  DType::boolean};
-  for (const DType type : types) {
-    visit_dtype(type, [&]<class T>(std::type_identity<T> element) {
-      static const KernelTable<T> table = make_table<T, Arch>(base(element));
-      register_kernels(DeviceType::cpu, table, 1 + static_cast<int>(Arch::version()));
-    });
+  if (!isa_allows<Arch>()) {
+    return refuse(1, "this program's kernels need more instructions than LDLM_ISA allows");
   }
+  if (!processor_has<Arch>()) {
+    return refuse(1, "this program's kernels need instructions that the processor lacks");
+  }
+  visit_dtypes([&]<class T>(std::type_identity<T> element) {
+    static const KernelTable<T> table = make_table<T, Arch>(base(element));
+    register_kernels(DeviceType::cpu, table, priority);
+  });
   return true;
 }
 

@@ -3,7 +3,7 @@
 //
 // Latency comes first: decoding one token makes hundreds of short parallel regions. Idle workers
 // spin for some microseconds, then sleep on a futex. A caller never waits for a worker that has not
-// yet begun: it computes the chunks itself, so a busy or noisy core costs at most its own share.
+// yet begun: it computes the work itself, so a busy or noisy core costs at most its own share.
 // For the same reason the child of a fork(), where no workers exist, still computes everything
 // (alone); only a fork() made by another thread in the midst of a parallel region is unsafe.
 
@@ -63,12 +63,14 @@ inline std::int64_t process_id() {
 #endif
 }
 
-/// Runs chunks 0 .. count-1 of one job at a time on the caller and the workers. Each participant
-/// owns a contiguous run of chunks, which keeps its data in its own cache from one job to the next,
-/// and steals from the others when done.
+/// Runs units 0 .. count-1 of one job at a time on the caller and the workers. Each participant
+/// owns a contiguous share, which keeps its data in its own cache from one job to the next; it
+/// takes a quarter of what is left of it at a time, and steals half of what others have left when
+/// done.
 class ThreadPool {
  public:
-  using Task = void (*)(void* context, std::int64_t chunk);
+  using Task = void (*)(void* context, std::int64_t lo, std::int64_t hi);
+  static constexpr std::int64_t max_units = std::int64_t{1} << 31;
 
   /// The pool; null when the process is past its destruction.
   static ThreadPool* instance() {
@@ -82,15 +84,16 @@ class ThreadPool {
     return value;
   }
 
-  /// Runs the job on up to `threads` threads and returns true, or returns false at once when
-  /// another thread has the pool. Rethrows the first exception of a chunk, skipping later chunks.
-  bool run(int threads, std::int64_t chunks, Task task, void* context) {
+  /// Runs the job of at most max_units units on up to `threads` threads and returns true, or
+  /// returns false at once when another thread has the pool. Rethrows the first exception, skipping
+  /// what nobody has begun.
+  bool run(int threads, std::int64_t units, Task task, void* context) {
     const std::unique_lock lock(busy_, std::try_to_lock);
     if (!lock) {
       return false;
     }
     resize(threads - 1);
-    open_job(std::min<std::int64_t>(chunks, std::ssize(workers_) + 1), chunks, task, context);
+    open_job(std::min<std::int64_t>(units, std::ssize(workers_) + 1), units, task, context);
     work(0);
     close_job();
     if (error_) {
@@ -100,10 +103,43 @@ class ThreadPool {
   }
 
  private:
-  /// The chunks of one participant that nobody has begun.
-  struct alignas(64) Share {
-    std::atomic<std::int64_t> next{0};
-    std::int64_t end = 0;
+  struct Range {
+    std::int64_t lo = 0, hi = 0;
+  };
+  /// The units of one participant that nobody has begun.
+  class alignas(64) Share {
+   public:
+    void set(Range units) { bits_.store(pack(units), std::memory_order_relaxed); }
+    /// The owner takes its next units, from the front; an empty range if there are none.
+    Range take() {
+      return cut([](Range r) { return Range{r.lo, r.lo + (r.hi - r.lo + 3) / 4}; });
+    }
+    /// Another takes from the back, which the owner would come to last.
+    Range steal() {
+      return cut([](Range r) { return Range{r.hi - (r.hi - r.lo + 1) / 2, r.hi}; });
+    }
+
+   private:
+    static std::uint64_t pack(Range r) {
+      return static_cast<std::uint64_t>(r.hi) << 32U | static_cast<std::uint64_t>(r.lo);
+    }
+    /// Takes out the part that part_of(what is left) says, at one of its ends.
+    template <class PartOf>
+    Range cut(const PartOf& part_of) {
+      std::uint64_t bits = bits_.load(std::memory_order_relaxed);
+      for (;;) {
+        const Range left{static_cast<std::int64_t>(bits & 0xffff'ffffU),
+                         static_cast<std::int64_t>(bits >> 32U)};
+        const Range part = part_of(left);
+        const Range rest = part.lo == left.lo ? Range{part.hi, left.hi} : Range{left.lo, part.lo};
+        if (part.lo == part.hi ||
+            bits_.compare_exchange_weak(bits, pack(rest), std::memory_order_relaxed)) {
+          return part;
+        }
+      }
+    }
+
+    std::atomic<std::uint64_t> bits_{0};  // lo, and above it hi
   };
   struct Worker {
     std::atomic<bool> stop{false};
@@ -152,14 +188,13 @@ class ThreadPool {
     epoch_.notify_all();
   }
 
-  void open_job(std::int64_t participants, std::int64_t chunks, Task task, void* context) {
+  void open_job(std::int64_t participants, std::int64_t units, Task task, void* context) {
     participants_ = participants;
     task_ = task;
     context_ = context;
     for (std::int64_t i = 0; i < participants; ++i) {
-      Share& share = shares_[static_cast<std::size_t>(i)];
-      share.next.store(chunks * i / participants, std::memory_order_relaxed);
-      share.end = chunks * (i + 1) / participants;
+      shares_[static_cast<std::size_t>(i)].set(
+          {units * i / participants, units * (i + 1) / participants});
     }
     state_.store(open, std::memory_order_release);
     wake();
@@ -223,12 +258,12 @@ class ThreadPool {
     for (std::int64_t i = 0; i < participants_; ++i) {
       Share& share = shares_[static_cast<std::size_t>((id + i) % participants_)];
       for (;;) {
-        const std::int64_t chunk = share.next.fetch_add(1, std::memory_order_relaxed);
-        if (chunk >= share.end) {
+        const Range units = i == 0 ? share.take() : share.steal();
+        if (units.lo == units.hi) {
           break;
         }
         try {
-          task_(context_, chunk);
+          task_(context_, units.lo, units.hi);
         } catch (...) {
           fail_job(std::current_exception());
         }
@@ -243,8 +278,7 @@ class ThreadPool {
       error_ = std::move(error);
     }
     for (std::int64_t i = 0; i < participants_; ++i) {
-      Share& share = shares_[static_cast<std::size_t>(i)];
-      share.next.store(share.end, std::memory_order_relaxed);
+      shares_[static_cast<std::size_t>(i)].set({});
     }
   }
 
@@ -283,20 +317,16 @@ void parallel_for(std::int64_t begin, std::int64_t end, std::int64_t grain, F&& 
   }
   const int threads = size <= grain ? 1 : num_threads();
   if (threads > 1 && !detail::ThreadPool::inside()) {
-    // Four chunks for each thread even out unequal cores at little cost.
-    const std::int64_t grains = (size + grain - 1) / grain;
-    const std::int64_t chunk_grains = (grains + 4 * threads - 1) / (4 * threads);
-    const std::int64_t chunk_size = chunk_grains * grain;
-    const std::int64_t chunks = (size + chunk_size - 1) / chunk_size;
-    auto job = [&](std::int64_t chunk) {
-      const std::int64_t lo = begin + chunk * chunk_size;
-      f(lo, std::min(end, lo + chunk_size));
+    const std::int64_t length = grain * (size / grain / detail::ThreadPool::max_units + 1);
+    const std::int64_t units = (size + length - 1) / length;
+    auto job = [&](std::int64_t lo, std::int64_t hi) {
+      f(begin + lo * length, std::min(end, begin + hi * length));
     };
-    const auto task = [](void* context, std::int64_t chunk) {
-      (*static_cast<decltype(job)*>(context))(chunk);
+    const auto task = [](void* context, std::int64_t lo, std::int64_t hi) {
+      (*static_cast<decltype(job)*>(context))(lo, hi);
     };
     detail::ThreadPool* const pool = detail::ThreadPool::instance();
-    if (pool != nullptr && pool->run(threads, chunks, task, &job)) {
+    if (pool != nullptr && pool->run(threads, units, task, &job)) {
       return;
     }
   }

@@ -4,6 +4,7 @@
 // code.
 
 #include <algorithm>
+#include <bit>
 #include <cstdint>
 #include <cstring>
 #include <new>
@@ -83,6 +84,55 @@ void store_first(T* p, const Batch<T, Arch>& v, std::int64_t n) {
   alignas(64) T buffer[Batch<T, Arch>::size];
   v.store_aligned(buffer);
   std::memcpy(p, buffer, static_cast<std::size_t>(n) * sizeof(T));
+}
+
+/// Whether p and others a multiple of `step` elements further on may be given to stream().
+template <class T, class Arch>
+bool can_stream(const T* p, std::int64_t step) {
+  return reinterpret_cast<std::uintptr_t>(p) % sizeof(Batch<T, Arch>) == 0 &&
+         step % width<T, Arch> == 0;
+}
+/// Stores to p past the caches, so that nobody reads what is only to be overwritten: for results
+/// that are too large to stay there. p is aligned to the vector. finish_streaming() comes last.
+template <class T, class Arch>
+void stream(T* p, const Batch<T, Arch>& v) {
+  const auto bits = static_cast<typename Batch<T, Arch>::register_type>(v);
+#ifdef __AVX512F__
+  if constexpr (std::is_base_of_v<xsimd::avx512f, Arch>) {
+    return _mm512_stream_si512(reinterpret_cast<__m512i*>(p), std::bit_cast<__m512i>(bits));
+  }
+#endif
+#ifdef __AVX__
+  if constexpr (std::is_base_of_v<xsimd::avx, Arch> && !std::is_base_of_v<xsimd::avx512f, Arch>) {
+    return _mm256_stream_si256(reinterpret_cast<__m256i*>(p), std::bit_cast<__m256i>(bits));
+  }
+#endif
+#ifdef __SSE2__
+  if constexpr (std::is_base_of_v<xsimd::sse2, Arch> && !std::is_base_of_v<xsimd::avx, Arch>) {
+    return _mm_stream_si128(reinterpret_cast<__m128i*>(p), std::bit_cast<__m128i>(bits));
+  }
+#endif
+  v.store_unaligned(p);
+}
+/// The same for n elements.
+template <class T, class Arch>
+void stream(std::int64_t n, const T* from, T* to) {
+  constexpr std::int64_t W = width<T, Arch>;
+  const std::int64_t ahead = static_cast<std::int64_t>(-reinterpret_cast<std::uintptr_t>(to) %
+                                                       sizeof(Batch<T, Arch>) / sizeof(T));
+  std::int64_t i = std::min(n, ahead);
+  std::copy_n(from, i, to);
+  for (; i + W <= n; i += W) {
+    stream<T, Arch>(to + i, load<T, Arch>(from + i));
+  }
+  std::copy_n(from + i, n - i, to + i);
+}
+/// Makes what this thread streamed visible to those that are told of it from here on.
+template <class Arch>
+void finish_streaming() {
+#ifdef __SSE2__
+  _mm_sfence();
+#endif
 }
 
 namespace detail {

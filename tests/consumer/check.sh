@@ -22,6 +22,10 @@ case $method in
   installed)
     cmake --install "$build" --prefix "$work/prefix" >"$work/install.log"
     configure -DCONSUMER_METHOD=find_package -DCMAKE_PREFIX_PATH="$work/prefix"
+    cmake --build "$work/build" --target consumer_simd
+    for isa in baseline avx2 avx512; do
+      LDLM_ISA=$isa "$work/build/consumer_simd"
+    done
     ;;
   fetched)
     configure -DCONSUMER_METHOD=FetchContent -DLDLM_SOURCE_DIR="$source"

@@ -32,11 +32,16 @@ function(ldlm_own_target target)
   endif()
 endfunction()
 
-# The CPU kernels, compiled once and linked into the command, the tests and the examples: they take
-# most of the time of a unit that includes them.
+# The CPU kernels of our own executables, compiled once: they take most of the time of a unit that
+# includes them. For this machine's processor, or for all (ldlm::simd).
 function(ldlm_add_kernels)
-  add_library(ldlm_kernels OBJECT EXCLUDE_FROM_ALL "${PROJECT_SOURCE_DIR}/tools/ldlm/kernels.cpp")
-  ldlm_own_target(ldlm_kernels)
+  if(LDLM_NATIVE)
+    add_library(ldlm_kernels OBJECT EXCLUDE_FROM_ALL "${PROJECT_SOURCE_DIR}/tools/ldlm/kernels.cpp")
+    ldlm_own_target(ldlm_kernels)
+  else()
+    add_library(ldlm_kernels INTERFACE)
+    target_link_libraries(ldlm_kernels INTERFACE ldlm_simd)
+  endif()
 endfunction()
 
 # The command `ldlm`, from tools/ldlm/*.cpp.

@@ -20,6 +20,7 @@ struct Common {
   std::string model = "weights/ldlm-tiny";
   std::uint64_t seed = 0;
   int threads = 0;  // 0: one per core
+  std::string precision = "highest";
   bool json = false;
   bool quiet = false;
 
@@ -92,5 +93,6 @@ void add_model_commands(CLI::App& app, Common& common);        // generate, embe
 void add_pretraining_commands(CLI::App& app, Common& common);  // train-tokenizer, pretrain
 void add_training_commands(CLI::App& app, Common& common);     // train
 void add_eval_command(CLI::App& app, Common& common);          // eval
+void add_quantize_command(CLI::App& app, Common& common);      // quantize
 
 }  // namespace ldlm::command

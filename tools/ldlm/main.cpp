@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include <ldlm/core/precision.hpp>
 #include <ldlm/core/threads.hpp>
 
 #include "command.hpp"
@@ -27,18 +28,24 @@ int main(int argc, char** argv) {
   app.add_option("--seed", common.seed, "Seed of everything random");
   app.add_option("--threads", common.threads, "Threads to use; 0: one per core")
       ->check(CLI::Range(0, 1024));
+  app.add_option("--matmul-precision", common.precision,
+                 "highest, or medium: products of bf16 where the processor has fast ones")
+      ->check(CLI::IsMember({"highest", "medium"}));
   app.add_flag("--json", common.json, "Print results as JSON, a document a line");
   app.add_flag("--quiet", common.quiet, "Print results only");
   app.parse_complete_callback([&common] {
     if (common.threads > 0) {
       set_num_threads(common.threads);
     }
+    set_matmul_precision(common.precision == "medium" ? MatmulPrecision::medium
+                                                      : MatmulPrecision::highest);
   });
   command::add_text_commands(app, common);
   command::add_model_commands(app, common);
   command::add_pretraining_commands(app, common);
   command::add_training_commands(app, common);
   command::add_eval_command(app, common);
+  command::add_quantize_command(app, common);
   command::read_numbers_strictly(app);
 
   constexpr int failed = 1;

@@ -192,6 +192,16 @@ constexpr decltype(auto) visit_dtype(DType dtype, Function&& function) {
   return function(std::type_identity<bool>{});
 }
 
+/// The same for every dtype in turn.
+template <class Function>
+constexpr void visit_dtypes(Function&& function) {
+  for (const DType dtype :
+       {DType::f64, DType::f32, DType::f16, DType::bf16, DType::i64, DType::i32, DType::i16,
+        DType::i8, DType::u64, DType::u32, DType::u16, DType::u8, DType::boolean}) {
+    visit_dtype(dtype, function);
+  }
+}
+
 /// One conversion for every pair of types. To bool: whether it is not 0. From a floating to an
 /// integer type: truncates, saturates out of range, and makes NaN 0.
 template <Scalar To, Scalar From>

@@ -10,6 +10,7 @@
 
 #include <ldlm/core/dtype.hpp>
 #include <ldlm/core/philox.hpp>
+#include <ldlm/core/quantized_view.hpp>
 #include <ldlm/core/view.hpp>
 
 namespace ldlm {
@@ -66,6 +67,8 @@ struct Gemm {
   std::int64_t a_row = 0, a_col = 0;
   const T* b = nullptr;
   std::int64_t b_row = 0, b_col = 0;
+  QuantizedView b_quantized{};  // B transposed, (n, k), in place of b; no batch axes
+  bool allow_bf16 = false;      // elements of A and B may be rounded to bf16, sums stay in T
   T* c = nullptr;
   std::int64_t c_row = 0;
 

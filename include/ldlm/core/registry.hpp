@@ -21,7 +21,12 @@ struct RegistryEntry {
 template <class T>
 inline std::array<RegistryEntry<T>, device_type_count> registry{};
 
+/// Why a device has no kernels though backends are there, or null.
+inline std::array<std::atomic<const char*>, device_type_count> reasons{};
+
 [[noreturn]] inline void fail_missing_backend(DeviceType type, DType dtype) {
+  const char* const reason = reasons[static_cast<std::size_t>(type)].load();
+  LDLM_CHECK(reason == nullptr, "device", reason);
   constexpr std::string_view hints[] = {
       "include <ldlm/ldlm.hpp> or link the CMake target ldlm::simd",
       "include <ldlm_reference/reference.hpp> or <ldlm/ldlm.hpp>",
@@ -42,6 +47,19 @@ bool register_kernels(DeviceType type, const KernelTable<T>& table, int priority
     entry.table.store(&table, std::memory_order_release);
   }
   return true;
+}
+
+/// Takes a device from every table of a lower priority than `least`, those to come included. What
+/// asks for its kernels, if there are no others, gets an Error with this reason, a string of static
+/// lifetime.
+template <class T>
+void refuse_kernels(DeviceType type, int least, const char* reason) {
+  auto& entry = detail::registry<T>[static_cast<std::size_t>(type)];
+  if (least > entry.priority.load()) {
+    entry.priority.store(least);
+    entry.table.store(nullptr, std::memory_order_release);
+  }
+  detail::reasons[static_cast<std::size_t>(type)].store(reason);
 }
 
 /// The kernels for T on a device. Throws an Error that names what to include or link if none is

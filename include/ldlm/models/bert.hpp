@@ -145,13 +145,14 @@ struct Bert {
   /// Loads a folder of Hugging Face's: a BertModel, or the encoder of a model with heads on top.
   /// Without a pooler in the file there is none.
   static Bert from_pretrained(const std::filesystem::path& folder) {
-    const auto config = BertConfig::from_json(open_config(folder, "bert"));
+    const JsonConfig json = open_config(folder, "bert");
+    const auto config = BertConfig::from_json(json);
     const SafetensorsModel file = SafetensorsModel::open(folder);
     detail::check_layers(file, config.num_hidden_layers);
     const bool with_pooler =
         file.contains("pooler.dense.weight") || file.contains("bert.pooler.dense.weight");
     Bert bert(config, Initializer<T>(nullptr, 0), with_pooler);
-    load_pretrained(bert, file, &Bert::encoder_name);
+    load_pretrained(bert, file, json, &Bert::encoder_name);
     return bert;
   }
   /// Writes a folder that from_pretrained and transformers' BertModel load.
@@ -225,11 +226,12 @@ struct BertForMaskedLM {
 
   /// Loads a folder with a BertForMaskedLM or BertForPreTraining.
   static BertForMaskedLM from_pretrained(const std::filesystem::path& folder) {
-    const auto config = BertConfig::from_json(open_config(folder, "bert"));
+    const JsonConfig json = open_config(folder, "bert");
+    const auto config = BertConfig::from_json(json);
     const SafetensorsModel file = SafetensorsModel::open(folder);
     detail::check_layers(file, config.num_hidden_layers);
     BertForMaskedLM model(config, Initializer<T>(nullptr, 0));
-    load_pretrained(model, file, [](std::string_view name) -> std::optional<std::string> {
+    load_pretrained(model, file, json, [](std::string_view name) -> std::optional<std::string> {
       if (name.starts_with("bert.pooler.") || name.starts_with("cls.seq_relationship.") ||
           name.starts_with("cls.predictions.decoder.") ||  // tied
           name.ends_with(".position_ids")) {

@@ -11,6 +11,8 @@
 // view.
 
 #include <cmath>
+#include <optional>
+#include <type_traits>
 
 #include <ldlm/autograd/autograd.hpp>
 #include <ldlm/models/gpt2_config.hpp>
@@ -57,8 +59,9 @@ template <Floating T>
 struct Conv1D {
   using value_type = T;
 
-  Variable<T> weight;  // (K, N)
-  Variable<T> bias;    // (N)
+  Variable<T> weight;                          // (K, N)
+  Variable<T> bias;                            // (N)
+  std::optional<QuantizedMatrix> quantized{};  // in place of weight, see nn/quantize.hpp
 
   Conv1D() = default;
   Conv1D(std::int64_t in, std::int64_t out, const Initializer<T>& init, double scale = 1)
@@ -66,12 +69,17 @@ struct Conv1D {
 
   /// (..., K) -> (..., N)
   Variable<T> operator()(const Variable<T>& x, Activation activation = Activation::none) const {
+    if constexpr (std::is_same_v<T, float>) {
+      if (quantized) {
+        return linear(x, *quantized, bias, activation);
+      }
+    }
     return linear(x, weight.transpose(0, 1), bias, activation);
   }
 
   template <class V>
   void visit(V&& v) {
-    v("weight", weight);
+    v.matrix("weight", weight, quantized, nn::MatrixLayout::in_out);
     v("bias", bias);
   }
 };
@@ -169,6 +177,8 @@ struct Gpt2 {
   std::vector<Gpt2Block<T>> h;
   nn::LayerNorm<T> ln_f;
   Variable<T> lm_head;  // (V, C); undefined: tied to wte
+  // In place of wte.weight and lm_head, see nn/quantize.hpp.
+  std::optional<QuantizedMatrix> quantized_wte, quantized_head;
 
   /// New weights: normal with deviation initializer_range, less for the maps onto the residual sum.
   Gpt2(const Gpt2Config& c, Generator& generator)
@@ -191,11 +201,13 @@ struct Gpt2 {
 
   /// Loads a folder of Hugging Face's: a GPT2LMHeadModel, or a GPT2Model as published.
   static Gpt2 from_pretrained(const std::filesystem::path& folder) {
-    const auto config = Gpt2Config::from_json(open_config(folder, "gpt2"));
+    const JsonConfig json = open_config(folder, "gpt2");
+    const auto config = Gpt2Config::from_json(json);
     const SafetensorsModel file = SafetensorsModel::open(folder);
     detail::check_layers(file, config.n_layer);
     Gpt2 model(config, Initializer<T>(nullptr, 0));
-    load_pretrained(model, file, [&](std::string_view name) { return model.parameter_name(name); });
+    load_pretrained(model, file, json,
+                    [&](std::string_view name) { return model.parameter_name(name); });
     return model;
   }
   /// Writes a folder that from_pretrained and transformers' GPT2LMHeadModel load.
@@ -248,7 +260,14 @@ struct Gpt2 {
   }
 
   /// Logits (..., V) for states (..., C).
-  Variable<T> head(const Variable<T>& states) const { return linear(states, head_weight()); }
+  Variable<T> head(const Variable<T>& states) const {
+    if constexpr (std::is_same_v<T, float>) {
+      if (quantized_wte) {
+        return linear(states, quantized_head ? *quantized_head : *quantized_wte);
+      }
+    }
+    return linear(states, head_weight());
+  }
 
   /// Logits (B, L + T, V): those at a position are for the token after it.
   Variable<T> operator()(const Gpt2Inputs<T>& inputs) const { return head(hidden(inputs)); }
@@ -267,6 +286,10 @@ struct Gpt2 {
     const Variable<T> states =
         hidden(inputs).slice(1, prefix + skipped - 1, prefix + labels.size(1) - 1);
     const Tensor<std::int64_t> targets = labels.slice(1, skipped);
+    if (quantized_wte) {
+      return cross_entropy(head(states).reshape({targets.numel(), config.vocab_size}),
+                           targets.reshape({targets.numel()}), options);
+    }
     return linear_cross_entropy(states.reshape({targets.numel(), config.n_embd}), head_weight(),
                                 targets.reshape({targets.numel()}), options);
   }
@@ -287,12 +310,12 @@ struct Gpt2 {
 
   template <class V>
   void visit(V&& v) {
-    v("transformer.wte", wte);
+    v.matrix("transformer.wte.weight", wte.weight, quantized_wte);
     v("transformer.wpe", wpe);
     v("transformer.drop", dropout);
     v("transformer.h", h);
     v("transformer.ln_f", ln_f);
-    v("lm_head.weight", lm_head);
+    v.matrix("lm_head.weight", lm_head, quantized_head);
   }
 
   /// The parameter for a name of a file, which may lack the prefix "transformer."; nothing for the
@@ -319,6 +342,15 @@ struct Gpt2 {
     return inputs.cache != nullptr ? inputs.cache->size() : 0;
   }
 
+  [[nodiscard]] Variable<T> embed_tokens(const Tensor<std::int64_t>& ids) const {
+    if constexpr (std::is_same_v<T, float>) {
+      if (quantized_wte) {
+        return Variable<T>(quantized_rows(*quantized_wte, ids));
+      }
+    }
+    return wte(ids);
+  }
+
   // Prefix and tokens with their positions, (B, L + T, C).
   Variable<T> embed(const Gpt2Inputs<T>& inputs) const {
     LDLM_CHECK(inputs.ids.defined() || inputs.prefix.defined(), "gpt2", "needs ids or a prefix");
@@ -330,7 +362,7 @@ struct Gpt2 {
                to_string(inputs.prefix.shape()));
     Variable<T> x = inputs.prefix;
     if (inputs.ids.defined()) {
-      const Variable<T> tokens = wte(inputs.ids);
+      const Variable<T> tokens = embed_tokens(inputs.ids);
       x = x.defined() ? concat(std::vector<Variable<T>>{x, tokens}, 1) : tokens;
     }
     if (inputs.positions.defined()) {

@@ -7,6 +7,7 @@
 
 #include <filesystem>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -14,7 +15,7 @@
 #include <ldlm/io/json_config.hpp>
 #include <ldlm/io/safetensors_model.hpp>
 #include <ldlm/io/safetensors_writer.hpp>
-#include <ldlm/nn/module.hpp>
+#include <ldlm/nn/quantize.hpp>
 
 namespace ldlm {
 
@@ -87,19 +88,107 @@ void load_pretrained(Model& model, const SafetensorsModel& file) {
                   [](std::string_view name) { return std::optional<std::string>(name); });
 }
 
-/// Writes `config` and the model's state dict into a folder, which is made if need be.
-/// Checkpoints of more than `max_shard_bytes` are split.
+/// The format of a model with quantized matrices, as config.json's "quantization_config" says.
+/// Throws for one that others made.
+[[nodiscard]] inline std::optional<QuantizedFormat> quantized_format(const JsonConfig& config) {
+  if (!config.has("quantization_config")) {
+    return std::nullopt;
+  }
+  const JsonConfig section = config.section("quantization_config");
+  const auto method = section.get<std::string>("quant_method");
+  section.check(method == "ldlm", "quant_method", "must be \"ldlm\", got \"", method, '"');
+  const auto name = section.get<std::string>("format");
+  for (const auto format : {QuantizedFormat::bf16, QuantizedFormat::int8, QuantizedFormat::int4}) {
+    if (name == name_of(format)) {
+      return format;
+    }
+  }
+  section.check(false, "format", "must be one of bf16, int8 and int4, got \"", name, '"');
+  return std::nullopt;
+}
+
+namespace detail {
+
+/// What save_pretrained writes of a quantized model. A matrix NAME of (n, k) is NAME, U8 (n, bytes
+/// of a row), and but for bf16 NAME_scales, BF16 (n, groups of a row): see core/quantized_view.hpp.
 template <class Model>
-void save_pretrained(const Model& model, const JsonValue& config,
-                     const std::filesystem::path& folder,
+void load_quantized(Model& model, const SafetensorsModel& file, QuantizedFormat format) {
+  std::set<std::string> matrices;
+  nn::replace_matrices(model, [&](const std::string& name, const Shape& shape) {
+    QuantizedMatrix matrix{format, shape[0], shape[1], {}, {}};
+    const auto check = [&](const std::string& tensor, const Shape& found, std::int64_t columns) {
+      LDLM_CHECK((found == Shape{matrix.n, columns}), "from_pretrained",
+                 file.shard_of(tensor).origin(), ": tensor ", quote(tensor), " must be (", matrix.n,
+                 ", ", columns, "), got ", to_string(found));
+      matrices.insert(tensor);
+    };
+    matrix.data = file.tensor<std::uint8_t>(name);
+    check(name, matrix.data.shape(), bytes_per_row(format, matrix.k));
+    matrix.scales = Tensor<bf16>::empty({matrix.n, 0});
+    if (group_size(format) > 0) {
+      matrix.scales = file.tensor<bf16>(name + "_scales");
+      check(name + "_scales", matrix.scales.shape(), groups_per_row(format, matrix.k));
+    }
+    return matrix;
+  });
+  load_pretrained(model, file, [&](std::string_view name) {
+    return matrices.count(std::string(name)) == 0 ? std::optional<std::string>(name) : std::nullopt;
+  });
+}
+
+}  // namespace detail
+
+/// The same for the model of a config.json, whose matrices may be quantized.
+template <class Model, class Rename>
+void load_pretrained(Model& model, const SafetensorsModel& file, const JsonConfig& config,
+                     Rename&& rename) {
+  if (const auto format = quantized_format(config)) {
+    if constexpr (std::is_same_v<nn::scalar_t<Model>, float>) {
+      detail::load_quantized(model, file, *format);
+    } else {
+      config.check(false, "quantization_config", "is only for models of float");
+    }
+  } else {
+    load_pretrained(model, file, rename);
+  }
+}
+
+/// The same, under the names of the file.
+template <class Model>
+void load_pretrained(Model& model, const SafetensorsModel& file, const JsonConfig& config) {
+  load_pretrained(model, file, config,
+                  [](std::string_view name) { return std::optional<std::string>(name); });
+}
+
+/// Writes `config` and the model's state dict, quantized matrices included, into a folder, which is
+/// made if need be. Checkpoints of more than `max_shard_bytes` are split.
+template <class Model>
+void save_pretrained(const Model& model, JsonValue config, const std::filesystem::path& folder,
                      std::size_t max_shard_bytes = 5'000'000'000) {
+  SafetensorsWriter writer;
+  writer.add(nn::state_dict(model)).metadata("format", "pt");
+  if constexpr (std::is_same_v<nn::scalar_t<Model>, float>) {
+    std::optional<QuantizedFormat> format;
+    for (const auto& [name, matrix] : nn::quantized_matrices(model)) {
+      LDLM_CHECK(!format || *format == matrix.format, "save_pretrained",
+                 "the model's matrices are in two formats, ", name_of(*format), " and ",
+                 name_of(matrix.format));
+      format = matrix.format;
+      writer.add(name, matrix.data);
+      if (matrix.scales.numel() > 0) {
+        writer.add(name + "_scales", matrix.scales);
+      }
+    }
+    if (format) {
+      config.set(
+          "quantization_config",
+          JsonValue::object({{"quant_method", "ldlm"}, {"format", std::string(name_of(*format))}}));
+    }
+  }
   std::error_code error;
   std::filesystem::create_directories(folder, error);
   LDLM_CHECK(!error, "save_pretrained", folder.native(), ": ", error.message());
-  SafetensorsWriter()
-      .add(nn::state_dict(model))
-      .metadata("format", "pt")
-      .write_model(folder, max_shard_bytes);
+  writer.write_model(folder, max_shard_bytes);
   AtomicFile file(folder / "config.json");
   file.write(to_pretty_string(config));
   file.commit();

@@ -99,14 +99,14 @@ struct ReverseTransformer {
   }
 
   static ReverseTransformer from_pretrained(const std::filesystem::path& folder) {
-    const auto config =
-        ReverseTransformerConfig::from_json(open_config(folder, "reverse_transformer"));
+    const JsonConfig json = open_config(folder, "reverse_transformer");
+    const auto config = ReverseTransformerConfig::from_json(json);
     const SafetensorsModel file = SafetensorsModel::open(folder);
     detail::check_layers(file, config.encoder_layers);
     detail::check_layers(file, config.decoder_layers);
     Generator generator;
     ReverseTransformer model(config, generator);
-    load_pretrained(model, file);
+    load_pretrained(model, file, json);
     return model;
   }
   void save_pretrained(const std::filesystem::path& folder) const {

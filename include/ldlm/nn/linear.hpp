@@ -2,6 +2,8 @@
 // Linear: an affine map of the last axis, with the activation that follows it fused in.
 
 #include <cmath>
+#include <optional>
+#include <type_traits>
 
 #include <ldlm/autograd/functions/matrix.hpp>
 #include <ldlm/nn/init.hpp>
@@ -14,8 +16,9 @@ template <Floating T>
 struct Linear {
   using value_type = T;
 
-  Variable<T> weight;  // (N, K)
-  Variable<T> bias;    // (N), or undefined
+  Variable<T> weight;                          // (N, K)
+  Variable<T> bias;                            // (N), or undefined
+  std::optional<QuantizedMatrix> quantized{};  // in place of weight, see nn/quantize.hpp
 
   Linear() = default;
   /// Uniform within 1 / sqrt(K), as PyTorch's default.
@@ -33,12 +36,17 @@ struct Linear {
   }
 
   Variable<T> operator()(const Variable<T>& x, Activation activation = Activation::none) const {
+    if constexpr (std::is_same_v<T, float>) {
+      if (quantized) {
+        return linear(x, *quantized, bias, activation);
+      }
+    }
     return linear(x, weight, bias, activation);
   }
 
   template <class V>
   void visit(V&& v) {
-    v("weight", weight);
+    v.matrix("weight", weight, quantized);
     v("bias", bias);
   }
 };

@@ -17,8 +17,9 @@
 //
 // visit calls v(name, part) for every part: a Variable is a parameter, anything with a visit member
 // a child, a std::vector of either a list ("h.0", "h.1", ...), a std::optional may be absent;
-// v.buffer(name, tensor) is for state without a gradient. An undefined Variable (say, no bias) is
-// skipped. Full names join the parts with dots, as in PyTorch's state dicts.
+// v.buffer(name, tensor) is for state without a gradient, v.matrix(name, weight, quantized) for a
+// weight that nn/quantize.hpp may replace. An undefined Variable (say, no bias) is skipped. Full
+// names join the parts with dots, as in PyTorch's state dicts.
 //
 // The copy of a module shares its parameters, as the copy of a Variable does; clone() copies them.
 // A module whose elements are not float says so with `using value_type = double;`.
@@ -34,9 +35,13 @@
 
 #include <ldlm/autograd/variable.hpp>
 #include <ldlm/core/named_tensors.hpp>
+#include <ldlm/core/quantized.hpp>
 #include <ldlm/core/random.hpp>
 
 namespace ldlm::nn {
+
+/// How a weight of a linear map lies: (out, in), or (in, out) as in GPT-2's checkpoints.
+enum class MatrixLayout : std::uint8_t { out_in, in_out };
 
 namespace detail {
 
@@ -83,6 +88,15 @@ class Walker {
     if (tensor.defined()) {
       const Scope scope(path_, name);
       handler_.buffer(path_, tensor);
+    }
+  }
+  void matrix(std::string_view name, Variable<T>& weight, std::optional<QuantizedMatrix>& quantized,
+              MatrixLayout layout = MatrixLayout::out_in) {
+    if constexpr (requires { handler_.matrix(path_, weight, quantized, layout); }) {
+      const Scope scope(path_, name);
+      handler_.matrix(path_, weight, quantized, layout);
+    } else {
+      (*this)(name, weight);
     }
   }
   template <class Part>

@@ -4,6 +4,7 @@
 // A transpose costs nothing here: it is a view, and GEMM takes any strides.
 
 #include <ldlm/core/ops/elementwise.hpp>
+#include <ldlm/core/precision.hpp>
 
 namespace ldlm {
 
@@ -25,6 +26,7 @@ Gemm<T> make_gemm(View<const T> a, View<const T> b, View<T> out) {
   args.b_col = b.stride(r - 1);
   args.c = out.data;
   args.c_row = out.stride(r - 2);
+  args.allow_bf16 = matmul_precision() == MatmulPrecision::medium;
   args.batch_rank = r - 2;
   for (int i = 0; i < r - 2; ++i) {
     args.batch_shape[i] = out.size(i);
@@ -114,17 +116,17 @@ struct LinearEpilogue {
   Tensor<T>* pre_activation = nullptr;  // receives the value before the activation, (..., N)
 };
 
-/// act(x W^T + bias) + residual. x (..., K), weight (N, K), result (..., N).
-template <Floating T>
-Tensor<T> linear(const Tensor<T>& x, const Tensor<T>& weight,
-                 const LinearEpilogue<std::type_identity_t<T>>& epilogue = {}) {
-  LDLM_CHECK(weight.rank() == 2 && x.rank() >= 1 && x.size(-1) == weight.size(1), "linear",
-             "inner sizes differ: input ", to_string(x.shape()), ", weight ",
-             to_string(weight.shape()));
-  const std::int64_t n = weight.size(0);
+namespace detail {
+
+/// linear() for a weight (N, K) of this shape, which set_weight(args) puts in as B.
+template <Floating T, class SetWeight>
+Tensor<T> linear(const Tensor<T>& x, const Shape& weight, const LinearEpilogue<T>& epilogue,
+                 const SetWeight& set_weight) {
+  LDLM_CHECK(weight.rank() == 2 && x.rank() >= 1 && x.size(-1) == weight[1], "linear",
+             "inner sizes differ: input ", to_string(x.shape()), ", weight ", to_string(weight));
+  const std::int64_t n = weight[0];
   LDLM_CHECK(!epilogue.bias.defined() || epilogue.bias.shape() == Shape{n}, "linear", "bias ",
-             to_string(epilogue.bias.shape()), " does not fit weight ", to_string(weight.shape()));
-  detail::check_same_device(x, weight.device(), "linear");
+             to_string(epilogue.bias.shape()), " does not fit weight ", to_string(weight));
   Shape shape = x.shape();
   shape[shape.rank() - 1] = n;
   LDLM_CHECK(!epilogue.residual.defined() ||
@@ -140,15 +142,38 @@ Tensor<T> linear(const Tensor<T>& x, const Tensor<T>& weight,
   }
   const Tensor<T> rows = x.reshape({out.numel() / n, x.size(-1)});
   const Tensor<T> bias = epilogue.bias.contiguous();
-  Gemm<T> args =
-      detail::make_gemm<T>(rows.view(), weight.transpose(0, 1).view(), out.reshape({-1, n}).view());
+  Gemm<T> args;
+  args.m = rows.size(0);
+  args.n = n;
+  args.k = weight[1];
+  args.a = rows.data();
+  args.a_row = rows.layout().stride(0);
+  args.a_col = rows.layout().stride(1);
+  args.c = out.data();
+  args.c_row = n;
+  args.allow_bf16 = matmul_precision() == MatmulPrecision::medium;
+  set_weight(args);
   args.bias = bias.data();
   args.activation = epilogue.activation;
   args.residual = epilogue.residual.data();
   args.pre_activation =
       epilogue.pre_activation != nullptr ? epilogue.pre_activation->data() : nullptr;
-  detail::kernel(x.device(), &KernelTable<T>::gemm, "linear")(args);
+  kernel(x.device(), &KernelTable<T>::gemm, "linear")(args);
   return out;
+}
+
+}  // namespace detail
+
+/// act(x W^T + bias) + residual. x (..., K), weight (N, K), result (..., N).
+template <Floating T>
+Tensor<T> linear(const Tensor<T>& x, const Tensor<T>& weight,
+                 const LinearEpilogue<std::type_identity_t<T>>& epilogue = {}) {
+  detail::check_same_device(x, weight.device(), "linear");
+  return detail::linear<T>(x, weight.shape(), epilogue, [&](Gemm<T>& args) {
+    args.b = weight.data();
+    args.b_row = weight.layout().stride(1);
+    args.b_col = weight.layout().stride(0);
+  });
 }
 
 }  // namespace ldlm

@@ -1,0 +1,63 @@
+#pragma once
+// What a packed GEMM is made of, an Element: how K is packed, and the tile that multiplies it.
+// Packed elements are as large as a T, and K is counted in them.
+//
+//   steps            steps of K in a packed element
+//   k_unit           packed K is padded with zeros to a multiple of this
+//   rows             of a full tile; tile_rows(left) of the one that takes on `left` rows
+//   pack_a, pack_b   strips of rows of A, of columns of B
+//   multiply(...)    one tile: c = alpha a b (+ c), stored as a TileStore says
+//   Session          lives while a thread calls multiply
+
+#include <cstdint>
+
+#include <ldlm_simd/gemm_pack.hpp>
+
+namespace ldlm::simd {
+
+/// Single elements, multiplied in vector registers.
+template <class T, class Arch>
+struct GemmSingles {
+  static constexpr std::int64_t steps = 1;
+  static constexpr std::int64_t k_unit = 1;
+  static constexpr std::int64_t rows = GemmTile<T, Arch>::rows;
+  struct Session {};
+
+  /// Full, or else a power of two.
+  static constexpr std::int64_t tile_rows(std::int64_t left) {
+    return left <= 2 ? 2 : left <= 4 ? 4 : left <= 8 && rows > 8 ? 8 : rows;
+  }
+  static void pack_a(const GemmStrips<T>& s, std::int64_t height, T* out) {
+    pack_strips<T, Arch>(s, height, out);
+  }
+  static void pack_b(const GemmStrips<T>& s, std::int64_t lanes, T* out) {
+    pack_strips<T, Arch>(s, lanes, out);
+  }
+  static void multiply(std::int64_t height, std::int64_t lanes, std::int64_t k, const T* a,
+                       const T* b, T alpha, T* c, std::int64_t c_row, TileStore store) {
+    constexpr std::int64_t W = width<T, Arch>;
+    constexpr int V = GemmTile<T, Arch>::vectors;
+    if (store == TileStore::stream && height == rows && lanes == V * W) {
+      return detail::multiply_tile<static_cast<int>(rows), V, true, T, Arch>(k, a, b, lanes, alpha,
+                                                                             c, c_row, false);
+    }
+    (lanes == W ? multiply_vectors<1> : multiply_vectors<V>)(height, k, a, b, alpha, c, c_row,
+                                                             store == TileStore::add);
+  }
+
+ private:
+  template <int V>
+  static void multiply_vectors(std::int64_t height, std::int64_t k, const T* a, const T* b, T alpha,
+                               T* c, std::int64_t c_row, bool add) {
+    constexpr int full = static_cast<int>(rows);
+    constexpr int half = full > 8 ? 8 : full;
+    constexpr std::int64_t step = V * width<T, Arch>;
+    (height == 2   ? detail::multiply_tile<2, V, false, T, Arch>
+     : height == 4 ? detail::multiply_tile<4, V, false, T, Arch>
+     : height == 8
+         ? detail::multiply_tile<half, V, false, T, Arch>
+         : detail::multiply_tile<full, V, false, T, Arch>)(k, a, b, step, alpha, c, c_row, add);
+  }
+};
+
+}  // namespace ldlm::simd

@@ -1,0 +1,40 @@
+#pragma once
+// Instruction sets by the names that LDLM_ISA takes: the widest that kernels may use.
+//
+//   LDLM_ISA=avx2 ldlm demo        baseline < avx2 < avx512 on x86; neon is a baseline
+
+#include <cstdlib>
+#include <string_view>
+#include <type_traits>
+
+#include <ldlm_simd/vector.hpp>
+
+namespace ldlm::simd {
+
+/// The level of Arch among those names: 0, 1, 2.
+template <class Arch>
+constexpr int isa_level() {
+  return std::is_base_of_v<xsimd::avx512f, Arch> ? 2 : std::is_base_of_v<xsimd::avx2, Arch> ? 1 : 0;
+}
+
+namespace detail {
+/// The level of a name, or -1.
+constexpr int isa_level(std::string_view name) {
+  return name == "baseline" ? 0 : name == "avx2" ? 1 : name == "avx512" ? 2 : -1;
+}
+}  // namespace detail
+
+/// Whether LDLM_ISA is unset or names a set.
+inline bool isa_is_valid() {
+  const char* const wanted = std::getenv("LDLM_ISA");
+  return wanted == nullptr || detail::isa_level(std::string_view(wanted)) >= 0;
+}
+
+/// Whether LDLM_ISA lets kernels of Arch run.
+template <class Arch>
+bool isa_allows() {
+  const char* const wanted = std::getenv("LDLM_ISA");
+  return wanted == nullptr || isa_level<Arch>() <= detail::isa_level(std::string_view(wanted));
+}
+
+}  // namespace ldlm::simd

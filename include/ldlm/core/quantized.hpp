@@ -1,0 +1,161 @@
+#pragma once
+// QuantizedMatrix: a weight in few bits, for inference. Products with it read a half, a quarter or
+// an eighth of the memory, which is what the time of generating text goes into.
+//
+//   auto w = ldlm::quantize(weight, ldlm::QuantizedFormat::int8);   // weight (N, K)
+//   auto y = ldlm::linear(x, w);                                    // (..., K) -> (..., N)
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <utility>
+
+#include <ldlm/core/ops/matrix.hpp>
+#include <ldlm/core/quantized_view.hpp>
+
+namespace ldlm {
+
+/// A matrix (n, k) in one of the formats of core/quantized_view.hpp. Copies share the memory.
+struct QuantizedMatrix {
+  QuantizedFormat format = QuantizedFormat::bf16;
+  std::int64_t n = 0, k = 0;
+  Tensor<std::uint8_t> data{};  // (n, bytes_per_row)
+  Tensor<bf16> scales{};        // (n, groups_per_row)
+
+  [[nodiscard]] QuantizedView view() const { return {format, n, k, data.data(), scales.data()}; }
+  /// Bytes of elements and scales.
+  [[nodiscard]] std::int64_t bytes() const { return data.numel() + 2 * scales.numel(); }
+};
+
+namespace detail {
+
+/// Sum of squared errors of a group x of `count` elements under `scale`; q receives the integers.
+inline float quantize_group(const float* x, std::int64_t count, float scale, int least, int most,
+                            int* q) {
+  const float inverse = scale != 0 ? 1 / scale : 0;
+  float error = 0;
+  for (std::int64_t i = 0; i < count; ++i) {
+    q[i] = std::clamp(static_cast<int>(std::lrintf(x[i] * inverse)), least, most);
+    const float off = x[i] - static_cast<float>(q[i]) * scale;
+    error += off * off;
+  }
+  return error;
+}
+
+/// The scale, of those near the one that just reaches the largest element, with the least error.
+/// The range is one longer below zero, so the largest element should lie there.
+inline bf16 choose_scale(const float* x, std::int64_t count, int least, int most, int* q) {
+  float largest = 0;
+  for (std::int64_t i = 0; i < count; ++i) {
+    largest = std::abs(x[i]) > std::abs(largest) ? x[i] : largest;
+  }
+  bf16 best(0.0F);
+  float best_error = quantize_group(x, count, 0, least, most, q);
+  const int tries = most < 16 ? 12 : 1;  // of 8 bits the first is as good as any
+  for (int i = 0; i < tries && largest != 0; ++i) {
+    const bf16 scale(largest / (static_cast<float>(least) + 0.15F * static_cast<float>(i)));
+    const float error = quantize_group(x, count, scale, least, most, q);
+    if (error < best_error) {
+      best = scale;
+      best_error = error;
+    }
+  }
+  quantize_group(x, count, best, least, most, q);
+  return best;
+}
+
+}  // namespace detail
+
+/// The matrix (N, K) in few bits. Throws for one that is not on the CPU or has an element that is
+/// not finite.
+inline QuantizedMatrix quantize(const Tensor<float>& weight, QuantizedFormat format) {
+  LDLM_CHECK(weight.rank() == 2, "quantize", "needs a matrix, got ", to_string(weight.shape()));
+  LDLM_CHECK(weight.device() == cpu, "quantize", "the matrix is on ", weight.device(),
+             "; move it to the CPU first");
+  QuantizedMatrix out;
+  out.format = format;
+  out.n = weight.size(0);
+  out.k = weight.size(1);
+  out.data = Tensor<std::uint8_t>::empty({out.n, bytes_per_row(format, out.k)});
+  out.scales = Tensor<bf16>::empty({out.n, groups_per_row(format, out.k)});
+  const Tensor<float> rows = weight.contiguous();
+  const std::int64_t group = std::max<std::int64_t>(1, group_size(format));
+  std::array<int, 128> q{};
+  for (std::int64_t i = 0; i < out.n; ++i) {
+    const float* const x = rows.data() + i * out.k;
+    LDLM_CHECK(std::all_of(x, x + out.k, [](float value) { return std::isfinite(value); }),
+               "quantize", "row ", i, " has an element that is not finite");
+    std::uint8_t* const to = out.data.data() + i * bytes_per_row(format, out.k);
+    bf16* const scales = out.scales.data() + i * groups_per_row(format, out.k);
+    for (std::int64_t j = 0; j < out.k; j += group) {
+      const std::int64_t count = std::min(group, out.k - j);
+      switch (format) {
+        case QuantizedFormat::bf16: {
+          const bf16 value(x[j]);
+          to[2 * j] = static_cast<std::uint8_t>(value.bits & 255);
+          to[2 * j + 1] = static_cast<std::uint8_t>(value.bits >> 8);
+          break;
+        }
+        case QuantizedFormat::int8:
+          scales[j / group] = detail::choose_scale(x + j, count, -127, 127, q.data());
+          for (std::int64_t l = 0; l < count; ++l) {
+            to[j + l] = static_cast<std::uint8_t>(q[static_cast<std::size_t>(l)]);
+          }
+          break;
+        case QuantizedFormat::int4:
+          std::fill(q.begin(), q.end(), 0);
+          scales[j / group] = detail::choose_scale(x + j, count, -8, 7, q.data());
+          for (std::size_t l = 0; l < 16; ++l) {
+            to[j / 2 + static_cast<std::int64_t>(l)] =
+                static_cast<std::uint8_t>((q[l] + 8) | ((q[l + 16] + 8) << 4));
+          }
+          break;
+      }
+    }
+  }
+  return out;
+}
+
+/// The matrix (N, K) that a quantized one stands for.
+inline Tensor<float> dequantize(const QuantizedMatrix& matrix) {
+  Tensor<float> out = Tensor<float>::empty({matrix.n, matrix.k});
+  const QuantizedView view = matrix.view();
+  for (std::int64_t i = 0; i < matrix.n; ++i) {
+    for (std::int64_t j = 0; j < matrix.k; ++j) {
+      out.data()[i * matrix.k + j] = element(view, i, j);
+    }
+  }
+  return out;
+}
+
+/// Rows `ids` (...) of a quantized matrix, as an embedding: (..., K). Throws for an id outside
+/// [0, N).
+inline Tensor<float> quantized_rows(const QuantizedMatrix& matrix,
+                                    const Tensor<std::int64_t>& ids) {
+  Shape shape = ids.shape();
+  shape.push_back(matrix.k);
+  Tensor<float> out = Tensor<float>::empty(shape);
+  const Tensor<std::int64_t> flat = ids.contiguous();
+  const QuantizedView view = matrix.view();
+  for (std::int64_t i = 0; i < ids.numel(); ++i) {
+    const std::int64_t row = flat.data()[i];
+    LDLM_CHECK(row >= 0 && row < matrix.n, "embedding", "index ", row, " is outside [0, ", matrix.n,
+               ')');
+    for (std::int64_t j = 0; j < matrix.k; ++j) {
+      out.data()[i * matrix.k + j] = element(view, row, j);
+    }
+  }
+  return out;
+}
+
+/// act(x W^T + bias) + residual with a quantized W (N, K). x (..., K), result (..., N). Where there
+/// are many rows and the processor has fast products of bf16, x is rounded to bf16 too.
+inline Tensor<float> linear(const Tensor<float>& x, const QuantizedMatrix& weight,
+                            const LinearEpilogue<float>& epilogue = {}) {
+  return detail::linear(x, {weight.n, weight.k}, epilogue, [&](Gemm<float>& args) {
+    args.b_quantized = weight.view();
+    args.allow_bf16 = true;  // no more is lost by it than the weights have lost already
+  });
+}
+
+}  // namespace ldlm

@@ -1,0 +1,185 @@
+// Matrices in few bits: what the formats mean, how near they come, and products with them.
+
+#include <cmath>
+#include <limits>
+#include <string>
+#include <vector>
+
+#include <doctest/doctest.h>
+#include <ldlm/core/quantized.hpp>
+#include <ldlm/core/random.hpp>
+#include <ldlm/core/threads.hpp>
+#include <ldlm_reference/reference.hpp>
+
+using ldlm::bf16;
+using ldlm::QuantizedFormat;
+using ldlm::QuantizedMatrix;
+using ldlm::Tensor;
+
+namespace {
+
+constexpr QuantizedFormat formats[] = {QuantizedFormat::bf16, QuantizedFormat::int8,
+                                       QuantizedFormat::int4};
+
+Tensor<float> random(const ldlm::Shape& shape, std::uint64_t seed) {
+  ldlm::Generator generator(seed);
+  return ldlm::randn<float>(shape, generator);
+}
+
+/// The same product by the kernel of a device, which may not round to bf16.
+Tensor<float> exact_linear(ldlm::Device device, const Tensor<float>& x, const QuantizedMatrix& w,
+                           const Tensor<float>& bias, ldlm::Activation activation) {
+  Tensor<float> out = Tensor<float>::empty({x.size(0), w.n});
+  ldlm::Gemm<float> g;
+  g.m = x.size(0);
+  g.n = w.n;
+  g.k = w.k;
+  g.a = x.data();
+  g.a_row = x.size(1);
+  g.a_col = 1;
+  g.b_quantized = w.view();
+  g.c = out.data();
+  g.c_row = w.n;
+  g.bias = bias.data();
+  g.activation = activation;
+  ldlm::kernels<float>(device).gemm(g);
+  return out;
+}
+
+float largest_difference(const Tensor<float>& a, const Tensor<float>& b) {
+  REQUIRE(a.shape() == b.shape());
+  const auto x = a.to_vector();
+  const auto y = b.to_vector();
+  float largest = 0;
+  for (std::size_t i = 0; i < x.size(); ++i) {
+    largest = std::max(largest, std::abs(x[i] - y[i]));
+  }
+  return largest;
+}
+
+}  // namespace
+
+TEST_CASE("the formats hold what they say") {
+  // Values that each format has: scale 2 for the integers.
+  std::vector<float> values;
+  for (int i = 0; i < 40; ++i) {
+    values.push_back(2.0F * static_cast<float>(i % 16 - 8));
+  }
+  const auto matrix = Tensor<float>::from_values({1, 40}, values);
+  for (const QuantizedFormat format : formats) {
+    CAPTURE(ldlm::name_of(format));
+    const QuantizedMatrix w = ldlm::quantize(matrix, format);
+    CHECK(w.data.shape() == ldlm::Shape{1, ldlm::bytes_per_row(format, 40)});
+    CHECK(w.scales.shape() == ldlm::Shape{1, ldlm::groups_per_row(format, 40)});
+    // int8 has -16 at -127, whose scale is rounded to bf16.
+    const float most = format == QuantizedFormat::int8 ? 0.1F : 0.0F;
+    CHECK(largest_difference(ldlm::dequantize(w), matrix) <= most);
+  }
+  const QuantizedMatrix w = ldlm::quantize(matrix, QuantizedFormat::int4);
+  CHECK(static_cast<float>(w.scales.data()[0]) == 2.0F);
+  CHECK(w.data.data()[1] == 0x11);             // elements 1 and 17: -14
+  CHECK(w.data.data()[16] == (0 | (8 << 4)));  // element 32: -16, and a filler
+  CHECK(w.bytes() == 32 + 2 * 2);
+}
+
+TEST_CASE("rounding stays within half a step") {
+  const auto matrix = random({7, 300}, 1);
+  for (const QuantizedFormat format : {QuantizedFormat::int8, QuantizedFormat::bf16}) {
+    const auto back = ldlm::dequantize(ldlm::quantize(matrix, format));
+    for (std::int64_t i = 0; i < 7; ++i) {
+      for (std::int64_t j = 0; j < 300; ++j) {
+        const float x = matrix.at({i, j});
+        float largest = 0;
+        for (std::int64_t l = j / 128 * 128; l < std::min<std::int64_t>(300, j / 128 * 128 + 128);
+             ++l) {
+          largest = std::max(largest, std::abs(matrix.at({i, l})));
+        }
+        // A scale that was rounded down to bf16 leaves the largest out of reach, by 1 in 256.
+        const float step = format == QuantizedFormat::int8 ? largest * (0.5F / 127 + 1.0F / 256)
+                                                           : std::abs(x) / 256;
+        CHECK(std::abs(back.at({i, j}) - x) <= step);
+      }
+    }
+  }
+  // Of 4 bits, the sum of squares: of normal numbers in groups of 32 about one part in 130.
+  const auto large = random({64, 768}, 2);
+  const auto back = ldlm::dequantize(ldlm::quantize(large, QuantizedFormat::int4));
+  double error = 0;
+  double total = 0;
+  const auto x = large.to_vector();
+  const auto y = back.to_vector();
+  for (std::size_t i = 0; i < x.size(); ++i) {
+    error += static_cast<double>((x[i] - y[i]) * (x[i] - y[i]));
+    total += static_cast<double>(x[i] * x[i]);
+  }
+  CHECK(error / total < 0.0085);
+}
+
+TEST_CASE("products equal those of the reference kernel, by any number of threads") {
+  for (const QuantizedFormat format : formats) {
+    for (const std::int64_t k : {1, 5, 16, 33, 100, 128, 200, 768}) {
+      for (const std::int64_t n : {1, 3, 37, 300}) {
+        const QuantizedMatrix w =
+            ldlm::quantize(random({n, k}, static_cast<std::uint64_t>(10 * k + n)), format);
+        const auto bias = random({n}, 3);
+        for (const std::int64_t m : {1, 2, 3, 5, 16, 17, 40}) {
+          CAPTURE(ldlm::name_of(format));
+          CAPTURE(k);
+          CAPTURE(n);
+          CAPTURE(m);
+          const auto x = random({m, k}, static_cast<std::uint64_t>(m));
+          constexpr auto activation = ldlm::Activation::gelu_tanh;
+          const auto expected = exact_linear(ldlm::reference_cpu, x, w, bias, activation);
+          const float size = 8 + std::sqrt(static_cast<float>(k));
+          for (const bool exact : {true, false}) {
+            const auto multiply = [&](int threads) {
+              ldlm::set_num_threads(threads);
+              return exact ? exact_linear(ldlm::cpu, x, w, bias, activation)
+                           : ldlm::linear(x, w, {bias, activation, {}, nullptr});
+            };
+            const auto one = multiply(1);
+            CHECK(largest_difference(one, multiply(2)) == 0.0F);
+            CHECK(largest_difference(one, expected) <= (exact || m <= 16 ? 5e-6F : 1e-2F) * size);
+          }
+        }
+      }
+    }
+  }
+}
+
+TEST_CASE("a transposed input gives the same product") {
+  const QuantizedMatrix w = ldlm::quantize(random({50, 70}, 5), QuantizedFormat::int4);
+  for (const std::int64_t m : {3, 30}) {
+    const auto x = random({70, m}, 6).transpose(0, 1);
+    CHECK(largest_difference(ldlm::linear(x, w), ldlm::linear(x.contiguous(), w)) == 0.0F);
+  }
+}
+
+TEST_CASE("rows of a quantized table") {
+  const auto table = random({9, 40}, 7);
+  for (const QuantizedFormat format : formats) {
+    const QuantizedMatrix w = ldlm::quantize(table, format);
+    const auto ids = Tensor<std::int64_t>::from_values({2, 2}, {8, 0, 3, 8});
+    const auto rows = ldlm::quantized_rows(w, ids);
+    const auto all = ldlm::dequantize(w);
+    CHECK(rows.shape() == ldlm::Shape{2, 2, 40});
+    CHECK(largest_difference(rows.select(0, 0).select(0, 0), all.select(0, 8)) == 0.0F);
+    CHECK(largest_difference(rows.select(0, 1).select(0, 0), all.select(0, 3)) == 0.0F);
+  }
+  const QuantizedMatrix w = ldlm::quantize(table, QuantizedFormat::int8);
+  CHECK_THROWS_WITH_AS(ldlm::quantized_rows(w, Tensor<std::int64_t>::from_values({1}, {9})),
+                       "[embedding] index 9 is outside [0, 9)", ldlm::Error);
+}
+
+TEST_CASE("what can't be quantized or multiplied is an error") {
+  auto matrix = random({2, 3}, 8);
+  CHECK_THROWS_WITH_AS(ldlm::quantize(matrix.select(0, 0), QuantizedFormat::int8),
+                       "[quantize] needs a matrix, got (3,)", ldlm::Error);
+  const QuantizedMatrix w = ldlm::quantize(matrix, QuantizedFormat::int8);
+  CHECK_THROWS_WITH_AS(ldlm::linear(random({4, 2}, 9), w),
+                       "[linear] inner sizes differ: input (4, 2), weight (2, 3)", ldlm::Error);
+  matrix.at({1, 2}) = std::numeric_limits<float>::infinity();
+  CHECK_THROWS_WITH_AS(ldlm::quantize(matrix, QuantizedFormat::int4),
+                       "[quantize] row 1 has an element that is not finite", ldlm::Error);
+  CHECK(ldlm::linear(random({0, 3}, 9), w).shape() == ldlm::Shape{0, 2});
+}

@@ -1,0 +1,35 @@
+# ldlm::simd: the CPU kernels for every instruction set that this architecture is known to have, one
+# unit each, of which a program picks the widest that its processor runs. Compiled in the project
+# that links it.
+
+# ldlm_add_simd(<folder of the units>)
+function(ldlm_add_simd folder)
+  if(TARGET ldlm_simd)
+    return()
+  endif()
+  set(units baseline)
+  if(CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|AMD64|amd64)$")
+    list(APPEND units avx2 avx512)
+  endif()
+  set(flags_baseline "")
+  set(flags_avx2 -mavx2 -mfma)
+  # AMX is only used where the processor has it, and bf16 only with it: GemmAmx.
+  set(flags_avx512 -mavx2 -mfma -mavx512f -mavx512cd -mavx512dq -mavx512bw -mavx512bf16 -mamx-tile
+      -mamx-bf16)
+  # The baseline first: of what units share, the linker takes the first it finds.
+  list(TRANSFORM units PREPEND "${folder}/" OUTPUT_VARIABLE sources)
+  list(TRANSFORM sources APPEND ".cpp")
+  add_library(ldlm_simd_units STATIC EXCLUDE_FROM_ALL ${sources})
+  foreach(unit IN LISTS units)
+    set_source_files_properties("${folder}/${unit}.cpp" PROPERTIES COMPILE_OPTIONS
+                                                                   "${flags_${unit}}")
+  endforeach()
+  target_link_libraries(ldlm_simd_units PUBLIC ldlm::ldlm)
+  target_compile_options(ldlm_simd_units PRIVATE $<$<CONFIG:>:-O2>) # also without a build type
+  set_target_properties(ldlm_simd_units PROPERTIES CXX_EXTENSIONS OFF
+                                                   POSITION_INDEPENDENT_CODE ON)
+  # Whole: nothing names a unit, they register themselves.
+  add_library(ldlm_simd INTERFACE)
+  target_link_libraries(ldlm_simd INTERFACE $<LINK_LIBRARY:WHOLE_ARCHIVE,ldlm_simd_units>)
+  add_library(ldlm::simd ALIAS ldlm_simd)
+endfunction()

@@ -1,0 +1,87 @@
+// quantize: a GPT-2 in few bits, and what that costs.
+
+#include <filesystem>
+#include <memory>
+
+#include <ldlm/ldlm/evaluation.hpp>
+#include <ldlm/ldlm/pipeline.hpp>
+
+#include "command.hpp"
+
+namespace ldlm::command {
+
+namespace {
+
+namespace fs = std::filesystem;
+
+struct QuantizeArguments {
+  std::string out, format = "int8";
+  TextInput texts;
+};
+
+QuantizedFormat format_of(const std::string& name) {
+  return name == "bf16"   ? QuantizedFormat::bf16
+         : name == "int8" ? QuantizedFormat::int8
+                          : QuantizedFormat::int4;
+}
+
+/// Bytes of all parameters and quantized matrices.
+std::int64_t bytes_of(const Gpt2<float>& model) {
+  std::int64_t bytes = 4 * nn::num_parameters(model);
+  for (const auto& [name, matrix] : nn::quantized_matrices(model)) {
+    bytes += matrix.bytes();
+  }
+  return bytes;
+}
+
+void quantize(const Common& common, const QuantizeArguments& arguments) {
+  const auto plain = Gpt2<float>::from_pretrained(common.model);
+  LDLM_CHECK(nn::quantized_matrices(plain).empty(), "quantize", common.model,
+             ": the model is quantized already");
+  Gpt2<float> model = plain;
+  nn::quantize(model, format_of(arguments.format));
+  const NoGrad scope;
+  const Tokenizer tokenizer = Tokenizer::from_folder(common.model);
+  const auto end = tokenizer.token_to_id(end_token);
+  LDLM_CHECK(end, "quantize", common.model, ": the tokenizer has no ", end_token);
+  const std::vector<std::string> texts = arguments.texts.read();
+  const double before = perplexity(plain, tokenizer, *end, texts);
+  const double after = perplexity(model, tokenizer, *end, texts);
+  model.save_pretrained(arguments.out);
+  for (const char* const file : {"tokenizer.json", "vocab.json", "merges.txt"}) {
+    if (fs::exists(fs::path(common.model) / file)) {
+      fs::copy_file(fs::path(common.model) / file, fs::path(arguments.out) / file,
+                    fs::copy_options::overwrite_existing);
+    }
+  }
+  if (common.json) {
+    print_json(JsonValue::object({{"format", arguments.format},
+                                  {"bytes_before", bytes_of(plain)},
+                                  {"bytes", bytes_of(model)},
+                                  {"perplexity_before", before},
+                                  {"perplexity", after}}));
+    return;
+  }
+  const auto megabytes = [](std::int64_t bytes) {
+    return fixed(1e-6 * static_cast<double>(bytes), 1) + " MB";
+  };
+  print(format_table({{"", "before", arguments.format},
+                      {"size", megabytes(bytes_of(plain)), megabytes(bytes_of(model))},
+                      {"perplexity", fixed(before, 4), fixed(after, 4)}}));
+}
+
+}  // namespace
+
+void add_quantize_command(CLI::App& app, Common& common) {
+  const auto arguments = std::make_shared<QuantizeArguments>();
+  CLI::App* const command = add_subcommand(
+      app, "quantize", "Write a GPT-2 with weights of few bits, and say what it loses on texts.",
+      "ldlm quantize --model gpt2 --format int4 --out gpt2-int4 --file wiki.valid.txt",
+      [&common, arguments] { quantize(common, *arguments); });
+  arguments->texts.add_to(*command);
+  command->add_option("--format", arguments->format, "bf16, int8 or int4")
+      ->check(CLI::IsMember({"bf16", "int8", "int4"}));
+  command->add_option("--out", arguments->out, "The folder to write")->required();
+}
+
+}  // namespace ldlm::command
