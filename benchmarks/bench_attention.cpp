@@ -64,16 +64,14 @@ void add(std::int64_t length, bool backward) {
            }
            return all;
          }}};
-    if (auto peer = ldlm::bench::make_peer("pytorch", "torch_peer.py",
-                                           {{"work", "attention"},
-                                            {"inputs", file},
-                                            {"heads", heads},
-                                            {"length", length},
-                                            {"channels", channels},
-                                            {"backward", backward}},
-                                           threads)) {
-      contenders.push_back(*std::move(peer));
-    }
+    ldlm::bench::add_peer(contenders, "pytorch", "torch_peer.py",
+                          {{"work", "attention"},
+                           {"inputs", file},
+                           {"heads", heads},
+                           {"length", length},
+                           {"channels", channels},
+                           {"backward", backward}},
+                          threads);
     ldlm::bench::Comparison how;
     how.work = static_cast<double>(length);
     how.unit = "tokens/s";

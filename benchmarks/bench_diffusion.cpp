@@ -52,14 +52,12 @@ auto make_contenders(int threads) {
   std::vector<ldlm::bench::Contender> contenders{
       {"ours", [=] { return ldlm::bench::time_runs(sample, threads, 0.05); },
        [=] { return denoise(z, 500).to_vector(); }}};
-  if (auto peer = ldlm::bench::make_peer("pytorch", "torch_peer.py",
-                                         {{"work", "denoise"},
-                                          {"folder", (folder->path / "model").string()},
-                                          {"inputs", file},
-                                          {"steps", steps}},
-                                         threads)) {
-    contenders.push_back(*std::move(peer));
-  }
+  ldlm::bench::add_peer(contenders, "pytorch", "torch_peer.py",
+                        {{"work", "denoise"},
+                         {"folder", (folder->path / "model").string()},
+                         {"inputs", file},
+                         {"steps", steps}},
+                        threads);
   ldlm::bench::Comparison how;
   how.work = steps;
   how.unit = "steps/s";

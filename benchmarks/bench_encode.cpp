@@ -56,9 +56,7 @@ void add(const std::string& name, std::int64_t rows, std::int64_t length) {
         {"work", "encode"}, {"folder", folder}, {"rows", rows}, {"length", length}};
     for (const auto& [peer, script] :
          {std::pair("pytorch", "torch_peer.py"), {"onnxruntime", "onnx_peer.py"}}) {
-      if (auto contender = ldlm::bench::make_peer(peer, script, settings, threads)) {
-        contenders.push_back(*std::move(contender));
-      }
+      ldlm::bench::add_peer(contenders, peer, script, settings, threads);
     }
     ldlm::bench::Comparison how;
     how.work = static_cast<double>(rows * length);

@@ -51,8 +51,9 @@ struct Operands {
   std::vector<float> a, b, c;
 };
 
-void multiply_ours(const Shape& s, Operands& x) {
+void multiply_ours(const Shape& s, Operands& x, bool allow_bf16) {
   ldlm::Gemm<float> g;
+  g.allow_bf16 = allow_bf16;
   g.m = s.m;
   g.n = s.n;
   g.k = s.k;
@@ -70,6 +71,10 @@ void multiply_ours(const Shape& s, Operands& x) {
   g.b_batch[0] = s.k * s.n;
   g.c_batch[0] = s.m * s.n;
   ldlm::simd::gemm<float, xsimd::default_arch>(g);
+}
+
+void multiply_ours(const Shape& s, Operands& x) {
+  multiply_ours(s, x, false);
 }
 
 #if defined(LDLM_BENCH_ONEDNN)
@@ -167,6 +172,30 @@ void add(const std::string& group, const Shape& s) {
   });
 }
 
+/// Factors rounded to bf16, beside our own product of floats.
+void add_bf16(const Shape& s) {
+  const std::string name = "bf16/" + std::to_string(s.m) + "x" + std::to_string(s.n) + "x" +
+                           std::to_string(s.k) + (s.transposed_b ? "/NT" : "/NN");
+  ldlm::bench::add_benchmark(name, [s](int threads) {
+    const auto operands = std::make_shared<Operands>(s);
+    std::vector<ldlm::bench::Contender> contenders;
+    for (const bool bf16 : {true, false}) {
+      const auto multiply = [=] { multiply_ours(s, *operands, bf16); };
+      contenders.push_back({bf16 ? "ours" : "ours_f32",
+                            [=] { return ldlm::bench::time_runs(multiply, threads); },
+                            [=] {
+                              multiply();
+                              return operands->c;
+                            }});
+    }
+    ldlm::bench::Comparison how;
+    how.work = 2e-9 * static_cast<double>(s.m * s.n * s.k);
+    how.unit = "GFLOP/s";
+    how.absolute = 5e-3F * std::sqrt(static_cast<float>(s.k));  // as bf16 is so coarse
+    return std::pair(contenders, how);
+  });
+}
+
 void add_all() {
   for (const std::int64_t size : {512, 1024, 2048}) {
     add("sgemm", {size, size, size});
@@ -190,6 +219,10 @@ void add_all() {
   add("sgemm", {1920, 192, 768});
   add("sgemm", {1920, 8192, 192, false, true});
   add("sgemm", {8192, 192, 1920, true, false});
+  add_bf16({1024, 1024, 1024});
+  add_bf16({256, 2304, 768, false, true});
+  add_bf16({256, 768, 3072, false, true});
+  add_bf16({256, 50257, 768, false, true});
   // Scores and values of 12 heads of attention.
   add("batched", {40, 40, 32, false, true, 12});
   add("batched", {40, 32, 40, false, false, 12});

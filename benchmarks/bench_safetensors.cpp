@@ -63,10 +63,7 @@ void run(benchmark::State& state, const std::string& file) {
          std::sort(sizes.begin(), sizes.end());
          return sizes;
        }}};
-  if (auto peer =
-          ldlm::bench::make_peer("safetensors", "safetensors_peer.py", {{"file", file}}, 1)) {
-    contenders.push_back(*std::move(peer));
-  }
+  ldlm::bench::add_peer(contenders, "safetensors", "safetensors_peer.py", {{"file", file}}, 1);
   ldlm::bench::Comparison how;
   how.unit = "files/s";
   ldlm::bench::compare(state, contenders, how);

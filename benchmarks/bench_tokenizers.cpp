@@ -60,11 +60,9 @@ void add(const std::string& kind, bool lines, const std::string& folder, const s
            encode([&](const auto& ids) { all.insert(all.end(), ids.begin(), ids.end()); });
            return all;
          }});
-    if (auto peer = ldlm::bench::make_peer(
-            "tokenizers", "tokenizers_peer.py",
-            {{"kind", kind}, {"lines", lines}, {"folder", folder}, {"text", file}}, threads)) {
-      contenders.push_back(*std::move(peer));
-    }
+    ldlm::bench::add_peer(contenders, "tokenizers", "tokenizers_peer.py",
+                          {{"kind", kind}, {"lines", lines}, {"folder", folder}, {"text", file}},
+                          threads);
     ldlm::bench::Comparison how;
     how.work = 1e-6 * static_cast<double>(text->size());
     how.unit = "MB/s";

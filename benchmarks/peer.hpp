@@ -12,7 +12,6 @@
 #include <filesystem>
 #include <fstream>
 #include <memory>
-#include <optional>
 #include <stdexcept>
 #include <string>
 #include <utility>
@@ -101,37 +100,48 @@ class PeerProcess {
   std::FILE* from_ = nullptr;
 };
 
-/// Contender `name` that peers/`script` runs with these settings, or nothing where
-/// LDLM_BENCH_PYTHON names no Python that has its packages; says so on standard error.
-inline std::optional<Contender> make_peer(const std::string& name, const std::string& script,
-                                          Json settings, int threads) {
+/// peers/`script` with these settings loaded, or null where LDLM_BENCH_PYTHON names no Python that
+/// has its packages; says so on standard error.
+inline std::shared_ptr<PeerProcess> start_peer(const std::string& name, const std::string& script,
+                                               Json settings, int threads) {
   const char* const python = std::getenv("LDLM_BENCH_PYTHON");
   if (python == nullptr) {
     std::fprintf(stderr, "%s is left out: LDLM_BENCH_PYTHON names no Python\n", name.c_str());
-    return std::nullopt;
+    return nullptr;
   }
   try {
     const auto peer =
-        std::make_shared<PeerProcess>(python, std::string(LDLM_BENCH_PEERS) + "/" + script);
+        std::make_shared<PeerProcess>(python, LDLM_BENCH_ROOT "/benchmarks/peers/" + script);
     settings["threads"] = threads;
     peer->ask({{"load", settings}});
-    return Contender{name,
-                     [peer] {
-                       return peer->ask({{"measure", 0.05}})["seconds"].get<double>();
-                     },
-                     [peer] {
-                       const TemporaryFolder folder;
-                       const std::string file = folder.path / "result.f32";
-                       peer->ask({{"result", file}});
-                       std::vector<float> values(std::filesystem::file_size(file) / sizeof(float));
-                       std::ifstream(file, std::ios::binary)
-                           .read(reinterpret_cast<char*>(values.data()),
-                                 static_cast<std::streamsize>(values.size() * sizeof(float)));
-                       return values;
-                     }};
+    return peer;
   } catch (const std::exception& error) {
     std::fprintf(stderr, "%s is left out: %s\n", name.c_str(), error.what());
-    return std::nullopt;
+    return nullptr;
+  }
+}
+
+/// Adds a contender that peers/`script` runs with these settings, unless it cannot be started.
+inline void add_peer(std::vector<Contender>& contenders, const std::string& name,
+                     const std::string& script, const Json& settings, int threads,
+                     bool compared = true) {
+  if (const auto peer = start_peer(name, script, settings, threads)) {
+    Contender contender{name, [peer] {
+                          return peer->ask({{"measure", 0.05}})["seconds"].get<double>();
+                        }};
+    if (compared) {
+      contender.result = [peer] {
+        const TemporaryFolder folder;
+        const std::string file = folder.path / "result.f32";
+        peer->ask({{"result", file}});
+        std::vector<float> values(std::filesystem::file_size(file) / sizeof(float));
+        std::ifstream(file, std::ios::binary)
+            .read(reinterpret_cast<char*>(values.data()),
+                  static_cast<std::streamsize>(values.size() * sizeof(float)));
+        return values;
+      };
+    }
+    contenders.push_back(std::move(contender));
   }
 }
 

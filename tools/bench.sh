@@ -3,13 +3,14 @@
 #   bash tools/bench.sh [NAME...]      e.g. gemm tokenizers; all, if none is named
 # Results of earlier runs stay in the report until they are made again. Peers from Python go into a
 # virtual environment, build-release/peers; LDLM_BENCH_PYTHON names another Python that has them.
-# LDLM_BENCH_DATA (../shared) is where a text and tokenizers are looked for, which the repository
-# does not carry.
+# LDLM_BENCH_LLMC names a folder in which llm.c's train_gpt2 was built. LDLM_BENCH_DATA (../shared)
+# is where a text and tokenizers are looked for, which the repository does not carry.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 root=$PWD
 
-all=(machine gemm memory tokenizers safetensors compile encode attention train diffusion)
+all=(machine gemm memory tokenizers safetensors compile encode attention train generate perplexity
+  peak diffusion ldlm)
 names=("$@")
 [[ $# -eq 0 ]] && names=("${all[@]}")
 for name in "${names[@]}"; do
@@ -27,15 +28,16 @@ for name in "${names[@]}"; do
 done
 [[ ${#targets[@]} -gt 0 ]] && cmake --build --preset release --target "${targets[@]}"
 
-# The peers' Python.
+# The peers' Python. llama.cpp is compiled, for this processor; where that fails, the others are there.
 if [[ -z ${LDLM_BENCH_PYTHON:-} ]]; then
-  venv=$root/build-release/peers
-  if [[ ! -e $venv/complete ]]; then
-    python3 -m venv "$venv" &&
-      "$venv/bin/pip" install -q torch transformers tokenizers safetensors numpy onnxruntime onnx && touch "$venv/complete" ||
+  peers=$root/build-release/peers
+  if [[ ! -e $peers/complete ]]; then
+    python3 -m venv "$peers"
+    "$peers/bin/pip" install -q torch transformers tokenizers safetensors numpy onnxruntime onnx &&
+      "$peers/bin/pip" install -q gguf llama-cpp-python && touch "$peers/complete" ||
       echo "bench: the peers from Python could not all be installed" >&2
   fi
-  export LDLM_BENCH_PYTHON=$venv/bin/python
+  export LDLM_BENCH_PYTHON=$peers/bin/python
 fi
 
 data=${LDLM_BENCH_DATA:-$root/../shared}
@@ -55,4 +57,5 @@ for name in "${names[@]}"; do
   fi
   mv "$results/$name.partial" "$results/$name.json"
   python3 benchmarks/report.py "$results" benchmarks
+  python3 benchmarks/chart.py benchmarks/results.json docs/performance.svg
 done

@@ -2,9 +2,12 @@
 
 {"load": settings}    makes the work, by the peer's own `load(settings)`: an object with run() and,
                       where there is something to compare, result(), an array of float32; with
-                      prepare() too, which goes untimed before each run, a run is measured alone
+                      prepare() too, which goes untimed before each run, a run is measured alone;
+                      seconds(), in place of run(), is of work that is timed in its own way
 {"measure": seconds}  runs it once to warm up, then for that long: {"seconds": of one run}
 {"result": file}      writes result() there, as raw float32
+{"peak": true}        runs it three times: {"bytes": the most that it had in memory meanwhile, less
+                      what was there before it was made, which it says itself in .idle}
 Whatever fails answers {"error": words}.
 """
 
@@ -14,9 +17,30 @@ import sys
 import time
 
 
+def resident_bytes(most=False):
+    """What this process has in memory, or the most since reset_peak."""
+    with open("/proc/self/status") as file:
+        fields = dict(line.split(":", 1) for line in file)
+    return 1024 * int(fields["VmHWM" if most else "VmRSS"].split()[0])
+
+
+def reset_peak():
+    with open("/proc/self/clear_refs", "w") as file:
+        file.write("5")
+
+
+def peak(work):
+    reset_peak()
+    for _ in range(3):
+        work.run()
+    return resident_bytes(most=True) - work.idle
+
+
 def measure(work, least, threads):
     # As for ours: processor time where one thread does all the work.
     clock = time.thread_time if threads == 1 else time.perf_counter
+    if hasattr(work, "seconds"):
+        return work.seconds()
     run = work.run
     if hasattr(work, "prepare"):  # before every run, which then waits for more than a processor
         work.prepare()
@@ -47,6 +71,8 @@ def serve(load):
                 work = load(request["load"])
             elif "measure" in request:
                 answer["seconds"] = measure(work, request["measure"], threads)
+            elif "peak" in request:
+                answer["bytes"] = peak(work)
             elif "result" in request:
                 work.result().astype("float32").tofile(request["result"])
             else:
