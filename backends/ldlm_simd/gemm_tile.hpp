@@ -72,7 +72,7 @@ void multiply_tile(std::int64_t k, const T* a, const T* b, std::int64_t b_step, 
   if constexpr (!Stream) {
     unroll<R * V>([&](auto i) { __builtin_prefetch(c + (i / V) * c_row + (i % V) * W, 1); });
   }
-  for (std::int64_t step = 0; step < k; ++step) {
+  const auto multiply_step = [&]() __attribute__((always_inline)) {
     B b_now[V];
     unroll<V>([&](auto v) { b_now[v] = B::load_unaligned(b + v * W); });
     unroll<R>([&](auto r) {
@@ -81,6 +81,20 @@ void multiply_tile(std::int64_t k, const T* a, const T* b, std::int64_t b_step, 
     });
     a += R;
     b += b_step;
+  };
+  // Two steps at a time; A and B, which lie in L2, are asked for some steps before.
+  constexpr std::int64_t ahead = 16;
+  constexpr std::int64_t line = 64 / static_cast<std::int64_t>(sizeof(T));
+  std::int64_t step = 0;
+  for (; step + 2 <= k; step += 2) {
+    unroll<static_cast<int>(divide_up(2 * V * W, line))>(
+        [&](auto i) { __builtin_prefetch(b + ahead * b_step + i * line); });
+    unroll<static_cast<int>(divide_up(2 * R, line))>(
+        [&](auto i) { __builtin_prefetch(a + ahead * R + i * line); });
+    unroll<2>([&](auto) __attribute__((always_inline)) { multiply_step(); });
+  }
+  if (step < k) {
+    multiply_step();
   }
   const B scale(alpha);
   const auto place = [&](auto i) { return c + (i / V) * c_row + (i % V) * W; };
