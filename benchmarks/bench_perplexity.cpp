@@ -1,7 +1,9 @@
 // What weights of few bits cost: the loss in nats per token of a trained GPT-2, the one that judges
 // samples of weights/ldlm-tiny, on sentences of LDLM_BENCH_TEXT, or else of this project's
-// documentation, less that of plain weights; ours and llama.cpp's.
+// documentation, less that of plain weights; ours and llama.cpp's. `excess` is ours less theirs,
+// and `error` its standard error, over sentences.
 
+#include <cmath>
 #include <cstdlib>
 #include <memory>
 #include <numeric>
@@ -21,7 +23,7 @@ using ldlm::Gpt2;
 using Sequences = std::vector<std::vector<std::int64_t>>;
 
 const std::string model_folder = LDLM_BENCH_ROOT "/weights/ldlm-tiny/judge";
-constexpr std::size_t most_sentences = 400;
+constexpr std::size_t most_sentences = 2000;
 
 /// Sentences as token ids, each after an end token and with one at its end.
 Sequences read_sequences(std::int64_t most_tokens) {
@@ -55,60 +57,73 @@ Sequences read_sequences(std::int64_t most_tokens) {
   return sequences;
 }
 
-/// Per token, of the sum over sequences.
-double per_token(double sum, const Sequences& sequences) {
-  const auto add = [](std::size_t count, const auto& ids) { return count + ids.size() - 1; };
-  return sum / static_cast<double>(
-                   std::accumulate(sequences.begin(), sequences.end(), std::size_t{0}, add));
-}
-
-double our_loss(const Gpt2<float>& model, const Sequences& sequences) {
+/// -log p of every sequence.
+std::vector<double> our_losses(const Gpt2<float>& model, const Sequences& sequences) {
   const ldlm::NoGrad scope;
-  double sum = 0;
+  std::vector<double> losses;
   for (const auto& ids : sequences) {
     const auto length = static_cast<std::int64_t>(ids.size());
     const auto tensor = ldlm::Tensor<std::int64_t>::from_values({1, length}, ids);
-    sum += static_cast<double>(model.loss({.ids = tensor}, tensor).value().item()) *
-           static_cast<double>(length - 1);
+    losses.push_back(static_cast<double>(model.loss({.ids = tensor}, tensor).value().item()) *
+                     static_cast<double>(length - 1));
   }
-  return per_token(sum, sequences);
+  return losses;
 }
 
 /// Throws where the peer is missing.
-double peer_loss(const std::string& format, const Sequences& sequences) {
+std::vector<double> peer_losses(const std::string& format, const Sequences& sequences) {
   std::vector<ldlm::bench::Contender> peers;
   ldlm::bench::add_peer(
       peers, "llama.cpp", "llama_peer.py",
       {{"work", "loss"}, {"folder", model_folder}, {"format", format}, {"sequences", sequences}},
-      2);
+      1);
   if (peers.empty()) {
     throw std::runtime_error("llama.cpp is missing");
   }
   const std::vector<float> losses = peers.front().result();
-  return per_token(std::accumulate(losses.begin(), losses.end(), 0.0), sequences);
+  return {losses.begin(), losses.end()};
+}
+
+double sum(const std::vector<double>& values) {
+  return std::accumulate(values.begin(), values.end(), 0.0);
 }
 
 void add(ldlm::QuantizedFormat format, const std::string& theirs) {
   const auto run = [=](benchmark::State& state) {
     try {
-      ldlm::set_num_threads(2);
+      ldlm::set_num_threads(1);
       auto model = Gpt2<float>::from_pretrained(model_folder);
       const Sequences sequences = read_sequences(model.config.n_positions);
+      double tokens = 0;
+      for (const auto& ids : sequences) {
+        tokens += static_cast<double>(ids.size() - 1);
+      }
       for ([[maybe_unused]] auto _ : state) {
-        const double plain = our_loss(model, sequences);
+        const auto plain = our_losses(model, sequences);
         ldlm::nn::quantize(model, format);
-        state.counters["plain"] = plain;
-        state.counters["ours"] = our_loss(model, sequences) - plain;
-        const double their_plain = peer_loss("f32", sequences);
-        state.counters["llama.cpp_plain"] = their_plain;
-        state.counters["llama.cpp"] = peer_loss(theirs, sequences) - their_plain;
+        const auto ours = our_losses(model, sequences);
+        const auto their_plain = peer_losses("f32", sequences);
+        const auto theirs_few = peer_losses(theirs, sequences);
+        state.counters["plain"] = sum(plain) / tokens;
+        state.counters["llama.cpp_plain"] = sum(their_plain) / tokens;
+        state.counters["ours"] = (sum(ours) - sum(plain)) / tokens;
+        state.counters["llama.cpp"] = (sum(theirs_few) - sum(their_plain)) / tokens;
+        double squares = 0;
+        const double excess = sum(ours) - sum(plain) - sum(theirs_few) + sum(their_plain);
+        const double count = static_cast<double>(sequences.size());
+        for (std::size_t i = 0; i < sequences.size(); ++i) {
+          const double one = ours[i] - plain[i] - theirs_few[i] + their_plain[i] - excess / count;
+          squares += one * one;
+        }
+        state.counters["excess"] = excess / tokens;
+        state.counters["error"] = std::sqrt(squares) / tokens;
       }
     } catch (const std::exception& error) {
       state.SkipWithError(error.what());
     }
   };
   const std::string name =
-      "perplexity/" + std::string(name_of(format)) + "_" + theirs + "/threads:2";
+      "perplexity/" + std::string(name_of(format)) + "_" + theirs + "/threads:1";
   benchmark::RegisterBenchmark(name.c_str(), run)->Iterations(1);
 }
 

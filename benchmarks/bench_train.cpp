@@ -91,7 +91,7 @@ void add(std::int64_t rows, std::int64_t length, bool bf16) {
   };
   ldlm::bench::add_benchmark((bf16 ? "train_bf16/gpt2/" : "train/gpt2/") + std::to_string(rows) +
                                  "x" + std::to_string(length),
-                             make, 5);
+                             make, 3);
 }
 
 /// The losses of 200 steps on the bytes of this project's documentation, each the mean of ten.

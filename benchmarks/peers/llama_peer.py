@@ -15,6 +15,10 @@ from serve import resident_bytes, serve
 # Ours by llama.cpp's names; its number of a file type, where it has to be made of f32.
 FORMATS = {"f32": None, "f16": 1, "bf16": 32, "q8_0": 7, "q4_0": 2}
 
+# It reports every tensor that it loads.
+QUIET = llama_cpp.llama_log_callback(lambda level, text, data: None)
+llama_cpp.llama_log_set(QUIET, ctypes.c_void_p(0))
+
 
 def write_gguf(folder, file):
     """A folder of Hugging Face's GPT-2, without its tokenizer."""
@@ -55,6 +59,8 @@ def write_gguf(folder, file):
 class Model:
     """settings: folder, format, threads."""
 
+    repacks = True  # weights into the order of its fastest kernels
+
     def __init__(self, settings):
         with tempfile.TemporaryDirectory() as folder:
             file = os.path.join(folder, "f32.gguf")
@@ -69,7 +75,7 @@ class Model:
                     raise RuntimeError("llama_model_quantize failed")
             self.idle = resident_bytes()
             options = llama_cpp.llama_model_default_params()
-            options.use_mmap = False  # the file goes away
+            options.use_extra_bufts = self.repacks
             self.model = llama_cpp.llama_model_load_from_file(file.encode(), options)
         if not self.model:
             raise RuntimeError("llama_model_load_from_file failed")
@@ -118,18 +124,28 @@ class Generate(Model):
 class Loss(Model):
     """settings: also sequences, of token ids. Computes the sum of -log p of each but its first."""
 
+    repacks = False  # those kernels end the process where rows are as short as this model's
+
     def __init__(self, settings):
         super().__init__(settings)
         self.sequences = settings["sequences"]
 
     def loss(self, ids):
         self.clear()
-        total = 0.0
-        for now, following in zip(ids, ids[1:]):
-            logits = self.step([now]).astype(numpy.float64)
-            peak = logits.max()
-            total += peak + numpy.log(numpy.exp(logits - peak).sum()) - logits[following]
-        return total
+        batch = llama_cpp.llama_batch_init(len(ids), 0, 1)
+        batch.n_tokens = len(ids)
+        for i, token in enumerate(ids):
+            batch.token[i], batch.pos[i] = token, i
+            batch.n_seq_id[i], batch.seq_id[i][0], batch.logits[i] = 1, 0, 1
+        failed = llama_cpp.llama_decode(self.context, batch)
+        llama_cpp.llama_batch_free(batch)
+        if failed:
+            raise RuntimeError("llama_decode failed")
+        logits = numpy.ctypeslib.as_array(llama_cpp.llama_get_logits(self.context),
+                                          (len(ids), self.vocabulary)).astype(numpy.float64)[:-1]
+        peak = logits.max(axis=1)
+        log_sum = peak + numpy.log(numpy.exp(logits - peak[:, None]).sum(axis=1))
+        return (log_sum - logits[numpy.arange(len(ids) - 1), ids[1:]]).sum()
 
     def result(self):
         return numpy.array([self.loss(ids) for ids in self.sequences])
