@@ -13,6 +13,7 @@
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
+#include <exception>
 #include <functional>
 #include <random>
 #include <span>
@@ -141,10 +142,14 @@ void add_benchmark(const std::string& name, const Make& make, int rounds = 11,
                    const std::vector<int>& threads = {1, 2}) {
   for (const int count : threads) {
     const auto run = [make, count](benchmark::State& state) {
-      set_num_threads(count);
-      auto [contenders, how] = make(count);
-      how.threads = count;
-      compare(state, contenders, how);
+      try {
+        set_num_threads(count);
+        auto [contenders, how] = make(count);
+        how.threads = count;
+        compare(state, contenders, how);
+      } catch (const std::exception& error) {  // say, of a peer that died: the others go on
+        state.SkipWithError(error.what());
+      }
     };
     benchmark::RegisterBenchmark((name + "/threads:" + std::to_string(count)).c_str(), run)
         ->UseManualTime()
