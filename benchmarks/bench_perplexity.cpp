@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include <ldlm/generate/gpt2_session.hpp>
 #include <ldlm/nn/quantize.hpp>
 #include <ldlm/text/corpus.hpp>
 #include <ldlm/text/tokenizer_json.hpp>
@@ -57,15 +58,17 @@ Sequences read_sequences(std::int64_t most_tokens) {
   return sequences;
 }
 
-/// -log p of every sequence.
+/// -log p of every sequence, read token by token, as text is generated.
 std::vector<double> our_losses(const Gpt2<float>& model, const Sequences& sequences) {
-  const ldlm::NoGrad scope;
   std::vector<double> losses;
   for (const auto& ids : sequences) {
-    const auto length = static_cast<std::int64_t>(ids.size());
-    const auto tensor = ldlm::Tensor<std::int64_t>::from_values({1, length}, ids);
-    losses.push_back(static_cast<double>(model.loss({.ids = tensor}, tensor).value().item()) *
-                     static_cast<double>(length - 1));
+    ldlm::Gpt2Session<float> session(model);
+    double loss = 0;
+    for (std::size_t i = 0; i + 1 < ids.size(); ++i) {
+      const auto logits = session.step(ldlm::Tensor<std::int64_t>::full({1, 1}, ids[i]));
+      loss -= static_cast<double>(ldlm::log_softmax(logits, -1).at({0, ids[i + 1]}));
+    }
+    losses.push_back(loss);
   }
   return losses;
 }
@@ -99,10 +102,10 @@ void add(ldlm::QuantizedFormat format, const std::string& theirs) {
         tokens += static_cast<double>(ids.size() - 1);
       }
       for ([[maybe_unused]] auto _ : state) {
-        const auto plain = our_losses(model, sequences);
+        static const auto plain = our_losses(model, sequences);
+        static const auto their_plain = peer_losses("f32", sequences);
         ldlm::nn::quantize(model, format);
         const auto ours = our_losses(model, sequences);
-        const auto their_plain = peer_losses("f32", sequences);
         const auto theirs_few = peer_losses(theirs, sequences);
         state.counters["plain"] = sum(plain) / tokens;
         state.counters["llama.cpp_plain"] = sum(their_plain) / tokens;

@@ -6,7 +6,9 @@
 // above 1 ours is faster (median of the iterations' ratios), vs_X_low and vs_X_high its quartiles.
 
 #include <benchmark/benchmark.h>
+#include <sched.h>
 #include <time.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <chrono>
@@ -14,7 +16,9 @@
 #include <cstddef>
 #include <cstdint>
 #include <exception>
+#include <filesystem>
 #include <functional>
+#include <optional>
 #include <random>
 #include <span>
 #include <string>
@@ -47,19 +51,61 @@ inline double now(int threads) {
   return static_cast<double>(time.tv_sec) + 1e-9 * static_cast<double>(time.tv_nsec);
 }
 
-/// Seconds of one run: after one that warms up, as many as fill `least` seconds.
+/// While it lives, the calling thread has one processor and all others of this process share the
+/// next. Two threads that a scheduler puts on one processor may stay there for tens of
+/// milliseconds.
+class Apart {
+ public:
+  Apart() {
+    sched_getaffinity(0, sizeof all_, &all_);
+    std::vector<cpu_set_t> one;
+    for (std::size_t i = 0; i < CPU_SETSIZE && one.size() < 2; ++i) {
+      if (CPU_ISSET(i, &all_)) {
+        CPU_ZERO(&one.emplace_back());
+        CPU_SET(i, &one.back());
+      }
+    }
+    for_threads([&](pid_t id) { return one[id != gettid() && one.size() == 2 ? 1 : 0]; });
+  }
+  ~Apart() {
+    for_threads([&](pid_t) { return all_; });
+  }
+  Apart(const Apart&) = delete;
+  Apart& operator=(const Apart&) = delete;
+
+ private:
+  static void for_threads(const std::function<cpu_set_t(pid_t)>& where) {
+    for (const auto& task : std::filesystem::directory_iterator("/proc/self/task")) {
+      const pid_t id = std::stoi(task.path().filename());
+      const cpu_set_t set = where(id);
+      sched_setaffinity(id, sizeof set, &set);
+    }
+  }
+  cpu_set_t all_{};
+};
+
+/// Seconds of one run: as many as fill `least` seconds, after some that warm up; with two threads
+/// for 5 ms, since a processor that slept may take some to come back.
 template <class F>
 double time_runs(F&& run, int threads, double least = 5e-4) {
-  run();
-  std::int64_t runs = 0;
-  const double start = now(threads);
-  double seconds = 0;
-  do {
-    run();
-    ++runs;
-    seconds = now(threads) - start;
-  } while (seconds < least);
-  return seconds / static_cast<double>(runs);
+  const auto repeat = [&](double until) {
+    std::int64_t runs = 0;
+    const double start = now(threads);
+    double seconds = 0;
+    do {
+      run();
+      ++runs;
+      seconds = now(threads) - start;
+    } while (seconds < until);
+    return seconds / static_cast<double>(runs);
+  };
+  repeat(0);  // (makes its threads, if it has not yet)
+  std::optional<Apart> apart;
+  if (threads == 2) {
+    apart.emplace();
+    repeat(5e-3);
+  }
+  return repeat(least);
 }
 
 /// The value below which `share` of the values lie.
@@ -113,8 +159,8 @@ inline void compare(benchmark::State& state, const std::vector<Contender>& conte
   std::vector<std::vector<double>> seconds(contenders.size());
   for ([[maybe_unused]] auto _ : state) {
     for (std::size_t i = 0; i < contenders.size(); ++i) {
-      // The worker threads of the one before may still spin.
-      std::this_thread::sleep_for(std::chrono::milliseconds(how.threads > 1 ? 4 : 0));
+      // The workers of the one before may still spin: OpenBLAS's do for 26 ms.
+      std::this_thread::sleep_for(std::chrono::milliseconds(how.threads > 1 ? 30 : 0));
       seconds[i].push_back(contenders[i].seconds());
     }
     state.SetIterationTime(seconds[0].back());

@@ -375,7 +375,10 @@ void gemm(const Gemm<T>& args) {
   if (is_skinny<T, Arch>(g)) {
     constexpr std::int64_t unit = 8 * width<T, Arch>;  // columns: whole cache lines of C
     const std::int64_t units = detail::divide_up(g.n, unit);
-    const std::int64_t grain = std::max<std::int64_t>(1, (1 << 15) / (g.m * g.k * unit));
+    std::int64_t grain = std::max<std::int64_t>(1, (1 << 15) / (g.m * g.k * unit));
+    if (g.b_row != 1 && !detail::is_quantized(g)) {  // rows of B are read best in long pieces
+      grain = std::max(grain, detail::divide_up(batches * units, num_threads()));
+    }
     parallel_for(0, batches * units, grain, [&](std::int64_t lo, std::int64_t hi) {
       for (std::int64_t at = lo; at < hi;) {
         const std::int64_t batch = at / units;

@@ -13,6 +13,7 @@
 #include <ldlm_simd/cache_info.hpp>
 #include <ldlm_simd/gemm_columns.hpp>
 #include <ldlm_simd/gemm_epilogue.hpp>
+#include <ldlm_simd/gemm_int8.hpp>
 #include <ldlm_simd/gemm_tile.hpp>
 #include <ldlm_simd/gemm_workspace.hpp>
 #include <ldlm_simd/transpose.hpp>
@@ -40,35 +41,26 @@ inline constexpr int dot_columns = GemmTile<T, Arch>::registers<32 || Column::gr
                                    : R == 2 ? 4
                                             : 6;
 
-/// to[r * N + c] += the product of one vector of row r of A and of column c of B, at `step`. Every
-/// lambda has to be inlined, or the sums live in memory.
+/// to[r * N + c] += the product of one vector of row r of A and of column c of B, at `step`.
 template <int R, int N, class Column, class T, class Arch>
-[[gnu::always_inline]] inline void add_vector(const T* const (&a)[R],
-                                              const std::array<Column, N>& b, std::int64_t step,
-                                              Batch<T, Arch> (&to)[R * N]) {
+inline void add_vector(const T* const (&a)[R], const std::array<Column, N>& b, std::int64_t step,
+                       Batch<T, Arch> (&to)[R * N]) {
   Batch<T, Arch> a_now[R];
-  unroll<R>([&](auto r) __attribute__((always_inline)) { a_now[r] = load<T, Arch>(a[r] + step); });
-  unroll<N>([&](auto c) __attribute__((always_inline)) {
+  unroll<R>([&](auto r) { a_now[r] = load<T, Arch>(a[r] + step); });
+  unroll<N>([&](auto c) {
     const Batch<T, Arch> b_now = b[c].load(step);
-    unroll<R>([&](auto r) __attribute__((always_inline)) {
-      to[r * N + c] = simd::fma(a_now[r], b_now, to[r * N + c]);
-    });
+    unroll<R>([&](auto r) { to[r * N + c] = simd::fma(a_now[r], b_now, to[r * N + c]); });
   });
 }
 /// The same for the first `rest` elements of a vector.
 template <int R, int N, class Column, class T, class Arch>
-[[gnu::always_inline]] inline void add_rest(const T* const (&a)[R], const std::array<Column, N>& b,
-                                            std::int64_t step, std::int64_t rest,
-                                            Batch<T, Arch> (&to)[R * N]) {
+inline void add_rest(const T* const (&a)[R], const std::array<Column, N>& b, std::int64_t step,
+                     std::int64_t rest, Batch<T, Arch> (&to)[R * N]) {
   Batch<T, Arch> a_now[R];
-  unroll<R>([&](auto r) __attribute__((always_inline)) {
-    a_now[r] = load_first<T, Arch>(a[r] + step, rest);
-  });
-  unroll<N>([&](auto c) __attribute__((always_inline)) {
+  unroll<R>([&](auto r) { a_now[r] = load_first<T, Arch>(a[r] + step, rest); });
+  unroll<N>([&](auto c) {
     const Batch<T, Arch> b_now = b[c].load_rest(step, rest);
-    unroll<R>([&](auto r) __attribute__((always_inline)) {
-      to[r * N + c] = simd::fma(a_now[r], b_now, to[r * N + c]);
-    });
+    unroll<R>([&](auto r) { to[r * N + c] = simd::fma(a_now[r], b_now, to[r * N + c]); });
   });
 }
 
@@ -83,17 +75,20 @@ struct Ahead {
 /// contiguous along k. For each vector (with scales: group) of the columns that is read, asks for
 /// what lies at `ahead`.
 template <int R, int N, class Column, class T, class Arch>
-void dot_tile(std::int64_t k, const T* const (&a)[R], const std::array<Column, N>& b, Ahead ahead,
-              T alpha, T* sums, std::int64_t sum_row) {
+[[gnu::flatten]] void dot_tile(std::int64_t k, const T* const (&a)[R],
+                               const std::array<Column, N>& b, Ahead ahead, T alpha, T* sums,
+                               std::int64_t sum_row) {
   using B = Batch<T, Arch>;
   constexpr int W = static_cast<int>(B::size);
   constexpr int groups = (R * N + W - 1) / W;
   constexpr bool scaled = Column::group > 0;
   B sum[groups * W];
   unroll<groups * W>([&](auto i) { sum[i] = B(T{}); });
-  const auto ask = [&]() __attribute__((always_inline)) {
-    unroll<N>([&](auto c) { __builtin_prefetch(ahead.data + c * ahead.gap, 0, 2); });
-    ahead.data += ahead.advance;
+  const auto ask = [&]() {
+    if constexpr (R > 1) {
+      unroll<N>([&](auto c) { __builtin_prefetch(ahead.data + c * ahead.gap, 0, 2); });
+      ahead.data += ahead.advance;
+    }
   };
   std::int64_t step = 0;
   for (std::int64_t group = 0; step < k; ++group) {
@@ -130,11 +125,63 @@ void dot_tile(std::int64_t k, const T* const (&a)[R], const std::array<Column, N
   }
 }
 
+/// Vectors whose lanes add up to (row `a` of A) . (this quantized column). Several sums are made at
+/// once, since the processor runs ahead into the next ones.
+template <class Column, class Arch>
+Batch<float, Arch> dot_column(std::int64_t k, const float* a, const Column& column) {
+  using B = Batch<float, Arch>;
+  constexpr std::int64_t W = width<float, Arch>, line = 64, ahead = 8192;
+  constexpr std::int64_t span = Column::group > 0 ? Column::group : 8 * W;
+  B total(0.0F);
+  for (std::int64_t step = 0; step < k;) {
+    const auto* const at = reinterpret_cast<const char*>(column.data) + Column::bytes(step);
+    for (std::int64_t byte = 0; byte < Column::bytes(span); byte += line) {
+      __builtin_prefetch(at + ahead + byte, 0, 2);
+    }
+    const std::int64_t group = step / span, end = std::min(step + span, k);
+    B part(0.0F);
+    for (; step + W <= end; step += W) {
+      part = simd::fma(load<float, Arch>(a + step), column.load(step), part);
+    }
+    if (step < end) {
+      part = simd::fma(load_first<float, Arch>(a + step, end - step),
+                       column.load_rest(step, end - step), part);
+      step = end;
+    }
+    if constexpr (Column::group > 0) {
+      total = simd::fma(B(column.scale(group)), part, total);
+    } else {
+      total += part;
+    }
+  }
+  return total;
+}
+
+/// sums[c] = alpha a . (column c), for one row and quantized columns, which are read one after the
+/// other, as they lie in memory. Writes up to W - 1 sums too many.
+template <class Arch, class ColumnAt>
+[[gnu::flatten]] void dot_row(std::int64_t k, const float* a, const ColumnAt& column_at,
+                              std::int64_t columns, float alpha, float* sums) {
+  using B = Batch<float, Arch>;
+  constexpr std::int64_t W = width<float, Arch>;
+  for (std::int64_t j = 0; j < columns; j += W) {
+    B sum[W];
+    for (std::int64_t c = 0; c < W; ++c) {
+      const auto column = column_at(std::min(j + c, columns - 1));
+      sum[c] = dot_column<std::remove_const_t<decltype(column)>, Arch>(k, a, column);
+    }
+    (B(alpha) * sum_rows<float, Arch>(sum)).store_unaligned(sums + j);
+  }
+}
+
 /// sums (m, columns) = alpha A B for the columns of B that column_at gives. a: rows a_row apart.
 template <int R, class T, class Arch, class ColumnAt>
 void multiply_columns(const Gemm<T>& g, const T* a, std::int64_t a_row, const ColumnAt& column_at,
                       std::int64_t columns, T* sums, std::int64_t sum_row) {
   using Column = decltype(column_at(0));
+  if constexpr (R == 1 && !std::is_same_v<Column, PlainColumn<T, Arch>>) {
+    return dot_row<Arch>(g.k, a, column_at, columns, g.alpha, sums);
+  }
   constexpr int N = dot_columns<R, Column, T, Arch>;
   const std::int64_t passes = divide_up(g.m, R);
   constexpr std::int64_t at_once =
@@ -173,13 +220,13 @@ inline constexpr int steps_at_once = GemmTile<T, Arch>::registers >= 32 ? (R == 
 /// sums (R, columns) += a b for K steps. a: K steps of R elements. Asks for the K rows of B after
 /// these.
 template <int R, int K, class T, class Arch>
-void add_steps(const T* a, const T* b, std::int64_t b_row, std::int64_t columns, T* sums,
-               std::int64_t sum_row) {
+[[gnu::flatten]] void add_steps(const T* a, const T* b, std::int64_t b_row, std::int64_t columns,
+                                T* sums, std::int64_t sum_row) {
   using B = Batch<T, Arch>;
   constexpr std::int64_t W = width<T, Arch>;
   B a_now[K * R];
   unroll<K * R>([&](auto i) { a_now[i] = B(a[i]); });
-  const auto add = [&](std::int64_t j, auto&& load_at) __attribute__((always_inline)) {
+  const auto add = [&](std::int64_t j, auto&& load_at) {
     B b_now[K];
     unroll<K>([&](auto s) { b_now[s] = load_at(b + s * b_row + j); });
     unroll<R>([&](auto r) {
@@ -191,7 +238,9 @@ void add_steps(const T* a, const T* b, std::int64_t b_row, std::int64_t columns,
   };
   std::int64_t j = 0;
   for (; j + W <= columns; j += W) {
-    unroll<K>([&](auto s) { __builtin_prefetch(b + (K + s) * b_row + j, 0, 2); });
+    if constexpr (R > 1) {
+      unroll<K>([&](auto s) { __builtin_prefetch(b + (K + s) * b_row + j, 0, 2); });
+    }
     add(j, [](const T* p) { return load<T, Arch>(p); });
   }
   if (j < columns) {
@@ -202,8 +251,8 @@ void add_steps(const T* a, const T* b, std::int64_t b_row, std::int64_t columns,
 /// sums (R, V vectors) += a b for `steps` steps; each sum is made in add_steps' order. Asks for the
 /// V vectors of B that lie `ahead` elements further on.
 template <int R, int V, class T, class Arch>
-void add_tile(std::int64_t steps, const T* a, const T* b, std::int64_t b_row, std::int64_t ahead,
-              T* sums, std::int64_t sum_row) {
+[[gnu::flatten]] void add_tile(std::int64_t steps, const T* a, const T* b, std::int64_t b_row,
+                               std::int64_t ahead, T* sums, std::int64_t sum_row) {
   using B = Batch<T, Arch>;
   constexpr std::int64_t W = width<T, Arch>;
   B sum[R * V];
@@ -261,6 +310,37 @@ void multiply_rows(const Gemm<T>& g, const T* a, const T* b, std::int64_t column
     }
     step += several ? K : 1;
   }
+}
+
+/// sums (m, columns) = alpha A B for columns of integers from `first` on, where A may be rounded to
+/// such too.
+template <QuantizedFormat Format, class Arch>
+void multiply_int8(const Gemm<float>& g, std::int64_t first, std::int64_t columns, float* sums,
+                   std::int64_t sum_row, const GemmBlockKey& key) {
+  using Int8 = GemmInt8<Format, Arch>;
+  GemmWorkspace<float, Arch>& workspace = GemmWorkspace<float, Arch>::local();
+  const std::int64_t size = Int8::packed_size(g.k);
+  float* const packed = workspace.a.reserve(g.m * size);
+  if (workspace.a_key != key) {
+    workspace.a_key = key;
+    workspace.a_first = workspace.a_last = 0;
+    for (std::int64_t i = 0; i < g.m; ++i) {
+      Int8::pack(g.a + i * g.a_row, g.a_col, g.k, packed + i * size);
+    }
+  }
+  const auto by_rows = [&]<int R>(std::integral_constant<int, R>) {
+    for (std::int64_t i = 0; i < g.m; i += R) {
+      const float* rows[R];
+      for (int r = 0; r < R; ++r) {
+        rows[r] = packed + std::min(i + r, g.m - 1) * size;
+      }
+      Int8::template multiply<R>(g.b_quantized, rows, first, columns, g.alpha, sums + i * sum_row,
+                                 sum_row);
+    }
+  };
+  g.m == 1   ? by_rows(std::integral_constant<int, 1>{})
+  : g.m == 2 ? by_rows(std::integral_constant<int, 2>{})
+             : by_rows(std::integral_constant<int, 4>{});
 }
 
 /// alpha A in strips of `height` rows, steps one after the other; a strip of 1 is a plain row.
@@ -325,6 +405,11 @@ void multiply_skinny(const Gemm<T>& g, std::int64_t first, std::int64_t last,
     if (detail::is_quantized(g)) {
       if constexpr (std::is_same_v<T, float>) {
         with_format(g.b_quantized.format, [&](auto format) {
+          if constexpr (compiled_with_vnni<Arch> && group_size(format()) > 0) {
+            if (g.allow_int8 && GemmInt8<format(), Arch>::available()) {
+              return detail::multiply_int8<format(), Arch>(g, first, columns, sums, sum_row, key);
+            }
+          }
           by_any_columns(
               [&](std::int64_t j) { return column_of<Arch, format()>(g.b_quantized, first + j); });
         });
