@@ -12,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include <ldlm/core/tensor.hpp>
 #include <ldlm_simd/gemm.hpp>
 
 #include "harness.hpp"
@@ -43,12 +44,16 @@ struct Shape {
   std::int64_t count = 1;
 };
 
+/// In memory as tensors have it: aligned to cache lines, on huge pages where they are granted.
 struct Operands {
   explicit Operands(const Shape& s)
-      : a(ldlm::bench::random_values(s.count * s.m * s.k, 1)),
-        b(ldlm::bench::random_values(s.count * s.k * s.n, 2)),
-        c(static_cast<std::size_t>(s.count * s.m * s.n)) {}
-  std::vector<float> a, b, c;
+      : a(random(s.count * s.m * s.k, 1)),
+        b(random(s.count * s.k * s.n, 2)),
+        c(ldlm::Tensor<float>::full({s.count * s.m * s.n}, 0.0F)) {}
+  static ldlm::Tensor<float> random(std::int64_t count, unsigned seed) {
+    return ldlm::Tensor<float>::from_values({count}, ldlm::bench::random_values(count, seed));
+  }
+  ldlm::Tensor<float> a, b, c;
 };
 
 void multiply_ours(const Shape& s, Operands& x, bool allow_bf16) {
@@ -161,7 +166,7 @@ void add(const std::string& group, const Shape& s) {
           {peer.name, [multiply, threads] { return ldlm::bench::time_runs(multiply, threads); },
            [multiply, operands] {
              multiply();
-             return operands->c;
+             return operands->c.to_vector();
            }});
     }
     ldlm::bench::Comparison how;
@@ -185,7 +190,7 @@ void add_bf16(const Shape& s) {
                             [=] { return ldlm::bench::time_runs(multiply, threads); },
                             [=] {
                               multiply();
-                              return operands->c;
+                              return operands->c.to_vector();
                             }});
     }
     ldlm::bench::Comparison how;

@@ -47,10 +47,18 @@ GemmBlocking choose_blocking(std::int64_t m, std::int64_t n, std::int64_t k) {
   // A block of A stays in half of L2 while panels of B pass by; it should be eight tiles high, so
   // that each element of B that comes from afar is used often.
   const std::int64_t a_most = elements(cache.l2 / 2);
-  const std::int64_t k_most = std::max<std::int64_t>(128, a_most / (8 * tile_rows));
+  std::int64_t k_most = std::max<std::int64_t>(128, a_most / (8 * tile_rows));
+  std::int64_t rows_most = a_most / tile_rows * tile_rows;
+  if (k > k_most) {
+    // C has to be passed over several times anyway: short blocks of many rows, in a quarter of L2,
+    // and the part of C beside them.
+    rows_most = round_up(256, tile_rows);
+    k_most = std::max<std::int64_t>(128, a_most / 2 / 256);
+  }
   blocking.k = round_up(divide_up(k, divide_up(k, k_most)), Element::k_unit);
   constexpr std::int64_t task_work = std::int64_t{1} << 22;
-  std::int64_t rows_most = std::max<std::int64_t>(1, a_most / blocking.k / tile_rows) * tile_rows;
+  rows_most =
+      std::min(rows_most, std::max<std::int64_t>(1, a_most / blocking.k / tile_rows) * tile_rows);
   if (n * k <= a_most) {
     // All of B stays in L2 too, so that passing over it is cheap: many low blocks of A are shared
     // out evenly, and each is packed by the thread that multiplies it.

@@ -3,6 +3,7 @@
 The program runs all the time and is stopped but while a step is measured; it says itself how long
 each took. Its losses are of tokens of its own, so there is no result to compare."""
 
+import atexit
 import json
 import os
 import re
@@ -63,6 +64,7 @@ class Train:
             ["stdbuf", "-oL", program], cwd=self.folder.name, stdout=subprocess.PIPE, text=True,
             env={**os.environ, "OMP_NUM_THREADS": str(settings["threads"])}, bufsize=1,
         )
+        atexit.register(self.process.kill)  # it would stay, stopped
         self.step()
         self.process.send_signal(signal.SIGSTOP)
 
