@@ -12,6 +12,7 @@
 #include <xsimd/xsimd.hpp>
 
 #include <ldlm/core/tensor.hpp>
+#include <ldlm_simd/gemm_tile.hpp>
 #include <ldlm_simd/thread_pool.hpp>
 
 #include "harness.hpp"
@@ -19,18 +20,32 @@
 namespace {
 
 using Batch = xsimd::batch<float>;
+using ldlm::simd::detail::unroll;
 constexpr std::int64_t width = Batch::size;
 
 /// 14 independent chains of multiply-adds, as many as hide the latency anywhere.
-float multiply_add(std::int64_t count) {
+[[gnu::flatten]] float multiply_add(std::int64_t count) {
   Batch sums[14];
-  std::fill(std::begin(sums), std::end(sums), Batch(1.0F));
-  Batch a(0.999F), b(0.001F);
+  unroll<14>([&](auto i) { sums[i] = Batch(1.0F); });
+  float factor = 0.999F, term = 0.001F;
+  benchmark::DoNotOptimize(factor);
+  benchmark::DoNotOptimize(term);
+  const Batch a(factor), b(term);
   for (std::int64_t i = 0; i < count; ++i) {
-    benchmark::DoNotOptimize(a);
-    for (Batch& sum : sums) {
-      sum = xsimd::fma(sum, a, b);
-    }
+    unroll<14>([&](auto j) { sums[j] = xsimd::fma(sums[j], a, b); });
+  }
+  return std::accumulate(std::begin(sums), std::end(sums), Batch(0.0F)).get(0);
+}
+
+/// The sum of count floats, a multiple of eight vectors.
+[[gnu::flatten]] float sum(const float* from, std::int64_t count) {
+  Batch sums[8];
+  unroll<8>([&](auto i) { sums[i] = Batch(0.0F); });
+  for (const float* const end = from + count; from < end; from += 8 * width) {
+    unroll<8>([&](auto i) {
+      __builtin_prefetch(from + i * width + 256);
+      sums[i] += Batch::load_unaligned(from + i * width);
+    });
   }
   return std::accumulate(std::begin(sums), std::end(sums), Batch(0.0F)).get(0);
 }
@@ -60,21 +75,15 @@ int main(int argc, char** argv) {
     });
   });
   constexpr std::int64_t floats = 64 << 20;
-  const std::vector<float> from(floats, 1.0F);
-  std::vector<float> to(floats, 0.0F);
+  const auto from = ldlm::Tensor<float>::full({floats}, 1.0F);
+  const auto to = ldlm::Tensor<float>::full({floats}, 0.0F);
   const auto split = [](auto&& work) {
     ldlm::simd::parallel_for(0, floats, 1 << 10,
                              [&](std::int64_t lo, std::int64_t hi) { work(lo, hi); });
   };
   add("read", 4e-9 * floats, "GB/s", [&] {
     split([&](std::int64_t lo, std::int64_t hi) {
-      Batch sums[8]{};
-      for (; lo + 8 * width <= hi; lo += 8 * width) {
-        for (int i = 0; i < 8; ++i) {
-          sums[i] += Batch::load_unaligned(from.data() + lo + i * width);
-        }
-      }
-      benchmark::DoNotOptimize(sums);
+      benchmark::DoNotOptimize(sum(from.data() + lo, hi - lo));
     });
   });
   add("fill", 4e-9 * floats, "GB/s", [&] {

@@ -47,7 +47,7 @@ ROWS = [
          peers=["onnxruntime", "pytorch"], least=1.1, name="encode"),
     dict(title="Attention, forward and backward", groups=["attention"], peers=["pytorch"],
          least=1.0, name="attention"),
-    dict(title="Kernels at the speed of memory", groups=["memory"], peers=["copy"], least=0.85,
+    dict(title="Kernels at the speed of memory", groups=["memory"], peers=["copy", "stream"], least=0.85,
          name="memory"),
     dict(title="Sampling with the Reverse Transformer", groups=["sample"], peers=["pytorch"],
          least=1.5, name="diffusion"),

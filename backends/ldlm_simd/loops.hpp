@@ -161,6 +161,19 @@ void for_stretches(const Loops<N, Arch>& loops, std::int64_t grain, Body&& body)
   });
 }
 
+/// Whether a result should be written past the caches: it is larger than they are, its rows are
+/// contiguous, and it is no operand.
+template <class Arch, class Out, class... In>
+bool goes_past_caches(const View<Out>& out, const View<const In>&... in) {
+  if constexpr (std::is_floating_point_v<Out>) {
+    const auto apart = [&](const void* x) { return x != out.data; };
+    const auto last = static_cast<std::size_t>(out.shape().rank()) - 1;
+    return out.numel() * static_cast<std::int64_t>(sizeof(Out)) > 4 * cache_sizes().l2 &&
+           out.layout.strides[last] == 1 && (... && apart(in.data));
+  }
+  return false;
+}
+
 /// Calls body(p...) in parallel for every row of views (..., C), with pointers to their rows; of
 /// views (...) to their elements. Absent views yield null. `grain`: rows worth a thread's while.
 template <class Arch, class Body, class... T>
@@ -181,6 +194,7 @@ void for_rows(const Shape& rows, std::int64_t grain, const Body& body, const Vie
           loops.advance(cursor);
         }
       }
+      finish_streaming<Arch>();  // of rows that went past the caches
     });
   }
   (std::index_sequence_for<T...>{});
@@ -245,11 +259,7 @@ class Map {
     for (const std::int64_t step : loops_.step) {
       contiguous_ = contiguous_ && step == 1;
     }
-    if constexpr (std::is_floating_point_v<Out>) {
-      const std::int64_t bytes = out.numel() * static_cast<std::int64_t>(sizeof(Out));
-      const auto apart = [&](const void* x) { return x != out.data; };
-      streams_ = contiguous_ && bytes > 4 * cache_sizes().l2 && (... && apart(in.data));
-    }
+    streams_ = contiguous_ && goes_past_caches<Arch>(out, in...);
     if (!contiguous_ && 4 * loops_.length <= capacity && loops_.lines > 1) {
       for_line_runs<Arch>(loops_, grain, [&](typename Walk::Cursor cursor, std::int64_t lines) {
         const std::int64_t group = capacity / loops_.length;
@@ -269,9 +279,11 @@ class Map {
   void run_stretch(const typename Walk::Offsets& at, std::int64_t n, std::index_sequence<I...>) {
     if constexpr (std::is_floating_point_v<Out>) {
       if (streams_) {
-        alignas(64) Out y[capacity];
-        for (std::int64_t first = 0; first < n; first += capacity) {
-          const std::int64_t count = std::min(capacity, n - first);
+        constexpr std::int64_t block = 128, ahead = 4 * block;
+        alignas(64) Out y[block];
+        for (std::int64_t first = 0; first < n; first += block) {
+          const std::int64_t count = std::min(block, n - first);
+          (ask_for(std::get<I>(in_) + at[I + 1] + first + ahead, block), ...);
           kernel_(count, y, (std::get<I>(in_) + at[I + 1] + first)...);
           stream<Out, Arch>(count, y, out_ + at[0] + first);
         }
@@ -294,6 +306,12 @@ class Map {
       if (loops_.step[0] != 1) {
         unpack<Out, Arch>(y, target, loops_.step[0], count);
       }
+    }
+  }
+  template <class T>
+  static void ask_for(const T* from, std::int64_t n) {
+    for (std::int64_t i = 0; i < n; i += 64 / static_cast<std::int64_t>(sizeof(T))) {
+      __builtin_prefetch(from + i);
     }
   }
   // Several short lines as one run.

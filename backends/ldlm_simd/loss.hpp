@@ -10,7 +10,7 @@ namespace detail {
 /// log(sum(exp(x))) in one pass: blocks that stay in cache, each with its own maximum.
 template <class T, class Arch>
 T log_sum_exp(std::int64_t n, const T* x) {
-  constexpr std::int64_t block = 2048;
+  constexpr std::int64_t block = 1024;
   T largest = -std::numeric_limits<T>::infinity();
   T sum{};
   for (std::int64_t i = 0; i < n; i += block) {
@@ -60,6 +60,7 @@ void cross_entropy_backward(View<const T> logits, View<const std::int64_t> targe
                             View<const T> dloss, View<T> dlogits) {
   using B = Batch<T, Arch>;
   const std::int64_t V = logits.size(1);
+  const bool past_caches = goes_past_caches<Arch>(dlogits, logits);
   for_rows<Arch>(
       detail::row_shape<Arch>(logits.shape()), detail::rows_grain<Arch>(V, 6),
       [&](const T* x, const std::int64_t* target, const T* total, const T* scale, T* out) {
@@ -68,8 +69,9 @@ void cross_entropy_backward(View<const T> logits, View<const std::int64_t> targe
           return;
         }
         const B by(*total), factor(*scale), everywhere(smoothing / static_cast<T>(V));
-        transform<Arch>(
-            V, [&](const B& v) { return factor * (simd::exp(v - by) - everywhere); }, out, x);
+        transform_row<Arch>(
+            past_caches, x + 512, V,
+            [&](const B& v) { return factor * (simd::exp(v - by) - everywhere); }, out, x);
         out[*target] -= *scale * (1 - smoothing);
       },
       logits, targets, lse, dloss, dlogits);

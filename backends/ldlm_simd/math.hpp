@@ -80,8 +80,8 @@ struct MathConstants<double> {
 
 /// The N coefficients from c[First] on as a polynomial; powers: x, x^2, x^4, ...
 template <std::size_t First, std::size_t N, class T, std::size_t Size, class B>
-B estrin(const std::array<T, Size>& c, const B& x1, const B& x2, const B& x4, const B& x8,
-         const B& x16) {
+[[gnu::always_inline]] inline B estrin(const std::array<T, Size>& c, const B& x1, const B& x2,
+                                       const B& x4, const B& x8, const B& x16) {
   if constexpr (N == 1) {
     return B(c[First]);
   } else {
@@ -95,7 +95,8 @@ B estrin(const std::array<T, Size>& c, const B& x1, const B& x2, const B& x4, co
 /// c[0] + c[1] x + c[2] x^2 + ..., by Estrin's scheme: its chains of dependent operations are
 /// short, and a processor overlaps only so many waiting ones.
 template <class T, class A, std::size_t N>
-xsimd::batch<T, A> polynomial(const xsimd::batch<T, A>& x, const std::array<T, N>& c) {
+[[gnu::always_inline]] inline xsimd::batch<T, A> polynomial(const xsimd::batch<T, A>& x,
+                                                            const std::array<T, N>& c) {
   static_assert(N <= 32);
   const auto x2 = x * x, x4 = x2 * x2, x8 = x4 * x4, x16 = x8 * x8;
   return estrin<0, N>(c, x, x2, x4, x8, x16);
@@ -109,7 +110,7 @@ struct ExpParts {
 };
 
 template <int Offset, class T, class A>
-ExpParts<T, A> split_exp(const xsimd::batch<T, A>& x) {
+[[gnu::always_inline]] inline ExpParts<T, A> split_exp(const xsimd::batch<T, A>& x) {
   using B = xsimd::batch<T, A>;
   using C = MathConstants<T>;
   const B magic(C::integer_magic + C::exponent_bias + Offset);
@@ -121,7 +122,7 @@ ExpParts<T, A> split_exp(const xsimd::batch<T, A>& x) {
 
 /// 2^(n + Offset) from `shifted`.
 template <class T, class A>
-xsimd::batch<T, A> power_of_two(const xsimd::batch<T, A>& shifted) {
+[[gnu::always_inline]] inline xsimd::batch<T, A> power_of_two(const xsimd::batch<T, A>& shifted) {
   using C = MathConstants<T>;
   const auto bits = std::bit_cast<xsimd::batch<typename C::Bits, A>>(shifted);
   return std::bit_cast<xsimd::batch<T, A>>(bits << C::mantissa_bits);
@@ -133,8 +134,11 @@ xsimd::batch<T, A> normal_tail(const xsimd::batch<T, A>& a);
 
 }  // namespace detail
 
+// Inlined wherever they are used: a call per vector, and constants loaded anew, cost as much as the
+// arithmetic.
+
 template <class T, class A>
-xsimd::batch<T, A> exp(const xsimd::batch<T, A>& x) {
+[[gnu::always_inline]] inline xsimd::batch<T, A> exp(const xsimd::batch<T, A>& x) {
   using B = xsimd::batch<T, A>;
   using C = detail::MathConstants<T>;
   // The limits come first: xsimd's min and max return their second argument when one is NaN.
@@ -148,7 +152,7 @@ xsimd::batch<T, A> exp(const xsimd::batch<T, A>& x) {
 }
 
 template <class T, class A>
-xsimd::batch<T, A> tanh(const xsimd::batch<T, A>& x) {
+[[gnu::always_inline]] inline xsimd::batch<T, A> tanh(const xsimd::batch<T, A>& x) {
   using B = xsimd::batch<T, A>;
   using C = detail::MathConstants<T>;
   const B a = xsimd::min(B(C::tanh_limit), xsimd::abs(x));
@@ -162,7 +166,7 @@ xsimd::batch<T, A> tanh(const xsimd::batch<T, A>& x) {
 
 /// 1 / (1 + e^-x)
 template <class T, class A>
-xsimd::batch<T, A> sigmoid(const xsimd::batch<T, A>& x) {
+[[gnu::always_inline]] inline xsimd::batch<T, A> sigmoid(const xsimd::batch<T, A>& x) {
   using B = xsimd::batch<T, A>;
   return B(T{1}) / (B(T{1}) + simd::exp(-x));
 }
@@ -207,7 +211,7 @@ xsimd::batch<T, A> relu(const xsimd::batch<T, A>& x) {
 
 /// x sigmoid(x)
 template <class T, class A>
-xsimd::batch<T, A> silu(const xsimd::batch<T, A>& x) {
+[[gnu::always_inline]] inline xsimd::batch<T, A> silu(const xsimd::batch<T, A>& x) {
   using B = xsimd::batch<T, A>;
   return x / (B(T{1}) + simd::exp(-x));
 }
@@ -221,7 +225,7 @@ xsimd::batch<T, A> gelu(const xsimd::batch<T, A>& x) {
 /// 0.5 x (1 + tanh(u)) with u = sqrt(2 / pi) (x + 0.044715 x^3); equals x sigmoid(2 u), which keeps
 /// its digits where tanh(u) is near -1.
 template <class T, class A>
-xsimd::batch<T, A> gelu_tanh(const xsimd::batch<T, A>& x) {
+[[gnu::always_inline]] inline xsimd::batch<T, A> gelu_tanh(const xsimd::batch<T, A>& x) {
   using B = xsimd::batch<T, A>;
   constexpr double scale = -2 * 0.79788456080286535588;
   const B slope = simd::fma(x * x, B(static_cast<T>(scale * 0.044715)), B(static_cast<T>(scale)));

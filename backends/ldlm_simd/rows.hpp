@@ -49,11 +49,26 @@ T exp_and_sum(std::int64_t n, T shift, const T* x, T* y) {
   return sum_of_lanes<T, Arch>(s0 + s1);
 }
 
-/// Sum of exp(x - shift) over n contiguous elements.
+/// Sum of exp(x - shift) over n contiguous elements. Asks for what comes 4 KiB later, since memory
+/// would be idle while exp is computed.
 template <class T, class Arch>
 T sum_of_exp(std::int64_t n, T shift, const T* x) {
-  return sum_of<T, Arch>(
-      n, [by = Batch<T, Arch>(shift)](const Batch<T, Arch>& v) { return simd::exp(v - by); }, x);
+  using B = Batch<T, Arch>;
+  constexpr std::int64_t W = width<T, Arch>, ahead = 4096 / sizeof(T);
+  const B by(shift);
+  B s0(T{}), s1(T{});
+  std::int64_t i = 0;
+  for (; i + 2 * W <= n; i += 2 * W) {
+    __builtin_prefetch(x + i + ahead);
+    __builtin_prefetch(x + i + W + ahead);
+    s0 += simd::exp(load<T, Arch>(x + i) - by);
+    s1 += simd::exp(load<T, Arch>(x + i + W) - by);
+  }
+  for (; i < n; i += W) {
+    const std::int64_t count = std::min(W, n - i);
+    s0 += simd::exp(load_first<T, Arch>(x + i, count, -std::numeric_limits<T>::infinity()) - by);
+  }
+  return sum_of_lanes<T, Arch>(s0 + s1);
 }
 
 /// `view` if it is there, else n times `value`.
@@ -106,13 +121,17 @@ void sum_over_row_blocks(std::int64_t rows, std::int64_t n, T* total, const Body
 template <class T, class Arch>
 void softmax(View<const T> x, View<T> y) {
   const std::int64_t C = x.shape().back();
+  constexpr std::int64_t most_streamed = 2048;  // elements of a row that is held in L1 meanwhile
   for_rows<Arch>(
       detail::row_shape<Arch>(x.shape()), detail::rows_grain<Arch>(C, 8),
-      [C](const T* in, T* out) {
-        const T sum = detail::exp_and_sum<T, Arch>(C, max_of<T, Arch>(C, in), in, out);
-        transform<Arch>(
-            C, [f = Batch<T, Arch>(T{1} / sum)](const auto& e) { return e * f; }, out,
-            static_cast<const T*>(out));
+      [C, past_caches = C <= most_streamed && goes_past_caches<Arch>(y, x)](const T* in, T* out) {
+        alignas(64) T own[most_streamed];
+        T* const e = past_caches ? own : out;
+        const T sum = detail::exp_and_sum<T, Arch>(C, max_of<T, Arch>(C, in), in, e);
+        transform_row<Arch>(
+            past_caches, in + C, C,
+            [f = Batch<T, Arch>(T{1} / sum)](const auto& v) { return v * f; }, out,
+            static_cast<const T*>(e));
       },
       x, y);
 }
@@ -140,12 +159,13 @@ void log_softmax(View<const T> x, View<T> y) {
   const std::int64_t C = x.shape().back();
   for_rows<Arch>(
       detail::row_shape<Arch>(x.shape()), detail::rows_grain<Arch>(C, 8),
-      [C](const T* in, T* out) {
+      [C, past_caches = goes_past_caches<Arch>(y, x)](const T* in, T* out) {
         const T largest = max_of<T, Arch>(C, in);
         const T log_sum = std::log(detail::sum_of_exp<T, Arch>(C, largest, in));
         // In this order, so that a row of large equal logits keeps its digits.
-        transform<Arch>(
-            C, [m = B(largest), l = B(log_sum)](const B& v) { return (v - m) - l; }, out, in);
+        transform_row<Arch>(
+            past_caches, in + C, C,
+            [m = B(largest), l = B(log_sum)](const B& v) { return (v - m) - l; }, out, in);
       },
       x, y);
 }
@@ -175,6 +195,7 @@ void layer_norm(View<const T> x, View<const T> residual, View<const T> gamma, Vi
   const std::int64_t C = x.shape().back();
   const detail::RowParameter<T, Arch> scale(gamma, C, T{1});
   const detail::RowParameter<T, Arch> shift(beta, C, T{0});
+  const bool past_caches = residual.empty() && goes_past_caches<Arch>(y, x);
   for_rows<Arch>(
       detail::row_shape<Arch>(x.shape()), detail::rows_grain<Arch>(C, 4),
       [&](const T* in, const T* other, T* sum_out, T* out, T* mean_out, T* rstd_out) {
@@ -194,8 +215,8 @@ void layer_norm(View<const T> x, View<const T> residual, View<const T> gamma, Vi
         const T squares = sum_of<T, Arch>(
             C, [m](const B& v) { return (v - m) * (v - m); }, s);
         const T r = 1 / std::sqrt(squares / static_cast<T>(C) + epsilon);
-        transform<Arch>(
-            C,
+        transform_row<Arch>(
+            past_caches, in + C, C,
             [m, f = B(r)](const B& v, const B& g, const B& b) {
               return simd::fma((v - m) * f, g, b);
             },
@@ -298,13 +319,13 @@ void rms_norm(View<const T> x, View<const T> gamma, T epsilon, View<T> y, View<T
   const detail::RowParameter<T, Arch> scale(gamma, C, T{1});
   for_rows<Arch>(
       detail::row_shape<Arch>(x.shape()), detail::rows_grain<Arch>(C, 3),
-      [&](const T* in, T* out, T* rstd_out) {
+      [&, past_caches = goes_past_caches<Arch>(y, x)](const T* in, T* out, T* rstd_out) {
         const T squares = sum_of<T, Arch>(
             C, [](const B& v) { return v * v; }, in);
         const T r = 1 / std::sqrt(squares / static_cast<T>(C) + epsilon);
-        transform<Arch>(
-            C, [f = B(r)](const B& v, const B& g) { return v * f * g; }, out, in,
-            static_cast<const T*>(scale));
+        transform_row<Arch>(
+            past_caches, in + C, C, [f = B(r)](const B& v, const B& g) { return v * f * g; }, out,
+            in, static_cast<const T*>(scale));
         if (rstd_out != nullptr) {
           *rstd_out = r;
         }

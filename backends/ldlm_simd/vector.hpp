@@ -181,6 +181,33 @@ void transform(std::int64_t n, F&& f, T* y, const In*... x) {
   }
 }
 
+/// transform for a row of n elements. Where the whole result goes `past_caches`, y, which then may
+/// not be an operand, is streamed, and n elements from `next` on, the row after this, are asked
+/// for.
+template <class Arch, class F, class T, class... In>
+void transform_row(bool past_caches, const T* next, std::int64_t n, const F& f, T* y,
+                   const In*... x) {
+  if (!past_caches) {
+    return transform<Arch>(n, f, y, x...);
+  }
+  constexpr std::int64_t block = 128, line = 64 / sizeof(T);
+  const auto to_line =
+      static_cast<std::int64_t>(-reinterpret_cast<std::uintptr_t>(y) % 64 / sizeof(T));
+  alignas(64) T part[block];
+  for (std::int64_t i = 0, count = 0; i < n; i += count) {
+    count = std::min(i == 0 && to_line > 0 ? to_line : block, n - i);
+    for (std::int64_t j = 0; j < count; j += line) {
+      __builtin_prefetch(next + i + j);
+    }
+    if (count < block) {
+      transform<Arch>(count, f, y + i, (x + i)...);
+    } else {
+      transform<Arch>(count, f, part, (x + i)...);
+      stream<T, Arch>(count, part, y + i);
+    }
+  }
+}
+
 /// Sum of f(x[i]...) over n contiguous elements; lanes beyond the end are not counted. Four
 /// accumulators hide the latency of the additions.
 template <class T, class Arch, class F, class... In>
