@@ -179,7 +179,9 @@ template <int R, class T, class Arch, class ColumnAt>
 void multiply_columns(const Gemm<T>& g, const T* a, std::int64_t a_row, const ColumnAt& column_at,
                       std::int64_t columns, T* sums, std::int64_t sum_row) {
   using Column = decltype(column_at(0));
-  if constexpr (R == 1 && !std::is_same_v<Column, PlainColumn<T, Arch>>) {
+  // (Elements of half a byte cost more to make into floats than to read.)
+  if constexpr (R == 1 && !std::is_same_v<Column, PlainColumn<T, Arch>> &&
+                Column::bytes(64) >= 64) {
     return dot_row<Arch>(g.k, a, column_at, columns, g.alpha, sums);
   }
   constexpr int N = dot_columns<R, Column, T, Arch>;

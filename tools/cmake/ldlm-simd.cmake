@@ -13,9 +13,9 @@ function(ldlm_add_simd folder)
   endif()
   set(flags_baseline "")
   set(flags_avx2 -mavx2 -mfma)
-  # AMX is only used where the processor has it, and bf16 only with it: GemmAmx.
-  set(flags_avx512 -mavx2 -mfma -mavx512f -mavx512cd -mavx512dq -mavx512bw -mavx512bf16 -mamx-tile
-      -mamx-bf16)
+  # AMX and VNNI are only used where the processor has them, bf16 only with AMX: GemmAmx, GemmInt8.
+  set(flags_avx512 -mavx2 -mfma -mavx512f -mavx512cd -mavx512dq -mavx512bw -mavx512vnni -mavx512bf16
+      -mamx-tile -mamx-bf16)
   # The baseline first: of what units share, the linker takes the first it finds.
   list(TRANSFORM units PREPEND "${folder}/" OUTPUT_VARIABLE sources)
   list(TRANSFORM sources APPEND ".cpp")
