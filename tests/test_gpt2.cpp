@@ -1,8 +1,9 @@
 // GPT-2 against transformers: logits, loss, every gradient, ten AdamW steps; padding, prefix,
 // cross-attention, and decoding with a cache.
 
-#include <doctest/doctest.h>
 #include <tuple>
+
+#include <doctest/doctest.h>
 #include <ldlm/generate/gpt2_session.hpp>
 #include <ldlm/models/gpt2.hpp>
 
