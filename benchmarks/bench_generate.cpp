@@ -60,6 +60,7 @@ void add(const std::string& work, const std::string& format, const std::vector<s
                             {{"work", "generate"},
                              {"folder", model_folder()},
                              {"format", theirs},
+                             {"repacks", prompt == 1 || theirs == "f32"},
                              {"prompt", prompt},
                              {"tokens", tokens}},
                             threads, theirs == "f32");

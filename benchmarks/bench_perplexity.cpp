@@ -76,10 +76,13 @@ std::vector<double> our_losses(const Gpt2<float>& model, const Sequences& sequen
 /// Throws where the peer is missing.
 std::vector<double> peer_losses(const std::string& format, const Sequences& sequences) {
   std::vector<ldlm::bench::Contender> peers;
-  ldlm::bench::add_peer(
-      peers, "llama.cpp", "llama_peer.py",
-      {{"work", "loss"}, {"folder", model_folder}, {"format", format}, {"sequences", sequences}},
-      1);
+  ldlm::bench::add_peer(peers, "llama.cpp", "llama_peer.py",
+                        {{"work", "loss"},
+                         {"folder", model_folder},
+                         {"format", format},
+                         {"repacks", false},
+                         {"sequences", sequences}},
+                        1);
   if (peers.empty()) {
     throw std::runtime_error("llama.cpp is missing");
   }

@@ -57,9 +57,8 @@ def write_gguf(folder, file):
 
 
 class Model:
-    """settings: folder, format, threads."""
-
-    repacks = True  # weights into the order of its fastest kernels
+    """settings: folder, format, threads; "repacks": false where its fastest kernels, for which weights
+    are put into another order, end the process: those for AMX."""
 
     def __init__(self, settings):
         with tempfile.TemporaryDirectory() as folder:
@@ -75,7 +74,7 @@ class Model:
                     raise RuntimeError("llama_model_quantize failed")
             self.idle = resident_bytes()
             options = llama_cpp.llama_model_default_params()
-            options.use_extra_bufts = self.repacks
+            options.use_extra_bufts = settings.get("repacks", True)
             self.model = llama_cpp.llama_model_load_from_file(file.encode(), options)
         if not self.model:
             raise RuntimeError("llama_model_load_from_file failed")
@@ -123,8 +122,6 @@ class Generate(Model):
 
 class Loss(Model):
     """settings: also sequences, of token ids. Computes the sum of -log p of each but its first."""
-
-    repacks = False  # those kernels end the process where rows are as short as this model's
 
     def __init__(self, settings):
         super().__init__(settings)
