@@ -182,6 +182,18 @@ TEST_CASE("a transposed input gives the same product") {
   }
 }
 
+TEST_CASE("weights as small as floats get stay finite") {
+  for (const QuantizedFormat format : formats) {
+    CAPTURE(ldlm::name_of(format));
+    for (const float size : {1e-45F, 1e-39F, 1e-38F, 1e-37F}) {
+      auto matrix = Tensor<float>::full({1, 32}, size);
+      matrix.at({0, 3}) = 0.0F;
+      const auto back = ldlm::dequantize(ldlm::quantize(matrix, format));
+      CHECK(largest_difference(back, matrix) <= size);
+    }
+  }
+}
+
 TEST_CASE("what is not finite in the input is not in the product either") {
   const auto infinity = std::numeric_limits<float>::infinity();
   for (const QuantizedFormat format : formats) {

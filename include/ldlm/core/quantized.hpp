@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <limits>
 #include <utility>
 
 #include <ldlm/core/ops/matrix.hpp>
@@ -47,8 +48,9 @@ inline bf16 choose_scale(const float* x, std::int64_t count, int least, int most
   for (std::int64_t i = 0; i < count; ++i) {
     largest = std::abs(x[i]) > std::abs(largest) ? x[i] : largest;
   }
+  constexpr float smallest = std::numeric_limits<float>::min();  // whose inverse is finite
   float best = largest / static_cast<float>(least);
-  if (most < 16 && largest != 0) {
+  if (most < 16 && std::abs(largest) >= smallest) {
     const float unit = 1 / largest;
     float most_gained = 0;
     for (int i = -5; i <= 18; ++i) {
@@ -67,7 +69,8 @@ inline bf16 choose_scale(const float* x, std::int64_t count, int least, int most
     }
   }
   const bf16 scale(best);
-  const float inverse = scale != 0 ? 1 / static_cast<float>(scale) : 0;
+  const float step = scale;
+  const float inverse = std::abs(step) >= smallest ? 1 / step : 0;
   for (std::int64_t i = 0; i < count; ++i) {
     q[i] = static_cast<int>(round_between(x[i] * inverse, least, most));
   }
