@@ -189,7 +189,9 @@ TEST_CASE("weights as small as floats get stay finite") {
       auto matrix = Tensor<float>::full({2, 32}, size);
       matrix.at({1, 3}) = 0.0F;  // times an infinite inverse it is no number
       const auto back = ldlm::dequantize(ldlm::quantize(matrix, format));
-      CHECK(largest_difference(back, matrix) <= size);
+      for (const float value : back.to_vector()) {
+        CHECK(std::abs(value) <= 1.5F * size);  // (fails for what is no number)
+      }
     }
   }
 }
