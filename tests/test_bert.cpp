@@ -2,6 +2,7 @@
 
 #include <doctest/doctest.h>
 #include <ldlm/models/bert.hpp>
+#include <ldlm/nn/quantize.hpp>
 
 #include "model_support.hpp"
 
@@ -58,6 +59,16 @@ TEST_CASE_TEMPLATE("the encoder agrees with transformers", T, float, double) {
   golden.check(plain.hidden.value(), "plain.hidden");
   golden.check(plain.pooled.value(), "plain.pooled");
   golden.report<T>("encoder");
+}
+
+TEST_CASE("laid out for products, the encoder still agrees") {
+  Golden golden("bert");
+  auto bert = Bert<float>::from_pretrained(golden_folder("bert"));
+  ldlm::nn::quantize(bert, ldlm::QuantizedFormat::f32);
+  const ldlm::NoGrad scope;
+  const auto out = bert(inputs_of(golden));
+  golden.check(out.hidden.value(), "hidden");
+  golden.check(out.pooled.value(), "pooled");
 }
 
 TEST_CASE_TEMPLATE("the masked language model agrees with transformers", T, float, double) {

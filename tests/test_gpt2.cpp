@@ -197,7 +197,9 @@ TEST_CASE("an untied head is a parameter of its own") {
 TEST_CASE("quantized weights compute what they stand for") {
   using ldlm::QuantizedFormat;
   // So few rows stay as they are beside bf16; beside int4 they may be rounded to 8 bits.
-  for (const auto& [format, tied, limit] : {std::tuple(QuantizedFormat::bf16, true, 1e-5),
+  for (const auto& [format, tied, limit] : {std::tuple(QuantizedFormat::f32, true, 1e-6),
+                                            {QuantizedFormat::f32, false, 1e-6},
+                                            {QuantizedFormat::bf16, true, 1e-5},
                                             {QuantizedFormat::bf16, false, 1e-5},
                                             {QuantizedFormat::int4, true, 1e-3},
                                             {QuantizedFormat::int4, false, 1e-3}}) {
@@ -229,6 +231,16 @@ TEST_CASE("quantized weights compute what they stand for") {
     check_close(model.loss({.ids = ids}, ids).value(), rounded.loss({.ids = ids}, ids).value(),
                 limit);
   }
+}
+
+TEST_CASE("what is laid out for products is not saved") {
+  Generator generator(6);
+  Gpt2<float> model(tiny(), generator);
+  ldlm::nn::quantize(model, ldlm::QuantizedFormat::f32);
+  CHECK(message_of([&] { model.save_pretrained("never_made"); }) ==
+        "[save_pretrained] the matrices are laid out for products (f32); save the model before "
+        "that");
+  CHECK(!std::filesystem::exists("never_made"));
 }
 
 TEST_CASE("positions can be moved") {

@@ -84,6 +84,37 @@ TEST_CASE_TEMPLATE("packed and separate projections agree, with gradients", T, f
         "[attention] needs packed queries, keys and values (B, T, 3 C), got (2, 4, 8)");
 }
 
+TEST_CASE_TEMPLATE("one key has all the weight, which needs no queries", T, float, double) {
+  Generator g(4);
+  nn::MultiHeadAttention<T> attention(8, 2, g);
+  attention.in_proj_bias = Variable<T>(ldlm::randn<T>({24}, g), true);
+  const auto zeros = Tensor<T>::zeros({1, 1, 1, 1});  // a mask, so that all is computed
+  const auto values = ldlm::randn<T>({3, 1, 8}, g);
+  const auto seed = ldlm::randn<T>({3, 1, 8}, g);
+  const auto results = [&](const Tensor<T>& mask) {
+    Variable<T> x(values.clone(), true);
+    nn::zero_grad(attention);
+    const Variable<T> out = attention(x, {.mask = mask});
+    out.backward({.seed = seed});
+    return std::vector<Tensor<T>>{out.value(), x.grad(), attention.in_proj_weight.grad().clone(),
+                                  attention.in_proj_bias.grad().clone()};
+  };
+  const auto all = results(zeros);
+  const auto short_cut = results({});
+  for (std::size_t i = 0; i < all.size(); ++i) {
+    check_close(short_cut[i], all[i], "result " + std::to_string(i));
+  }
+
+  const ldlm::NoGrad scope;
+  const Variable<T> x(ldlm::randn<T>({3, 4, 8}, g));
+  const Variable<T> memory(values);
+  check_close(attention(x, memory).value(), attention(x, memory, {.mask = zeros}).value(), "cross");
+  CHECK(message_of([&] { return attention(x, memory, {.causal = true}); }) ==
+        "[attention] causal needs Tq <= Tk, got 4 and 1");
+  CHECK(message_of([&] { return attention(x, memory.slice(0, 0, 1)); }) != "no error");
+  CHECK(message_of([&] { return attention(x.slice(2, 0, 4), memory); }) != "no error");
+}
+
 TEST_CASE("attention weights are dropped in training only") {
   Generator g(3);
   nn::MultiHeadAttention<float> attention(8, 2, g, 0.5);

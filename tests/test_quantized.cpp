@@ -18,8 +18,8 @@ using ldlm::Tensor;
 
 namespace {
 
-constexpr QuantizedFormat formats[] = {QuantizedFormat::bf16, QuantizedFormat::int8,
-                                       QuantizedFormat::int4};
+constexpr QuantizedFormat formats[] = {QuantizedFormat::f32, QuantizedFormat::bf16,
+                                       QuantizedFormat::int8, QuantizedFormat::int4};
 
 Tensor<float> random(const ldlm::Shape& shape, std::uint64_t seed) {
   ldlm::Generator generator(seed);
@@ -72,6 +72,9 @@ float largest_difference(const Tensor<float>& a, const Tensor<float>& b) {
   const auto y = b.to_vector();
   float largest = 0;
   for (std::size_t i = 0; i < x.size(); ++i) {
+    if (std::isnan(x[i] - y[i])) {
+      return std::numeric_limits<float>::quiet_NaN();  // which no bound is above
+    }
     largest = std::max(largest, std::abs(x[i] - y[i]));
   }
   return largest;
@@ -89,7 +92,8 @@ TEST_CASE("the formats hold what they say") {
   for (const QuantizedFormat format : formats) {
     CAPTURE(ldlm::name_of(format));
     const QuantizedMatrix w = ldlm::quantize(matrix, format);
-    CHECK(w.data.shape() == ldlm::Shape{1, ldlm::bytes_per_row(format, 40)});
+    CHECK(w.data.shape() ==
+          ldlm::Shape{ldlm::rows_stored(format, 1), ldlm::bytes_per_row(format, 40)});
     CHECK(w.scales.shape() == ldlm::Shape{1, ldlm::groups_per_row(format, 40)});
     // int8 has -16 at -127, whose scale is rounded to bf16.
     const float most = format == QuantizedFormat::int8 ? 0.1F : 0.0F;
@@ -100,6 +104,31 @@ TEST_CASE("the formats hold what they say") {
   CHECK(w.data.data()[1] == 0x11);             // elements 1 and 17: -14
   CHECK(w.data.data()[16] == (0 | (8 << 4)));  // element 32: -16, and a filler
   CHECK(w.bytes() == 32 + 2 * 2);
+}
+
+TEST_CASE("f32 is what it was, in panels of 32 rows") {
+  const auto matrix = random({70, 5}, 1);
+  const QuantizedMatrix w = ldlm::quantize(matrix, QuantizedFormat::f32);
+  CHECK(equal(ldlm::dequantize(w), matrix));
+  CHECK(w.bytes() == 96 * 5 * 4);
+  CHECK(w.view().panel(1, 2)[3] == matrix.at({35, 2}));
+  CHECK(w.view().panel(2, 4)[6] == 0.0F);  // row 70
+  // So many rows that the panels are passed over once, twice, often, and in several K blocks.
+  for (const std::int64_t m : {1, 13, 14, 15, 20, 28, 29, 70, 300}) {
+    for (const std::int64_t k : {1, 65, 700, 5000}) {
+      CAPTURE(m);
+      CAPTURE(k);
+      const auto x = random({m, k}, 2);
+      const auto weight = random({77, k}, 3);
+      const auto panels = ldlm::quantize(weight, QuantizedFormat::f32);
+      ldlm::set_num_threads(1);
+      const auto one = ldlm::linear(x, panels);
+      ldlm::set_num_threads(2);
+      CHECK(equal(ldlm::linear(x, panels), one));
+      const auto plain = ldlm::linear(x, weight);
+      CHECK(largest_difference(one, plain) <= 2e-6F * (8 + static_cast<float>(k) / 8));
+    }
+  }
 }
 
 TEST_CASE("rounding stays within half a step") {
@@ -238,5 +267,6 @@ TEST_CASE("what can't be quantized or multiplied is an error") {
   matrix.at({1, 2}) = std::numeric_limits<float>::infinity();
   CHECK_THROWS_WITH_AS(ldlm::quantize(matrix, QuantizedFormat::int4),
                        "[quantize] row 1 has an element that is not finite", ldlm::Error);
+  CHECK(equal(ldlm::dequantize(ldlm::quantize(matrix, QuantizedFormat::f32)), matrix));
   CHECK(ldlm::linear(random({0, 3}, 9), w).shape() == ldlm::Shape{0, 2});
 }

@@ -3,6 +3,7 @@
 
 #include <doctest/doctest.h>
 #include <ldlm/models/reverse_transformer.hpp>
+#include <ldlm/nn/quantize.hpp>
 
 #include "io_support.hpp"
 #include "model_support.hpp"
@@ -174,6 +175,21 @@ TEST_CASE("padding changes nothing but itself") {
   const auto alone = model({.z = z.slice(1, 0, 3), .times = times}).value();
   for (const double d : (padded.slice(1, 0, 3) - alone).to_vector()) {
     CHECK(std::abs(d) < 1e-12);
+  }
+}
+
+TEST_CASE("laid out for products, the model predicts the same") {
+  for (const auto& config : {small(), working()}) {
+    Generator generator(5);
+    ReverseTransformer<float> model(config, generator);
+    const Variable<float> z(ldlm::randn<float>({2, 5, config.latent_dim}, generator));
+    const auto times = Tensor<float>::from_values({2}, {0.5F, 3});
+    const ldlm::NoGrad scope;
+    const auto expected = model({.z = z, .times = times}).value();
+    ldlm::nn::quantize(model, ldlm::QuantizedFormat::f32);
+    const auto actual = model({.z = z, .times = times}).value();
+    REQUIRE(actual.shape() == expected.shape());
+    CHECK(norm(actual - expected).item() <= 1e-5F * norm(expected).item());
   }
 }
 

@@ -123,7 +123,7 @@ void prefetch_rows(const Head<const T>& x, std::int64_t first, std::int64_t n, s
   constexpr std::int64_t line = 64 / static_cast<std::int64_t>(sizeof(T));
   for (std::int64_t i = first; i < first + n; ++i) {
     for (std::int64_t d = 0; d < D; d += line) {
-      __builtin_prefetch(x.at(i) + d);
+      prefetch(x.at(i) + d);
     }
   }
 }

@@ -35,7 +35,7 @@ struct GemmBlocking {
 };
 
 template <class Element, class T, class Arch>
-GemmBlocking choose_blocking(std::int64_t m, std::int64_t n, std::int64_t k) {
+GemmBlocking choose_blocking(std::int64_t m, std::int64_t n, std::int64_t k, bool b_in_panels) {
   using Tile = GemmTile<T, Arch>;
   constexpr std::int64_t tile_rows = Element::rows;
   const CacheSizes& cache = cache_sizes();
@@ -44,12 +44,17 @@ GemmBlocking choose_blocking(std::int64_t m, std::int64_t n, std::int64_t k) {
   };
   k = std::max(k, Element::k_unit);
   GemmBlocking blocking{};
-  // A block of A stays in half of L2 while panels of B pass by; it should be eight tiles high, so
-  // that each element of B that comes from afar is used often.
+  // A block of A stays in half of L2 while panels of B pass by, two in the other half; it should be
+  // eight tiles high, if A is, so that each element of B that comes from afar is used often.
   const std::int64_t a_most = elements(cache.l2 / 2);
-  std::int64_t k_most = std::max<std::int64_t>(128, a_most / (8 * tile_rows));
+  const std::int64_t high = std::min(8 * tile_rows, round_up(m, tile_rows));
+  std::int64_t k_most = std::max<std::int64_t>(128, a_most / std::max(high, 2 * Tile::columns));
   std::int64_t rows_most = a_most / tile_rows * tile_rows;
-  if (k > k_most) {
+  if (b_in_panels && m > tile_rows && m <= 2 * tile_rows) {
+    // Memory is what counts here: the second of the two tiles that go over a panel finds it in L1,
+    // while both ask for the next.
+    k_most = elements(cache.l1 / 6) / Tile::columns;
+  } else if (k > k_most) {
     // C has to be passed over several times anyway: short blocks of many rows, in a quarter of L2,
     // and the part of C beside them.
     rows_most = round_up(256, tile_rows);
@@ -72,11 +77,14 @@ GemmBlocking choose_blocking(std::int64_t m, std::int64_t n, std::int64_t k) {
     blocking.rows = round_up(divide_up(m, blocking.row_tasks), tile_rows);
     blocking.row_tasks = divide_up(m, blocking.rows);
   }
-  // Enough work for a task that starting it costs nothing, and little enough to share it out. With
-  // several K blocks, a task's part of C is passed over several times, and shares L2 with A.
-  const std::int64_t columns_least = k > blocking.k ? 512 : Tile::columns;
-  const std::int64_t columns =
-      std::max(task_work / (std::min(blocking.rows, m) * k), columns_least);
+  // Enough work for a task that starting it costs nothing, and little enough to share it out; less
+  // where it need not pack. With several K blocks, a task's part of C is passed over several times,
+  // and shares L2 with A.
+  const std::int64_t columns_least = k <= blocking.k                     ? Tile::columns
+                                     : b_in_panels && m <= 2 * tile_rows ? 3 * Tile::columns
+                                                                         : 512;
+  const std::int64_t columns = std::max(
+      (b_in_panels ? task_work / 16 : task_work) / (std::min(blocking.rows, m) * k), columns_least);
   blocking.columns = round_up(divide_up(n, divide_up(n, columns)), Tile::columns);
   blocking.keep_a = k > blocking.k && blocking.rows * k <= elements(cache.l3 / 4);
   const std::int64_t b_most = elements(std::clamp<std::int64_t>(cache.l3 / 4, 1 << 20, 16 << 20));
@@ -95,7 +103,14 @@ template <class T>
 struct GemmPanels {
   const T* data = nullptr;  // null: each task packs its own
   std::int64_t column = 0;
+  std::int64_t lanes = 0;  // of each panel; 0: of a tile, and of the last as few as it needs
 };
+
+/// Whether B lies in panels already. (Elements of other sizes are packed from them.)
+template <class Element, class T>
+bool is_in_panels(const Gemm<T>& g) {
+  return Element::steps == 1 && is_quantized(g) && g.b_quantized.format == QuantizedFormat::f32;
+}
 
 /// One matrix of a batch, ready to be multiplied. K is counted in packed elements of Element.
 template <class Element, class T, class Arch>
@@ -125,6 +140,7 @@ class GemmMatrix {
                                                ? Element::rows * Tile::columns
                                                : round_up(task.rows, Element::rows) *
                                                      round_up(task.columns, Tile::columns));
+    const std::int64_t passes = divide_up(task.rows, Element::rows);
     for (std::int64_t step = 0; step == 0 || step < k_; step += blocking_.k) {
       const std::int64_t steps = std::min(blocking_.k, k_ - step);
       const T* const a = pack_a(workspace, task, step, steps);
@@ -132,7 +148,7 @@ class GemmMatrix {
       for (std::int64_t j = 0; j < task.columns; j += Tile::columns) {
         const std::int64_t columns = std::min(Tile::columns, task.columns - j);
         const std::int64_t lanes = round_up(columns, W);
-        const T* const b = panel_of_b(workspace, task.column + j, columns, step, steps);
+        GemmPanel<T> b = panel_of_b(workspace, task.column + j, columns, step, steps, passes);
         const T* a_strip = a;
         for (std::int64_t i = 0; i < task.rows;) {
           const std::int64_t rows = Element::tile_rows(task.rows - i);
@@ -140,6 +156,9 @@ class GemmMatrix {
                        lanes, step, steps, a_strip, b, sum);
           a_strip += rows * steps;
           i += rows;
+          if (b.next != nullptr) {
+            b.next += steps / 2 * b.advance;
+          }
           if (!sums_in_c_ && k_ > blocking_.k) {
             sum += Element::rows * Tile::columns;
           }
@@ -154,6 +173,15 @@ class GemmMatrix {
   /// Packs all of K of `columns` columns of B, one panel after the other.
   static void pack_panels(const Gemm<T>& g, std::int64_t column, std::int64_t columns, T* out) {
     if constexpr (std::is_same_v<T, float>) {
+      if (is_quantized(g) && g.b_quantized.format == QuantizedFormat::f32) {
+        for (std::int64_t j = 0; j < columns; j += Tile::columns) {
+          const std::int64_t count = std::min(Tile::columns, columns - j);
+          const float* const from = g.b_quantized.panel((column + j) / panel_rows);
+          Element::pack_b({from + (column + j) % panel_rows, count, count, g.k, 1, panel_rows},
+                          round_up(count, W), out + j * packed_k(g));
+        }
+        return;
+      }
       if (is_quantized(g)) {
         T* const plain = GemmWorkspace<T, Arch>::local().b.reserve(Tile::columns * g.k + W);
         Gemm<T> expanded = g;
@@ -211,7 +239,11 @@ class GemmMatrix {
           height, out);
       out += round_up(count, height) * steps;
     };
-    const std::int64_t full = task.rows / Element::rows * Element::rows;
+    std::int64_t full = 0;
+    while (task.rows - full >= Element::rows &&
+           Element::tile_rows(task.rows - full) == Element::rows) {
+      full += Element::rows;
+    }
     pack_rows(0, full, Element::rows);
     for (std::int64_t i = full; i < task.rows;) {
       const std::int64_t height = Element::tile_rows(task.rows - i);
@@ -221,23 +253,37 @@ class GemmMatrix {
     return packed;
   }
 
-  const T* panel_of_b(GemmWorkspace<T, Arch>& workspace, std::int64_t column, std::int64_t columns,
-                      std::int64_t step, std::int64_t steps) {
+  /// The steps [step, step + steps) of the panel at `column`, which `passes` tiles will go over.
+  GemmPanel<T> panel_of_b(GemmWorkspace<T, Arch>& workspace, std::int64_t column,
+                          std::int64_t columns, std::int64_t step, std::int64_t steps,
+                          std::int64_t passes) {
+    if (shared_b_.lanes > 0) {
+      const std::int64_t lane = column % shared_b_.lanes;
+      const T* const panel = shared_b_.data + (column - lane) * k_ + lane;
+      return weights(panel + step * shared_b_.lanes, passes);
+    }
     const std::int64_t lanes = round_up(columns, W);
     if (shared_b_.data != nullptr) {
-      return shared_b_.data + (column - shared_b_.column) * k_ + step * lanes;
+      return {shared_b_.data + (column - shared_b_.column) * k_ + step * lanes, lanes};
     }
-    T* const packed = workspace.b.reserve(Tile::columns * std::max<std::int64_t>(steps, 1) + W);
+    T* const panel = workspace.b.reserve(Tile::columns * std::max<std::int64_t>(steps, 1) + W);
     Element::pack_b({g_.b + step * Element::steps * g_.b_row + column * g_.b_col, columns, columns,
                      elements_of(step, steps), g_.b_col, g_.b_row},
-                    lanes, packed);
-    return packed;
+                    lanes, panel);
+    return {panel, lanes};
+  }
+  /// A panel of weights, which come from memory. A single pass asks for what it reads itself 2 KiB
+  /// later; of several, each asks for a part of the next panel.
+  GemmPanel<T> weights(const T* panel, std::int64_t passes) const {
+    constexpr std::int64_t size = sizeof(T), two_steps = 2 * panel_rows * size;
+    const T* const next = panel + (passes == 1 ? 2048 / size : panel_rows * k_);
+    return {panel, panel_rows, reinterpret_cast<const char*>(next), two_steps / passes};
   }
 
   /// One tile of C at (i, j): `rows` x `columns` valid of height x lanes.
   void multiply_one(std::int64_t i, std::int64_t rows, std::int64_t j, std::int64_t columns,
                     std::int64_t height, std::int64_t lanes, std::int64_t step, std::int64_t steps,
-                    const T* a, const T* b, T* sum) {
+                    const T* a, const GemmPanel<T>& b, T* sum) {
     const bool last = step + steps >= k_;
     const TileStore to_sums = step > 0 ? TileStore::add : TileStore::replace;
     if (!sums_in_c_) {
@@ -310,7 +356,8 @@ void multiply_packed(const Gemm<T>& g, std::int64_t batches, std::uint64_t produ
   using Tile = GemmTile<T, Arch>;
   using Matrix = GemmMatrix<Element, T, Arch>;
   const std::int64_t k = Matrix::packed_k(g);
-  const GemmBlocking blocking = choose_blocking<Element, T, Arch>(g.m, g.n, k);
+  const GemmBlocking blocking =
+      choose_blocking<Element, T, Arch>(g.m, g.n, k, is_in_panels<Element>(g));
   const std::int64_t row_tasks = blocking.row_tasks;
   // Multiplies the columns [first, last) of the batch's matrices [batch, batch + count).
   const auto multiply = [&](std::int64_t batch, std::int64_t count, std::int64_t first,
@@ -332,6 +379,12 @@ void multiply_packed(const Gemm<T>& g, std::int64_t batches, std::uint64_t produ
       }
     });
   };
+  if constexpr (std::is_same_v<T, float>) {
+    if (is_in_panels<Element>(g)) {
+      multiply(0, 1, 0, g.n, {g.b_quantized.panel(0), 0, panel_rows});
+      return;
+    }
+  }
   if (row_tasks == 1 && !is_quantized(g)) {
     multiply(0, batches, 0, g.n, {});
     return;
@@ -346,7 +399,7 @@ void multiply_packed(const Gemm<T>& g, std::int64_t batches, std::uint64_t produ
       parallel_for(first, last, 4 * Tile::columns, [&](std::int64_t lo, std::int64_t hi) {
         Matrix::pack_panels(one, lo, hi - lo, packed + (lo - first) * k);
       });
-      multiply(batch, 1, first, last, {packed, first});
+      multiply(batch, 1, first, last, {packed, first, 0});
     }
   }
 }

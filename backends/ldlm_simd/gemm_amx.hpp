@@ -99,13 +99,14 @@ struct GemmAmx {
   }
 
   static void multiply(std::int64_t height, std::int64_t lanes, std::int64_t k, const float* a,
-                       const float* b, float alpha, float* c, std::int64_t c_row, TileStore store) {
+                       const GemmPanel<float>& b, float alpha, float* c, std::int64_t c_row,
+                       TileStore store) {
     alignas(64) float sums[32 * 32];
     const bool high = height > W;
     const bool wide = lanes > W;
     (high   ? wide ? multiply_tiles<2, 2> : multiply_tiles<2, 1>
        : wide ? multiply_tiles<1, 2>
-            : multiply_tiles<1, 1>)(k, a, b, sums);
+            : multiply_tiles<1, 1>)(k, a, b.data, sums);
     const B scale(alpha);
     for (std::int64_t i = 0; i < height; ++i) {
       for (std::int64_t j = 0; j < lanes; j += W) {

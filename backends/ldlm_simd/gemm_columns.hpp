@@ -72,10 +72,12 @@ QuantizedColumn<Format, Arch> column_of(const QuantizedView& b, std::int64_t i) 
   return {b.row(i), b.row_scales(i)};
 }
 
-/// f(format as a constant)
+/// f(format as a constant), for the formats that have columns.
 template <class F>
 void with_format(QuantizedFormat format, F&& f) {
   switch (format) {
+    case QuantizedFormat::f32:
+      return;
     case QuantizedFormat::bf16:
       return f(std::integral_constant<QuantizedFormat, QuantizedFormat::bf16>{});
     case QuantizedFormat::int8:

@@ -25,7 +25,8 @@ struct GemmSingles {
 
   /// Full, or else a power of two.
   static constexpr std::int64_t tile_rows(std::int64_t left) {
-    return left <= 2 ? 2 : left <= 4 ? 4 : left <= 8 && rows > 8 ? 8 : rows;
+    const bool halves = rows > 8 && (left <= 8 || (left > rows && left <= 16));
+    return left <= 2 ? 2 : left <= 4 ? 4 : halves ? 8 : rows;
   }
   static void pack_a(const GemmStrips<T>& s, std::int64_t height, T* out) {
     pack_strips<T, Arch>(s, height, out);
@@ -34,29 +35,41 @@ struct GemmSingles {
     pack_strips<T, Arch>(s, lanes, out);
   }
   static void multiply(std::int64_t height, std::int64_t lanes, std::int64_t k, const T* a,
-                       const T* b, T alpha, T* c, std::int64_t c_row, TileStore store) {
+                       const GemmPanel<T>& b, T alpha, T* c, std::int64_t c_row, TileStore store) {
     constexpr std::int64_t W = width<T, Arch>;
     constexpr int V = GemmTile<T, Arch>::vectors;
     if (store == TileStore::stream && height == rows && lanes == V * W) {
-      return detail::multiply_tile<static_cast<int>(rows), V, true, T, Arch>(k, a, b, lanes, alpha,
-                                                                             c, c_row, false);
+      return detail::multiply_tile<static_cast<int>(rows), V, TileKind::streams, T, Arch>(
+          k, a, b, alpha, c, c_row, false);
     }
-    (lanes == W ? multiply_vectors<1> : multiply_vectors<V>)(height, k, a, b, alpha, c, c_row,
-                                                             store == TileStore::add);
+    const bool add = store == TileStore::add;
+    if constexpr (std::is_same_v<T, float>) {
+      if (b.next != nullptr) {
+        return multiply_vectors<TileKind::asks>(height, lanes, k, a, b, alpha, c, c_row, add);
+      }
+    }
+    multiply_vectors<TileKind::plain>(height, lanes, k, a, b, alpha, c, c_row, add);
   }
 
  private:
-  template <int V>
-  static void multiply_vectors(std::int64_t height, std::int64_t k, const T* a, const T* b, T alpha,
-                               T* c, std::int64_t c_row, bool add) {
+  using TileKind = detail::TileKind;
+
+  template <TileKind Kind>
+  static void multiply_vectors(std::int64_t height, std::int64_t lanes, std::int64_t k, const T* a,
+                               const GemmPanel<T>& b, T alpha, T* c, std::int64_t c_row, bool add) {
+    (lanes == width<T, Arch>
+         ? multiply_rows<1, Kind>
+         : multiply_rows<GemmTile<T, Arch>::vectors, Kind>)(height, k, a, b, alpha, c, c_row, add);
+  }
+  template <int V, TileKind Kind>
+  static void multiply_rows(std::int64_t height, std::int64_t k, const T* a, const GemmPanel<T>& b,
+                            T alpha, T* c, std::int64_t c_row, bool add) {
     constexpr int full = static_cast<int>(rows);
     constexpr int half = full > 8 ? 8 : full;
-    constexpr std::int64_t step = V * width<T, Arch>;
-    (height == 2   ? detail::multiply_tile<2, V, false, T, Arch>
-     : height == 4 ? detail::multiply_tile<4, V, false, T, Arch>
-     : height == 8
-         ? detail::multiply_tile<half, V, false, T, Arch>
-         : detail::multiply_tile<full, V, false, T, Arch>)(k, a, b, step, alpha, c, c_row, add);
+    (height == 2   ? detail::multiply_tile<2, V, Kind, T, Arch>
+     : height == 4 ? detail::multiply_tile<4, V, Kind, T, Arch>
+     : height == 8 ? detail::multiply_tile<half, V, Kind, T, Arch>
+                   : detail::multiply_tile<full, V, Kind, T, Arch>)(k, a, b, alpha, c, c_row, add);
   }
 };
 

@@ -143,7 +143,7 @@ class GemmInt8 {
     for (std::int64_t block = 0; block < blocks(b.k); ++block) {
       const std::uint8_t* const at = data + 64 * block;
       const std::int64_t left = bytes - 64 * block;
-      __builtin_prefetch(at + ahead, 0, 2);
+      prefetch<Into::l2>(at + ahead);
       const __m512i weights =
           left >= 64 ? bytes_at(at) : _mm512_maskz_loadu_epi8((std::uint64_t{1} << left) - 1, at);
       const B scale = scales_of(scales, block, groups_there);

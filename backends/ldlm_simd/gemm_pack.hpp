@@ -35,7 +35,7 @@ void pack_contiguous(const GemmStrips<T>& s, std::int64_t lanes, T* out) {
     if (step + ahead < s.k) {
       for (std::int64_t lane = 0; lane < s.count;
            lane += 64 / static_cast<std::int64_t>(sizeof(T))) {
-        __builtin_prefetch(row + ahead * s.k_stride + lane);
+        prefetch(row + ahead * s.k_stride + lane);
       }
     }
     T* to = out + step * lanes;

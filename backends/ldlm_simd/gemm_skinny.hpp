@@ -64,8 +64,8 @@ inline void add_rest(const T* const (&a)[R], const std::array<Column, N>& b, std
   });
 }
 
-/// Memory that will be needed soon: what N places `gap` bytes apart hold, then those `advance`
-/// bytes further on, and so forth.
+/// Memory that will be needed soon: lines `gap` bytes apart, then those `advance` bytes further on,
+/// and so forth.
 struct Ahead {
   const char* data;
   std::int64_t gap, advance;
@@ -86,7 +86,7 @@ template <int R, int N, class Column, class T, class Arch>
   unroll<groups * W>([&](auto i) { sum[i] = B(T{}); });
   const auto ask = [&]() {
     if constexpr (R > 1) {
-      unroll<N>([&](auto c) { __builtin_prefetch(ahead.data + c * ahead.gap, 0, 2); });
+      unroll<N>([&](auto c) { prefetch<Into::l2>(ahead.data + c * ahead.gap); });
       ahead.data += ahead.advance;
     }
   };
@@ -136,7 +136,7 @@ Batch<float, Arch> dot_column(std::int64_t k, const float* a, const Column& colu
   for (std::int64_t step = 0; step < k;) {
     const auto* const at = reinterpret_cast<const char*>(column.data) + Column::bytes(step);
     for (std::int64_t byte = 0; byte < Column::bytes(span); byte += line) {
-      __builtin_prefetch(at + ahead + byte, 0, 2);
+      prefetch<Into::l2>(at + ahead + byte);
     }
     const std::int64_t group = step / span, end = std::min(step + span, k);
     B part(0.0F);
@@ -241,7 +241,7 @@ template <int R, int K, class T, class Arch>
   std::int64_t j = 0;
   for (; j + W <= columns; j += W) {
     if constexpr (R > 1) {
-      unroll<K>([&](auto s) { __builtin_prefetch(b + (K + s) * b_row + j, 0, 2); });
+      unroll<K>([&](auto s) { prefetch<Into::l2>(b + (K + s) * b_row + j); });
     }
     add(j, [](const T* p) { return load<T, Arch>(p); });
   }
@@ -261,7 +261,7 @@ template <int R, int V, class T, class Arch>
   unroll<R * V>([&](auto i) { sum[i] = load<T, Arch>(sums + i / V * sum_row + i % V * W); });
   for (std::int64_t step = 0; step < steps; ++step, a += R, b += b_row) {
     B b_now[V];
-    unroll<V>([&](auto v) { __builtin_prefetch(b + ahead + v * W); });
+    unroll<V>([&](auto v) { prefetch(b + ahead + v * W); });
     unroll<V>([&](auto v) { b_now[v] = load<T, Arch>(b + v * W); });
     unroll<R>([&](auto r) {
       const B a_now(a[r]);
@@ -372,6 +372,9 @@ const T* pack_skinny_a(const Gemm<T>& g, std::int64_t height, T alpha, const Gem
 template <class T, class Arch>
 bool is_skinny(const Gemm<T>& g) {
   const bool columns_contiguous = g.b_row == 1 && g.k >= 2 * width<T, Arch>;
+  if (detail::is_quantized(g) && g.b_quantized.format == QuantizedFormat::f32) {
+    return false;  // its panels are multiplied as they are
+  }
   return g.m <= detail::skinny_rows && g.k > 0 &&
          (detail::is_quantized(g) || columns_contiguous || g.b_col == 1);
 }

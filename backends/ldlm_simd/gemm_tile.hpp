@@ -49,6 +49,17 @@ constexpr std::int64_t round_up(std::int64_t x, std::int64_t y) {
 
 }  // namespace detail
 
+/// A part of B as the register tile reads it.
+template <class T>
+struct GemmPanel {
+  const T* data;
+  std::int64_t step;  // elements from one step of k to the next
+  // What comes from memory afterwards, or null, and how many bytes of it to ask for at every second
+  // step, at most four lines.
+  const char* next = nullptr;
+  std::int64_t advance = 0;
+};
+
 /// What becomes of a tile's sums.
 enum class TileStore : std::uint8_t {
   replace,  // c is overwritten
@@ -58,20 +69,23 @@ enum class TileStore : std::uint8_t {
 
 namespace detail {
 
-/// c = alpha * a b (+ c if add), for one tile of R rows and V vectors; stored past the caches if
-/// Stream.
-/// a: k steps of R elements; b: k steps of V vectors, b_step elements apart.
-template <int R, int V, bool Stream, class T, class Arch>
-void multiply_tile(std::int64_t k, const T* a, const T* b, std::int64_t b_step, T alpha, T* c,
+enum class TileKind : std::uint8_t {
+  plain,
+  streams,  // c is stored past the caches
+  asks,     // for what comes after the panel; a test of `next` in the loop would cost a register
+};
+
+/// c = alpha * a b (+ c if add), for one tile of R rows and V vectors.
+/// a: k steps of R elements; b: k steps of V vectors.
+template <int R, int V, TileKind Kind, class T, class Arch>
+void multiply_tile(std::int64_t k, const T* a, const GemmPanel<T>& panel, T alpha, T* c,
                    std::int64_t c_row, bool add) {
   using B = Batch<T, Arch>;
   constexpr std::int64_t W = width<T, Arch>;
   B sum[R][V];
   unroll<R * V>([&](auto i) { sum[i / V][i % V] = B(T{}); });
-  // C is needed last, and comes from afar.
-  if constexpr (!Stream) {
-    unroll<R * V>([&](auto i) { __builtin_prefetch(c + (i / V) * c_row + (i % V) * W, 1); });
-  }
+  const T* b = panel.data;
+  [[maybe_unused]] const char* next = panel.next;
   const auto multiply_step = [&]() __attribute__((always_inline)) {
     B b_now[V];
     unroll<V>([&](auto v) { b_now[v] = B::load_unaligned(b + v * W); });
@@ -80,17 +94,20 @@ void multiply_tile(std::int64_t k, const T* a, const T* b, std::int64_t b_step, 
       unroll<V>([&](auto v) { sum[r][v] = simd::fma(a_now, b_now[v], sum[r][v]); });
     });
     a += R;
-    b += b_step;
+    b += panel.step;
   };
-  // Two steps at a time; A and B, which lie in L2, are asked for some steps before.
+  // Two steps at a time. A, which lies in L2, is asked for some steps before; to ask for B too
+  // takes more than it gives, but from memory.
   constexpr std::int64_t ahead = 16;
   constexpr std::int64_t line = 64 / static_cast<std::int64_t>(sizeof(T));
   std::int64_t step = 0;
   for (; step + 2 <= k; step += 2) {
-    unroll<static_cast<int>(divide_up(2 * V * W, line))>(
-        [&](auto i) { __builtin_prefetch(b + ahead * b_step + i * line); });
     unroll<static_cast<int>(divide_up(2 * R, line))>(
-        [&](auto i) { __builtin_prefetch(a + ahead * R + i * line); });
+        [&](auto i) { prefetch(a + ahead * R + i * line); });
+    if constexpr (Kind == TileKind::asks) {
+      unroll<4>([&](auto i) { prefetch(next + 64 * i); });
+      next += panel.advance;
+    }
     unroll<2>([&](auto) __attribute__((always_inline)) { multiply_step(); });
   }
   if (step < k) {
@@ -107,7 +124,7 @@ void multiply_tile(std::int64_t k, const T* a, const T* b, std::int64_t b_step, 
   } else {
     unroll<R * V>([&](auto i) { sum[i / V][i % V] = scale * sum[i / V][i % V]; });
   }
-  if constexpr (Stream) {
+  if constexpr (Kind == TileKind::streams) {
     unroll<R * V>([&](auto i) { stream<T, Arch>(place(i), sum[i / V][i % V]); });
   } else {
     unroll<R * V>([&](auto i) { sum[i / V][i % V].store_unaligned(place(i)); });

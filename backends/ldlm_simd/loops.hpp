@@ -311,7 +311,7 @@ class Map {
   template <class T>
   static void ask_for(const T* from, std::int64_t n) {
     for (std::int64_t i = 0; i < n; i += 64 / static_cast<std::int64_t>(sizeof(T))) {
-      __builtin_prefetch(from + i);
+      prefetch(from + i);
     }
   }
   // Several short lines as one run.

@@ -59,8 +59,8 @@ T sum_of_exp(std::int64_t n, T shift, const T* x) {
   B s0(T{}), s1(T{});
   std::int64_t i = 0;
   for (; i + 2 * W <= n; i += 2 * W) {
-    __builtin_prefetch(x + i + ahead);
-    __builtin_prefetch(x + i + W + ahead);
+    prefetch(x + i + ahead);
+    prefetch(x + i + W + ahead);
     s0 += simd::exp(load<T, Arch>(x + i) - by);
     s1 += simd::exp(load<T, Arch>(x + i + W) - by);
   }

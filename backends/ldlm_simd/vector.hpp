@@ -33,6 +33,16 @@ using Batch = xsimd::batch<T, Arch>;
 template <class T, class Arch>
 inline constexpr std::int64_t width = static_cast<std::int64_t>(Batch<T, Arch>::size);
 
+enum class Into : std::uint8_t { l1, l2, l1_to_write };
+
+/// Asks for the cache line at p, which any address may be. g++ takes a function that does nothing
+/// else for one without effect, and drops calls of it; the empty statement prevents that.
+template <Into cache = Into::l1>
+[[gnu::always_inline]] inline void prefetch(const void* p) {
+  __builtin_prefetch(p, cache == Into::l1_to_write, cache == Into::l2 ? 2 : 3);
+  asm volatile("");
+}
+
 template <class T, class Arch>
 Batch<T, Arch> load(const T* p) {
   return Batch<T, Arch>::load_unaligned(p);
@@ -197,7 +207,7 @@ void transform_row(bool past_caches, const T* next, std::int64_t n, const F& f, 
   for (std::int64_t i = 0, count = 0; i < n; i += count) {
     count = std::min(i == 0 && to_line > 0 ? to_line : block, n - i);
     for (std::int64_t j = 0; j < count; j += line) {
-      __builtin_prefetch(next + i + j);
+      prefetch(next + i + j);
     }
     if (count < block) {
       transform<Arch>(count, f, y + i, (x + i)...);

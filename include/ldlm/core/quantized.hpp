@@ -1,6 +1,7 @@
 #pragma once
-// QuantizedMatrix: a weight in few bits, for inference. Products with it read a half, a quarter or
-// an eighth of the memory, which is what the time of generating text goes into.
+// QuantizedMatrix: a weight laid out for inference, in few bits or as the floats that it was.
+// Products with few bits read a half, a quarter or an eighth of the memory, which is what the time
+// of generating text goes into; with f32 they are those of the plain weight, only faster.
 //
 //   auto w = ldlm::quantize(weight, ldlm::QuantizedFormat::int8);   // weight (N, K)
 //   auto y = ldlm::linear(x, w);                                    // (..., K) -> (..., N)
@@ -20,7 +21,7 @@ namespace ldlm {
 struct QuantizedMatrix {
   QuantizedFormat format = QuantizedFormat::bf16;
   std::int64_t n = 0, k = 0;
-  Tensor<std::uint8_t> data{};  // (n, bytes_per_row)
+  Tensor<std::uint8_t> data{};  // (rows_stored, bytes_per_row)
   Tensor<bf16> scales{};        // (n, groups_per_row)
 
   [[nodiscard]] QuantizedView view() const { return {format, n, k, data.data(), scales.data()}; }
@@ -79,8 +80,8 @@ inline bf16 choose_scale(const float* x, std::int64_t count, int least, int most
 
 }  // namespace detail
 
-/// The matrix (N, K) in few bits. Throws for one that is not on the CPU or has an element that is
-/// not finite.
+/// The matrix (N, K) in another format. Throws for one that is not on the CPU or, but for f32, has
+/// an element that is not finite.
 inline QuantizedMatrix quantize(const Tensor<float>& weight, QuantizedFormat format) {
   LDLM_CHECK(weight.rank() == 2, "quantize", "needs a matrix, got ", to_string(weight.shape()));
   LDLM_CHECK(weight.device() == cpu, "quantize", "the matrix is on ", weight.device(),
@@ -89,9 +90,22 @@ inline QuantizedMatrix quantize(const Tensor<float>& weight, QuantizedFormat for
   out.format = format;
   out.n = weight.size(0);
   out.k = weight.size(1);
-  out.data = Tensor<std::uint8_t>::empty({out.n, bytes_per_row(format, out.k)});
+  out.data =
+      Tensor<std::uint8_t>::zeros({rows_stored(format, out.n), bytes_per_row(format, out.k)});
   out.scales = Tensor<bf16>::empty({out.n, groups_per_row(format, out.k)});
   const Tensor<float> rows = weight.contiguous();
+  if (format == QuantizedFormat::f32) {
+    float* to = reinterpret_cast<float*>(out.data.data());
+    for (std::int64_t panel = 0; panel < out.n; panel += panel_rows) {
+      const std::int64_t count = std::min(panel_rows, out.n - panel);
+      for (std::int64_t j = 0; j < out.k; ++j, to += panel_rows) {
+        for (std::int64_t i = 0; i < count; ++i) {
+          to[i] = rows.data()[(panel + i) * out.k + j];
+        }
+      }
+    }
+    return out;
+  }
   const std::int64_t group = std::max<std::int64_t>(1, group_size(format));
   std::array<int, 128> q{};
   for (std::int64_t i = 0; i < out.n; ++i) {
@@ -103,6 +117,8 @@ inline QuantizedMatrix quantize(const Tensor<float>& weight, QuantizedFormat for
     for (std::int64_t j = 0; j < out.k; j += group) {
       const std::int64_t count = std::min(group, out.k - j);
       switch (format) {
+        case QuantizedFormat::f32:  // above
+          break;
         case QuantizedFormat::bf16: {
           const bf16 value(x[j]);
           to[2 * j] = static_cast<std::uint8_t>(value.bits & 255);
@@ -168,7 +184,9 @@ inline Tensor<float> linear(const Tensor<float>& x, const QuantizedMatrix& weigh
                             const LinearEpilogue<float>& epilogue = {}) {
   return detail::linear(x, {weight.n, weight.k}, epilogue, [&](Gemm<float>& args) {
     args.b_quantized = weight.view();
-    args.allow_bf16 = args.allow_int8 = true;  // the weights have lost more already
+    // The weights have lost more already.
+    args.allow_bf16 = args.allow_bf16 || weight.format != QuantizedFormat::f32;
+    args.allow_int8 = true;
   });
 }
 

@@ -1,8 +1,10 @@
 #pragma once
-// QuantizedView: what a kernel sees of a matrix whose elements take 16, 8 or 4 bits.
+// QuantizedView: what a kernel sees of a matrix that is laid out for products, mostly in few bits.
 //
-// A matrix (n, k) is stored row by row. In int8 and int4 each group of consecutive elements of a
-// row has a scale of its own, in bf16; the last group of a row may be shorter.
+// A matrix (n, k) is stored row by row, but for f32. In int8 and int4 each group of consecutive
+// elements of a row has a scale of its own, in bf16; the last group of a row may be shorter.
+//   f32    floats as they were, in panels of 32 rows (the last filled up with zeros) that are
+//          transposed: element j of the 32 rows, then their element j + 1, ...
 //   bf16   16 bits, no scale
 //   int8   a signed byte q: q * scale; groups of 128
 //   int4   a nibble q of 0 to 15: (q - 8) * scale; groups of 32 in 16 bytes, of which byte i holds
@@ -16,13 +18,20 @@
 
 namespace ldlm {
 
-enum class QuantizedFormat : std::uint8_t { bf16, int8, int4 };
+enum class QuantizedFormat : std::uint8_t { f32, bf16, int8, int4 };
 
 constexpr std::string_view name_of(QuantizedFormat format) {
-  constexpr std::string_view names[] = {"bf16", "int8", "int4"};
+  constexpr std::string_view names[] = {"f32", "bf16", "int8", "int4"};
   return names[static_cast<std::size_t>(format)];
 }
 
+/// Rows of a panel of f32.
+inline constexpr std::int64_t panel_rows = 32;
+
+/// Rows of elements that are stored for a matrix of n rows.
+constexpr std::int64_t rows_stored(QuantizedFormat format, std::int64_t n) {
+  return format == QuantizedFormat::f32 ? (n + panel_rows - 1) / panel_rows * panel_rows : n;
+}
 /// Elements that share a scale; 0: there are no scales.
 constexpr std::int64_t group_size(QuantizedFormat format) {
   return format == QuantizedFormat::int8 ? 128 : format == QuantizedFormat::int4 ? 32 : 0;
@@ -35,6 +44,8 @@ constexpr std::int64_t groups_per_row(QuantizedFormat format, std::int64_t k) {
 /// Bytes of a row of k elements.
 constexpr std::int64_t bytes_per_row(QuantizedFormat format, std::int64_t k) {
   switch (format) {
+    case QuantizedFormat::f32:
+      return 4 * k;
     case QuantizedFormat::bf16:
       return 2 * k;
     case QuantizedFormat::int8:
@@ -48,9 +59,14 @@ constexpr std::int64_t bytes_per_row(QuantizedFormat format, std::int64_t k) {
 struct QuantizedView {
   QuantizedFormat format = QuantizedFormat::bf16;
   std::int64_t n = 0, k = 0;
-  const std::uint8_t* data = nullptr;  // n rows of bytes_per_row(format, k)
+  const std::uint8_t* data = nullptr;  // rows_stored(format, n) rows of bytes_per_row(format, k)
   const bf16* scales = nullptr;        // n rows of groups_per_row(format, k)
 
+  /// The first of 32 elements j of f32's panel number p.
+  [[nodiscard]] const float* panel(std::int64_t p, std::int64_t j = 0) const {
+    return reinterpret_cast<const float*>(data) + (p * k + j) * panel_rows;
+  }
+  /// Row i of the other formats.
   [[nodiscard]] const std::uint8_t* row(std::int64_t i) const {
     return data + i * bytes_per_row(format, k);
   }
@@ -63,6 +79,8 @@ struct QuantizedView {
 inline float element(const QuantizedView& w, std::int64_t i, std::int64_t j) {
   const std::uint8_t* const row = w.row(i);
   switch (w.format) {
+    case QuantizedFormat::f32:
+      return w.panel(i / panel_rows, j)[i % panel_rows];
     case QuantizedFormat::bf16: {
       bf16 value;
       value.bits = static_cast<std::uint16_t>(row[2 * j] | (row[2 * j + 1] << 8));

@@ -172,7 +172,7 @@ struct Bert {
     for (const BertLayer<T>& layer : layers) {
       x = layer(x, context);
     }
-    return {x, pooler.weight.defined() ? tanh(pooler(x.select(1, 0))) : Variable<T>()};
+    return {x, pooler.defined() ? tanh(pooler(x.select(1, 0))) : Variable<T>()};
   }
 
   template <class V>

@@ -170,6 +170,8 @@ void save_pretrained(const Model& model, JsonValue config, const std::filesystem
   if constexpr (std::is_same_v<nn::scalar_t<Model>, float>) {
     std::optional<QuantizedFormat> format;
     for (const auto& [name, matrix] : nn::quantized_matrices(model)) {
+      LDLM_CHECK(matrix.format != QuantizedFormat::f32, "save_pretrained",
+                 "the matrices are laid out for products (f32); save the model before that");
       LDLM_CHECK(!format || *format == matrix.format, "save_pretrained",
                  "the model's matrices are in two formats, ", name_of(*format), " and ",
                  name_of(matrix.format));

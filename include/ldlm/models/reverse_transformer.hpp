@@ -133,7 +133,7 @@ struct ReverseTransformer {
     if (!decoder.layers.empty()) {
       y = decoder(x, y, {context, context});
     }
-    return output_projection.weight.defined() ? output_projection(y) : y;
+    return output_projection.defined() ? output_projection(y) : y;
   }
 
   template <class V>

@@ -140,20 +140,20 @@ struct MultiHeadAttention {
 
   /// Self-attention: x (B, T, C) -> (B, T, C).
   Variable<T> operator()(const Variable<T>& x, const AttentionContext<T>& context = {}) const {
-    return out_proj(
-        attend_packed(linear(x, in_proj_weight, in_proj_bias), heads, dropout, context));
+    if (is_certain(x, x, context)) {
+      return out_proj(project(x, 2, 3));
+    }
+    return out_proj(attend_packed(project(x, 0, 3), heads, dropout, context));
   }
 
   /// Cross-attention: queries from x (B, Tq, C), keys and values from memory (B, Tk, C).
   Variable<T> operator()(const Variable<T>& x, const Variable<T>& memory,
                          const AttentionContext<T>& context = {}) const {
-    const std::int64_t dim = in_proj_weight.size(1);
-    const auto project = [&](const Variable<T>& input, std::int64_t from, std::int64_t to) {
-      return linear(input, in_proj_weight.slice(0, from, to), in_proj_bias.slice(0, from, to));
-    };
+    if (!x.requires_grad() && is_certain(x, memory, context)) {
+      return out_proj(project(memory, 2, 3)).expand(x.shape());
+    }
     return out_proj(attend_memory(
-        project(x, 0, dim), [&] { return project(memory, dim, 3 * dim); }, heads, dropout,
-        context));
+        project(x, 0, 1), [&] { return project(memory, 1, 3); }, heads, dropout, context));
   }
 
   template <class V>
@@ -162,6 +162,26 @@ struct MultiHeadAttention {
     v("in_proj_bias", in_proj_bias);
     v("out_proj", out_proj);
     v("dropout", dropout);
+  }
+
+ private:
+  // Whether there is but one key: its weight is 1, whatever queries and keys are, and the gradients
+  // of those are zero.
+  bool is_certain(const Variable<T>& x, const Variable<T>& memory,
+                  const AttentionContext<T>& context) const {
+    const bool fits = x.rank() == 3 && memory.rank() == 3 && x.size(0) == memory.size(0) &&
+                      x.size(2) == in_proj_weight.size(1);
+    return fits && memory.size(1) == 1 && !(context.causal && x.size(1) > 1) &&
+           !context.mask.defined() && context.cache == nullptr && !dropout.active();
+  }
+  // The parts [first, last) of queries, keys and values, side by side.
+  Variable<T> project(const Variable<T>& x, std::int64_t first, std::int64_t last) const {
+    const std::int64_t dim = in_proj_weight.size(1);
+    if (first == 0 && last == 3) {
+      return linear(x, in_proj_weight, in_proj_bias);
+    }
+    return linear(x, in_proj_weight.slice(0, first * dim, last * dim),
+                  in_proj_bias.slice(0, first * dim, last * dim));
   }
 };
 

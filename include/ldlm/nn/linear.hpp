@@ -35,6 +35,8 @@ struct Linear {
     }
   }
 
+  [[nodiscard]] bool defined() const { return weight.defined() || quantized.has_value(); }
+
   Variable<T> operator()(const Variable<T>& x, Activation activation = Activation::none) const {
     if constexpr (std::is_same_v<T, float>) {
       if (quantized) {

@@ -1,7 +1,9 @@
 #pragma once
-// Modules in few bits, for inference: the matrices that they visit with v.matrix are replaced.
+// Modules for inference alone: the matrices that they visit with v.matrix are replaced by such in
+// few bits, or by such whose floats are laid out for products.
 //
 //   ldlm::nn::quantize(gpt2, ldlm::QuantizedFormat::int8);
+//   ldlm::nn::quantize(bert, ldlm::QuantizedFormat::f32);   // the same results, faster
 //
 // Biases, norms and positions stay as they are. A quantized matrix is no parameter any more.
 
