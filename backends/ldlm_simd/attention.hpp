@@ -28,7 +28,7 @@ class AttentionForward {
         sum_(n_.queries),
         fade_(n_.queries) {}
 
-  /// Task number i: a block of queries of a head. Task i + 1 is probably the next.
+  /// Task number i: a block of queries of a head.
   void run(std::int64_t task) {
     BlockRange r = range_of(task);
     pack_columns<T, Arch>(Head<const T>(args_.q, r.b, r.h), r.query, r.queries, n_.D, n_.queries,
@@ -38,12 +38,6 @@ class AttentionForward {
     std::fill(mixed_.data(), mixed_.data() + r.queries * n_.Dp, T{0});
     while (r.key < n_.Tk) {
       r.keys = std::min(n_.keys, n_.Tk - r.key);
-      const std::int64_t next = std::min(n_.keys, n_.Tk - r.key - r.keys);
-      if (next > 0) {
-        prefetch_keys(r, r.key + r.keys, next);
-      } else {
-        prefetch_task(task + 1);
-      }
       if (!is_hidden(args_, r)) {
         take_keys(r);
       }
@@ -57,17 +51,6 @@ class AttentionForward {
     const std::int64_t head = task / n_.query_blocks;
     const std::int64_t query = task % n_.query_blocks * n_.queries;
     return {head / n_.H, head % n_.H, query, std::min(n_.queries, n_.Tq - query), 0, 0};
-  }
-  void prefetch_keys(const BlockRange& r, std::int64_t first, std::int64_t n) const {
-    prefetch_rows<T, Arch>(Head<const T>(args_.k, r.b, r.h), first, n, n_.D);
-    prefetch_rows<T, Arch>(Head<const T>(args_.v, r.b, r.h), first, n, n_.D);
-  }
-  void prefetch_task(std::int64_t task) const {
-    if (task < n_.B * n_.H * n_.query_blocks) {
-      const BlockRange r = range_of(task);
-      prefetch_rows<T, Arch>(Head<const T>(args_.q, r.b, r.h), r.query, r.queries, n_.D);
-      prefetch_keys(r, 0, std::min(n_.keys, n_.Tk));
-    }
   }
 
   void take_keys(const BlockRange& r) {

@@ -38,8 +38,6 @@ class AttentionGradient {
   /// of the result.
   void run(std::int64_t b, std::int64_t h, std::int64_t first, std::int64_t last, T* grad_q,
            std::int64_t grad_q_row) {
-    prefetch_rows<T, Arch>(Head<const T>(f_.k, b, h), first, std::min(n_.keys, last - first), n_.D);
-    prefetch_rows<T, Arch>(Head<const T>(f_.v, b, h), first, std::min(n_.keys, last - first), n_.D);
     std::fill(grad_k_.data(), grad_k_.data() + (last - first) * n_.Dp, T{0});
     std::fill(grad_v_.data(), grad_v_.data() + (last - first) * n_.Dp, T{0});
     for (std::int64_t block = 0; block < n_.query_blocks; ++block) {

@@ -116,18 +116,6 @@ struct Head {
   [[nodiscard]] T* at(std::int64_t t) const { return data + t * row; }
 };
 
-/// Asks for n rows of D elements to be in cache soon. The rows of a head lie apart in memory, which
-/// the processor does not foresee.
-template <class T, class Arch>
-void prefetch_rows(const Head<const T>& x, std::int64_t first, std::int64_t n, std::int64_t D) {
-  constexpr std::int64_t line = 64 / static_cast<std::int64_t>(sizeof(T));
-  for (std::int64_t i = first; i < first + n; ++i) {
-    for (std::int64_t d = 0; d < D; d += line) {
-      prefetch(x.at(i) + d);
-    }
-  }
-}
-
 /// Packs n rows of D elements as columns: to[d * columns + i] = factor x[i][d], zeros for i >= n.
 template <class T, class Arch>
 void pack_columns(const Head<const T>& x, std::int64_t first, std::int64_t n, std::int64_t D,

@@ -240,7 +240,7 @@ template <int R, int K, class T, class Arch>
   };
   std::int64_t j = 0;
   for (; j + W <= columns; j += W) {
-    if constexpr (R > 1) {
+    if constexpr (R > 2) {
       unroll<K>([&](auto s) { prefetch<Into::l2>(b + (K + s) * b_row + j); });
     }
     add(j, [](const T* p) { return load<T, Arch>(p); });
