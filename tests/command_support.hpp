@@ -24,6 +24,8 @@
 
 #include <ldlm/io/json.hpp>
 
+#include "io_support.hpp"
+
 namespace command_test {
 
 namespace fs = std::filesystem;
@@ -37,17 +39,6 @@ inline void write_file(const fs::path& path, const std::string& text) {
   fs::create_directories(path.parent_path());
   std::ofstream(path, std::ios::binary) << text;
 }
-
-struct TemporaryFolder {
-  fs::path path;
-  TemporaryFolder() {
-    std::string name = (fs::temp_directory_path() / "ldlm-command-XXXXXX").string();
-    path = mkdtemp(name.data());
-  }
-  TemporaryFolder(const TemporaryFolder&) = delete;
-  TemporaryFolder& operator=(const TemporaryFolder&) = delete;
-  ~TemporaryFolder() { fs::remove_all(path); }
-};
 
 /// Whether this system has no pseudo-terminals (a bare chroot without /dev/pts), and says so.
 inline bool lacks_terminals() {
@@ -80,9 +71,8 @@ class Process {
  public:
   explicit Process(const Arguments& arguments, RunOptions options = {})
       : options_(std::move(options)) {
-    write_file(folder_.path / "in", options_.input);
-    const std::string out =
-        options_.output.empty() ? (folder_.path / "out").string() : options_.output;
+    write_file(folder_ / "in", options_.input);
+    const std::string out = options_.output.empty() ? (folder_ / "out").string() : options_.output;
     std::vector<std::string> words{LDLM_COMMAND};
     words.insert(words.end(), arguments.begin(), arguments.end());
     std::vector<char*> argv;
@@ -90,8 +80,8 @@ class Process {
       argv.push_back(word.data());
     }
     argv.push_back(nullptr);
-    const std::string in = (folder_.path / "in").string();
-    std::string err = (folder_.path / "err").string();
+    const std::string in = (folder_ / "in").string();
+    std::string err = (folder_ / "err").string();
     if (options_.terminal) {
       terminal_ = ::posix_openpt(O_RDWR | O_NOCTTY);
       REQUIRE(terminal_ >= 0);
@@ -162,8 +152,8 @@ class Process {
     read_terminal();
     REQUIRE_MESSAGE(!running_, "ldlm did not end within ", options_.limit.count(), " s");
     return {WIFSIGNALED(wait_status_) ? 128 + WTERMSIG(wait_status_) : WEXITSTATUS(wait_status_),
-            options_.output.empty() ? read_file(folder_.path / "out") : std::string(),
-            without_refusals(terminal_ < 0 ? read_file(folder_.path / "err") : screen_)};
+            options_.output.empty() ? read_file(folder_ / "out") : std::string(),
+            without_refusals(terminal_ < 0 ? read_file(folder_ / "err") : screen_)};
   }
 
  private:
@@ -188,7 +178,7 @@ class Process {
     }
   }
 
-  TemporaryFolder folder_;
+  io_support::TempFolder folder_;
   RunOptions options_;
   pid_t id_ = -1;
   bool running_ = true;
@@ -282,11 +272,11 @@ inline const std::vector<std::string>& sentences() {
 
 /// A folder with a corpus, a tokenizer, a configuration, and a model that went through all stages.
 struct Workshop {
-  TemporaryFolder folder;
-  std::string corpus = (folder.path / "corpus.txt").string();
-  std::string tokenizer = (folder.path / "tokenizer.json").string();
-  std::string config = (folder.path / "config").string();
-  std::string model = (folder.path / "model").string();
+  io_support::TempFolder folder;
+  std::string corpus = (folder / "corpus.txt").string();
+  std::string tokenizer = (folder / "tokenizer.json").string();
+  std::string config = (folder / "config").string();
+  std::string model = (folder / "model").string();
 
   Workshop() {
     std::string text;

@@ -113,7 +113,7 @@ TEST_CASE("wrong usage ends with status 2, says why, and prints nothing else") {
 
 TEST_CASE("text comes from arguments, a file or standard input") {
   const Workshop& w = workshop();
-  const fs::path file = w.folder.path / "texts.txt";
+  const fs::path file = w.folder / "texts.txt";
   write_file(file, "The cat sat on the mat.\r\n\n  \nA dog.\n");
   const Arguments command{"tokenize", "--model", w.model, "--json"};
   const auto with = [&](Arguments more) {
@@ -127,7 +127,7 @@ TEST_CASE("text comes from arguments, a file or standard input") {
   CHECK(output_of(command, {.input = "The cat sat on the mat.\nA dog."}) == by_arguments);
   check_error(command, {"there is no text"});
   check_error(with({"--file", "/no/such/file"}), {"/no/such/file", "cannot be read"});
-  check_error(with({"--file", w.folder.path.string()}), {"cannot be read"});
+  check_error(with({"--file", w.folder.path().string()}), {"cannot be read"});
   write_file(file, " \n\n");
   check_error(with({"--file", file.string()}), {"there is no text", file.string()});
 }
@@ -167,7 +167,7 @@ TEST_CASE("embed prints one vector a text, of an LDLM and of a BERT") {
   CHECK(latents[0].find("values")->items().size() == 14 * 8);
   CHECK(latents[0].find("text")->as<std::string>() == "The cat sat on the mat.");
 
-  const std::string bert = (w.folder.path / "bert").string();
+  const std::string bert = (w.folder / "bert").string();
   output_of({"pretrain", "encoder", "--corpus", w.corpus, "--tokenizer", w.tokenizer, "--config",
              w.config, "--out", bert, "--steps", "5", "--batch-size", "8"});
   const auto vectors = json_lines(output_of({"embed", "--model", bert, "The cat sat."}));
@@ -182,7 +182,7 @@ TEST_CASE("embed prints one vector a text, of an LDLM and of a BERT") {
 
 TEST_CASE("generate goes on with a prompt, of an LDLM's decoder and of a GPT-2") {
   const Workshop& w = workshop();
-  const std::string gpt2 = (w.folder.path / "gpt2").string();
+  const std::string gpt2 = (w.folder / "gpt2").string();
   output_of({"pretrain", "decoder", "--corpus", w.corpus, "--tokenizer", w.tokenizer, "--config",
              w.config, "--out", gpt2, "--steps", "60", "--batch-size", "14", "--learning-rate",
              "0.02", "--warmup", "5"});
@@ -268,7 +268,7 @@ TEST_CASE("the seed decides what is drawn") {
 
 TEST_CASE("export writes the model in half the space") {
   const Workshop& w = workshop();
-  const std::string out = (w.folder.path / "exported").string();
+  const std::string out = (w.folder / "exported").string();
   output_of({"export", "--model", w.model, "--out", out});
   const auto size = [](const std::string& model) {
     return fs::file_size(model + "/encoder/model.safetensors");
@@ -279,7 +279,7 @@ TEST_CASE("export writes the model in half the space") {
 
 TEST_CASE("quantize writes a smaller model and says what it loses") {
   const Workshop& w = workshop();
-  const std::string plain = (w.folder.path / "language_model").string();
+  const std::string plain = (w.folder / "language_model").string();
   output_of({"pretrain", "decoder", "--corpus", w.corpus, "--tokenizer", w.tokenizer, "--config",
              w.config, "--out", plain, "--steps", "20", "--batch-size", "8"});
   double bytes_before = 1e9;
@@ -308,8 +308,8 @@ TEST_CASE("quantize writes a smaller model and says what it loses") {
 
 TEST_CASE("eval writes its figures as tables, JSON and CSV") {
   const Workshop& w = workshop();
-  const fs::path out = w.folder.path / "results";
-  const std::string judge = (w.folder.path / "judge").string();
+  const fs::path out = w.folder / "results";
+  const std::string judge = (w.folder / "judge").string();
   output_of({"pretrain", "decoder", "--corpus", w.corpus, "--tokenizer", w.tokenizer, "--config",
              w.config, "--out", judge, "--steps", "5", "--batch-size", "8"});
   const Arguments command{"eval",   "--model", w.model,      "--text",  w.corpus, "--train",

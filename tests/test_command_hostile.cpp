@@ -20,7 +20,7 @@ const std::string sentence = "The cat sat on the mat.";
 /// A copy of the trained model to be spoilt.
 std::string copied_model(const std::string& name) {
   const Workshop& w = workshop();
-  const fs::path copy = w.folder.path / name;
+  const fs::path copy = w.folder / name;
   fs::remove_all(copy);
   fs::copy(w.model, copy, fs::copy_options::recursive);
   return copy.string();
@@ -70,7 +70,7 @@ void fill_weights(const fs::path& file, float value) {
 
 TEST_CASE("a folder that is missing or no model is named") {
   const Workshop& w = workshop();
-  const fs::path loop = w.folder.path / "loop";
+  const fs::path loop = w.folder / "loop";
   fs::create_symlink(loop, loop);
   for (const Arguments& command :
        {Arguments{"sample"}, Arguments{"demo"}, Arguments{"reconstruct", sentence},
@@ -385,13 +385,13 @@ TEST_CASE("arguments that hurt") {
   check_error({"tokenize", "--tokenizer", huge, sentence}, {"xxx"});
   check_error({"reconstruct", "--model", w.model, huge}, {"tokens, the model takes 13 at most"});
   check_error({"train", "autoencoder", "--corpus", w.corpus, "--tokenizer", w.tokenizer, "--config",
-               huge, "--out", (w.folder.path / "unused").string()},
+               huge, "--out", (w.folder / "unused").string()},
               {"xxx"});
 }
 
 TEST_CASE("training options out of range are wrong usage") {
   const Workshop& w = workshop();
-  const std::string out = (w.folder.path / "unused").string();
+  const std::string out = (w.folder / "unused").string();
   const auto train = [&](const std::string& stage, const std::string& option,
                          const std::string& value) {
     return Arguments{"train", stage, "--corpus", w.corpus, "--out", out, option, value};
@@ -421,8 +421,8 @@ TEST_CASE("training options out of range are wrong usage") {
 
 TEST_CASE("corpora that hurt") {
   const Workshop& w = workshop();
-  const std::string file = (w.folder.path / "hurting.txt").string();
-  const std::string out = (w.folder.path / "hurt").string();
+  const std::string file = (w.folder / "hurting.txt").string();
+  const std::string out = (w.folder / "hurt").string();
   const auto check = [&](const std::string& corpus, const std::string& part) {
     write_file(file, corpus);
     check_error(
@@ -444,7 +444,7 @@ TEST_CASE("corpora that hurt") {
 
 TEST_CASE("a checkpoint that is broken is named") {
   const Workshop& w = workshop();
-  const std::string out = (w.folder.path / "resumed").string();
+  const std::string out = (w.folder / "resumed").string();
   const Arguments train = w.autoencoder(out, 2);
   output_of(train);
   const fs::path folder = out + ".checkpoints/autoencoder";
@@ -505,7 +505,7 @@ TEST_CASE("output that cannot be written is an error that leaves nothing half do
   if (::geteuid() == 0) {
     MESSAGE("skipped: folders that root may not write to, as there are none");
   } else {
-    const fs::path locked = w.folder.path / "locked";
+    const fs::path locked = w.folder / "locked";
     fs::create_directory(locked);
     fs::permissions(locked, fs::perms::owner_read | fs::perms::owner_exec);
     check_folder((locked / "out").string());
@@ -519,7 +519,7 @@ TEST_CASE("output that cannot be written is an error that leaves nothing half do
       CHECK_MESSAGE(!entry.is_regular_file(), entry.path().native());
     }
   };
-  const std::string full = (w.folder.path / "full").string();
+  const std::string full = (w.folder / "full").string();
   check_full({"export", "--model", w.model, "--out", full + "-export"}, full + "-export");
   check_full(encoder_into(full + "-encoder"), full + "-encoder");
   check_error(eval_into(full + "-eval"), {full + "-eval/cdf.csv"}, small_disk);

@@ -47,10 +47,10 @@ std::vector<std::string> checkpoints_in(const fs::path& folder) {
 
 TEST_CASE("ten steps of every stage give the same bytes at 1 and 2 threads and in two runs") {
   const Workshop& w = workshop();
-  const std::string wide = (w.folder.path / "wide-config").string();
+  const std::string wide = (w.folder / "wide-config").string();
   Workshop::write_config(wide, 128);  // wide enough for several threads to have work
   const auto train = [&](const std::string& name, const std::string& threads) {
-    const std::string out = (w.folder.path / name).string();
+    const std::string out = (w.folder / name).string();
     const Arguments common{"--threads", threads, "--seed", "5", "--quiet"};
     output_of(with({"train", "autoencoder", "--corpus", w.corpus, "--tokenizer", w.tokenizer,
                     "--config", wide, "--out", out, "--steps", "10", "--batch-size", "14"},
@@ -83,13 +83,13 @@ TEST_CASE("ten steps of every stage give the same bytes at 1 and 2 threads and i
 
 TEST_CASE("a training uses as many threads as --threads says") {
   const Workshop& w = workshop();
-  const std::string wide = (w.folder.path / "wide-config").string();
+  const std::string wide = (w.folder / "wide-config").string();
   Workshop::write_config(wide, 128);
   for (const std::size_t threads : {1U, 3U}) {
     Process process({"pretrain", "encoder", "--corpus", w.corpus, "--tokenizer", w.tokenizer,
                      "--config", wide, "--out",
-                     (w.folder.path / "threads").string() + "-" + std::to_string(threads),
-                     "--steps", "10", "--threads", std::to_string(threads)});
+                     (w.folder / "threads").string() + "-" + std::to_string(threads), "--steps",
+                     "10", "--threads", std::to_string(threads)});
     std::size_t most = 0;
     while (process.running()) {
       most = std::max(most, process.threads());
@@ -108,7 +108,7 @@ TEST_CASE("progress is a line on a terminal, and nothing elsewhere or with --qui
   const Workshop& w = workshop();
   const auto train = [&](const std::string& name, bool terminal, const Arguments& more) {
     const Result result =
-        run(with(w.autoencoder((w.folder.path / name).string(), 5), more), {.terminal = terminal});
+        run(with(w.autoencoder((w.folder / name).string(), 5), more), {.terminal = terminal});
     CHECK(result.status == 0);
     CHECK(result.out.empty());
     return result.err;
@@ -141,7 +141,7 @@ TEST_CASE("progress is a line on a terminal, and nothing elsewhere or with --qui
 
 TEST_CASE("Ctrl-C ends a training with a checkpoint, from which it goes on to the same result") {
   const Workshop& w = workshop();
-  const std::string out = (w.folder.path / "interrupted").string();
+  const std::string out = (w.folder / "interrupted").string();
   const auto stage = [&](const std::string& folder) {
     return with(w.autoencoder(folder, 600), {"--ema", "0.9", "--report-every", "1"});
   };
@@ -183,7 +183,7 @@ TEST_CASE("Ctrl-C ends a training with a checkpoint, from which it goes on to th
     CHECK(log[i].find("step")->as<std::int64_t>() == static_cast<std::int64_t>(i + 1));
   }
 
-  const std::string undisturbed = (w.folder.path / "undisturbed").string();
+  const std::string undisturbed = (w.folder / "undisturbed").string();
   output_of(stage(undisturbed));
   CHECK(same_weights(out, undisturbed));
   // A stage that is done is done again at once, from its last checkpoint.
@@ -193,12 +193,12 @@ TEST_CASE("Ctrl-C ends a training with a checkpoint, from which it goes on to th
 
 TEST_CASE("a checkpoint of other options or of another model is refused") {
   const Workshop& w = workshop();
-  const std::string out = (w.folder.path / "refused").string();
+  const std::string out = (w.folder / "refused").string();
   output_of(w.autoencoder(out, 5));
   check_error(w.autoencoder(out, 6), {"other options", "steps is 5 there and 6 here"});
   check_error(with(w.autoencoder(out, 5), {"--seed", "9"}),
               {"other options", "seed is 0 there and 9 here"});
-  const std::string wide = (w.folder.path / "wider").string();
+  const std::string wide = (w.folder / "wider").string();
   Workshop::write_config(wide, 32);
   check_error({"train", "autoencoder", "--corpus", w.corpus, "--tokenizer", w.tokenizer, "--config",
                wide, "--out", out, "--steps", "5", "--batch-size", "8", "--warmup", "5",
@@ -214,7 +214,7 @@ TEST_CASE("a new decoder's configuration names the end token that it was trained
     return std::pair(json.find("bos_token_id")->as<int>(), json.find("eos_token_id")->as<int>());
   };
   CHECK(ids_of(w.model + "/decoder") == std::pair(0, 0));
-  const std::string out = (w.folder.path / "language-model").string();
+  const std::string out = (w.folder / "language-model").string();
   output_of({"pretrain", "decoder", "--corpus", w.corpus, "--tokenizer", w.tokenizer, "--config",
              w.config, "--out", out, "--steps", "1"});
   CHECK(ids_of(out) == std::pair(0, 0));
@@ -222,7 +222,7 @@ TEST_CASE("a new decoder's configuration names the end token that it was trained
 
 TEST_CASE("a denoiser and a decoder train at other noise than the schedule's") {
   const Workshop& w = workshop();
-  const std::string out = (w.folder.path / "shifted").string();
+  const std::string out = (w.folder / "shifted").string();
   fs::copy(w.model, out, fs::copy_options::recursive);
   output_of(with(w.stage("denoiser", out, 3), {"--noise-shift", "0.3"}));
   CHECK(read_file(out + "/denoiser/model.safetensors") !=
@@ -243,11 +243,11 @@ TEST_CASE("a denoiser and a decoder train at other noise than the schedule's") {
 
 TEST_CASE("a stage that lacks what it needs says so before it trains") {
   const Workshop& w = workshop();
-  const fs::path empty = w.folder.path / "empty.txt";
+  const fs::path empty = w.folder / "empty.txt";
   write_file(empty, "");
-  const fs::path unfit = w.folder.path / "unfit.txt";
+  const fs::path unfit = w.folder / "unfit.txt";
   write_file(unfit, "no capital letter here\nToo short.\n");
-  const std::string out = (w.folder.path / "lacking").string();
+  const std::string out = (w.folder / "lacking").string();
   const auto train = [&](const std::string& corpus, const std::string& tokenizer,
                          const std::string& config) {
     return Arguments{"train",   "autoencoder", "--corpus",    corpus,    "--out",    out,
@@ -257,19 +257,19 @@ TEST_CASE("a stage that lacks what it needs says so before it trains") {
   check_error(corpus("/no/such/corpus"), {"/no/such/corpus"});
   check_error(corpus(empty.string()), {empty.string(), "no sentence fits"});
   check_error(corpus(unfit.string()), {unfit.string(), "no sentence fits"});
-  check_error(corpus(w.folder.path.string()), {w.folder.path.string()});
+  check_error(corpus(w.folder.path().string()), {w.folder.path().string()});
   check_error({"train-tokenizer", "--corpus", empty.string(), "--out", out + ".json"},
               {empty.string()});
   check_error(
       {"train-tokenizer", "--corpus", w.corpus, "--out", out + ".json", "--vocab-size", "10"},
       {"vocab_size 10"});
-  check_error(w.stage("denoiser", (w.folder.path / "no-model").string(), 2), {"ldlm.json"});
-  check_error(w.stage("joint", (w.folder.path / "no-model").string(), 2), {"ldlm.json"});
+  check_error(w.stage("denoiser", (w.folder / "no-model").string(), 2), {"ldlm.json"});
+  check_error(w.stage("joint", (w.folder / "no-model").string(), 2), {"ldlm.json"});
   check_error(train(w.corpus, "/no/such/tokenizer.json", w.config), {"/no/such/tokenizer.json"});
   check_error(train(w.corpus, w.tokenizer, "huge"), {"huge"});
 
   // A tokenizer with more pieces than the model has embeddings.
-  const std::string larger = (w.folder.path / "larger.json").string();
+  const std::string larger = (w.folder / "larger.json").string();
   output_of({"train-tokenizer", "--corpus", w.corpus, "--out", larger, "--vocab-size", "310"});
   check_error(train(w.corpus, larger, w.config), {"encoder's tokenizer", "300 rows"});
   check_error({"pretrain", "decoder", "--from", w.model + "/decoder", "--corpus", w.corpus,

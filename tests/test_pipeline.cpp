@@ -9,6 +9,7 @@
 #include <ldlm/ldlm/evaluation.hpp>
 #include <ldlm/ldlm/trainer.hpp>
 
+#include "io_support.hpp"
 #include "ldlm_support.hpp"
 
 using namespace ldlm;
@@ -50,15 +51,6 @@ const Ldlm<float>& trained_model() {
   }();
   return model;
 }
-
-struct TemporaryFolder {
-  std::filesystem::path path;
-  TemporaryFolder() {
-    std::string name = (std::filesystem::temp_directory_path() / "ldlm-pipeline-XXXXXX").string();
-    path = mkdtemp(name.data());
-  }
-  ~TemporaryFolder() { std::filesystem::remove_all(path); }
-};
 
 }  // namespace
 
@@ -105,22 +97,22 @@ TEST_CASE("a seed gives one result") {
 
 TEST_CASE("a saved model loads with the same weights, in half precision with nearly the same") {
   const Ldlm<float>& model = trained_model();
-  const TemporaryFolder folder;
+  const io_support::TempFolder folder;
   const Tensor<float> z = model.encode(small_texts());
 
-  model.save(folder.path / "full");
-  const auto full = Ldlm<float>::load(folder.path / "full");
+  model.save(folder / "full");
+  const auto full = Ldlm<float>::load(folder / "full");
   CHECK(equal(full.encode(small_texts()), z));
   CHECK(full.decode(z) == model.decode(z));
   Generator a(1);
   Generator b(1);
   CHECK(equal(full.sample(1, {.steps = 3}, a), model.sample(1, {.steps = 3}, b)));
 
-  model.save(folder.path / "half", DType::f16);
-  const auto half = Ldlm<float>::load(folder.path / "half");
+  model.save(folder / "half", DType::f16);
+  const auto half = Ldlm<float>::load(folder / "half");
   CHECK(max(abs(sub(half.encode(small_texts()), z))).item() < 0.05F);
   const auto size = [&](const char* name) {
-    return std::filesystem::file_size(folder.path / name / "decoder" / "model.safetensors");
+    return std::filesystem::file_size(folder / name / "decoder" / "model.safetensors");
   };
   CHECK(size("half") < 0.6 * static_cast<double>(size("full")));
 }

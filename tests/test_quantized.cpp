@@ -131,6 +131,25 @@ TEST_CASE("f32 is what it was, in panels of 32 rows") {
   }
 }
 
+TEST_CASE("f32 is rounded to bf16 only where products may be") {
+  for (const std::int64_t n : {5, 16, 20, 77}) {
+    for (const std::int64_t k : {1, 33, 200}) {
+      CAPTURE(n);
+      CAPTURE(k);
+      const auto x = random({40, k}, 2);
+      const auto weight = random({n, k}, 3);
+      const auto panels = ldlm::quantize(weight, QuantizedFormat::f32);
+      const auto exact = ldlm::linear(x, panels);
+      ldlm::set_matmul_precision(ldlm::MatmulPrecision::medium);
+      const auto rounded = ldlm::linear(x, panels);
+      const auto plain = ldlm::linear(x, weight);
+      ldlm::set_matmul_precision(ldlm::MatmulPrecision::highest);
+      CHECK(equal(rounded, plain));
+      CHECK(largest_difference(rounded, exact) <= 1e-2F * (8 + std::sqrt(static_cast<float>(k))));
+    }
+  }
+}
+
 TEST_CASE("rounding stays within half a step") {
   const auto matrix = random({7, 300}, 1);
   for (const QuantizedFormat format : {QuantizedFormat::int8, QuantizedFormat::bf16}) {

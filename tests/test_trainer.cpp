@@ -17,20 +17,12 @@
 #include <ldlm/ldlm/trainer.hpp>
 #include <ldlm/nn/nn.hpp>
 
+#include "io_support.hpp"
+
 using namespace ldlm;
 namespace fs = std::filesystem;
 
 namespace {
-
-// A folder that is gone at the end of a test.
-struct TemporaryFolder {
-  fs::path path;
-  TemporaryFolder() {
-    std::string name = (fs::temp_directory_path() / "ldlm-trainer-XXXXXX").string();
-    path = mkdtemp(name.data());
-  }
-  ~TemporaryFolder() { fs::remove_all(path); }
-};
 
 // A regression with dropout, so that the random streams matter as well.
 struct Net {
@@ -117,39 +109,39 @@ TEST_CASE("a training learns and reports") {
 
 TEST_CASE("a training that is stopped and resumed ends with the same bits") {
   const NamedTensors<float> undisturbed = train(small_options({}));
-  const TemporaryFolder folder;
+  const io_support::TempFolder folder;
   for (const std::int64_t steps : {1, 13, 70}) {
-    (void)train(small_options(folder.path), steps);
+    (void)train(small_options(folder.path()), steps);
   }
-  CHECK(latest_checkpoint(folder.path)->filename() == "step-00000084");
-  CHECK(same(train(small_options(folder.path)), undisturbed));
-  CHECK(same(train(small_options(folder.path)), undisturbed));  // nothing is left to do
+  CHECK(latest_checkpoint(folder.path())->filename() == "step-00000084");
+  CHECK(same(train(small_options(folder.path())), undisturbed));
+  CHECK(same(train(small_options(folder.path())), undisturbed));  // nothing is left to do
 }
 
 TEST_CASE("a checkpoint of other options or another model is refused") {
-  const TemporaryFolder folder;
-  (void)train(small_options(folder.path), 20);
-  TrainOptions other = small_options(folder.path);
+  const io_support::TempFolder folder;
+  (void)train(small_options(folder.path()), 20);
+  TrainOptions other = small_options(folder.path());
   other.learning_rate = 2e-2;
   CHECK_THROWS_WITH_AS(train(other), doctest::Contains("other options"), Error);
 
   Generator generator(1);
   nn::Linear<float> another(2, 2, generator);
-  CHECK_THROWS_WITH_AS(Trainer(another, small_options(folder.path)),
+  CHECK_THROWS_WITH_AS(Trainer(another, small_options(folder.path())),
                        doctest::Contains("does not fit the model"), Error);
 }
 
 TEST_CASE("a loss that is no number ends the training and keeps the last checkpoint") {
-  const TemporaryFolder folder;
+  const io_support::TempFolder folder;
   Generator generator(1);
   nn::Linear<float> model(1, 1, generator);
-  Trainer trainer(model, small_options(folder.path));
+  Trainer trainer(model, small_options(folder.path()));
   const auto loss = [&](std::int64_t step, Generator&) {
     const float x = step < 10 ? 1.0F : std::numeric_limits<float>::quiet_NaN();
     return mean(square(model(Variable<float>(Tensor<float>::full({1, 1}, x)))));
   };
   CHECK_THROWS_WITH_AS(trainer.run(loss), doctest::Contains("at step 10"), Error);
-  CHECK(latest_checkpoint(folder.path)->filename() == "step-00000007");
+  CHECK(latest_checkpoint(folder.path())->filename() == "step-00000007");
 }
 
 // Run by the next test in processes of their own.
@@ -161,7 +153,7 @@ TEST_CASE("training child" * doctest::skip()) {
 
 TEST_CASE("a training killed at twenty random moments ends with the same bits") {
   const NamedTensors<float> undisturbed = train(small_options({}));
-  const TemporaryFolder folder;
+  const io_support::TempFolder folder;
   Generator moments(11);
   int killed = 0;
   std::int64_t limit_ms = 40;
@@ -169,7 +161,7 @@ TEST_CASE("a training killed at twenty random moments ends with the same bits") 
     const pid_t child = fork();
     REQUIRE(child >= 0);
     if (child == 0) {
-      setenv("LDLM_TRAINING_CHILD", folder.path.c_str(), 1);
+      setenv("LDLM_TRAINING_CHILD", folder.path().c_str(), 1);
       if (freopen("/dev/null", "w", stdout) == nullptr) {
         _exit(126);
       }
@@ -185,10 +177,10 @@ TEST_CASE("a training killed at twenty random moments ends with the same bits") 
     } else {  // it came to its end before: begin anew, with less patience
       REQUIRE(WIFEXITED(status));
       REQUIRE(WEXITSTATUS(status) == 0);
-      fs::remove_all(folder.path);
+      fs::remove_all(folder.path());
       limit_ms = std::max<std::int64_t>(2, limit_ms * 2 / 3);
     }
   }
   CHECK(killed == 20);
-  CHECK(same(train(small_options(folder.path)), undisturbed));
+  CHECK(same(train(small_options(folder.path())), undisturbed));
 }
