@@ -95,6 +95,8 @@ TEST_CASE("as<T> is exact about kinds and ranges") {
         "[json] must be an integer from 0 to 255, got -1");
   CHECK(message_of([] { (void)JsonValue(300).as<std::vector<int>>(); }) ==
         "[json] must be an array, each element an integer from -2147483648 to 2147483647, got 300");
+  CHECK(JsonValue("x").string() == "x");
+  CHECK(message_of([] { (void)JsonValue(3).string(); }) == "[json] must be a string, got 3");
   CHECK(message_of([] { (void)JsonValue().items(); }) == "[json] must be an array, got null");
   CHECK(message_of([] { (void)JsonValue::array().members(); }) ==
         "[json] must be an object, got an array");

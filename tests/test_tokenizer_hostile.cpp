@@ -55,15 +55,18 @@ bool says(const std::string& message, std::string_view part) {
 TEST_CASE("the small document is right before it is broken") {
   const auto tokenizer = ldlm::Tokenizer::from_json(small_document().dump());
   CHECK(tokenizer.encode("ab<s>a").ids == std::vector<ldlm::TokenId>{3, 0, 1});
+  CHECK(json_error("\xEF\xBB\xBF" + small_document().dump()) == "no error");
 }
 
 TEST_CASE("broken JSON is refused with its byte") {
-  says(json_error(""), "[json] t.json: byte 1: ");
-  says(json_error("{"), "[json] t.json: byte 2: ");
-  says(json_error(R"({"model": )"), "byte 11: ");
-  says(json_error(R"({"model": {}} x)"), "byte 15: ");
-  says(json_error("{\"a\": \"\xff\"}"), "byte 8: ");
-  says(json_error(R"({"a": 1, "a": 2})"), R"(t.json: key "a" occurs twice)");
+  says(json_error(""), "[json] t.json: byte 0: ");
+  says(json_error("{"), "[json] t.json: byte 1: ");
+  says(json_error(R"({"model": )"), "byte 10: ");
+  says(json_error(R"({"model": {}} x)"), "byte 14: ");
+  says(json_error("{\"a\": \"\xff\"}"), "byte 7: ");
+  says(json_error(R"({"a": 1, "a": 2})"), R"(t.json: byte 14: key "a" stands twice)");
+  says(json_error(std::string("{}\0", 3)), "t.json: byte 2: NUL byte");
+  says(json_error("\xEF\xBB\xBF{]"), "t.json: byte 4: ");
   says(json_error(std::string(100, '[')), "nested deeper than 64");
   says(json_error(std::string(1'000'000, '[')), "nested deeper than 64");
   says(json_error("[]"), "t.json: should be an object, not array");
@@ -186,7 +189,7 @@ TEST_CASE("BERT's and GPT-2's files are checked line by line") {
   says(merges_txt(vocab, "a b\n\xff b\n"), "merges.txt: line 2, byte 0: not valid UTF-8");
   says(merges_txt("[1]", ""), "vocab.json: should be an object");
   says(merges_txt(R"({"a": 0, "b": 0})", ""), R"(vocab.json["b"]: )");
-  says(merges_txt("{\"a\": 0", ""), "vocab.json: byte 8: ");
+  says(merges_txt("{\"a\": 0", ""), "vocab.json: byte 7: ");
   folder.write("vocab.json", vocab);
   fs::remove(folder.path() / "merges.txt");
   says(error_of([&] { (void)ldlm::Tokenizer::from_folder(folder.path()); }),

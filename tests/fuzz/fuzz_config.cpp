@@ -22,7 +22,7 @@ void ask(const ldlm::JsonConfig& config, const std::string& key) {
   try {
     (void)config.get<T>(key);
   } catch (const ldlm::Error& error) {
-    require(ldlm::detail::is_utf8(error.what()));
+    require(ldlm::text::is_utf8(error.what()));
   }
 }
 
@@ -51,7 +51,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     require(ldlm::parse_json(to_pretty_string(root), "again") == root);
     ask_all(ldlm::JsonConfig(root, "fuzz"), size);
   } catch (const ldlm::Error& error) {
-    require(ldlm::detail::is_utf8(error.what()));
+    require(ldlm::text::is_utf8(error.what()));
   }
   return 0;
 }

@@ -18,7 +18,7 @@ void require(bool condition) {
 
 void check_error(const ldlm::Error& error) {
   const std::string_view message = error.what();
-  require(message.starts_with('[') && ldlm::text::valid_prefix(message) == message.size());
+  require(message.starts_with('[') && ldlm::text::is_utf8(message));
 }
 
 }  // namespace

@@ -11,7 +11,7 @@
 #include <CLI/CLI.hpp>
 
 #include <ldlm/core/random.hpp>
-#include <ldlm/io/json_value.hpp>
+#include <ldlm/text/json_value.hpp>
 
 namespace ldlm::command {
 

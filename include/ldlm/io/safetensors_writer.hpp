@@ -19,8 +19,8 @@
 
 #include <ldlm/core/named_tensors.hpp>
 #include <ldlm/io/atomic_file.hpp>
-#include <ldlm/io/json_value.hpp>
 #include <ldlm/io/safetensors_dtype.hpp>
+#include <ldlm/text/json_value.hpp>
 
 namespace ldlm {
 
@@ -49,7 +49,7 @@ class SafetensorsWriter {
     LDLM_CHECK(tensor.defined(), "safetensors", "tensor ", detail::quote(name), " is undefined");
     LDLM_CHECK(tensor.device() == cpu, "safetensors", "tensor ", detail::quote(name), " is on ",
                tensor.device(), "; move it to the CPU first");
-    LDLM_CHECK(detail::is_utf8(name), "safetensors", "name ", detail::quote(name), " is not UTF-8");
+    LDLM_CHECK(text::is_utf8(name), "safetensors", "name ", detail::quote(name), " is not UTF-8");
     LDLM_CHECK(name != "__metadata__", "safetensors", "\"__metadata__\" cannot name a tensor");
     LDLM_CHECK(names_.insert(name).second, "safetensors", "tensor ", detail::quote(name),
                " was added before");

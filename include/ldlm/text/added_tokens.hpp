@@ -52,8 +52,7 @@ class AddedVocabulary {
   /// Adds a token, or changes the one of the same id.
   void add(AddedToken token, TokenId id, const NormalizerRunner& normalizer) {
     LDLM_CHECK(!token.content.empty(), "added_tokens", "an added token has no content");
-    LDLM_CHECK(valid_prefix(token.content) == token.content.size(), "added_tokens", "token ", id,
-               " is not valid UTF-8");
+    LDLM_CHECK(is_utf8(token.content), "added_tokens", "token ", id, " is not valid UTF-8");
     const auto known = ids_.find(token.content);
     LDLM_CHECK(known == ids_.end() || known->second == id, "added_tokens", "token \"",
                token.content, "\" has two ids: ", known->second, " and ", id);

@@ -1,198 +1,189 @@
 #pragma once
-// Strict JSON for tokenizer files: duplicate keys and deep nesting are errors, and every error
-// names the file, the key and, where the syntax is broken, the byte.
+// Reading JSON text into JsonValue. The only header that knows the parser, nlohmann-json's.
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
-#include <filesystem>
-#include <fstream>
-#include <nlohmann/json.hpp>
-#include <optional>
-#include <sstream>
+#include <exception>
+#include <iterator>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
 
-#include <ldlm/core/error.hpp>
-#include <ldlm/text/utf8.hpp>
+#include <nlohmann/json.hpp>
 
-namespace ldlm::text::detail {
+#include <ldlm/text/json_value.hpp>
 
-using Json = nlohmann::json;
+namespace ldlm {
 
-/// The contents of a file; Error if it cannot be read.
-[[nodiscard]] inline std::string read_text_file(const std::filesystem::path& path) {
-  std::error_code error;
-  LDLM_CHECK(std::filesystem::exists(path, error), "open", path.string(), ": no such file");
-  LDLM_CHECK(!std::filesystem::is_directory(path, error), "open", path.string(),
-             ": is a folder, not a file");
-  std::ifstream file(path, std::ios::binary);
-  LDLM_CHECK(file, "open", path.string(), ": cannot be opened");
-  std::ostringstream contents;
-  contents << file.rdbuf();
-  LDLM_CHECK(file && !file.bad(), "open", path.string(), ": cannot be read");
-  return std::move(contents).str();
-}
+struct JsonOptions {
+  std::size_t max_depth = 128;  // deeper nesting is refused, so that a hostile text costs little
+  std::size_t max_values = 10'000'000;
+  std::size_t first_byte = 0;  // place of the text in its file, for byte offsets
+};
 
-/// Builds a document from parser events, refusing what nlohmann-json lets pass.
-class StrictJsonBuilder {
+/// Receives the parser's events and builds the tree. Used by parse_json alone.
+class JsonBuilder {
  public:
-  using number_integer_t = Json::number_integer_t;
-  using number_unsigned_t = Json::number_unsigned_t;
-  using number_float_t = Json::number_float_t;
-  using string_t = Json::string_t;
-  using binary_t = Json::binary_t;
+  JsonBuilder(std::string_view text, std::string_view origin, const JsonOptions& options)
+      : text_(text), origin_(origin), options_(options) {}
 
-  explicit StrictJsonBuilder(const std::string& name) : name_(name) {}
-
-  bool null() { return add(nullptr); }
-  bool boolean(bool v) { return add(v); }
-  bool number_integer(number_integer_t v) { return add(v); }
-  bool number_unsigned(number_unsigned_t v) { return add(v); }
-  bool number_float(number_float_t v, const string_t&) { return add(v); }
-  bool string(string_t& v) { return add(std::move(v)); }
-  bool binary(binary_t&) { return false; }
-  bool start_object(std::size_t) { return open(Json::object()); }
-  bool start_array(std::size_t) { return open(Json::array()); }
-  bool end_object() { return close(); }
-  bool end_array() { return close(); }
-  bool key(string_t& v) {
-    LDLM_CHECK(!stack_.back()->contains(v), "json", name_, ": key \"", v, "\" occurs twice");
-    key_ = std::move(v);
+  bool null() { return add({}); }
+  bool boolean(bool value) { return add(value); }
+  bool number_integer(std::int64_t value) { return add(value); }
+  bool number_unsigned(std::uint64_t value) { return add(value); }
+  bool number_float(double value, const std::string&) { return add(value); }
+  bool string(std::string& value) { return add(std::move(value)); }
+  bool binary(std::vector<std::uint8_t>&) { return false; }  // not in JSON text
+  bool start_object(std::size_t) { return open(JsonValue::object()); }
+  bool start_array(std::size_t) { return open(JsonValue::array()); }
+  bool key(std::string& name) {
+    skip_to_token();
+    consumed_ = cursor_;
+    key_ = std::move(name);
     return true;
   }
-  bool parse_error(std::size_t byte, const std::string&, const nlohmann::detail::exception& e) {
-    // The parser's text starts with its own error number.
-    const std::string_view what = e.what();
-    const std::size_t text = what.find("] ");
-    ::ldlm::detail::fail(  // it also quotes bytes that need not be UTF-8
-        "json", name_, ": byte ", byte, ": ",
-        repair_utf8(text == std::string_view::npos ? what : what.substr(text + 2)));
+  bool end_object() {
+    refuse_duplicate_keys(std::get<JsonValue::Object>(open_.back()->value_));
+    return close();
+  }
+  bool end_array() { return close(); }
+  bool parse_error(std::size_t position, const std::string&, const std::exception& exception) {
+    std::string_view reason = exception.what();  // "[json.exception...] parse error at ...: why"
+    if (const std::size_t number = reason.find("] "); number != std::string_view::npos) {
+      reason.remove_prefix(number + 2);
+    }
+    constexpr std::size_t longest = 240;  // it quotes the text, which may be long and no UTF-8
+    detail::fail(
+        "json", origin_, ": byte ", options_.first_byte + (position == 0 ? 0 : position - 1), ": ",
+        text::repair_utf8(reason.substr(0, longest)), reason.size() > longest ? "..." : "");
   }
 
-  [[nodiscard]] Json take() { return std::move(root_); }
+  /// Where the parser has read to; kept by its input iterator.
+  std::size_t& cursor() { return cursor_; }
+  JsonValue take() { return std::move(root_); }
 
  private:
-  static constexpr std::size_t max_depth = 64;
-
-  Json* place(Json&& value) {
-    if (stack_.empty()) {
+  bool add(JsonValue value) {
+    const std::size_t start = skip_to_token();
+    consumed_ = cursor_;
+    LDLM_CHECK(++count_ <= options_.max_values, "json", origin_, ": byte ", start, ": more than ",
+               options_.max_values, " values");
+    value.offset_ = start;
+    if (open_.empty()) {
       root_ = std::move(value);
-      return &root_;
+    } else if (auto* array = std::get_if<JsonValue::Array>(&open_.back()->value_)) {
+      array->push_back(std::move(value));
+    } else {
+      std::get<JsonValue::Object>(open_.back()->value_)
+          .emplace_back(std::move(key_), std::move(value));
     }
-    if (stack_.back()->is_array()) {
-      stack_.back()->push_back(std::move(value));
-      return &stack_.back()->back();
-    }
-    return &((*stack_.back())[key_] = std::move(value));
-  }
-  template <class T>
-  bool add(T&& value) {
-    place(Json(std::forward<T>(value)));
     return true;
   }
-  bool open(Json&& value) {
-    LDLM_CHECK(stack_.size() < max_depth, "json", name_, ": nested deeper than ", max_depth);
-    stack_.push_back(place(std::move(value)));
+  bool open(JsonValue value) {
+    LDLM_CHECK(open_.size() < options_.max_depth, "json", origin_, ": byte ", skip_to_token(),
+               ": nested deeper than ", options_.max_depth, " levels");
+    add(std::move(value));
+    JsonValue* opened = &root_;
+    if (!open_.empty()) {
+      auto* const array = std::get_if<JsonValue::Array>(&open_.back()->value_);
+      opened = array != nullptr ? &array->back()
+                                : &std::get<JsonValue::Object>(open_.back()->value_).back().second;
+    }
+    open_.push_back(opened);
     return true;
   }
   bool close() {
-    stack_.pop_back();
+    consumed_ = cursor_;
+    open_.pop_back();
     return true;
   }
 
-  const std::string& name_;
-  Json root_;
-  std::vector<Json*> stack_;
+  // First byte of the token that the parser has just read. Numbers end one byte later for it, but
+  // that byte never begins the next token's text.
+  std::size_t skip_to_token() {
+    const std::size_t start = text_.find_first_not_of(" \t\r\n:,]}", consumed_);
+    return options_.first_byte + std::min(start, text_.size());
+  }
+
+  void refuse_duplicate_keys(const JsonValue::Object& members) const {
+    std::vector<const JsonValue::Member*> sorted;
+    sorted.reserve(members.size());
+    for (const JsonValue::Member& member : members) {
+      sorted.push_back(&member);
+    }
+    std::sort(sorted.begin(), sorted.end(), [](const auto* a, const auto* b) {
+      return std::pair(std::string_view(a->first), a->second.offset()) <
+             std::pair(std::string_view(b->first), b->second.offset());
+    });
+    const auto twice = std::adjacent_find(sorted.begin(), sorted.end(),
+                                          [](auto* a, auto* b) { return a->first == b->first; });
+    if (twice != sorted.end()) {
+      detail::fail("json", origin_, ": byte ", (*(twice + 1))->second.offset(), ": key ",
+                   detail::quote((*twice)->first), " stands twice in one object");
+    }
+  }
+
+  std::string_view text_;
+  std::string_view origin_;
+  JsonOptions options_;
+  std::size_t cursor_ = 0;    // bytes the parser has read
+  std::size_t consumed_ = 0;  // ... up to and including the previous token
+  std::size_t count_ = 0;
   std::string key_;
+  JsonValue root_;
+  std::vector<JsonValue*> open_;  // the arrays and objects being read; only the last one grows
 };
 
-/// Parses a JSON text; `name` (a file) starts every message.
-[[nodiscard]] inline Json parse_json(std::string_view text, const std::string& name) {
-  if (text.starts_with("\xEF\xBB\xBF")) {
-    text.remove_prefix(3);
-  }
-  StrictJsonBuilder builder(name);
-  Json::sax_parse(text.begin(), text.end(), &builder);
-  return builder.take();
-}
+namespace detail {
 
-/// A value of a document with its path, for reading with messages that say where.
-class JsonView {
+/// Reads characters and tells how many were read.
+class CountingIterator {
  public:
-  JsonView(const Json& value, std::string path) : value_(&value), path_(std::move(path)) {}
+  using iterator_category = std::input_iterator_tag;
+  using value_type = char;
+  using difference_type = std::ptrdiff_t;
+  using pointer = const char*;
+  using reference = const char&;
 
-  [[nodiscard]] const Json& json() const noexcept { return *value_; }
-  [[nodiscard]] const std::string& path() const noexcept { return path_; }
-
-  template <class... Parts>
-  [[noreturn]] void fail(const Parts&... parts) const {
-    ldlm::detail::fail("tokenizer", path_, ": ", parts...);
+  CountingIterator(const char* start, std::size_t at, std::size_t* seen)
+      : start_(start), at_(at), seen_(seen) {}
+  reference operator*() const { return start_[at_]; }
+  CountingIterator& operator++() {
+    *seen_ = ++at_;
+    return *this;
   }
-
-  /// The member `key`; Error if it is missing.
-  [[nodiscard]] JsonView at(const std::string& key) const {
-    const auto found = object().find(key);
-    if (found == value_->end()) {
-      fail("key \"", key, "\" is missing");
-    }
-    return {*found, path_ + '.' + key};
+  CountingIterator operator++(int) {
+    CountingIterator old = *this;
+    ++*this;
+    return old;
   }
-  /// The member `key`, unless it is missing or null.
-  [[nodiscard]] std::optional<JsonView> find(const std::string& key) const {
-    const auto found = object().find(key);
-    if (found == value_->end() || found->is_null()) {
-      return std::nullopt;
-    }
-    return JsonView(*found, path_ + '.' + key);
-  }
-  [[nodiscard]] const Json& object() const {
-    if (!value_->is_object()) {
-      fail("should be an object, not ", value_->type_name());
-    }
-    return *value_;
-  }
-  [[nodiscard]] std::vector<JsonView> items() const {
-    if (!value_->is_array()) {
-      fail("should be an array, not ", value_->type_name());
-    }
-    std::vector<JsonView> out;
-    out.reserve(value_->size());
-    for (std::size_t i = 0; i < value_->size(); ++i) {
-      out.emplace_back((*value_)[i], path_ + '[' + std::to_string(i) + ']');
-    }
-    return out;
-  }
-  [[nodiscard]] const std::string& string() const {
-    if (!value_->is_string()) {
-      fail("should be a string, not ", value_->type_name());
-    }
-    return value_->get_ref<const std::string&>();
-  }
-  [[nodiscard]] bool boolean() const {
-    if (!value_->is_boolean()) {
-      fail("should be true or false, not ", value_->type_name());
-    }
-    return value_->get<bool>();
-  }
-  /// A whole number in [0, max].
-  [[nodiscard]] std::int64_t number(std::int64_t max = 0x7FFFFFFF) const {
-    if (!value_->is_number_unsigned() ||
-        value_->get<std::uint64_t>() > static_cast<std::uint64_t>(max)) {
-      fail("should be a whole number from 0 to ", max, ", not ",
-           value_->is_number() ? value_->dump() : value_->type_name());
-    }
-    return value_->get<std::int64_t>();
-  }
-  [[nodiscard]] bool boolean_or(const std::string& key, bool otherwise) const {
-    const auto found = find(key);
-    return found ? found->boolean() : otherwise;
+  friend bool operator==(const CountingIterator& a, const CountingIterator& b) {
+    return a.at_ == b.at_;
   }
 
  private:
-  const Json* value_;
-  std::string path_;
+  const char* start_;
+  std::size_t at_;
+  std::size_t* seen_;
 };
 
-}  // namespace ldlm::text::detail
+}  // namespace detail
+
+/// Parses a whole JSON text (RFC 8259, UTF-8). Throws Error with `origin` (a file's name, say), the
+/// byte and the reason: ill-formed text or UTF-8, an object with a key twice, too deep, too large.
+[[nodiscard]] inline JsonValue parse_json(std::string_view text, std::string_view origin,
+                                          const JsonOptions& options = {}) {
+  // The parser would take a NUL byte for the end of the text.
+  const std::size_t nul = text.find('\0');
+  LDLM_CHECK(nul == std::string_view::npos, "json", origin, ": byte ", options.first_byte + nul,
+             ": NUL byte");
+  JsonBuilder builder(text, origin, options);
+  nlohmann::json::sax_parse(detail::CountingIterator(text.data(), 0, &builder.cursor()),
+                            detail::CountingIterator(text.data(), text.size(), &builder.cursor()),
+                            &builder);
+  return builder.take();
+}
+
+}  // namespace ldlm

@@ -364,7 +364,7 @@ class Tokenizer {
 
   template <bool Full>
   void encode_text(std::string_view text, detail::Workspace& work) const {
-    if (valid_prefix(text) == text.size()) {
+    if (is_utf8(text)) {
       encode_valid<Full>(text, work);
     } else {
       encode_valid<Full>(repair_utf8(text), work);
@@ -404,7 +404,7 @@ class Tokenizer {
     detail::Workspace& work = *lease;
     std::string repaired;
     std::string_view valid = text;
-    if (valid_prefix(text) != text.size()) {
+    if (!is_utf8(text)) {
       repaired = repair_utf8(text);
       valid = repaired;
     }

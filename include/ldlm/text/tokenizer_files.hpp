@@ -10,7 +10,7 @@
 #include <utility>
 #include <vector>
 
-#include <ldlm/text/json.hpp>
+#include <ldlm/text/text_file.hpp>
 #include <ldlm/text/tokenizer.hpp>
 #include <ldlm/text/tokenizer_reader.hpp>
 
@@ -26,19 +26,20 @@ void for_each_line(std::string_view contents, const std::string& name, Line&& li
     if (text.ends_with('\r')) {
       text.remove_suffix(1);
     }
-    LDLM_CHECK(valid_prefix(text) == text.size(), "tokenizer", name, ": line ", number, ", byte ",
-               valid_prefix(text), ": not valid UTF-8");
+    const std::size_t valid = valid_prefix(text);
+    LDLM_CHECK(valid == text.size(), "tokenizer", name, ": line ", number, ", byte ", valid,
+               ": not valid UTF-8");
     line(text, number);
   }
 }
 
 /// tokenizer_config.json of a folder, if it is there.
-[[nodiscard]] inline std::optional<Json> read_config(const std::filesystem::path& folder) {
+[[nodiscard]] inline std::optional<JsonValue> read_config(const std::filesystem::path& folder) {
   const std::filesystem::path path = folder / "tokenizer_config.json";
   if (!std::filesystem::exists(path)) {
     return std::nullopt;
   }
-  return parse_json(read_text_file(path), path.string());
+  return parse_document(read_text_file(path), path.string());
 }
 
 /// A file's contents and its name for messages.
@@ -54,7 +55,7 @@ struct NamedText {
 /// The tokenizer of GPT-2's pair of files.
 [[nodiscard]] inline Tokenizer read_bpe_files(const NamedText& vocab_json,
                                               const NamedText& merges_txt) {
-  const Json document = parse_json(vocab_json.contents, vocab_json.name);
+  const JsonValue document = parse_document(vocab_json.contents, vocab_json.name);
   Vocabulary vocabulary = read_vocabulary(JsonView(document, vocab_json.name));
   std::vector<Merge> merges;
   for_each_line(merges_txt.contents, merges_txt.name,

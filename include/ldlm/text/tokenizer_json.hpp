@@ -18,7 +18,7 @@
 namespace ldlm::text {
 
 inline Tokenizer Tokenizer::from_json(std::string_view json, const std::string& name) {
-  const detail::Json document = detail::parse_json(json, name);
+  const JsonValue document = detail::parse_document(json, name);
   return detail::read_tokenizer(detail::JsonView(document, name));
 }
 
@@ -43,7 +43,7 @@ inline Tokenizer Tokenizer::from_folder(const std::filesystem::path& folder,
   if (fs::exists(folder / "tokenizer.json")) {
     return from_file(folder / "tokenizer.json");
   }
-  const std::optional<detail::Json> config = detail::read_config(folder);
+  const std::optional<JsonValue> config = detail::read_config(folder);
   const std::string config_name = (folder / "tokenizer_config.json").string();
   const auto flag = [&](const char* key) -> std::optional<bool> {
     if (!config) {
@@ -69,19 +69,19 @@ inline Tokenizer Tokenizer::from_folder(const std::filesystem::path& folder,
 }
 
 inline std::string Tokenizer::to_json() const {
-  detail::OrderedJson added = detail::OrderedJson::array();
+  JsonValue added = JsonValue::array();
   for (const auto& [id, entry] : added_.tokens()) {
-    added.push_back({{"id", id},
-                     {"content", entry.token.content},
-                     {"single_word", entry.token.single_word},
-                     {"lstrip", entry.token.lstrip},
-                     {"rstrip", entry.token.rstrip},
-                     {"normalized", entry.token.normalized},
-                     {"special", entry.token.special}});
+    added.push_back(JsonValue::object({{"id", id},
+                                       {"content", entry.token.content},
+                                       {"single_word", entry.token.single_word},
+                                       {"lstrip", entry.token.lstrip},
+                                       {"rstrip", entry.token.rstrip},
+                                       {"normalized", entry.token.normalized},
+                                       {"special", entry.token.special}}));
   }
   std::string out = "{\n  \"version\": \"1.0\"";
-  const auto section = [&](const char* name, const detail::OrderedJson& value) {
-    out += ",\n  " + detail::json_quoted(name) + ": " + value.dump();
+  const auto section = [&](const char* name, const JsonValue& value) {
+    out += std::string(",\n  \"") + name + "\": " + to_string(value);
   };
   section("truncation", detail::write_truncation(truncation_));
   section("padding", detail::write_padding(padding_));

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include <ldlm/text/json.hpp>
+#include <ldlm/text/json_view.hpp>
 #include <ldlm/text/tokenizer.hpp>
 
 namespace ldlm::text::detail {
@@ -25,13 +26,17 @@ auto with_place(const std::string& place, Build&& build) {
   }
 }
 
+/// Parses a tokenizer's file; `name` starts every message.
+[[nodiscard]] inline JsonValue parse_document(std::string_view text, std::string_view name) {
+  return parse_json(text, name, {.max_depth = 64});
+}
+
 [[nodiscard]] inline Vocabulary read_vocabulary(const JsonView& view) {
   Vocabulary vocabulary;
-  for (const auto& item : view.object().items()) {
-    const std::string& token = item.key();
-    const JsonView entry(item.value(), view.path() + "[\"" + token + "\"]");
+  for (const auto& [token, value] : view.members()) {
+    const JsonView entry(value, view.path() + "[\"" + token + "\"]");
     const auto number = static_cast<TokenId>(entry.number());
-    with_place(entry.path(), [&] { vocabulary.add(token, number); });
+    with_place(entry.path(), [&, &token = token] { vocabulary.add(token, number); });
   }
   return vocabulary;
 }
@@ -58,7 +63,8 @@ auto with_place(const std::string& place, Build&& build) {
       affix->fail("is not supported: byte-level BPE marks no word ends");
     }
   }
-  if (const auto dropout = view.find("dropout"); dropout && dropout->json() != 0.0) {
+  if (const auto dropout = view.find("dropout");
+      dropout && dropout->value().get_if<double>() != 0.0) {
     dropout->fail("is not supported");
   }
   if (view.boolean_or("byte_fallback", false)) {
@@ -74,7 +80,7 @@ auto with_place(const std::string& place, Build&& build) {
   Vocabulary vocabulary = read_vocabulary(view.at("vocab"));
   std::vector<Merge> merges;
   for (const JsonView& rule : view.at("merges").items()) {
-    if (rule.json().is_string()) {
+    if (rule.value().is_string()) {
       merges.push_back(find_merge(vocabulary, rule.string(), rule.path()));
       continue;
     }
@@ -188,7 +194,7 @@ inline void read_normalizer(const JsonView& view, Normalizer& out) {
 [[nodiscard]] inline Template read_template_processing(const JsonView& view) {
   Template out{read_template(view.at("single")), read_template(view.at("pair")), {}};
   const JsonView specials = view.at("special_tokens");
-  for (const auto& [name, body] : specials.object().items()) {
+  for (const auto& [name, body] : specials.members()) {
     const JsonView entry(body, specials.path() + '.' + name);
     Template::Special& special = out.specials[name];
     for (const JsonView& id : entry.at("ids").items()) {
@@ -307,7 +313,7 @@ inline void read_post_processor(const JsonView& view, PostProcessor& out) {
   Padding out;
   out.direction = read_direction(view);
   const JsonView strategy = view.at("strategy");
-  if (strategy.json().is_object()) {
+  if (strategy.value().is_object()) {
     out.length = static_cast<std::size_t>(strategy.at("Fixed").number(max_length));
   } else if (strategy.string() != "BatchLongest") {
     strategy.fail("\"", strategy.string(), "\" is neither BatchLongest nor {\"Fixed\": n}");

@@ -49,7 +49,7 @@ class BpeTrainer {
   /// Counts the words of a text.
   void add(std::string_view text) {
     std::string changed;
-    if (valid_prefix(text) != text.size()) {
+    if (!is_utf8(text)) {
       text = changed = repair_utf8(text);
     }
     if (!normalizer_.empty()) {
@@ -142,7 +142,7 @@ class WordPieceTrainer {
   /// Counts the words of a text.
   void add(std::string_view text) {
     std::string repaired;
-    if (valid_prefix(text) != text.size()) {
+    if (!is_utf8(text)) {
       text = repaired = repair_utf8(text);
     }
     const std::string normalized = normalizer_(text);

@@ -2,71 +2,63 @@
 // Writes the sections of a tokenizer.json, in the order and form of Hugging Face's library.
 
 #include <cstddef>
-#include <filesystem>
-#include <fstream>
-#include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <variant>
 
-#include <ldlm/text/json.hpp>
+#include <ldlm/text/json_value.hpp>
 #include <ldlm/text/tokenizer.hpp>
 
 namespace ldlm::text::detail {
 
-using OrderedJson = nlohmann::ordered_json;
-
-[[nodiscard]] inline OrderedJson write_normalizer(const NormalizerStep& step) {
+[[nodiscard]] inline JsonValue write_normalizer(const NormalizerStep& step) {
   if (const auto* bert = std::get_if<BertNormalizer>(&step)) {
-    OrderedJson out{{"type", "BertNormalizer"},
-                    {"clean_text", bert->clean_text},
-                    {"handle_chinese_chars", bert->handle_chinese_chars},
-                    {"strip_accents", nullptr},
-                    {"lowercase", bert->lowercase}};
-    if (bert->strip_accents) {
-      out["strip_accents"] = *bert->strip_accents;
-    }
-    return out;
+    const auto strip = bert->strip_accents;
+    return JsonValue::object({{"type", "BertNormalizer"},
+                              {"clean_text", bert->clean_text},
+                              {"handle_chinese_chars", bert->handle_chinese_chars},
+                              {"strip_accents", strip ? JsonValue(*strip) : JsonValue()},
+                              {"lowercase", bert->lowercase}});
   }
   switch (std::get<UnicodeNormalizer>(step)) {
     case UnicodeNormalizer::nfc:
-      return {{"type", "NFC"}};
+      return JsonValue::object({{"type", "NFC"}});
     case UnicodeNormalizer::nfd:
-      return {{"type", "NFD"}};
+      return JsonValue::object({{"type", "NFD"}});
     case UnicodeNormalizer::lowercase:
       break;
   }
-  return {{"type", "Lowercase"}};
+  return JsonValue::object({{"type", "Lowercase"}});
 }
 
-[[nodiscard]] inline OrderedJson write_normalizer(const Normalizer& steps) {
+[[nodiscard]] inline JsonValue write_normalizer(const Normalizer& steps) {
   if (steps.empty()) {
     return nullptr;
   }
   if (steps.size() == 1) {
     return write_normalizer(steps[0]);
   }
-  OrderedJson list = OrderedJson::array();
+  JsonValue list = JsonValue::array();
   for (const NormalizerStep& step : steps) {
     list.push_back(write_normalizer(step));
   }
-  return {{"type", "Sequence"}, {"normalizers", std::move(list)}};
+  return JsonValue::object({{"type", "Sequence"}, {"normalizers", std::move(list)}});
 }
 
-[[nodiscard]] inline OrderedJson write_byte_level(bool add_prefix_space, bool trim_offsets,
-                                                  bool use_regex) {
-  return {{"type", "ByteLevel"},
-          {"add_prefix_space", add_prefix_space},
-          {"trim_offsets", trim_offsets},
-          {"use_regex", use_regex}};
+[[nodiscard]] inline JsonValue write_byte_level(bool add_prefix_space, bool trim_offsets,
+                                                bool use_regex) {
+  return JsonValue::object({{"type", "ByteLevel"},
+                            {"add_prefix_space", add_prefix_space},
+                            {"trim_offsets", trim_offsets},
+                            {"use_regex", use_regex}});
 }
 
-[[nodiscard]] inline OrderedJson write_pre_tokenizer(const PreTokenizer& from) {
+[[nodiscard]] inline JsonValue write_pre_tokenizer(const PreTokenizer& from) {
   switch (from.kind) {
     case PreTokenizer::Kind::bert:
-      return {{"type", "BertPreTokenizer"}};
+      return JsonValue::object({{"type", "BertPreTokenizer"}});
     case PreTokenizer::Kind::byte_level:
       return write_byte_level(from.add_prefix_space, from.trim_offsets, from.use_regex);
     case PreTokenizer::Kind::none:
@@ -75,35 +67,33 @@ using OrderedJson = nlohmann::ordered_json;
   return nullptr;
 }
 
-[[nodiscard]] inline OrderedJson write_template(const Template& from) {
+[[nodiscard]] inline JsonValue write_template(const Template& from) {
   const auto pieces = [](const std::vector<TemplatePiece>& list) {
-    OrderedJson out = OrderedJson::array();
+    JsonValue out = JsonValue::array();
     for (const TemplatePiece& piece : list) {
       const bool special = piece.kind == TemplatePiece::Kind::special;
       const std::string id = special                                    ? piece.token
                              : piece.kind == TemplatePiece::Kind::first ? "A"
                                                                         : "B";
-      OrderedJson body{{"id", id}, {"type_id", piece.type_id}};
-      OrderedJson entry = OrderedJson::object();
-      entry[special ? "SpecialToken" : "Sequence"] = std::move(body);
-      out.push_back(std::move(entry));
+      out.push_back(
+          JsonValue::object({{special ? "SpecialToken" : "Sequence",
+                              JsonValue::object({{"id", id}, {"type_id", piece.type_id}})}}));
     }
     return out;
   };
-  OrderedJson specials = OrderedJson::object();
+  JsonValue::Object specials;
   for (const auto& [name, special] : from.specials) {
-    specials[name] = OrderedJson{{"id", name}, {"ids", special.ids}, {"tokens", special.tokens}};
+    specials.emplace_back(
+        name, JsonValue::object({{"id", name}, {"ids", special.ids}, {"tokens", special.tokens}}));
   }
-  OrderedJson out = OrderedJson::object();
-  out["type"] = "TemplateProcessing";
-  out["single"] = pieces(from.single);
-  out["pair"] = pieces(from.pair);
-  out["special_tokens"] = std::move(specials);
-  return out;
+  return JsonValue::object({{"type", "TemplateProcessing"},
+                            {"single", pieces(from.single)},
+                            {"pair", pieces(from.pair)},
+                            {"special_tokens", JsonValue::object(std::move(specials))}});
 }
 
-[[nodiscard]] inline OrderedJson write_post_processor(const PostProcessor& from) {
-  OrderedJson list = OrderedJson::array();
+[[nodiscard]] inline JsonValue write_post_processor(const PostProcessor& from) {
+  JsonValue list = JsonValue::array();
   if (from.byte_level) {
     list.push_back(write_byte_level(from.byte_level->add_prefix_space,
                                     from.byte_level->trim_offsets, from.byte_level->use_regex));
@@ -111,74 +101,62 @@ using OrderedJson = nlohmann::ordered_json;
   if (from.special_tokens) {
     list.push_back(write_template(*from.special_tokens));
   }
-  if (list.empty()) {
+  if (list.items().empty()) {
     return nullptr;
   }
-  if (list.size() == 1) {
-    return list[0];
+  if (list.items().size() == 1) {
+    return list.items()[0];
   }
-  OrderedJson out = OrderedJson::object();
-  out["type"] = "Sequence";
-  out["processors"] = std::move(list);
-  return out;
+  return JsonValue::object({{"type", "Sequence"}, {"processors", std::move(list)}});
 }
 
-[[nodiscard]] inline OrderedJson write_decoder(const Decoder& from) {
+[[nodiscard]] inline JsonValue write_decoder(const Decoder& from) {
   switch (from.kind) {
     case Decoder::Kind::byte_level:
       return write_byte_level(true, true, true);
     case Decoder::Kind::wordpiece:
-      return {{"type", "WordPiece"}, {"prefix", from.prefix}, {"cleanup", from.cleanup}};
+      return JsonValue::object(
+          {{"type", "WordPiece"}, {"prefix", from.prefix}, {"cleanup", from.cleanup}});
     case Decoder::Kind::join:
       break;
   }
   return nullptr;
 }
 
-[[nodiscard]] inline OrderedJson write_truncation(const std::optional<Truncation>& from) {
+[[nodiscard]] inline JsonValue write_truncation(const std::optional<Truncation>& from) {
   if (!from) {
     return nullptr;
   }
   const char* const strategies[] = {"LongestFirst", "OnlyFirst", "OnlySecond"};
-  return {{"direction", from->direction == Direction::right ? "Right" : "Left"},
-          {"max_length", from->max_length},
-          {"strategy", strategies[static_cast<std::size_t>(from->strategy)]},
-          {"stride", from->stride}};
+  return JsonValue::object({{"direction", from->direction == Direction::right ? "Right" : "Left"},
+                            {"max_length", from->max_length},
+                            {"strategy", strategies[static_cast<std::size_t>(from->strategy)]},
+                            {"stride", from->stride}});
 }
 
-[[nodiscard]] inline OrderedJson write_padding(const std::optional<Padding>& from) {
+[[nodiscard]] inline JsonValue write_padding(const std::optional<Padding>& from) {
   if (!from) {
     return nullptr;
   }
-  OrderedJson out = OrderedJson::object();
-  if (from->length) {
-    out["strategy"]["Fixed"] = *from->length;
-  } else {
-    out["strategy"] = "BatchLongest";
-  }
-  out["direction"] = from->direction == Direction::right ? "Right" : "Left";
-  out["pad_to_multiple_of"] = nullptr;
-  if (from->multiple_of > 0) {
-    out["pad_to_multiple_of"] = from->multiple_of;
-  }
-  out["pad_id"] = from->pad_id;
-  out["pad_type_id"] = from->pad_type_id;
-  out["pad_token"] = from->pad_token;
-  return out;
+  return JsonValue::object(
+      {{"strategy",
+        from->length ? JsonValue::object({{"Fixed", *from->length}}) : JsonValue("BatchLongest")},
+       {"direction", from->direction == Direction::right ? "Right" : "Left"},
+       {"pad_to_multiple_of", from->multiple_of > 0 ? JsonValue(from->multiple_of) : JsonValue()},
+       {"pad_id", from->pad_id},
+       {"pad_type_id", from->pad_type_id},
+       {"pad_token", from->pad_token}});
 }
 
-[[nodiscard]] inline std::string json_quoted(std::string_view text) {
-  return Json(text).dump();
-}
-
-/// The model's object, written by hand: an ordered document would take quadratic time.
+/// The model's object, one piece or merge a line. Not from a tree: it would hold the vocabulary
+/// twice.
 [[nodiscard]] inline std::string write_model(const Model& model) {
   std::string out = "{\n    ";
-  const auto field = [&](const char* name, const OrderedJson& value) {
-    out += json_quoted(name) + ": " + value.dump() + ",\n    ";
+  const auto field = [&](const char* name, const JsonValue& value) {
+    out += std::string("\"") + name + "\": " + to_string(value) + ",\n    ";
   };
   const auto optional_string = [](const std::optional<std::string>& text) {
-    return text ? OrderedJson(*text) : OrderedJson(nullptr);
+    return text ? JsonValue(*text) : JsonValue();
   };
   const Vocabulary* vocabulary = nullptr;
   if (const auto* bpe = std::get_if<BpeModel>(&model)) {
@@ -204,7 +182,9 @@ using OrderedJson = nlohmann::ordered_json;
   for (std::size_t i = 0; i < vocabulary->id_bound(); ++i) {
     if (const auto id = static_cast<TokenId>(i); vocabulary->contains(id)) {
       out += comma;
-      out += "\n      " + json_quoted(vocabulary->token(id)) + ": " + std::to_string(id);
+      out += "\n      ";
+      ldlm::detail::append_json_string(out, vocabulary->token(id));
+      out += ": " + std::to_string(id);
       comma = ",";
     }
   }
@@ -214,33 +194,14 @@ using OrderedJson = nlohmann::ordered_json;
     comma = "";
     for (const auto& [left, right] : bpe->merges()) {
       out += comma;
-      out += "\n      " + json_quoted(vocabulary->token(left) + ' ' + vocabulary->token(right));
+      out += "\n      ";
+      ldlm::detail::append_json_string(out,
+                                       vocabulary->token(left) + ' ' + vocabulary->token(right));
       comma = ",";
     }
     out += "\n    ]";
   }
   return out + "\n  }";
-}
-
-/// Writes a file beside `path` and renames it, so that a reader never sees half of it.
-inline void write_text_file(const std::filesystem::path& path, std::string_view contents) {
-  std::filesystem::path part = path;
-  part += ".part";
-  std::ofstream file(part, std::ios::binary | std::ios::trunc);
-  LDLM_CHECK(file, "save", part.string(), ": cannot be opened for writing");
-  file.write(contents.data(), static_cast<std::streamsize>(contents.size()));
-  file.close();
-  std::error_code error;
-  if (!file) {
-    std::filesystem::remove(part, error);
-    ::ldlm::detail::fail("save", path.string(), ": cannot be written: no space left?");
-  }
-  std::filesystem::rename(part, path, error);
-  if (error) {
-    std::error_code ignored;
-    std::filesystem::remove(part, ignored);
-    ::ldlm::detail::fail("save", path.string(), ": ", error.message());
-  }
 }
 
 }  // namespace ldlm::text::detail

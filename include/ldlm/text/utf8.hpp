@@ -133,6 +133,10 @@ inline void append_utf8(std::string& out, char32_t c) {
   }
 }
 
+[[nodiscard]] inline bool is_utf8(std::string_view text) noexcept {
+  return valid_prefix(text) == text.size();
+}
+
 /// The text with every invalid sequence replaced by U+FFFD.
 [[nodiscard]] inline std::string repair_utf8(std::string_view text) {
   std::string out;

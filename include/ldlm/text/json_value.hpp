@@ -1,5 +1,5 @@
 #pragma once
-// JsonValue: a JSON document as a value tree, and its text. Reading is in io/json.hpp.
+// JsonValue: a JSON document as a value tree, and its text. Reading is in text/json.hpp.
 
 #include <charconv>
 #include <cmath>
@@ -16,7 +16,7 @@
 #include <vector>
 
 #include <ldlm/core/error.hpp>
-#include <ldlm/io/utf8.hpp>
+#include <ldlm/text/quote.hpp>
 
 namespace ldlm {
 
@@ -80,6 +80,9 @@ class JsonValue {
     return kinds[value_.index()];
   }
   [[nodiscard]] bool is_null() const noexcept { return kind() == Kind::null; }
+  [[nodiscard]] bool is_number() const noexcept {
+    return kind() == Kind::integer || kind() == Kind::number;
+  }
   [[nodiscard]] bool is_string() const noexcept { return kind() == Kind::string; }
   [[nodiscard]] bool is_array() const noexcept { return kind() == Kind::array; }
   [[nodiscard]] bool is_object() const noexcept { return kind() == Kind::object; }
@@ -96,6 +99,8 @@ class JsonValue {
     return *std::move(out);
   }
 
+  /// The text of a string; throws for another kind.
+  [[nodiscard]] const std::string& string() const { return part<std::string>("a string"); }
   /// The elements of an array; throws for another kind.
   [[nodiscard]] const Array& items() const { return part<Array>("an array"); }
   /// The members of an object in their order; throws for another kind.
@@ -264,7 +269,7 @@ inline void append_json(std::string& out, const JsonValue& value, int indent) {
       break;
     }
     case JsonValue::Kind::string:
-      append_json_string(out, value.as<std::string>());
+      append_json_string(out, value.string());
       break;
     case JsonValue::Kind::array: {
       bool flat = true;  // arrays of scalars stay on one line

@@ -1,0 +1,87 @@
+#pragma once
+// JSON strings, and hostile strings made fit for error messages.
+
+#include <cstddef>
+#include <string>
+#include <string_view>
+
+#include <ldlm/core/error.hpp>
+#include <ldlm/text/utf8.hpp>
+
+namespace ldlm::detail {
+
+inline void append_hex(std::string& out, unsigned value, int digits) {
+  for (int shift = 4 * (digits - 1); shift >= 0; shift -= 4) {
+    out += "0123456789abcdef"[(value >> shift) & 0xFU];
+  }
+}
+
+/// Appends one byte as it stands inside a JSON string.
+inline void append_escaped(std::string& out, char c) {
+  switch (c) {
+    case '"':
+      out += "\\\"";
+      break;
+    case '\\':
+      out += "\\\\";
+      break;
+    case '\b':
+      out += "\\b";
+      break;
+    case '\f':
+      out += "\\f";
+      break;
+    case '\n':
+      out += "\\n";
+      break;
+    case '\r':
+      out += "\\r";
+      break;
+    case '\t':
+      out += "\\t";
+      break;
+    default:
+      if (static_cast<unsigned char>(c) < 0x20) {
+        out += "\\u";
+        append_hex(out, static_cast<unsigned char>(c), 4);
+      } else {
+        out += c;
+      }
+  }
+}
+
+/// `text` for an error message: in quotes, control characters escaped, ill-formed bytes as \xNN,
+/// cut after `limit` bytes.
+inline std::string quote(std::string_view text, std::size_t limit = 100) {
+  std::string out = "\"";
+  for (std::size_t i = 0; i < text.size();) {
+    if (i >= limit) {
+      return out + concat("...\" (", text.size(), " bytes)");
+    }
+    const text::CodePoint c = text::decode_utf8(text, i);
+    if (!c.valid) {
+      out += "\\x";
+      append_hex(out, static_cast<unsigned char>(text[i]), 2);
+      ++i;
+    } else if (c.size == 1) {
+      append_escaped(out, text[i++]);
+    } else {
+      out += text.substr(i, c.size);
+      i += c.size;
+    }
+  }
+  return out + '"';
+}
+
+/// Appends `text` as a JSON string. Throws for ill-formed UTF-8.
+inline void append_json_string(std::string& out, std::string_view text) {
+  const std::size_t valid = text::valid_prefix(text);
+  LDLM_CHECK(valid == text.size(), "json", quote(text), " is not UTF-8 (at byte ", valid, ')');
+  out += '"';
+  for (const char c : text) {
+    append_escaped(out, c);
+  }
+  out += '"';
+}
+
+}  // namespace ldlm::detail
