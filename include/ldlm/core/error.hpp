@@ -4,12 +4,11 @@
 // A message reads `[op] rule, with both shapes or file, key and byte offset`, e.g.
 // `[matmul] inner sizes differ: (4, 768) x (512, 30)`. Checks stay on in release builds.
 
-#include <cstddef>
+#include <initializer_list>
 #include <sstream>
 #include <stdexcept>
 #include <string>
 #include <string_view>
-#include <type_traits>
 
 namespace ldlm {
 
@@ -21,63 +20,57 @@ class Error : public std::runtime_error {
 
 namespace detail {
 
-/// A part of a message with its type erased: there are thousands of messages, and this way each
-/// costs a few instructions where it is checked instead of a stream's worth of code.
+/// A part of a message with its type erased: there are hundreds of messages, and this way they
+/// share one function that writes them and what little they say of each type.
 struct MessagePart {
+  MessagePart(const char* text)  // also for each length of literal, which a template would repeat
+      : value(text),
+        append([](std::ostream& stream, const void* v) { stream << static_cast<const char*>(v); }) {
+  }
+  template <class T>
+  MessagePart(const T& part)
+      : value(&part),
+        append([](std::ostream& stream, const void* v) { stream << *static_cast<const T*>(v); }) {}
+
   const void* value;
   void (*append)(std::ostream& stream, const void* value);
 };
+using MessageParts = std::initializer_list<MessagePart>;
 
-template <class T>
-MessagePart message_part(const T& value) {
-  if constexpr (std::is_convertible_v<const T&, const char*>) {
-    return {static_cast<const char*>(value), [](std::ostream& stream, const void* text) {
-              stream << static_cast<const char*>(text);
-            }};
-  } else {
-    return {&value,
-            [](std::ostream& stream, const void* v) { stream << *static_cast<const T*>(v); }};
+inline void append_parts(std::ostream& stream, MessageParts parts) {
+  for (const MessagePart& part : parts) {
+    part.append(stream, part.value);
   }
 }
 
-[[nodiscard]] inline std::string join_message(const MessagePart* parts, std::size_t count) {
+[[noreturn, gnu::cold, gnu::noinline]] inline void fail_parts(std::string_view op,
+                                                              MessageParts parts) {
   std::ostringstream text;
-  for (std::size_t i = 0; i < count; ++i) {
-    parts[i].append(text, parts[i].value);
-  }
-  return text.str();
-}
-
-[[noreturn, gnu::cold, gnu::noinline]] inline void throw_error(const MessagePart* parts,
-                                                               std::size_t count) {
-  throw Error(join_message(parts, count));
+  append_parts(text, {"[", op, "] "});
+  append_parts(text, parts);
+  throw Error(text.str());
 }
 
 /// The parts, as a stream prints them, in one string.
 template <class... Parts>
 [[nodiscard]] std::string concat(const Parts&... parts) {
-  if constexpr (sizeof...(Parts) == 0) {
-    return {};
-  } else {
-    const MessagePart list[] = {message_part(parts)...};
-    return join_message(list, sizeof...(Parts));
-  }
+  std::ostringstream text;
+  append_parts(text, {parts...});
+  return text.str();
 }
 
 template <class... Parts>
 [[noreturn, gnu::cold]] void fail(std::string_view op, const Parts&... parts) {
-  const MessagePart list[] = {message_part("["), message_part(op), message_part("] "),
-                              message_part(parts)...};
-  throw_error(list, sizeof...(Parts) + 3);
+  fail_parts(op, {parts...});
 }
 
 }  // namespace detail
 }  // namespace ldlm
 
 /// Throws ldlm::Error "[op] parts..." unless the condition holds; the parts are built only then.
-#define LDLM_CHECK(condition, op, ...)       \
-  do {                                       \
-    if (!(condition)) [[unlikely]] {         \
-      ::ldlm::detail::fail(op, __VA_ARGS__); \
-    }                                        \
+#define LDLM_CHECK(condition, op, ...)               \
+  do {                                               \
+    if (!(condition)) [[unlikely]] {                 \
+      ::ldlm::detail::fail_parts(op, {__VA_ARGS__}); \
+    }                                                \
   } while (false)
