@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include <ldlm/text/unicode.hpp>
+#include <ldlm/text/normalizer.hpp>
 
 #include "text_support.hpp"
 

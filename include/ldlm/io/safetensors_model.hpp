@@ -104,21 +104,23 @@ class SafetensorsModel {
   }
 
  private:
+  using Shards = std::map<std::string, std::size_t, std::less<>>;  // places in shards_
+
   SafetensorsModel() = default;
 
   void open_index(const std::filesystem::path& path) {
     origin_ = path.native();
     const MappedFile index = MappedFile::open(path);
-    std::map<std::string, std::size_t> shard_numbers;
-    std::map<std::string, std::string, std::less<>> listed;
+    Shards shard_numbers;  // by file
+    Shards listed;
     for (ShardEntry& entry : parse_shard_index(index.text(), origin_)) {
       if (shard_numbers.emplace(entry.file, shards_.size()).second) {
         shards_.push_back(SafetensorsFile::open(detail::folder_of(path) / entry.file));
       }
-      const SafetensorsFile& shard = shards_[shard_numbers[entry.file]];
-      LDLM_CHECK(shard.contains(entry.tensor), "safetensors", origin_, ": tensor ",
+      const std::size_t shard = shard_numbers[entry.file];
+      LDLM_CHECK(shards_[shard].contains(entry.tensor), "safetensors", origin_, ": tensor ",
                  detail::quote(entry.tensor), " is not in its shard ", entry.file);
-      listed.emplace(std::move(entry.tensor), std::move(entry.file));
+      listed.emplace(std::move(entry.tensor), shard);
     }
     for (std::size_t i = 0; i < shards_.size(); ++i) {
       add_names(i);
@@ -141,7 +143,7 @@ class SafetensorsModel {
 
   std::string origin_;  // the index, or the only file
   std::vector<SafetensorsFile> shards_;
-  std::map<std::string, std::size_t, std::less<>> shard_of_;
+  Shards shard_of_;  // by tensor
 };
 
 }  // namespace ldlm

@@ -125,6 +125,8 @@ class MergeTrainer {
     std::size_t operator()(std::uint64_t key) const noexcept { return mix(key); }
   };
 
+  using Counts = std::unordered_map<std::uint64_t, std::int64_t, KeyHash>;
+
   /// Counts a pair up in word `w`.
   void change(Merge pair, std::int64_t by, std::uint32_t w) {
     counts_[key_of(pair)] += by;
@@ -196,14 +198,14 @@ class MergeTrainer {
 
   /// A pair can come up twice when another merge spells the same piece: the later one counts.
   static std::vector<Merge> without_repeats(const std::vector<Merge>& merges) {
-    std::unordered_map<std::uint64_t, std::size_t, KeyHash> last;
-    for (std::size_t i = 0; i < merges.size(); ++i) {
-      last[key_of(merges[i])] = i;
+    Counts left;
+    for (const Merge& merge : merges) {
+      ++left[key_of(merge)];
     }
     std::vector<Merge> out;
-    for (std::size_t i = 0; i < merges.size(); ++i) {
-      if (last[key_of(merges[i])] == i) {
-        out.push_back(merges[i]);
+    for (const Merge& merge : merges) {
+      if (--left[key_of(merge)] == 0) {
+        out.push_back(merge);
       }
     }
     return out;
@@ -214,7 +216,7 @@ class MergeTrainer {
   std::vector<std::size_t> lengths_;
   std::vector<TokenId> symbols_;
   std::vector<Word> words_;
-  std::unordered_map<std::uint64_t, std::int64_t, KeyHash> counts_;
+  Counts counts_;
   std::unordered_map<std::uint64_t, std::vector<std::uint32_t>, KeyHash> changed_;
   std::vector<std::vector<std::uint32_t>> word_lists_;
   std::priority_queue<Candidate> queue_;

@@ -8,6 +8,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <variant>
 #include <vector>
 
@@ -187,7 +188,39 @@ inline void apply(UnicodeNormalizer step, std::vector<SourcedChar>& chars) {
   }
 }
 
+/// A text changed by a function of its characters.
+template <class Change>
+[[nodiscard]] std::u32string change_text(std::u32string_view text, const Change& change) {
+  std::vector<SourcedChar> chars;
+  chars.reserve(text.size());
+  for (const char32_t c : text) {
+    chars.push_back({c, {}});
+  }
+  change(chars);
+  std::u32string out;
+  out.reserve(chars.size());
+  for (const SourcedChar& c : chars) {
+    out += c.value;
+  }
+  return out;
+}
+
 }  // namespace detail
+
+/// Canonical decomposition (NFD) of a text.
+[[nodiscard]] inline std::u32string nfd(std::u32string_view text) {
+  return detail::change_text(text, detail::apply_nfd);
+}
+/// Canonical composition (NFC) of a text.
+[[nodiscard]] inline std::u32string nfc(std::u32string_view text) {
+  return detail::change_text(text, detail::apply_nfc);
+}
+[[nodiscard]] inline std::string nfd(std::string_view text) {
+  return to_utf8(nfd(to_utf32(text)));
+}
+[[nodiscard]] inline std::string nfc(std::string_view text) {
+  return to_utf8(nfc(to_utf32(text)));
+}
 
 /// Applies a normalizer. Runs of ASCII take a table; all else goes through code points.
 class NormalizerRunner {

@@ -78,14 +78,14 @@ class BpeTrainer {
                  "\" is given twice");
       trainer.piece(token);
     }
-    std::vector<std::pair<char32_t, std::size_t>> alphabet;
-    for (std::size_t b = 0; b < 256; ++b) {
-      alphabet.emplace_back(byte_characters()[b], b);
-    }
+    std::u32string alphabet(byte_characters().begin(), byte_characters().end());
     std::sort(alphabet.begin(), alphabet.end());
-    std::vector<TokenId> byte_ids(256);
-    for (const auto& [character, byte] : alphabet) {
-      byte_ids[byte] = trainer.piece(to_utf8(std::u32string(1, character)));
+    for (const char32_t character : alphabet) {
+      trainer.piece(to_utf8(std::u32string(1, character)));
+    }
+    std::vector<TokenId> byte_ids;
+    for (const char32_t character : byte_characters()) {
+      byte_ids.push_back(trainer.piece(to_utf8(std::u32string(1, character))));
     }
     std::vector<TokenId> symbols;
     for (const WordCounter::Word& word : words_.sorted()) {
@@ -166,17 +166,18 @@ class WordPieceTrainer {
       trainer.piece(token);
     }
     const std::vector<WordCounter::Word> words = words_.sorted();
-    const std::map<char32_t, std::string> alphabet = kept_characters(words);
-    for (const auto& [character, spelling] : alphabet) {
-      trainer.piece(spelling);
+    const std::u32string alphabet = kept_characters(words);
+    for (const char32_t character : alphabet) {
+      trainer.piece(to_utf8(std::u32string(1, character)));
     }
     std::vector<TokenId> symbols;
     for (const WordCounter::Word& word : words) {
       symbols.clear();
       for (std::size_t i = 0; i < word.text.size();) {
         const CodePoint c = decode_valid_utf8(word.text.data() + i);
-        if (const auto known = alphabet.find(c.value); known != alphabet.end()) {
-          symbols.push_back(trainer.piece(i == 0 ? known->second : prefix + known->second));
+        if (std::binary_search(alphabet.begin(), alphabet.end(), c.value)) {
+          const std::string spelling(word.text.substr(i, c.size));
+          symbols.push_back(trainer.piece(i == 0 ? spelling : prefix + spelling));
         }
         i += c.size;
       }
@@ -199,9 +200,8 @@ class WordPieceTrainer {
   }
 
  private:
-  /// The most frequent characters, the lower code point first where they are equal.
-  [[nodiscard]] std::map<char32_t, std::string> kept_characters(
-      const std::vector<WordCounter::Word>& words) const {
+  /// The most frequent characters, of equal ones the lower code points, in their order.
+  [[nodiscard]] std::u32string kept_characters(const std::vector<WordCounter::Word>& words) const {
     std::map<char32_t, std::uint64_t> counts;
     for (const WordCounter::Word& word : words) {
       for (std::size_t i = 0; i < word.text.size();) {
@@ -210,13 +210,17 @@ class WordPieceTrainer {
         i += c.size;
       }
     }
-    std::vector<std::pair<char32_t, std::uint64_t>> ranked(counts.begin(), counts.end());
-    std::stable_sort(ranked.begin(), ranked.end(),
-                     [](const auto& a, const auto& b) { return a.second > b.second; });
-    ranked.resize(std::min(ranked.size(), options_.limit_alphabet));
-    std::map<char32_t, std::string> kept;
-    for (const auto& [character, count] : ranked) {
-      kept[character] = to_utf8(std::u32string(1, character));
+    std::u32string kept;
+    for (const auto& [character, count] : counts) {
+      kept += character;
+    }
+    if (kept.size() > options_.limit_alphabet) {
+      std::sort(kept.begin(), kept.end(), [&](char32_t x, char32_t y) {
+        const std::uint64_t of_x = counts.at(x), of_y = counts.at(y);
+        return of_x != of_y ? of_x > of_y : x < y;
+      });
+      kept.resize(options_.limit_alphabet);
+      std::sort(kept.begin(), kept.end());
     }
     return kept;
   }

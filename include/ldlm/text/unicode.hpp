@@ -10,10 +10,10 @@
 #include <iterator>
 #include <string>
 #include <string_view>
-#include <unordered_map>
 #include <utility>
 #include <vector>
 
+#include <ldlm/text/hash.hpp>
 #include <ldlm/text/unicode_tables.hpp>
 #include <ldlm/text/utf8.hpp>
 
@@ -67,19 +67,20 @@ class CodePointTable {
   static constexpr std::size_t block = 256;
 
   explicit CodePointTable(const std::vector<T>& flat) {
-    std::unordered_map<std::u32string, std::uint16_t> seen;
     for (std::size_t b = 0; b < index_.size(); ++b) {
-      const auto* first = flat.data() + b * block;
+      const T* const first = flat.data() + b * block;
       if (b > 0 && std::equal(first, first + block, first - block)) {  // most of them
         index_[b] = index_[b - 1];
         continue;
       }
-      const auto next = static_cast<std::uint16_t>(values_.size() / block);
-      const auto [at, added] = seen.try_emplace(std::u32string(first, first + block), next);
-      if (added) {
+      std::size_t at = 0;  // there are few different ones: looking through them is quick
+      while (at < values_.size() && !std::equal(first, first + block, values_.data() + at)) {
+        at += block;
+      }
+      if (at == values_.size()) {
         values_.insert(values_.end(), first, first + block);
       }
-      index_[b] = at->second;
+      index_[b] = static_cast<std::uint16_t>(at / block);
     }
   }
 
@@ -109,7 +110,11 @@ struct UnicodeData {
   CodePointTable<char32_t> lower = unpack_lower();
   CodePointTable<std::uint8_t> combining = unpack_combining();
   std::u32string images;
-  std::unordered_map<std::uint64_t, char32_t> pairs;
+  struct Pair {
+    std::uint64_t parts = 0;
+    char32_t composite = 0;
+  };
+  std::vector<Pair> pairs = std::vector<Pair>(4096);  // open addressing; composite 0: free
   // Position and length of each decomposition in `images`, as position * 4 + length - 1.
   CodePointTable<std::uint32_t> decomposition = unpack_decompositions();
 
@@ -144,6 +149,15 @@ struct UnicodeData {
   }
 
   CodePointTable<std::uint32_t> unpack_decompositions();
+
+  /// Where the pair of two code points is in `pairs`, or belongs.
+  [[nodiscard]] std::size_t slot(std::uint64_t parts) const noexcept {
+    std::size_t s = mix(parts) % pairs.size();
+    while (pairs[s].composite != 0 && pairs[s].parts != parts) {
+      s = (s + 1) % pairs.size();
+    }
+    return s;
+  }
 };
 
 inline CodePointTable<std::uint32_t> UnicodeData::unpack_decompositions() {
@@ -165,16 +179,19 @@ inline CodePointTable<std::uint32_t> UnicodeData::unpack_decompositions() {
     }
   }
   // A composite is (all but its last part composed, last part): shorter ones come first.
-  std::stable_sort(composites.begin(), composites.end(),
-                   [&](char32_t a, char32_t b) { return flat[a] % 4 < flat[b] % 4; });
-  for (const char32_t composite : composites) {
-    const char32_t* part = images.data() + flat[composite] / 4;
-    std::uint64_t head = *part;
-    const std::uint32_t last = flat[composite] % 4;
-    for (std::uint32_t k = 1; k < last; ++k) {
-      head = pairs.at(head << 32 | part[k]);
+  for (std::uint32_t last = 0; last < 4; ++last) {
+    for (const char32_t composite : composites) {
+      if (flat[composite] % 4 != last) {
+        continue;
+      }
+      const char32_t* const part = images.data() + flat[composite] / 4;
+      std::uint64_t head = *part;
+      for (std::uint32_t k = 1; k < last; ++k) {
+        head = pairs[slot(head << 32 | part[k])].composite;
+      }
+      const std::uint64_t parts = head << 32 | part[last];
+      pairs[slot(parts)] = {parts, composite};
     }
-    pairs.emplace(head << 32 | part[last], composite);
   }
   return CodePointTable<std::uint32_t>(flat);
 }
@@ -275,62 +292,8 @@ void decompose(char32_t c, Emit&& emit) {
       (first - detail::hangul_first) % 28 == 0 && second - 0x11A8 < 27) {
     return first + (second - 0x11A7);
   }
-  const auto& pairs = detail::unicode_data().pairs;
-  const auto at = pairs.find(std::uint64_t{first} << 32 | second);
-  return at == pairs.end() ? 0 : at->second;
-}
-
-/// Canonical decomposition (NFD) of a text.
-[[nodiscard]] inline std::u32string nfd(std::u32string_view text) {
-  std::u32string out;
-  out.reserve(text.size());
-  for (const char32_t c : text) {
-    decompose(c, [&](char32_t part, std::uint32_t) { out += part; });
-  }
-  for (auto at = out.begin(); at != out.end();) {
-    if (combining_class(*at) == 0) {
-      ++at;
-      continue;
-    }
-    const auto last =
-        std::find_if(at, out.end(), [](char32_t c) { return combining_class(c) == 0; });
-    std::stable_sort(
-        at, last, [](char32_t a, char32_t b) { return combining_class(a) < combining_class(b); });
-    at = last;
-  }
-  return out;
-}
-
-/// Canonical composition (NFC) of a text.
-[[nodiscard]] inline std::u32string nfc(std::u32string_view text) {
-  std::u32string in = nfd(text);
-  std::u32string out;
-  out.reserve(in.size());
-  std::size_t starter = std::u32string::npos;  // position in `out`
-  int last_class = -1;                         // of the mark kept last after the starter
-  for (const char32_t c : in) {
-    const int current = combining_class(c);
-    if (starter != std::u32string::npos && last_class < current) {
-      if (const char32_t both = compose(out[starter], c); both != 0) {
-        out[starter] = both;
-        continue;
-      }
-    }
-    last_class = current;
-    if (current == 0) {
-      starter = out.size();
-      last_class = -1;
-    }
-    out += c;
-  }
-  return out;
-}
-
-[[nodiscard]] inline std::string nfd(std::string_view text) {
-  return to_utf8(nfd(to_utf32(text)));
-}
-[[nodiscard]] inline std::string nfc(std::string_view text) {
-  return to_utf8(nfc(to_utf32(text)));
+  const detail::UnicodeData& data = detail::unicode_data();
+  return data.pairs[data.slot(std::uint64_t{first} << 32 | second)].composite;
 }
 
 /// Lower case of a text, one code point at a time (no context rules, as in Hugging Face).
