@@ -5,7 +5,8 @@
 #include <cstddef>
 #include <cstdint>
 #include <exception>
-#include <iterator>
+#include <istream>
+#include <streambuf>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -23,11 +24,26 @@ struct JsonOptions {
   std::size_t first_byte = 0;  // place of the text in its file, for byte offsets
 };
 
+namespace detail {
+
+/// A text as a stream's buffer, which tells how far it has been read.
+class TextBuffer : public std::streambuf {
+ public:
+  explicit TextBuffer(std::string_view text) {
+    char* const first = const_cast<char*>(text.data());  // it is only read
+    setg(first, first, first + text.size());
+  }
+  [[nodiscard]] std::size_t position() const { return static_cast<std::size_t>(gptr() - eback()); }
+};
+
+}  // namespace detail
+
 /// Receives the parser's events and builds the tree. Used by parse_json alone.
 class JsonBuilder {
  public:
-  JsonBuilder(std::string_view text, std::string_view origin, const JsonOptions& options)
-      : text_(text), origin_(origin), options_(options) {}
+  JsonBuilder(std::string_view text, const detail::TextBuffer& buffer, std::string_view origin,
+              const JsonOptions& options)
+      : text_(text), buffer_(buffer), origin_(origin), options_(options) {}
 
   bool null() { return add({}); }
   bool boolean(bool value) { return add(value); }
@@ -40,7 +56,7 @@ class JsonBuilder {
   bool start_array(std::size_t) { return open(JsonValue::array()); }
   bool key(std::string& name) {
     skip_to_token();
-    consumed_ = cursor_;
+    consumed_ = buffer_.position();
     key_ = std::move(name);
     return true;
   }
@@ -60,14 +76,12 @@ class JsonBuilder {
         text::repair_utf8(reason.substr(0, longest)), reason.size() > longest ? "..." : "");
   }
 
-  /// Where the parser has read to; kept by its input iterator.
-  std::size_t& cursor() { return cursor_; }
   JsonValue take() { return std::move(root_); }
 
  private:
   bool add(JsonValue value) {
     const std::size_t start = skip_to_token();
-    consumed_ = cursor_;
+    consumed_ = buffer_.position();
     LDLM_CHECK(++count_ <= options_.max_values, "json", origin_, ": byte ", start, ": more than ",
                options_.max_values, " values");
     value.offset_ = start;
@@ -95,7 +109,7 @@ class JsonBuilder {
     return true;
   }
   bool close() {
-    consumed_ = cursor_;
+    consumed_ = buffer_.position();
     open_.pop_back();
     return true;
   }
@@ -126,50 +140,15 @@ class JsonBuilder {
   }
 
   std::string_view text_;
+  const detail::TextBuffer& buffer_;  // the parser reads text_ through it
   std::string_view origin_;
   JsonOptions options_;
-  std::size_t cursor_ = 0;    // bytes the parser has read
-  std::size_t consumed_ = 0;  // ... up to and including the previous token
+  std::size_t consumed_ = 0;  // bytes up to and including the previous token
   std::size_t count_ = 0;
   std::string key_;
   JsonValue root_;
   std::vector<JsonValue*> open_;  // the arrays and objects being read; only the last one grows
 };
-
-namespace detail {
-
-/// Reads characters and tells how many were read.
-class CountingIterator {
- public:
-  using iterator_category = std::input_iterator_tag;
-  using value_type = char;
-  using difference_type = std::ptrdiff_t;
-  using pointer = const char*;
-  using reference = const char&;
-
-  CountingIterator(const char* start, std::size_t at, std::size_t* seen)
-      : start_(start), at_(at), seen_(seen) {}
-  reference operator*() const { return start_[at_]; }
-  CountingIterator& operator++() {
-    *seen_ = ++at_;
-    return *this;
-  }
-  CountingIterator operator++(int) {
-    CountingIterator old = *this;
-    ++*this;
-    return old;
-  }
-  friend bool operator==(const CountingIterator& a, const CountingIterator& b) {
-    return a.at_ == b.at_;
-  }
-
- private:
-  const char* start_;
-  std::size_t at_;
-  std::size_t* seen_;
-};
-
-}  // namespace detail
 
 /// Parses a whole JSON text (RFC 8259, UTF-8). Throws Error with `origin` (a file's name, say), the
 /// byte and the reason: ill-formed text or UTF-8, an object with a key twice, too deep, too large.
@@ -179,10 +158,10 @@ class CountingIterator {
   const std::size_t nul = text.find('\0');
   LDLM_CHECK(nul == std::string_view::npos, "json", origin, ": byte ", options.first_byte + nul,
              ": NUL byte");
-  JsonBuilder builder(text, origin, options);
-  nlohmann::json::sax_parse(detail::CountingIterator(text.data(), 0, &builder.cursor()),
-                            detail::CountingIterator(text.data(), text.size(), &builder.cursor()),
-                            &builder);
+  detail::TextBuffer buffer(text);
+  JsonBuilder builder(text, buffer, origin, options);
+  std::istream stream(&buffer);
+  nlohmann::json::sax_parse(stream, &builder);
   return builder.take();
 }
 
