@@ -19,7 +19,8 @@ FLAGS = ["-std=c++20", "-O2", f"-I{ROOT}/include", f"-I{ROOT}/backends", "-I/usr
 UNITS = {
     "tensor": ["ldlm/core/tensor.hpp"],
     "ops": ["ldlm/core/ops.hpp"],
-    "umbrella": ["ldlm/ldlm.hpp"],
+    "umbrella": ["ldlm/ldlm.hpp"],  # the kernels too
+    "umbrella_linked": ["ldlm/ldlm.hpp"],  # as in a program that links ldlm::simd
     "eigen": ["Eigen/Dense"],
     "xtensor": ["xtensor/xtensor.hpp", "xtensor/xmath.hpp"],
     "pytorch": ["torch/torch.h"],
@@ -52,7 +53,8 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         seconds = {}
         for name, headers in UNITS.items():
-            text = "".join(f"#include <{header}>\n" for header in headers)
+            text = "#define LDLM_KERNELS_LINKED\n" if name == "umbrella_linked" else ""
+            text += "".join(f"#include <{header}>\n" for header in headers)
             pathlib.Path(folder, f"{name}.cpp").write_text(text + "int main() {}\n")
             try:
                 compile_once(folder, name)
@@ -63,7 +65,7 @@ def main():
             for name, times in seconds.items():
                 times.append(compile_once(folder, name))
     benchmarks = []
-    for ours in ("tensor", "ops", "umbrella"):
+    for ours in ("tensor", "ops", "umbrella", "umbrella_linked"):
         entry = {"name": f"compile/{ours}/threads:1", "label": "units/s",
                  "ours": 1 / statistics.median(seconds[ours])}
         for peer in ("eigen", "xtensor", "pytorch"):

@@ -1,9 +1,9 @@
 #pragma once
-// LDLM: everything, for users. Including it also registers the CPU kernels compiled for this
-// unit's own instruction set; the library itself never includes this file.
+// LDLM: everything, for users; the library itself never includes this file.
 //
-// Kernels take most of its compile time and serve the whole program. So of many units let one
-// include this file, and the others the headers of what they use.
+// It also compiles the CPU kernels for this unit's own instruction set, which takes most of the
+// time, and registers them for the whole program. Where kernels are linked, as the CMake target
+// ldlm::simd does, LDLM_KERNELS_LINKED says so and it compiles none.
 
 #include <ldlm/autograd/autograd.hpp>
 #include <ldlm/core/format.hpp>
@@ -20,7 +20,10 @@
 #include <ldlm/text/corpus.hpp>
 #include <ldlm/text/decode_stream.hpp>
 #include <ldlm/text/tokenizer_trainer.hpp>
+
+#ifndef LDLM_KERNELS_LINKED
 #include <ldlm_simd/simd.hpp>
+#endif
 
 // Files, and the models that come from them, need nlohmann-json.
 #if __has_include(<nlohmann/json.hpp>)

@@ -23,6 +23,10 @@ case $method in
     cmake --install "$build" --prefix "$work/prefix" >"$work/install.log"
     configure -DCONSUMER_METHOD=find_package -DCMAKE_PREFIX_PATH="$work/prefix"
     cmake --build "$work/build" --target consumer_simd
+    if nm -C "$work/build/CMakeFiles/consumer_simd.dir/main.cpp.o" | grep 'ldlm::simd::'; then
+      echo "ldlm::simd has these kernels, yet its user compiles them"
+      exit 1
+    fi
     for isa in baseline avx2 avx512; do
       LDLM_ISA=$isa "$work/build/consumer_simd"
     done

@@ -31,5 +31,7 @@ function(ldlm_add_simd folder)
   # Whole: nothing names a unit, they register themselves.
   add_library(ldlm_simd INTERFACE)
   target_link_libraries(ldlm_simd INTERFACE $<LINK_LIBRARY:WHOLE_ARCHIVE,ldlm_simd_units>)
+  # <ldlm/ldlm.hpp> need not compile them once more.
+  target_compile_definitions(ldlm_simd INTERFACE LDLM_KERNELS_LINKED)
   add_library(ldlm::simd ALIAS ldlm_simd)
 endfunction()
