@@ -340,13 +340,4 @@ void axpy(T a, View<const T> x, View<T> y) {
   map<Arch>(cheap_grain, loop, y, x, View<const T>(y));
 }
 
-/// From the types that models are stored in.
-template <class From, class T, class Arch>
-void cast_from(View<const void> in, View<T> out) {
-  const auto loop = [](std::int64_t n, T* y, const From* x) {
-    detail::block_loop<Arch>(n, y, [=](std::int64_t i) { return convert<T>(x[i]); });
-  };
-  map<Arch>(cheap_grain, loop, out, View<const From>(static_cast<const From*>(in.data), in.layout));
-}
-
 }  // namespace ldlm::simd

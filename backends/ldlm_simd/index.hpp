@@ -20,29 +20,38 @@ Loops<2, Arch> row_loops(const Layout& a, const Layout& b) {
   return {shape, strides, 0};
 }
 
+/// gather_rows for elements of `Size` bytes.
+template <std::size_t Size, class Arch>
+void gather_rows(const std::byte* table, const Layout& table_layout,
+                 const View<const std::int64_t>& ids, std::byte* out, const Layout& out_layout) {
+  constexpr auto size = static_cast<std::int64_t>(Size);
+  const auto row = row_loops<Arch>(out_layout, table_layout);
+  const std::int64_t elements = std::max<std::int64_t>(1, row.lines * row.length);
+  parallel_for(0, ids.size(0), std::max<std::int64_t>(1, cheap_grain / elements),
+               [&](std::int64_t lo, std::int64_t hi) {
+                 for (std::int64_t i = lo; i < hi; ++i) {
+                   const std::int64_t to = i * out_layout.strides[0];
+                   const std::int64_t from = ids.data[i * ids.stride(0)] * table_layout.strides[0];
+                   auto cursor = row.at(0);
+                   for (std::int64_t line = 0; line < row.lines; ++line, row.advance(cursor)) {
+                     Copy<Size, Arch>::line(out + (to + cursor.offsets[0]) * size, row.step[0],
+                                            table + (from + cursor.offsets[1]) * size, row.step[1],
+                                            row.length);
+                   }
+                 }
+               });
+}
+
 }  // namespace detail
 
 /// out[i, ...] = table[ids[i], ...]
 template <class T, class Arch>
 void gather_rows(View<const T> table, View<const std::int64_t> ids, View<T> out) {
-  constexpr auto size = static_cast<std::int64_t>(sizeof(T));
-  const auto row = detail::row_loops<Arch>(out.layout, table.layout);
-  const auto* const from = reinterpret_cast<const std::byte*>(table.data);
-  auto* const to = reinterpret_cast<std::byte*>(out.data);
-  const std::int64_t elements = std::max<std::int64_t>(1, row.lines * row.length);
-  parallel_for(0, out.numel() > 0 ? ids.size(0) : 0,
-               std::max<std::int64_t>(1, cheap_grain / elements),
-               [&](std::int64_t lo, std::int64_t hi) {
-                 for (std::int64_t i = lo; i < hi; ++i) {
-                   const std::int64_t source = ids.data[i * ids.stride(0)] * table.stride(0);
-                   auto cursor = row.at(0);
-                   for (std::int64_t line = 0; line < row.lines; ++line, row.advance(cursor)) {
-                     detail::Copy<sizeof(T), Arch>::line(
-                         to + (i * out.stride(0) + cursor.offsets[0]) * size, row.step[0],
-                         from + (source + cursor.offsets[1]) * size, row.step[1], row.length);
-                   }
-                 }
-               });
+  if (out.numel() > 0) {
+    detail::gather_rows<sizeof(T), Arch>(reinterpret_cast<const std::byte*>(table.data),
+                                         table.layout, ids, reinterpret_cast<std::byte*>(out.data),
+                                         out.layout);
+  }
 }
 
 /// out[ids[i], ...] += in[i, ...], in the order of i: threads share out the columns.

@@ -127,36 +127,27 @@ class Loops {
   std::array<Offsets, max_rank> strides_{};
 };
 
-/// Calls run(cursor, n) in parallel for runs of n consecutive lines, of about `grain` elements.
-template <class Arch, std::size_t N, class Run>
-void for_line_runs(const Loops<N, Arch>& loops, std::int64_t grain, Run&& run) {
-  const std::int64_t lines =
-      std::max<std::int64_t>(1, grain / std::max<std::int64_t>(1, loops.length));
-  parallel_for(0, loops.lines, lines,
-               [&](std::int64_t lo, std::int64_t hi) { run(loops.at(lo), hi - lo); });
-}
-
 /// Calls body(offsets, n) in parallel for contiguous stretches of all lines: long lines are cut at
 /// multiples of `grain` elements.
 template <class Arch, std::size_t N, class Body>
-void for_stretches(const Loops<N, Arch>& loops, std::int64_t grain, Body&& body) {
-  if (loops.length <= 2 * grain) {
-    for_line_runs<Arch>(loops, grain, [&](typename Loops<N, Arch>::Cursor cursor, std::int64_t n) {
-      for (std::int64_t line = 0; line < n; ++line, loops.advance(cursor)) {
-        body(cursor.offsets, loops.length);
-      }
-    });
-    return;
-  }
-  const std::int64_t pieces = (loops.length + grain - 1) / grain;
-  parallel_for(0, loops.lines * pieces, 1, [&](std::int64_t lo, std::int64_t hi) {
+void for_stretches(const Loops<N, Arch>& loops, std::int64_t grain, const Body& body) {
+  const std::int64_t piece = loops.length <= 2 * grain ? loops.length : grain;
+  const std::int64_t pieces = (loops.length + piece - 1) / piece;
+  const std::int64_t together = std::max<std::int64_t>(1, grain / piece);
+  parallel_for(0, loops.lines * pieces, together, [&](std::int64_t lo, std::int64_t hi) {
+    auto cursor = loops.at(lo / pieces);
+    std::int64_t first = lo % pieces * piece;
     for (std::int64_t i = lo; i < hi; ++i) {
-      const std::int64_t first = i % pieces * grain;
-      auto offsets = loops.at(i / pieces).offsets;
+      auto offsets = cursor.offsets;
       for (std::size_t k = 0; k < N; ++k) {
         offsets[k] += first * loops.step[k];
       }
-      body(offsets, std::min(grain, loops.length - first));
+      body(offsets, std::min(piece, loops.length - first));
+      first += piece;
+      if (first >= loops.length) {
+        first = 0;
+        loops.advance(cursor);
+      }
     }
   });
 }
@@ -261,12 +252,14 @@ class Map {
     }
     streams_ = contiguous_ && goes_past_caches<Arch>(out, in...);
     if (!contiguous_ && 4 * loops_.length <= capacity && loops_.lines > 1) {
-      for_line_runs<Arch>(loops_, grain, [&](typename Walk::Cursor cursor, std::int64_t lines) {
-        const std::int64_t group = capacity / loops_.length;
-        for (; lines > 0; lines -= group) {
-          run_group(cursor, std::min(lines, group), each);
-        }
-      });
+      const std::int64_t group = capacity / loops_.length;
+      parallel_for(0, loops_.lines, std::max<std::int64_t>(1, grain / loops_.length),
+                   [&](std::int64_t lo, std::int64_t hi) {
+                     auto cursor = loops_.at(lo);
+                     for (std::int64_t line = lo; line < hi; line += group) {
+                       run_group(cursor, std::min(group, hi - line), each);
+                     }
+                   });
     } else {
       for_stretches<Arch>(loops_, grain, [&](const typename Walk::Offsets& at, std::int64_t n) {
         run_stretch(at, n, each);
@@ -275,6 +268,9 @@ class Map {
   }
 
  private:
+  // (Out of line: a kernel's loop is compiled once.)
+  [[gnu::noinline]] void run(std::int64_t n, Out* y, const In*... x) const { kernel_(n, y, x...); }
+
   template <std::size_t... I>
   void run_stretch(const typename Walk::Offsets& at, std::int64_t n, std::index_sequence<I...>) {
     if constexpr (std::is_floating_point_v<Out>) {
@@ -284,7 +280,7 @@ class Map {
         for (std::int64_t first = 0; first < n; first += block) {
           const std::int64_t count = std::min(block, n - first);
           (ask_for(std::get<I>(in_) + at[I + 1] + first + ahead, block), ...);
-          kernel_(count, y, (std::get<I>(in_) + at[I + 1] + first)...);
+          run(count, y, (std::get<I>(in_) + at[I + 1] + first)...);
           stream<Out, Arch>(count, y, out_ + at[0] + first);
         }
         finish_streaming<Arch>();
@@ -292,7 +288,7 @@ class Map {
       }
     }
     if (contiguous_) {
-      kernel_(n, out_ + at[0], (std::get<I>(in_) + at[I + 1])...);
+      run(n, out_ + at[0], (std::get<I>(in_) + at[I + 1])...);
       return;
     }
     alignas(64) Out y[capacity];
@@ -300,9 +296,9 @@ class Map {
     for (std::int64_t first = 0; first < n; first += capacity) {
       const std::int64_t count = std::min(capacity, n - first);
       Out* const target = out_ + at[0] + first * loops_.step[0];
-      kernel_(count, loops_.step[0] == 1 ? target : y,
-              source(std::get<I>(in_) + at[I + 1] + first * loops_.step[I + 1], loops_.step[I + 1],
-                     std::get<I>(x).data, count, first)...);
+      run(count, loops_.step[0] == 1 ? target : y,
+          source(std::get<I>(in_) + at[I + 1] + first * loops_.step[I + 1], loops_.step[I + 1],
+                 std::get<I>(x).data, count, first)...);
       if (loops_.step[0] != 1) {
         unpack<Out, Arch>(y, target, loops_.step[0], count);
       }
@@ -326,7 +322,7 @@ class Map {
                       std::get<I>(x).data + line * n, n),
        ...);
     }
-    kernel_(lines * n, y, std::get<I>(x).data...);
+    run(lines * n, y, std::get<I>(x).data...);
     for (std::int64_t line = 0; line < lines; ++line, loops_.advance(cursor)) {
       unpack<Out, Arch>(y + line * n, out_ + cursor.offsets[0], loops_.step[0], n);
     }

@@ -65,8 +65,8 @@ struct Reducer {
     }
     return static_cast<T>(total);
   }
-  /// Of n contiguous elements.
-  static T run(const T* x, std::int64_t n) {
+  /// Of n contiguous elements. (Out of line: several loops call it.)
+  [[gnu::noinline]] static T run(const T* x, std::int64_t n) {
     constexpr std::int64_t W = width<T, Arch>;
     B total[4] = {B(identity), B(identity), B(identity), B(identity)};
     B nan(identity);

@@ -301,6 +301,35 @@ class ThreadPool {
   std::exception_ptr error_;
 };
 
+/// parallel_for of task(context, lo, hi).
+inline void run_ranges(std::int64_t begin, std::int64_t end, std::int64_t grain,
+                       ThreadPool::Task task, void* context) {
+  const std::int64_t size = end - begin;
+  if (size <= 0) {
+    return;
+  }
+  const int threads = size <= grain ? 1 : num_threads();
+  if (threads > 1 && !ThreadPool::inside()) {
+    // The pool counts in units of `length`.
+    struct Ranges {
+      std::int64_t begin, end, length;
+      ThreadPool::Task task;
+      void* context;
+    };
+    const std::int64_t length = grain * (size / grain / ThreadPool::max_units + 1);
+    Ranges ranges{begin, end, length, task, context};
+    const auto run_units = [](void* argument, std::int64_t lo, std::int64_t hi) {
+      const Ranges& r = *static_cast<const Ranges*>(argument);
+      r.task(r.context, r.begin + lo * r.length, std::min(r.end, r.begin + hi * r.length));
+    };
+    ThreadPool* const pool = ThreadPool::instance();
+    if (pool != nullptr && pool->run(threads, (size + length - 1) / length, run_units, &ranges)) {
+      return;
+    }
+  }
+  task(context, begin, end);
+}
+
 }  // namespace detail
 
 /// Calls f(lo, hi) over disjoint sub-ranges that cover [begin, end), on up to num_threads() threads
@@ -310,27 +339,12 @@ class ThreadPool {
 /// parallel_for, and while another thread has the pool. The first exception of f reaches the
 /// caller.
 template <class F>
-void parallel_for(std::int64_t begin, std::int64_t end, std::int64_t grain, F&& f) {
-  const std::int64_t size = end - begin;
-  if (size <= 0) {
-    return;
-  }
-  const int threads = size <= grain ? 1 : num_threads();
-  if (threads > 1 && !detail::ThreadPool::inside()) {
-    const std::int64_t length = grain * (size / grain / detail::ThreadPool::max_units + 1);
-    const std::int64_t units = (size + length - 1) / length;
-    auto job = [&](std::int64_t lo, std::int64_t hi) {
-      f(begin + lo * length, std::min(end, begin + hi * length));
-    };
-    const auto task = [](void* context, std::int64_t lo, std::int64_t hi) {
-      (*static_cast<decltype(job)*>(context))(lo, hi);
-    };
-    detail::ThreadPool* const pool = detail::ThreadPool::instance();
-    if (pool != nullptr && pool->run(threads, units, task, &job)) {
-      return;
-    }
-  }
-  f(begin, end);
+void parallel_for(std::int64_t begin, std::int64_t end, std::int64_t grain, const F& f) {
+  // One call of f, wherever it runs: loops are compiled once.
+  const auto task = [](void* context, std::int64_t lo, std::int64_t hi) {
+    (*static_cast<const F*>(context))(lo, hi);
+  };
+  detail::run_ranges(begin, end, grain, task, const_cast<F*>(&f));
 }
 
 }  // namespace ldlm::simd
