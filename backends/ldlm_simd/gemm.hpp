@@ -126,6 +126,9 @@ class GemmMatrix {
     const std::int64_t bytes = g.m * g.c_row * static_cast<std::int64_t>(sizeof(T));
     streams_c_ = !reads_c && !has_epilogue(g) && k_ <= blocking.k && bytes > 4 * cache_sizes().l2 &&
                  can_stream<T, Arch>(g.c, g.c_row);
+    asks_ = std::is_same_v<T, float> && Element::steps == 1 && shared_b.data == nullptr &&
+            (g.b_row == 1 || g.b_col == 1) &&
+            g.n * g.k * static_cast<std::int64_t>(sizeof(T)) > cache_sizes().l2;
   }
 
   /// Packed elements along k.
@@ -149,6 +152,11 @@ class GemmMatrix {
         const std::int64_t columns = std::min(Tile::columns, task.columns - j);
         const std::int64_t lanes = round_up(columns, W);
         GemmPanel<T> b = panel_of_b(workspace, task.column + j, columns, step, steps, passes);
+        if (asks_ && j + Tile::columns < task.columns) {
+          ask_for(b, task.column + j + Tile::columns, step, steps, passes);
+        } else if (asks_ && step + steps < k_) {
+          ask_for(b, task.column, step + steps, steps, passes);
+        }
         const T* a_strip = a;
         for (std::int64_t i = 0; i < task.rows;) {
           const std::int64_t rows = Element::tile_rows(task.rows - i);
@@ -157,7 +165,7 @@ class GemmMatrix {
           a_strip += rows * steps;
           i += rows;
           if (b.next != nullptr) {
-            b.next += steps / 2 * b.advance;
+            b.next += b.advance_tile;
           }
           if (!sums_in_c_ && k_ > blocking_.k) {
             sum += Element::rows * Tile::columns;
@@ -260,7 +268,7 @@ class GemmMatrix {
     if (shared_b_.lanes > 0) {
       const std::int64_t lane = column % shared_b_.lanes;
       const T* const panel = shared_b_.data + (column - lane) * k_ + lane;
-      return weights(panel + step * shared_b_.lanes, passes);
+      return weights(panel + step * shared_b_.lanes, steps, passes);
     }
     const std::int64_t lanes = round_up(columns, W);
     if (shared_b_.data != nullptr) {
@@ -274,10 +282,29 @@ class GemmMatrix {
   }
   /// A panel of weights, which come from memory. A single pass asks for what it reads itself 2 KiB
   /// later; of several, each asks for a part of the next panel.
-  GemmPanel<T> weights(const T* panel, std::int64_t passes) const {
+  GemmPanel<T> weights(const T* panel, std::int64_t steps, std::int64_t passes) const {
     constexpr std::int64_t size = sizeof(T), two_steps = 2 * panel_rows * size;
-    const T* const next = panel + (passes == 1 ? 2048 / size : panel_rows * k_);
-    return {panel, panel_rows, reinterpret_cast<const char*>(next), two_steps / passes};
+    GemmPanel<T> out{panel, panel_rows};
+    out.next = reinterpret_cast<const char*>(panel + (passes == 1 ? 2048 / size : panel_rows * k_));
+    out.advance = two_steps / passes;
+    out.advance_tile = steps / 2 * out.advance;
+    return out;
+  }
+  /// Has the `passes` tiles that go over `panel` ask for the part of B that is packed next.
+  void ask_for(GemmPanel<T>& panel, std::int64_t column, std::int64_t step, std::int64_t steps,
+               std::int64_t passes) const {
+    constexpr std::int64_t size = sizeof(T);
+    panel.next = reinterpret_cast<const char*>(g_.b + step * g_.b_row + column * g_.b_col);
+    if (g_.b_col == 1) {  // some rows of the panel in each pass
+      const std::int64_t rows = divide_up(steps, passes);
+      panel.every = std::max<std::int64_t>(1, steps / 2 / rows);
+      panel.advance = g_.b_row * size;
+      panel.advance_tile = rows * panel.advance;
+    } else {  // some lines of every column
+      panel.every = std::max<std::int64_t>(1, steps / 2 / Tile::columns);
+      panel.advance = g_.b_col * size;
+      panel.advance_tile = divide_up(divide_up(steps * size, 64), passes) * 64;
+    }
   }
 
   /// One tile of C at (i, j): `rows` x `columns` valid of height x lanes.
@@ -324,6 +351,7 @@ class GemmMatrix {
   bool adds_to_c_;  // C is only added to
   bool sums_in_c_;  // unfinished sums may lie in C
   bool streams_c_;  // C is written past the caches
+  bool asks_;       // B comes from afar, and each of its panels is packed once
 };
 
 /// The batch's matrix number `index`.

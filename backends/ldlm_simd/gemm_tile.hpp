@@ -54,10 +54,10 @@ template <class T>
 struct GemmPanel {
   const T* data;
   std::int64_t step;  // elements from one step of k to the next
-  // What comes from memory afterwards, or null, and how many bytes of it to ask for at every second
-  // step, at most four lines.
+  // What comes from memory afterwards, or null. Four lines of it are asked for at every so many
+  // pairs of steps; `next` moves by so many bytes each time, and after a tile.
   const char* next = nullptr;
-  std::int64_t advance = 0;
+  std::int64_t every = 1, advance = 0, advance_tile = 0;
 };
 
 /// What becomes of a tile's sums.
@@ -85,7 +85,6 @@ void multiply_tile(std::int64_t k, const T* a, const GemmPanel<T>& panel, T alph
   B sum[R][V];
   unroll<R * V>([&](auto i) { sum[i / V][i % V] = B(T{}); });
   const T* b = panel.data;
-  [[maybe_unused]] const char* next = panel.next;
   const auto multiply_step = [&]() __attribute__((always_inline)) {
     B b_now[V];
     unroll<V>([&](auto v) { b_now[v] = B::load_unaligned(b + v * W); });
@@ -101,12 +100,17 @@ void multiply_tile(std::int64_t k, const T* a, const GemmPanel<T>& panel, T alph
   constexpr std::int64_t ahead = 16;
   constexpr std::int64_t line = 64 / static_cast<std::int64_t>(sizeof(T));
   std::int64_t step = 0;
+  [[maybe_unused]] const char* next = panel.next;
+  [[maybe_unused]] std::int64_t wait = 1;
   for (; step + 2 <= k; step += 2) {
     unroll<static_cast<int>(divide_up(2 * R, line))>(
         [&](auto i) { prefetch(a + ahead * R + i * line); });
     if constexpr (Kind == TileKind::asks) {
-      unroll<4>([&](auto i) { prefetch(next + 64 * i); });
-      next += panel.advance;
+      if (--wait == 0) {
+        unroll<4>([&](auto i) { prefetch(next + 64 * i); });
+        next += panel.advance;
+        wait = panel.every;
+      }
     }
     unroll<2>([&](auto) __attribute__((always_inline)) { multiply_step(); });
   }
