@@ -203,3 +203,25 @@ TEST_CASE("the child of a fork computes, and ends") {
   CHECK(status == 0);
 }
 #endif
+
+#ifdef CPU_COUNT
+TEST_CASE("as many threads as the processors that a thread may run on") {
+  cpu_set_t allowed;
+  REQUIRE(sched_getaffinity(0, sizeof(allowed), &allowed) == 0);
+  CHECK(ldlm::detail::hardware_threads() == CPU_COUNT(&allowed));
+  int processor = 0;
+  while (!CPU_ISSET(processor, &allowed)) {
+    ++processor;
+  }
+  CPU_ZERO(&allowed);
+  CPU_SET(processor, &allowed);
+  int found = 0;
+  std::thread restricted([&] {
+    if (sched_setaffinity(0, sizeof(allowed), &allowed) == 0) {
+      found = ldlm::detail::hardware_threads();
+    }
+  });
+  restricted.join();
+  CHECK(found == 1);
+}
+#endif
