@@ -462,6 +462,9 @@ void gemm(const Gemm<T>& args) {
   static std::atomic<std::uint64_t> products{0};
   const std::uint64_t product = products.fetch_add(1, std::memory_order_relaxed) + 1;
   if (is_skinny<T, Arch>(g)) {
+    if (const std::int64_t parts = skinny_parts<T, Arch>(g); batches == 1 && parts > 1) {
+      return multiply_skinny_in_parts<T, Arch>(detail::matrix_of_batch(g, 0), parts, product);
+    }
     constexpr std::int64_t unit = 8 * width<T, Arch>;  // columns: whole cache lines of C
     const std::int64_t units = detail::divide_up(g.n, unit);
     std::int64_t grain = std::max<std::int64_t>(1, (1 << 15) / (g.m * g.k * unit));

@@ -16,6 +16,7 @@
 #include <ldlm_simd/gemm_int8.hpp>
 #include <ldlm_simd/gemm_tile.hpp>
 #include <ldlm_simd/gemm_workspace.hpp>
+#include <ldlm_simd/thread_pool.hpp>
 #include <ldlm_simd/transpose.hpp>
 
 namespace ldlm::simd {
@@ -29,6 +30,14 @@ bool is_quantized(const Gemm<T>& g) {
 
 /// The most rows for which reading B in place beats packing it.
 inline constexpr std::int64_t skinny_rows = 16;
+
+/// Whether rows of B lie so close together, for one or two rows of A, that reading many of them at
+/// a time confuses the processor's prefetcher: it follows a single stream in each page.
+template <class T>
+bool has_short_rows(const Gemm<T>& g) {
+  return g.m <= 2 && g.b_row != 1 && g.b_col == 1 &&
+         g.b_row * static_cast<std::int64_t>(sizeof(T)) <= 4096;
+}
 
 /// Columns of B that a dot_tile of R rows takes: with scales, the sums of a group need registers
 /// too.
@@ -302,15 +311,17 @@ void multiply_rows(const Gemm<T>& g, const T* a, const T* b, std::int64_t column
     done = columns / (V * width<T, Arch>)*(V * width<T, Arch>);
     add_tiles<R, V, T, Arch>(g, a, b, done, sums, sum_row);
   }
-  for (std::int64_t step = 0; step < g.k && done < columns;) {
-    const bool several = step + K <= g.k;
+  const auto add = [&]<int Steps>(std::integral_constant<int, Steps>, std::int64_t step) {
     for (std::int64_t i = 0; i < rows; i += R) {
-      (several ? add_steps<R, K, T, Arch>
-               : add_steps<R, 1, T, Arch>)(a + i * g.k + step * R, b + step * g.b_row + done,
-                                           g.b_row, columns - done, sums + i * sum_row + done,
-                                           sum_row);
+      add_steps<R, Steps, T, Arch>(a + i * g.k + step * R, b + step * g.b_row + done, g.b_row,
+                                   columns - done, sums + i * sum_row + done, sum_row);
     }
-    step += several ? K : 1;
+    return Steps;
+  };
+  for (std::int64_t step = 0; step < g.k && done < columns;) {
+    step += step + K <= g.k && !has_short_rows(g) ? add(std::integral_constant<int, K>{}, step)
+            : step + 2 <= g.k                     ? add(std::integral_constant<int, 2>{}, step)
+                                                  : add(std::integral_constant<int, 1>{}, step);
   }
 }
 
@@ -429,6 +440,47 @@ void multiply_skinny(const Gemm<T>& g, std::int64_t first, std::int64_t last,
     }
     finish_block<T, Arch>(g, 0, first, g.m, columns, sums, sum_row, g.beta);
   }
+}
+
+/// Parts into which K is cut: several where threads would otherwise read small pieces of many short
+/// rows of a B that comes from afar. Each part is read by one thread, as it lies in memory.
+/// Independent of the number of threads.
+template <class T, class Arch>
+std::int64_t skinny_parts(const Gemm<T>& g) {
+  constexpr std::int64_t parts = 8;
+  const bool from_afar = g.k * g.n * static_cast<std::int64_t>(sizeof(T)) > cache_sizes().l2;
+  return !detail::is_quantized(g) && detail::has_short_rows(g) && from_afar ? parts : 1;
+}
+
+/// The whole product in parts of K, added up in their order.
+template <class T, class Arch>
+void multiply_skinny_in_parts(const Gemm<T>& g, std::int64_t parts, std::uint64_t product) {
+  constexpr std::int64_t unit = 8;  // steps that are taken at once
+  const std::int64_t steps = detail::round_up(detail::divide_up(g.k, parts), unit);
+  parts = detail::divide_up(g.k, steps);
+  const std::int64_t size = g.m * g.n;
+  T* const sums = GemmWorkspace<T, Arch>::local().shared_b.reserve(parts * size);
+  parallel_for(0, parts, detail::divide_up(parts, num_threads()),
+               [&](std::int64_t lo, std::int64_t hi) {
+                 for (std::int64_t part = lo; part < hi; ++part) {
+                   Gemm<T> one = g;
+                   one.a += part * steps * g.a_col;
+                   one.b += part * steps * g.b_row;
+                   one.k = std::min(steps, g.k - part * steps);
+                   one.c = sums + part * size;
+                   one.c_row = g.n;
+                   one.beta = T{0};
+                   one.bias = one.residual = nullptr;
+                   one.pre_activation = nullptr;
+                   one.activation = Activation::none;
+                   multiply_skinny<T, Arch>(one, 0, g.n, {product, part, 0});
+                 }
+               });
+  for (std::int64_t part = 1; part < parts; ++part) {
+    transform<Arch>(
+        size, [](const auto& x, const auto& y) { return x + y; }, sums, sums, sums + part * size);
+  }
+  finish_block<T, Arch>(g, 0, 0, g.m, g.n, sums, g.n, g.beta);
 }
 
 }  // namespace ldlm::simd

@@ -130,7 +130,7 @@ template <class T, class A>
 
 /// Phi(-a) for a >= 0: with r = 1 / (1 + a / 4) and s = 1 - 2 r, e^(-a^2/2) r P(s).
 template <class T, class A>
-xsimd::batch<T, A> normal_tail(const xsimd::batch<T, A>& a);
+[[gnu::always_inline]] inline xsimd::batch<T, A> normal_tail(const xsimd::batch<T, A>& a);
 
 }  // namespace detail
 
@@ -172,7 +172,7 @@ template <class T, class A>
 }
 
 template <class T, class A>
-xsimd::batch<T, A> detail::normal_tail(const xsimd::batch<T, A>& a) {
+[[gnu::always_inline]] inline xsimd::batch<T, A> detail::normal_tail(const xsimd::batch<T, A>& a) {
   using B = xsimd::batch<T, A>;
   using C = MathConstants<T>;
   const B limited = xsimd::min(B(C::tail_limit), a);
@@ -187,14 +187,14 @@ xsimd::batch<T, A> detail::normal_tail(const xsimd::batch<T, A>& a) {
 
 /// The standard normal distribution function, Phi(x).
 template <class T, class A>
-xsimd::batch<T, A> normal_cdf(const xsimd::batch<T, A>& x) {
+[[gnu::always_inline]] inline xsimd::batch<T, A> normal_cdf(const xsimd::batch<T, A>& x) {
   using B = xsimd::batch<T, A>;
   const B tail = detail::normal_tail(xsimd::abs(x));
   return xsimd::select(x > B(T{0}), B(T{1}) - tail, tail);
 }
 
 template <class T, class A>
-xsimd::batch<T, A> erf(const xsimd::batch<T, A>& x) {
+[[gnu::always_inline]] inline xsimd::batch<T, A> erf(const xsimd::batch<T, A>& x) {
   using B = xsimd::batch<T, A>;
   const B a = xsimd::abs(x);
   const B near = x * detail::polynomial(x * x, detail::MathConstants<T>::erf);
@@ -205,7 +205,7 @@ xsimd::batch<T, A> erf(const xsimd::batch<T, A>& x) {
 
 /// max(x, 0)
 template <class T, class A>
-xsimd::batch<T, A> relu(const xsimd::batch<T, A>& x) {
+[[gnu::always_inline]] inline xsimd::batch<T, A> relu(const xsimd::batch<T, A>& x) {
   return xsimd::max(xsimd::batch<T, A>(T{0}), x);
 }
 
@@ -218,7 +218,7 @@ template <class T, class A>
 
 /// x Phi(x)
 template <class T, class A>
-xsimd::batch<T, A> gelu(const xsimd::batch<T, A>& x) {
+[[gnu::always_inline]] inline xsimd::batch<T, A> gelu(const xsimd::batch<T, A>& x) {
   return x * simd::normal_cdf(x);
 }
 
