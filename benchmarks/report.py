@@ -143,7 +143,7 @@ def wanted(row):
     if "most" in row:
         return f"at most {100 * row['most']:.0f}%"
     if "lost" in row:
-        return f"no more than theirs, within {row['lost']} standard errors"
+        return f"no more than theirs, or than 0, within {row['lost']} standard errors"
     return ", ".join(f"{k} {row[k]}" for k in ("mean", "least") if k in row)
 
 
