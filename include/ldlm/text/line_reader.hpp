@@ -1,7 +1,6 @@
 #pragma once
 // Reads a text file line by line in bounded memory.
 
-#include <array>
 #include <cstddef>
 #include <filesystem>
 #include <fstream>
@@ -9,39 +8,12 @@
 #include <string>
 #include <string_view>
 #include <system_error>
-#include <utility>
 #include <vector>
 
 #include <ldlm/core/error.hpp>
+#include <ldlm/text/file_kind.hpp>
 
 namespace ldlm::text {
-
-namespace detail {
-
-/// What to tell someone whose file starts with a known signature of no plain text, or "".
-[[nodiscard]] inline std::string_view unpack_hint(std::string_view start) noexcept {
-  using Known = std::pair<std::string_view, std::string_view>;
-  constexpr std::array<Known, 8> signatures{{
-      {"\xFD"
-       "7zXZ",
-       "is compressed with xz: unpack it first (xz -dk FILE)"},
-      {"\x1F\x8B", "is compressed with gzip: unpack it first (gzip -dk FILE)"},
-      {"BZh", "is compressed with bzip2: unpack it first (bzip2 -dk FILE)"},
-      {"\x28\xB5\x2F\xFD", "is compressed with zstd: unpack it first (zstd -dk FILE)"},
-      {"PK\x03\x04", "is a zip archive: unpack it first (unzip FILE)"},
-      {"7z\xBC\xAF\x27\x1C", "is a 7z archive: unpack it first (7z x FILE)"},
-      {"PAR1", "is a Parquet table: export its text column to a plain file first"},
-      {"\xFF\xFE", "is UTF-16: convert it to UTF-8 first (iconv -f UTF-16 -t UTF-8 FILE)"},
-  }};
-  for (const auto& [signature, hint] : signatures) {
-    if (start.starts_with(signature)) {
-      return hint;
-    }
-  }
-  return {};
-}
-
-}  // namespace detail
 
 /// The lines of a file, without "\n" or "\r\n" and without a byte order mark.
 class LineReader {
@@ -60,7 +32,7 @@ class LineReader {
     LDLM_CHECK(file_.is_open(), "corpus", name_, ": cannot be opened");
     fill();
     const std::string_view start(buffer_.data(), size_);
-    const std::string_view hint = detail::unpack_hint(start);
+    const std::string_view hint = what_is(start.substr(0, file_head)).message;
     LDLM_CHECK(hint.empty(), "corpus", name_, ": ", hint);
     if (start.starts_with("\xEF\xBB\xBF")) {
       at_ = 3;
