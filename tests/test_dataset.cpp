@@ -24,6 +24,19 @@ TEST_CASE("rows are padded to one length and never cut") {
   CHECK_THROWS_AS(Dataset(0, 0), Error);
 }
 
+TEST_CASE("a batch's mask knows padding from tokens that are the pad id") {
+  Dataset data(4, 9);
+  REQUIRE(data.add(std::vector<std::int32_t>{1, 9}));
+  REQUIRE(data.add(std::vector<std::int32_t>{9, 4, 9}));
+  REQUIRE(data.add(std::vector<std::int32_t>{3}));
+  const ldlm::TokenBatch batch = data.batch(std::vector<std::int64_t>{1, 0});
+  CHECK(batch.ids.to_vector() == std::vector<std::int64_t>{9, 4, 9, 1, 9, 9});
+  CHECK(batch.lengths == std::vector<std::int64_t>{3, 2});
+  CHECK(batch.mask.at({1, 1}));
+  CHECK_FALSE(batch.mask.at({1, 2}));
+  CHECK(data.batch(std::vector<std::int64_t>{2}).ids.shape() == ldlm::Shape{1, 1});
+}
+
 TEST_CASE("every epoch sees each row once, in an order of its own") {
   BatchOrder order(10, 4, 7);
   std::vector<std::int64_t> seen;

@@ -17,6 +17,7 @@
 #include <ldlm/generate/sampling.hpp>
 #include <ldlm/nn/nn.hpp>
 #include <ldlm/optim/optim.hpp>
+#include <ldlm/text/batch.hpp>
 #include <ldlm/text/corpus.hpp>
 #include <ldlm/text/decode_stream.hpp>
 #include <ldlm/text/tokenizer_trainer.hpp>

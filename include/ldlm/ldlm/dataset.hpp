@@ -10,6 +10,7 @@
 #include <vector>
 
 #include <ldlm/core/random.hpp>
+#include <ldlm/text/batch.hpp>
 
 namespace ldlm {
 
@@ -34,16 +35,17 @@ class Dataset {
       return false;
     }
     ids_.insert(ids_.end(), ids.begin(), ids.end());
-    ids_.resize(static_cast<std::size_t>(++rows_ * length_), pad_id_);
+    lengths_.push_back(static_cast<std::int64_t>(ids.size()));
+    ids_.resize(lengths_.size() * static_cast<std::size_t>(length_), pad_id_);
     return true;
   }
 
-  [[nodiscard]] std::int64_t size() const { return rows_; }
+  [[nodiscard]] std::int64_t size() const { return static_cast<std::int64_t>(lengths_.size()); }
   [[nodiscard]] std::int64_t length() const { return length_; }
   [[nodiscard]] std::int32_t pad_id() const { return pad_id_; }
   /// Row i, padded: (length).
   [[nodiscard]] std::span<const std::int32_t> row(std::int64_t i) const {
-    LDLM_CHECK(i >= 0 && i < rows_, "dataset", "row ", i, " of ", rows_);
+    LDLM_CHECK(i >= 0 && i < size(), "dataset", "row ", i, " of ", size());
     return std::span<const std::int32_t>(ids_).subspan(static_cast<std::size_t>(i * length_),
                                                        static_cast<std::size_t>(length_));
   }
@@ -57,16 +59,25 @@ class Dataset {
     }
     return out;
   }
+  /// The given rows as a batch with their mask, no longer than the longest of them.
+  [[nodiscard]] TokenBatch batch(std::span<const std::int64_t> indices) const {
+    std::vector<std::span<const std::int32_t>> rows;
+    for (const std::int64_t index : indices) {
+      rows.push_back(
+          row(index).first(static_cast<std::size_t>(lengths_[static_cast<std::size_t>(index)])));
+    }
+    return to_batch(rows, {.pad_id = pad_id_});
+  }
   /// Rows first .. first + count - 1, fewer at the end: (B, length).
   [[nodiscard]] Tensor<std::int64_t> rows(std::int64_t first, std::int64_t count) const {
-    return rows(row_numbers(first, std::clamp<std::int64_t>(rows_ - first, 0, count)));
+    return rows(row_numbers(first, std::clamp<std::int64_t>(size() - first, 0, count)));
   }
 
  private:
   std::int64_t length_;
   std::int32_t pad_id_;
-  std::int64_t rows_ = 0;
-  std::vector<std::int32_t> ids_;
+  std::vector<std::int32_t> ids_;      // (size, length), padded
+  std::vector<std::int64_t> lengths_;  // (size): tokens that are no padding
 };
 
 /// The order in which a training reads a dataset: every epoch is a permutation of its own.

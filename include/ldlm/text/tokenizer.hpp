@@ -79,7 +79,8 @@ class Tokenizer {
   void save(const std::filesystem::path& tokenizer_json) const;
   [[nodiscard]] std::string to_json() const;
 
-  /// Encodes a text. Invalid UTF-8 counts as U+FFFD (text/utf8.hpp). At most 4 GiB.
+  /// Encodes a text, truncated and padded as the file or set_truncation and set_padding say.
+  /// Invalid UTF-8 counts as U+FFFD (text/utf8.hpp). At most 4 GiB.
   [[nodiscard]] Encoding encode(std::string_view text, const EncodeOptions& options = {}) const {
     Encoding encoding = encode_padless(text, nullptr, options);
     if (padding_) {
@@ -116,27 +117,41 @@ class Tokenizer {
     return batch;
   }
 
-  /// Only the ids that `encode` gives, several times as fast.
+  /// The ids of the text itself in the template, never padded or truncated: what a call of a
+  /// tokenizer of `transformers` gives. Several times as fast as `encode`.
   [[nodiscard]] std::vector<TokenId> encode_ids(std::string_view text,
                                                 const EncodeOptions& options = {}) const {
-    if (truncation_ || padding_) {
-      return encode(text, options).ids;
-    }
     detail::SharedModel::Lease lease(*model_);
     detail::Workspace& work = *lease;
     encode_text<false>(text, work);
+    return in_template(work.ids, options);
+  }
+
+  /// A text's ids in the template for one text; `type_ids`, unless null, gets one a token.
+  [[nodiscard]] std::vector<TokenId> in_template(
+      std::span<const TokenId> text_ids, const EncodeOptions& options = {},
+      std::vector<std::int32_t>* type_ids = nullptr) const {
+    std::vector<TokenId> ids;
+    const auto append = [&](std::span<const TokenId> more, std::int32_t type) {
+      ids.insert(ids.end(), more.begin(), more.end());
+      if (type_ids != nullptr) {
+        type_ids->resize(ids.size(), type);
+      }
+    };
+    if (type_ids != nullptr) {
+      type_ids->clear();
+    }
     const auto& special = post_processor_.special_tokens;
     if (!special) {
-      return work.ids;
+      append(text_ids, 0);
+      return ids;
     }
-    std::vector<TokenId> ids;
-    ids.reserve(work.ids.size() + special->added(false));
+    ids.reserve(text_ids.size() + special->added(false));
     for (const TemplatePiece& piece : special->single) {
       if (piece.kind == TemplatePiece::Kind::first) {
-        ids.insert(ids.end(), work.ids.begin(), work.ids.end());
+        append(text_ids, piece.type_id);
       } else if (options.add_special_tokens) {
-        const auto& inserted = special->specials.at(piece.token).ids;
-        ids.insert(ids.end(), inserted.begin(), inserted.end());
+        append(special->specials.at(piece.token).ids, piece.type_id);
       }
     }
     return ids;
