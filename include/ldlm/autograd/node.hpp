@@ -143,15 +143,7 @@ namespace detail {
 /// Whether a gradient may be changed in place: no one else sees it, no two elements are one.
 template <class T>
 [[nodiscard]] bool is_writable(const Tensor<T>& x) noexcept {
-  if (!x.storage().unique()) {
-    return false;
-  }
-  for (int i = 0; i < x.rank(); ++i) {
-    if (x.layout().stride(i) == 0 && x.shape()[i] > 1) {
-      return false;
-    }
-  }
-  return true;
+  return x.storage().unique() && !overlaps_itself(x.layout());
 }
 
 /// A node with a gradient of its own.

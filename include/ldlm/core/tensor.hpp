@@ -14,6 +14,7 @@
 #include <utility>
 #include <vector>
 
+#include <ldlm/core/overlap.hpp>
 #include <ldlm/core/registry.hpp>
 #include <ldlm/core/storage.hpp>
 
@@ -267,21 +268,25 @@ class Tensor {
   /// This if row-major, else a row-major copy.
   [[nodiscard]] Tensor contiguous() const { return is_contiguous() ? *this : clone(); }
 
-  /// Overwrites every element.
+  /// Overwrites every element. Throws, as all ops in place do, if elements share memory.
   void fill_(T value) const {
     if (numel() > 0) {
+      detail::check_writable("fill_", view());
       detail::kernel(device(), &KernelTable<T>::fill, "fill")(view(), value);
       storage_.bump_version();
     }
   }
   void zero_() const { fill_(T{}); }
-  /// Overwrites with another tensor, broadcast to this shape. The two must not overlap in part.
+  /// Overwrites with another tensor, broadcast to this shape. Throws if the two overlap in memory
+  /// without being the same view.
   void copy_(const Tensor& source) const {
     const Layout from = broadcast_to(source.layout_, shape(), "copy_");
     if (numel() > 0) {
       LDLM_CHECK(device() == source.device(), "copy_", "tensors are on ", device(), " and ",
                  source.device());
-      detail::kernel(device(), &KernelTable<T>::copy, "copy")({source.data(), from}, view());
+      const View<const T> elements(source.data(), from);
+      detail::check_in_place("copy_", view(), elements);
+      detail::kernel(device(), &KernelTable<T>::copy, "copy")(elements, view());
       storage_.bump_version();
     }
   }

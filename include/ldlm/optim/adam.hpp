@@ -53,6 +53,8 @@ class AdamBase {
       if (!entry.slot.parameter.grad().defined() || p.numel() == 0) {
         continue;
       }
+      LDLM_CHECK(p.is_contiguous(), Decoupled ? "AdamW" : "Adam", "'", entry.slot.name,
+                 "' is strided; parameters must be contiguous");
       const Tensor<T> grad = entry.slot.parameter.grad().contiguous();
       const auto steps = static_cast<double>(++entry.steps);
       AdamStep<T> args;

@@ -34,6 +34,7 @@ void binary_in_place(BinaryOp op, const Tensor<T>& a, const Tensor<T>& b, std::s
   check_same_device(a, b.device(), name);
   const View<T> right = broadcast_view(b, a.shape(), name);
   if (a.numel() > 0) {
+    check_in_place(name, a.view(), right);
     kernel(a.device(), &KernelTable<T>::binary, name)(op, a.view(), right, a.view());
     a.storage().bump_version();
   }
@@ -62,13 +63,21 @@ Tensor<T> unary(UnaryOp op, const Tensor<T>& x, T a = T{}, T b = T{}) {
   return out;
 }
 
-/// x = f(x), in place.
+namespace detail {
 template <class T>
-void unary_(UnaryOp op, const Tensor<T>& x, T a = T{}, T b = T{}) {
+void unary_in_place(UnaryOp op, const Tensor<T>& x, T a, T b, std::string_view name) {
   if (x.numel() > 0) {
-    detail::kernel(x.device(), &KernelTable<T>::unary, "unary")(op, x.view(), x.view(), a, b);
+    check_in_place(name, x.view());
+    kernel(x.device(), &KernelTable<T>::unary, name)(op, x.view(), x.view(), a, b);
     x.storage().bump_version();
   }
+}
+}  // namespace detail
+
+/// x = f(x), in place. Throws, as all ops in place do, if elements of x share memory.
+template <class T>
+void unary_(UnaryOp op, const Tensor<T>& x, T a = T{}, T b = T{}) {
+  detail::unary_in_place(op, x, a, b, "unary_");
 }
 
 // clang-format off
@@ -118,13 +127,14 @@ template <class T> Tensor<T> operator*(std::type_identity_t<T> c, const Tensor<T
 template <class T> Tensor<T> operator/(const Tensor<T>& x, std::type_identity_t<T> c) { return div(x, Tensor<T>::scalar(c, x.device())); }
 template <class T> Tensor<T> operator/(std::type_identity_t<T> c, const Tensor<T>& x) { return div(Tensor<T>::scalar(c, x.device()), x); }
 
-/// a += b, and so on, in place: b broadcasts to a's shape.
+/// a += b, and so on, in place: b broadcasts to a's shape. b may be the same view as a; throws if
+/// it overlaps a in memory otherwise, or if elements of a share memory.
 template <class T> void add_(const Tensor<T>& a, const Tensor<T>& b) { detail::binary_in_place(BinaryOp::add, a, b, "add_"); }
 template <class T> void sub_(const Tensor<T>& a, const Tensor<T>& b) { detail::binary_in_place(BinaryOp::sub, a, b, "sub_"); }
 template <class T> void mul_(const Tensor<T>& a, const Tensor<T>& b) { detail::binary_in_place(BinaryOp::mul, a, b, "mul_"); }
 template <class T> void div_(const Tensor<T>& a, const Tensor<T>& b) { detail::binary_in_place(BinaryOp::div, a, b, "div_"); }
-template <class T> void add_(const Tensor<T>& x, std::type_identity_t<T> c) { unary_(UnaryOp::add_scalar, x, c); }
-template <class T> void mul_(const Tensor<T>& x, std::type_identity_t<T> c) { unary_(UnaryOp::mul_scalar, x, c); }
+template <class T> void add_(const Tensor<T>& x, std::type_identity_t<T> c) { detail::unary_in_place(UnaryOp::add_scalar, x, c, T{}, "add_"); }
+template <class T> void mul_(const Tensor<T>& x, std::type_identity_t<T> c) { detail::unary_in_place(UnaryOp::mul_scalar, x, c, T{}, "mul_"); }
 
 template <class T> Tensor<bool> eq(const Tensor<T>& a, const Tensor<T>& b) { return detail::compare(CompareOp::eq, a, b, "eq"); }
 template <class T> Tensor<bool> ne(const Tensor<T>& a, const Tensor<T>& b) { return detail::compare(CompareOp::ne, a, b, "ne"); }
@@ -134,12 +144,13 @@ template <class T> Tensor<bool> gt(const Tensor<T>& a, const Tensor<T>& b) { ret
 template <class T> Tensor<bool> ge(const Tensor<T>& a, const Tensor<T>& b) { return detail::compare(CompareOp::ge, a, b, "ge"); }
 // clang-format on
 
-/// y += a * x, in place; x broadcasts to y's shape.
+/// y += a * x, in place; x broadcasts to y's shape, and may overlap y only as the same view.
 template <class T>
 void axpy_(const Tensor<T>& y, std::type_identity_t<T> a, const Tensor<T>& x) {
   detail::check_same_device(y, x.device(), "axpy_");
   const View<T> source = detail::broadcast_view(x, y.shape(), "axpy_");
   if (y.numel() > 0) {
+    detail::check_in_place("axpy_", y.view(), source);
     detail::kernel(y.device(), &KernelTable<T>::axpy, "axpy_")(a, source, y.view());
     y.storage().bump_version();
   }

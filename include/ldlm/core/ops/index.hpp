@@ -52,7 +52,8 @@ Tensor<T> index_select(const Tensor<T>& x, int axis, const Tensor<std::int64_t>&
   return embedding(x.transpose(0, axis), ids).transpose(0, axis);
 }
 
-/// out[ids[i], ...] += source[i, ...], in place; ids (N), source (N, ...), out (V, ...).
+/// out[ids[i], ...] += source[i, ...], in place; ids (N), source (N, ...), out (V, ...). Throws if
+/// `out` overlaps one of the others in memory, or itself.
 template <class T>
 void index_add_(const Tensor<T>& out, const Tensor<std::int64_t>& ids, const Tensor<T>& source) {
   LDLM_CHECK(ids.rank() == 1 && source.rank() == out.rank() && source.size(0) == ids.numel(),
@@ -64,6 +65,7 @@ void index_add_(const Tensor<T>& out, const Tensor<std::int64_t>& ids, const Ten
              " does not fit ", to_string(out.shape()));
   detail::check_indices(ids, out.size(0), "index_add_");
   if (source.numel() > 0) {
+    detail::check_into("index_add_", out.view(), source.view(), ids.view());
     detail::kernel(out.device(), &KernelTable<T>::scatter_add_rows, "index_add_")(
         source.view(), ids.view(), out.view());
     out.storage().bump_version();
@@ -89,7 +91,8 @@ Tensor<T> gather(const Tensor<T>& x, int axis, const Tensor<std::int64_t>& index
   return out;
 }
 
-/// out[.., index[.., i, ..], ..] += source[.., i, ..] along an axis, in place.
+/// out[.., index[.., i, ..], ..] += source[.., i, ..] along an axis, in place. Throws if `out`
+/// overlaps one of the others in memory, or itself.
 template <class T>
 void scatter_add_(const Tensor<T>& out, int axis, const Tensor<std::int64_t>& index,
                   const Tensor<T>& source) {
@@ -103,6 +106,7 @@ void scatter_add_(const Tensor<T>& out, int axis, const Tensor<std::int64_t>& in
              to_string(out.shape()), " along axis ", axis);
   detail::check_indices(index, out.shape()[axis], "scatter_add_");
   if (source.numel() > 0) {
+    detail::check_into("scatter_add_", out.view(), source.view(), index.view());
     detail::kernel(out.device(), &KernelTable<T>::scatter_add, "scatter_add_")(
         source.view(), axis, index.view(), out.view());
     out.storage().bump_version();

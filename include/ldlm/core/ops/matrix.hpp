@@ -60,7 +60,8 @@ inline Shape matmul_batch(const Shape& a, const Shape& b) {
 }  // namespace detail
 
 /// out = alpha * a b + beta * out, in place. a (..., m, k), b (..., k, n), out (..., m, n) with
-/// unit stride on n; the batch axes of a and b broadcast to those of out.
+/// unit stride on n; the batch axes of a and b broadcast to those of out. Throws if `out` overlaps
+/// a or b in memory, or itself.
 template <Floating T>
 void matmul_into(const Tensor<T>& a, const Tensor<T>& b, const Tensor<T>& out,
                  std::type_identity_t<T> alpha = T{1}, std::type_identity_t<T> beta = T{0}) {
@@ -78,6 +79,7 @@ void matmul_into(const Tensor<T>& a, const Tensor<T>& b, const Tensor<T>& out,
   if (out.numel() == 0) {
     return;
   }
+  detail::check_into("matmul", out.view(), a.view(), b.view());
   Gemm<T> args = detail::make_gemm<T>(
       detail::broadcast_view(a, detail::with_matrix(batch, m, k), "matmul"),
       detail::broadcast_view(b, detail::with_matrix(batch, k, n), "matmul"), out.view());
