@@ -41,24 +41,13 @@ void make_small_model(const std::filesystem::path& folder) {
 }
 
 // One vector of length 1 for each text: (B, C).
-Tensor<float> embed(const Bert<float>& bert, Tokenizer tokenizer,
+Tensor<float> embed(const Bert<float>& bert, const Tokenizer& tokenizer,
                     const std::vector<std::string>& texts) {
   const ldlm::NoGrad no_graph;
-  tokenizer.set_padding(ldlm::text::Padding{});  // all rows as long as the longest
-  const auto encodings = tokenizer.encode_batch(texts);
-  const auto rows = static_cast<std::int64_t>(texts.size());
-  const auto length = static_cast<std::int64_t>(encodings.front().size());
-  const auto ids = Tensor<std::int64_t>::empty({rows, length});
-  const auto mask = Tensor<bool>::empty({rows, length});  // true where a token is no padding
-  for (std::int64_t b = 0; b < rows; ++b) {
-    const auto& encoding = encodings[static_cast<std::size_t>(b)];
-    for (std::int64_t i = 0; i < length; ++i) {
-      ids.at({b, i}) = encoding.ids[static_cast<std::size_t>(i)];
-      mask.at({b, i}) = encoding.attention_mask[static_cast<std::size_t>(i)] != 0;
-    }
-  }
-  const auto states = bert({.ids = ids, .mask = mask}).hidden;  // (B, T, C)
-  return normalize_rows(mean_pool(states, mask)).value();
+  // Rows as long as the longest text; batch.mask says where a token is no padding.
+  const ldlm::TokenBatch batch = to_batch(tokenizer, texts, {.pad_id = bert.config.pad_token_id});
+  const auto states = bert({.ids = batch.ids, .mask = batch.mask}).hidden;  // (B, T, C)
+  return normalize_rows(mean_pool(states, batch.mask)).value();
 }
 
 int main(int argc, char** argv) {

@@ -189,6 +189,28 @@ TEST_CASE("perplexity tells a known text from its words shuffled") {
   };
   CHECK(score(small_texts()) < 3.0);
   CHECK(score(shuffled) > 3.0 * score(small_texts()));
+
+  // A text beyond the context counts with the tokens that were scored, each with its own target.
+  std::string beyond;
+  for (int i = 0; i < 20; ++i) {
+    beyond += small_texts()[0] + ' ';
+  }
+  const auto cut = text_likelihoods(judge, model.decoder_tokenizer(), model.end_id(), {beyond});
+  CHECK(cut[0].tokens == config.n_positions);
+  CHECK(score({beyond}) == doctest::Approx(std::exp(-cut[0].per_token)));
+  auto tokens = model.decoder_tokenizer().encode_ids(beyond);
+  tokens.resize(static_cast<std::size_t>(config.n_positions));
+  std::vector<std::int64_t> inputs{model.end_id()};
+  inputs.insert(inputs.end(), tokens.begin(), tokens.end());
+  const auto targets = std::vector<std::int64_t>(inputs.begin() + 1, inputs.end());
+  inputs.pop_back();
+  const NoGrad no_grad;
+  const auto logits =
+      judge({.ids = Tensor<std::int64_t>::from_values({1, config.n_positions}, inputs)}).value();
+  const auto loss =
+      cross_entropy(Variable<float>(logits.reshape({config.n_positions, logits.size(-1)})),
+                    Tensor<std::int64_t>::from_values({config.n_positions}, targets));
+  CHECK(-cut[0].per_token == doctest::Approx(double{loss.value().item()}));
 }
 
 TEST_CASE("the seed configuration's parts fit together, in the small") {

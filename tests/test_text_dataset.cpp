@@ -81,6 +81,38 @@ TEST_CASE("each side of a pooled latent reads its own tokens") {
   CHECK(data.rows(last).targets.to_vector() == data.rows(7, 1).targets.to_vector());
 }
 
+TEST_CASE("a pooled latent's mask counts a pad token that the text itself ends with") {
+  const LdlmTokenizers tokenizers{ldlm_test::small_tokenizer(), ldlm_test::small_tokenizer()};
+  LdlmConfig config = small_seed(tokenizers);
+  const auto ids = tokenizers.encoder.encode_ids(small_texts()[0]);
+  config.encoder.pad_token_id = ids.back();
+  TextDataset data(config, tokenizers);
+  REQUIRE(data.add(small_texts()[0]));
+  const TextBatch batch = data.rows(0, 1);
+  CHECK(batch.ids.size(1) == static_cast<std::int64_t>(ids.size()));
+  CHECK(batch.mask.at({0, -1}));
+}
+
+TEST_CASE("padding and truncation of a tokenizer's file change no latent and no training text") {
+  const LdlmTokenizers plain{small_wordpiece(), ldlm_test::small_tokenizer()};
+  LdlmTokenizers padded = plain;
+  for (Tokenizer* tokenizer : {&padded.encoder, &padded.decoder}) {
+    tokenizer->set_truncation(text::Truncation{.max_length = 4});
+    tokenizer->set_padding(text::Padding{.length = 12, .pad_id = 1});
+  }
+  const LdlmConfig config = small_seed(plain);
+  const TextDataset wanted = small_data(config, plain);
+  const TextDataset data = small_data(config, padded);
+  CHECK(data.rows(0, 8).ids.to_vector() == wanted.rows(0, 8).ids.to_vector());
+  CHECK(equal(data.rows(0, 8).mask, wanted.rows(0, 8).mask));
+  CHECK(data.rows(0, 8).targets.to_vector() == wanted.rows(0, 8).targets.to_vector());
+  Generator generator(1);
+  const Autoencoder<float> parts(config, generator);
+  const ReverseTransformer<float> denoiser(config.denoiser, generator);
+  CHECK(equal(Ldlm<float>(config, padded, parts, denoiser).encode(small_texts()),
+              Ldlm<float>(config, plain, parts, denoiser).encode(small_texts())));
+}
+
 TEST_CASE("the seed's decoder learns to read pooled latents, then the denoiser's estimates") {
   const LdlmTokenizers tokenizers{small_wordpiece(), ldlm_test::small_tokenizer()};
   const LdlmConfig config = small_seed(tokenizers);

@@ -187,28 +187,47 @@ std::vector<DecodingResult> evaluate_decoding(const Ldlm<T>& model, const Tensor
   return results;
 }
 
-/// Log-probability per token, in nats, of each text under a language model, the end token included.
+/// How likely a text is: its tokens, the end token among them, and the mean
+/// log-probability of one in nats.
+struct TextLikelihood {
+  std::int64_t tokens = 0;
+  double per_token = 0.0;
+};
+
+/// Each text's likelihood under a language model, after an end token. Of a text that is longer than
+/// the model's context, only the first n_positions tokens count.
+template <Floating T>
+std::vector<TextLikelihood> text_likelihoods(const Gpt2<T>& model, const Tokenizer& tokenizer,
+                                             std::int64_t end,
+                                             const std::vector<std::string>& texts) {
+  const NoGrad no_grad;
+  std::vector<TextLikelihood> out;
+  for (const std::string& text : texts) {
+    const auto ids = tokenizer.encode_ids(text);
+    std::vector<std::int64_t> sequence{end};
+    sequence.insert(sequence.end(), ids.begin(), ids.end());
+    sequence.push_back(end);
+    const std::int64_t count =
+        std::min(static_cast<std::int64_t>(sequence.size()) - 1, model.config.n_positions);
+    const std::span<const std::int64_t> all(sequence);
+    const auto rows = static_cast<std::size_t>(count);
+    const Tensor<T> logits =
+        model({.ids = Tensor<std::int64_t>::from_values({1, count}, all.first(rows))}).value();
+    const Tensor<T> losses =
+        cross_entropy_rows(logits.reshape({count, logits.size(-1)}),
+                           Tensor<std::int64_t>::from_values({count}, all.subspan(1, rows)));
+    out.push_back({count, -static_cast<double>(mean(losses).item())});
+  }
+  return out;
+}
+
+/// Log-probability per token, in nats, of each text; see text_likelihoods.
 template <Floating T>
 std::vector<double> token_log_likelihoods(const Gpt2<T>& model, const Tokenizer& tokenizer,
                                           std::int64_t end, const std::vector<std::string>& texts) {
-  const NoGrad no_grad;
   std::vector<double> out;
-  for (const std::string& text : texts) {
-    const auto ids = tokenizer.encode_ids(text);
-    std::vector<std::int64_t> inputs{end};
-    inputs.insert(inputs.end(), ids.begin(), ids.end());
-    if (static_cast<std::int64_t>(inputs.size()) > model.config.n_positions) {
-      inputs.resize(static_cast<std::size_t>(model.config.n_positions));
-    }
-    std::vector<std::int64_t> targets(inputs.begin() + 1, inputs.end());
-    targets.push_back(end);
-    const auto count = static_cast<std::int64_t>(inputs.size());
-    const Tensor<T> logits =
-        model({.ids = Tensor<std::int64_t>::from_values({1, count}, inputs)}).value();
-    const Tensor<T> losses =
-        cross_entropy_rows(logits.reshape({count, logits.size(-1)}),
-                           Tensor<std::int64_t>::from_values({count}, targets));
-    out.push_back(-static_cast<double>(mean(losses).item()));
+  for (const TextLikelihood& likelihood : text_likelihoods(model, tokenizer, end, texts)) {
+    out.push_back(likelihood.per_token);
   }
   return out;
 }
@@ -218,12 +237,11 @@ template <Floating T>
 double perplexity(const Gpt2<T>& model, const Tokenizer& tokenizer, std::int64_t end,
                   const std::vector<std::string>& texts) {
   LDLM_CHECK(!texts.empty(), "perplexity", "there is no text");
-  const std::vector<double> per_token = token_log_likelihoods(model, tokenizer, end, texts);
   double total = 0.0;
   double tokens = 0.0;
-  for (std::size_t i = 0; i < texts.size(); ++i) {
-    const auto count = static_cast<double>(tokenizer.encode_ids(texts[i]).size() + 1);
-    total += per_token[i] * count;
+  for (const TextLikelihood& likelihood : text_likelihoods(model, tokenizer, end, texts)) {
+    const auto count = static_cast<double>(likelihood.tokens);
+    total += likelihood.per_token * count;
     tokens += count;
   }
   return std::exp(-total / tokens);

@@ -21,6 +21,7 @@
 #include <ldlm/generate/gpt2_session.hpp>
 #include <ldlm/generate/sampling.hpp>
 #include <ldlm/ldlm/losses.hpp>
+#include <ldlm/text/batch.hpp>
 #include <ldlm/text/tokenizer_json.hpp>
 
 namespace ldlm {
@@ -241,7 +242,6 @@ class Ldlm {
     LDLM_CHECK(!texts.empty(), "encode", "there is no text");
     const NoGrad no_grad;
     std::vector<std::vector<std::int32_t>> rows;
-    std::size_t longest = 0;
     for (const std::string& text : texts) {
       rows.push_back(tokenize(text));
       const auto size = static_cast<std::int64_t>(rows.back().size());
@@ -249,19 +249,15 @@ class Ldlm {
       LDLM_CHECK(size <= capacity(), "encode", "text ", rows.size(), " has ", size,
                  " tokens, the model takes ", capacity(), " at most: \"", text.substr(0, 60),
                  text.size() > 60 ? "...\"" : "\"");
-      longest = std::max(longest, rows.back().size());
     }
     const bool sequence = config_.latent == LatentKind::sequence;
-    const auto width = sequence ? config_.latent_length : static_cast<std::int64_t>(longest);
-    const std::int64_t padding = sequence ? end_id_ : config_.encoder.pad_token_id;
-    const auto count = static_cast<std::int64_t>(rows.size());
-    auto ids = Tensor<std::int64_t>::full({count, width}, padding);
-    auto mask = Tensor<bool>::full({count, width}, false);
-    for (std::size_t b = 0; b < rows.size(); ++b) {
-      std::copy(rows[b].begin(), rows[b].end(), ids.data() + static_cast<std::int64_t>(b) * width);
-      std::fill_n(mask.data() + static_cast<std::int64_t>(b) * width, rows[b].size(), true);
+    BatchOptions options{.pad_id = sequence ? end_id_ : config_.encoder.pad_token_id,
+                         .padding_side = text::Direction::right};
+    if (sequence) {  // the end tokens after a text are part of its latent
+      options.length = config_.latent_length;
     }
-    return encode_ids(ids, sequence ? Tensor<bool>() : mask);
+    const TokenBatch batch = to_batch(rows, options);
+    return encode_ids(batch.ids, sequence ? Tensor<bool>() : batch.mask);
   }
   /// The same for encoder ids (B, T) and, for pooled latents, their mask.
   [[nodiscard]] Tensor<T> encode_ids(const Tensor<std::int64_t>& ids,

@@ -14,9 +14,8 @@ class TextDataset {
   TextDataset(const LdlmConfig& config, LdlmTokenizers tokenizers)
       : tokenizers_(std::move(tokenizers)),
         pooled_(config.latent == LatentKind::pooled),
-        pad_id_(static_cast<std::int32_t>(config.encoder.pad_token_id)),
         encoder_rows_(std::min(2 * config.max_new_tokens, config.encoder.max_position_embeddings),
-                      pad_id_),
+                      static_cast<std::int32_t>(config.encoder.pad_token_id)),
         decoder_rows_(pooled_ ? config.max_new_tokens : config.latent_length, end_id()) {
     LDLM_CHECK(pooled_ || tokenizers_.encoder.to_json() == tokenizers_.decoder.to_json(), "dataset",
                "sequence latents need one tokenizer for encoder and decoder");
@@ -43,20 +42,8 @@ class TextDataset {
     if (!pooled_) {
       return targets;
     }
-    const Tensor<std::int64_t> padded = encoder_rows_.rows(indices);
-    auto mask = Tensor<bool>::full(padded.shape(), false);
-    std::int64_t longest = 0;
-    for (std::int64_t b = 0; b < padded.size(0); ++b) {
-      const std::int64_t* const row = padded.data() + b * padded.size(1);
-      std::int64_t real = padded.size(1);
-      while (real > 0 && row[real - 1] == pad_id_) {
-        --real;
-      }
-      std::fill_n(mask.data() + b * padded.size(1), real, true);
-      longest = std::max(longest, real);
-    }
-    return {padded.slice(1, 0, longest).contiguous(), mask.slice(1, 0, longest).contiguous(),
-            std::move(targets)};
+    TokenBatch read = encoder_rows_.batch(indices);
+    return {std::move(read.ids), std::move(read.mask), std::move(targets)};
   }
   /// Texts first .. first + count - 1, fewer at the end.
   [[nodiscard]] TextBatch rows(std::int64_t first, std::int64_t count) const {
@@ -72,7 +59,6 @@ class TextDataset {
 
   LdlmTokenizers tokenizers_;
   bool pooled_;
-  std::int32_t pad_id_;
   Dataset encoder_rows_, decoder_rows_;
 };
 
