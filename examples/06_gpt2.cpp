@@ -42,7 +42,7 @@ Tokenizer learn_tokenizer() {
 Gpt2<float> train(const Tokenizer& tokenizer) {
   ldlm::Gpt2Config config;
   config.vocab_size = static_cast<std::int64_t>(tokenizer.id_bound());
-  config.eos_token_id = tokenizer.token_to_id(end_token).value();
+  config.eos_token_id = {tokenizer.token_to_id(end_token).value()};
   config.n_positions = 48;
   config.n_embd = 64;
   config.n_layer = 2;
@@ -70,7 +70,7 @@ Gpt2<float> train(const Tokenizer& tokenizer) {
       .run(
           [&](std::int64_t step, ldlm::Generator& /*dropout would use it*/) {
             // Each token is predicted from those before it, the first one from an end token.
-            return causal_lm_loss(model, data.rows(order.batch(step)), config.eos_token_id);
+            return causal_lm_loss(model, data.rows(order.batch(step)), config.eos_token_id.front());
           },
           [](const ldlm::TrainProgress& p) {
             std::cout << "step " << p.step << "  loss " << p.loss << "\n";
@@ -97,7 +97,7 @@ int main(int argc, char** argv) {
   try {
     const Tokenizer tokenizer = loading ? Tokenizer::from_folder(argv[1]) : learn_tokenizer();
     const Gpt2<float> model = loading ? Gpt2<float>::from_pretrained(argv[1]) : train(tokenizer);
-    const std::int64_t end = model.config.eos_token_id;
+    const std::int64_t end = model.config.eos_token_id.front();
     const Tensor<std::int64_t> start = encode(tokenizer, prompt, end);
     const ldlm::StopOptions stop{.max_new_tokens = 40, .end_tokens = {end}};
 

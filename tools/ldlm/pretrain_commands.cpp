@@ -144,7 +144,8 @@ void pretrain_decoder(const Common& common, const TrainingArguments& arguments,
     config.n_head = shapes.heads > 0 ? shapes.heads : config.n_head;
     config.n_embd = shapes.width > 0 ? shapes.width : config.n_embd;
     config.vocab_size = static_cast<std::int64_t>(tokenizer.id_bound());
-    config.bos_token_id = config.eos_token_id = end;
+    config.bos_token_id = end;
+    config.eos_token_id = {end};
     return Gpt2<float>(config, generator);
   }();
   pretrain(

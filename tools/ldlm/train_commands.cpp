@@ -81,7 +81,8 @@ void train_autoencoder(const Common& common, const TrainingArguments& arguments,
   LdlmConfig config = parts.shapes();
   const SpecialIds special = special_ids(config, tokenizers.decoder);
   noise.validate();
-  config.decoder.bos_token_id = config.decoder.eos_token_id = special.end;
+  config.decoder.bos_token_id = special.end;
+  config.decoder.eos_token_id = {special.end};
   prepare_output(folder / "denoiser");
   Generator generator = common.generator();
   auto bert = parts.encoder.empty() ? Bert<float>(config.encoder, generator, false)

@@ -30,6 +30,13 @@ struct SamplerOptions {
   std::int64_t steps = 0;     // 0: every level of the schedule
   double eta = 0.0;           // DDIM only
   std::int64_t stop_at = -1;  // ends with the estimate of z_0 made at the first level t <= stop_at
+
+  /// Throws for values out of range.
+  void validate() const {
+    LDLM_CHECK(steps >= 0, "sampler", "steps must not be negative, got ", steps);
+    LDLM_CHECK(eta >= 0.0 && eta <= 1.0, "sampler", "eta must lie in [0, 1], got ", eta);
+    LDLM_CHECK(stop_at >= -1, "sampler", "stop_at must be at least -1, got ", stop_at);
+  }
 };
 
 namespace detail {
@@ -60,8 +67,7 @@ Tensor<T> denoise_from(Tensor<T> z, const NoiseSchedule& schedule,
                        const std::vector<std::int64_t>& timesteps, Denoise&& denoise,
                        const SamplerOptions& options, Generator& generator) {
   LDLM_CHECK(!timesteps.empty(), "sampler", "needs at least one step");
-  LDLM_CHECK(options.eta >= 0.0 && options.eta <= 1.0, "sampler", "eta must lie in [0, 1], got ",
-             options.eta);
+  options.validate();
   Tensor<T> x0;
   Tensor<T> previous_x0;
   double previous_lambda = 0.0;
@@ -113,6 +119,7 @@ Tensor<T> denoise_from(Tensor<T> z, const NoiseSchedule& schedule,
 template <Floating T, Denoiser<T> Denoise>
 Tensor<T> sample_diffusion(const Shape& shape, const NoiseSchedule& schedule, Denoise&& denoise,
                            const SamplerOptions& options, Generator& generator) {
+  options.validate();
   Tensor<T> z = randn<T>(shape, generator);
   return denoise_from(std::move(z), schedule,
                       schedule.timesteps(options.steps > 0 ? options.steps : schedule.steps()),

@@ -17,6 +17,9 @@ namespace ldlm {
 
 class NoiseSchedule {
  public:
+  /// A longer schedule costs memory and tells nothing more.
+  static constexpr std::int64_t max_steps = 1'000'000;
+
   /// From abar itself: strictly falling values in (0, 1). Throws otherwise.
   explicit NoiseSchedule(std::vector<double> alpha_bars) : alpha_bars_(std::move(alpha_bars)) {
     LDLM_CHECK(!alpha_bars_.empty(), "schedule", "needs at least one step");
@@ -140,6 +143,8 @@ class NoiseSchedule {
  private:
   static std::size_t checked(std::int64_t steps) {
     LDLM_CHECK(steps >= 1, "schedule", "needs at least one step, got ", steps);
+    LDLM_CHECK(steps <= max_steps, "schedule", "can have ", max_steps, " steps at most, got ",
+               steps);
     return static_cast<std::size_t>(steps);
   }
   static std::vector<double> spaced(std::int64_t steps, double first, double last) {

@@ -4,6 +4,7 @@
 #include <filesystem>
 
 #include <ldlm/io/atomic_file.hpp>
+#include <ldlm/io/foreign_files.hpp>
 #include <ldlm/io/mapped_file.hpp>
 #include <ldlm/text/json.hpp>
 
@@ -11,6 +12,7 @@ namespace ldlm {
 
 [[nodiscard]] inline JsonValue read_json(const std::filesystem::path& path) {
   const MappedFile file = MappedFile::open(path);
+  detail::check_no_foreign_file(file.text(), "json", file.path());
   return parse_json(file.text(), file.path());
 }
 /// Writes an indented document, atomically.

@@ -14,6 +14,7 @@
 #include <utility>
 #include <vector>
 
+#include <ldlm/io/foreign_files.hpp>
 #include <ldlm/io/json.hpp>
 #include <ldlm/io/safetensors_dtype.hpp>
 
@@ -218,6 +219,8 @@ class SafetensorsHeaderParser {
 /// tensor's name, the byte of the file and the rule that it breaks.
 [[nodiscard]] inline SafetensorsHeader parse_safetensors_header(std::span<const std::byte> file,
                                                                 std::string_view origin) {
+  detail::check_no_foreign_file({reinterpret_cast<const char*>(file.data()), file.size()},
+                                "safetensors", origin);
   return detail::SafetensorsHeaderParser(file, origin).parse();
 }
 

@@ -41,11 +41,12 @@ struct ShardEntry {
 }
 
 /// All tensors under one name space. Opening checks every shard and that each tensor lies in the
-/// shard that the index names, and in no other.
+/// shard that the index names, and in no other. Tensors that the index lacks are there as well.
 class SafetensorsModel {
  public:
   /// Opens a folder with model.safetensors or model.safetensors.index.json (the first is preferred,
-  /// as everywhere), or such a file itself. Throws Error with the file, the tensor and the reason.
+  /// as everywhere), or such a file itself. Throws Error with the file, the tensor and the reason;
+  /// for a folder that holds its weights in another format, with that and what to do.
   static SafetensorsModel open(const std::filesystem::path& folder_or_file) {
     std::filesystem::path path = folder_or_file;
     std::error_code ignored;  // what can't be looked at fails below, when it is opened
@@ -55,13 +56,15 @@ class SafetensorsModel {
         path += ".index.json";
       }
       LDLM_CHECK(std::filesystem::exists(path, ignored), "safetensors", folder_or_file.native(),
-                 ": the folder has neither model.safetensors nor model.safetensors.index.json");
+                 ": the folder has neither model.safetensors nor model.safetensors.index.json",
+                 detail::describe_foreign_weights(folder_or_file));
     }
     SafetensorsModel out;
     if (path.extension() == ".json") {
       out.open_index(path);
     } else {
       out.shards_.push_back(SafetensorsFile::open(path));
+      out.origin_ = path.native();
       out.add_names(0);
     }
     return out;
@@ -93,6 +96,17 @@ class SafetensorsModel {
   [[nodiscard]] Tensor<T> load(std::string_view name) const {
     return shard_of(name).template load<T>(name);
   }
+  /// The same for several, such as a PretrainedReport's `unused`.
+  template <Scalar T>
+  [[nodiscard]] NamedTensors<T> load(const std::vector<std::string>& names) const {
+    NamedTensors<T> out;
+    for (const std::string& name : names) {
+      out.emplace_back(name, load<T>(name));
+    }
+    return out;
+  }
+  /// The index, or the only file.
+  [[nodiscard]] const std::string& origin() const noexcept { return origin_; }
   /// The files: one, or one for every shard.
   [[nodiscard]] const std::vector<SafetensorsFile>& shards() const noexcept { return shards_; }
   /// The file that holds a tensor. Throws if there is none of that name.
@@ -111,28 +125,22 @@ class SafetensorsModel {
   void open_index(const std::filesystem::path& path) {
     origin_ = path.native();
     const MappedFile index = MappedFile::open(path);
+    detail::check_no_foreign_file(index.text(), "safetensors", origin_);
     Shards shard_numbers;  // by file
-    Shards listed;
-    for (ShardEntry& entry : parse_shard_index(index.text(), origin_)) {
+    for (const ShardEntry& entry : parse_shard_index(index.text(), origin_)) {
       if (shard_numbers.emplace(entry.file, shards_.size()).second) {
         shards_.push_back(SafetensorsFile::open(detail::folder_of(path) / entry.file));
       }
       const std::size_t shard = shard_numbers[entry.file];
       LDLM_CHECK(shards_[shard].contains(entry.tensor), "safetensors", origin_, ": tensor ",
                  detail::quote(entry.tensor), " is not in its shard ", entry.file);
-      listed.emplace(std::move(entry.tensor), shard);
     }
     for (std::size_t i = 0; i < shards_.size(); ++i) {
       add_names(i);
     }
-    for (const auto& [name, shard] : shard_of_) {
-      LDLM_CHECK(listed.find(name) != listed.end(), "safetensors", origin_, ": tensor ",
-                 detail::quote(name), " of ", shards_[shard].origin(), " is not in the index");
-    }
   }
 
   void add_names(std::size_t shard) {
-    origin_ = origin_.empty() ? shards_[shard].origin() : origin_;
     for (const TensorInfo& tensor : shards_[shard].tensors()) {
       const auto [at, added] = shard_of_.emplace(tensor.name, shard);
       LDLM_CHECK(added, "safetensors", origin_, ": tensor ", detail::quote(tensor.name),

@@ -1,6 +1,8 @@
 #pragma once
 // LdlmConfig: everything that defines a Latent Diffusion Language Model but its weights.
 
+#include <algorithm>
+
 #include <ldlm/diffusion/process.hpp>
 #include <ldlm/diffusion/schedule.hpp>
 #include <ldlm/models/bert_config.hpp>
@@ -26,30 +28,35 @@ struct ScheduleConfig {
   double shift = 1.0;  // factor on the ratio of noise to signal
 
   [[nodiscard]] NoiseSchedule make() const {
-    const auto base = [this] {
-      if (kind == "scaled_linear") {
-        return NoiseSchedule::scaled_linear(steps);
-      }
-      if (kind == "linear") {
-        return NoiseSchedule::linear(steps);
-      }
-      if (kind == "cosine") {
-        return NoiseSchedule::cosine(steps);
-      }
-      LDLM_CHECK(kind == "tan_d", "schedule",
-                 "must be one of scaled_linear, linear, cosine and tan_d, got \"", kind, '"');
-      return NoiseSchedule::tan_d(steps, d);
+    validate();
+    const NoiseSchedule base = kind == "scaled_linear" ? NoiseSchedule::scaled_linear(steps)
+                               : kind == "linear"      ? NoiseSchedule::linear(steps)
+                               : kind == "cosine"      ? NoiseSchedule::cosine(steps)
+                                                       : NoiseSchedule::tan_d(steps, d);
+    return shift == 1.0 ? base : base.shifted(shift);
+  }
+
+  /// Throws an Error that names the member for values that make no schedule.
+  void validate(const ConfigRules& rules = ConfigRules("ScheduleConfig")) const {
+    const std::string_view kinds[] = {"scaled_linear", "linear", "cosine", "tan_d"};
+    rules.check(std::find(std::begin(kinds), std::end(kinds), kind) != std::end(kinds), "kind",
+                "must be one of scaled_linear, linear, cosine and tan_d, got \"", kind, '"');
+    rules.check(steps >= 1 && steps <= NoiseSchedule::max_steps, "steps", "must lie in [1, ",
+                NoiseSchedule::max_steps, "] steps, got ", steps);
+    const auto check_factor = [&](std::string_view key, double value) {
+      rules.check(value >= 1e-4 && value <= 1e4, key, "must lie in [1e-4, 1e4], got ", value);
     };
-    return shift == 1.0 ? base() : base().shifted(shift);
+    check_factor("d", d);
+    check_factor("shift", shift);
   }
 
   static ScheduleConfig from_json(const JsonConfig& json) {
     ScheduleConfig c;
-    c.kind = json.get("kind", c.kind);
-    c.steps = json.get("steps", c.steps);
-    c.d = json.get("d", c.d);
-    c.shift = json.get("shift", c.shift);
-    (void)c.make();  // throws for what makes no schedule
+    c.kind = json.get<std::string>("kind");
+    detail::read_key(json, "steps", c.steps);
+    detail::read_key(json, "d", c.d);
+    detail::read_key(json, "shift", c.shift);
+    c.validate(ConfigRules(json));
     return c;
   }
   [[nodiscard]] JsonValue to_json() const {
@@ -123,17 +130,18 @@ struct LdlmConfig {
     return c;
   }
 
-  /// Throws an Error that names both sides of what does not fit together.
+  /// Throws an Error that names the member for values that make no model, and both sides of what
+  /// does not fit together.
   void validate() const {
+    encoder.validate();
+    decoder.validate();
+    denoiser.validate();
+    schedule.validate();
+    validate_own(ConfigRules("ldlm config"));
     const auto agree = [](std::string_view what, std::int64_t a, std::int64_t b) {
       LDLM_CHECK(a == b, "ldlm config", what, " differ: ", a, " and ", b);
     };
     agree("latent_channels and the denoiser's latent_dim", latent_channels, denoiser.latent_dim);
-    LDLM_CHECK(num_beams > 0 && max_new_tokens > 0, "ldlm config",
-               "num_beams and max_new_tokens must be positive, got ", num_beams, " and ",
-               max_new_tokens);
-    LDLM_CHECK(num_beams <= max_beams, "ldlm config", "num_beams must be at most ", max_beams,
-               ", got ", num_beams);
     if (latent == LatentKind::pooled) {
       agree("latent_length and 1, as for a pooled latent,", latent_length, 1);
       agree("latent_channels and the encoder's hidden_size", latent_channels, encoder.hidden_size);
@@ -153,9 +161,21 @@ struct LdlmConfig {
                ", as the decoder has ", decoder.n_positions, " positions, got ", max_new_tokens);
   }
 
+  /// The rules of ldlm.json's own values, each by itself.
+  void validate_own(const ConfigRules& rules) const {
+    rules.at_least("latent_length", latent_length);
+    rules.at_least("latent_channels", latent_channels);
+    rules.at_least("num_beams", num_beams);
+    rules.check(num_beams <= max_beams, "num_beams", "must be at most ", max_beams, ", got ",
+                num_beams);
+    rules.at_least("max_new_tokens", max_new_tokens);
+  }
+
   /// The keys of ldlm.json. The parts' own configurations are in their folders' config.json.
   static LdlmConfig from_json(const JsonConfig& json) {
     LdlmConfig c;
+    const std::string type = json.get("model_type", "ldlm");
+    json.check(type == "ldlm", "model_type", "must be \"ldlm\", got \"", type, '"');
     const std::string latent = json.get<std::string>("latent");
     json.check(latent == "pooled" || latent == "sequence", "latent",
                "must be \"pooled\" or \"sequence\", got \"", latent, '"');
@@ -169,8 +189,9 @@ struct LdlmConfig {
     c.prediction = prediction == "x0"        ? Prediction::x0
                    : prediction == "epsilon" ? Prediction::epsilon
                                              : Prediction::v;
-    c.num_beams = json.get("num_beams", c.num_beams);
-    c.max_new_tokens = json.get("max_new_tokens", c.max_new_tokens);
+    detail::read_key(json, "num_beams", c.num_beams);
+    detail::read_key(json, "max_new_tokens", c.max_new_tokens);
+    c.validate_own(ConfigRules(json));
     return c;
   }
   [[nodiscard]] JsonValue to_json() const {

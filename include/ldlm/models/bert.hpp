@@ -11,6 +11,7 @@
 #include <ldlm/models/bert_config.hpp>
 #include <ldlm/models/initializer.hpp>
 #include <ldlm/models/pooling.hpp>
+#include <ldlm/models/pretrained.hpp>
 #include <ldlm/nn/attention.hpp>
 #include <ldlm/nn/norm.hpp>
 
@@ -133,7 +134,7 @@ struct Bert {
       : Bert(c, Initializer<T>(&generator, c.initializer_range), with_pooler) {}
   /// As `init` makes the weights.
   Bert(const BertConfig& c, const Initializer<T>& init, bool with_pooler)
-      : config(c), embeddings(c, init) {
+      : config(detail::validated(c)), embeddings(c, init) {
     for (std::int64_t i = 0; i < c.num_hidden_layers; ++i) {
       layers.emplace_back(c, init);
     }
@@ -142,9 +143,10 @@ struct Bert {
     }
   }
 
-  /// Loads a folder of Hugging Face's: a BertModel, or the encoder of a model with heads on top.
-  /// Without a pooler in the file there is none.
-  static Bert from_pretrained(const std::filesystem::path& folder) {
+  /// Loads a folder of Hugging Face's: a BertModel, or the encoder of a model with heads on top,
+  /// whose tensors `report` then names. Without a pooler in the file there is none.
+  static Bert from_pretrained(const std::filesystem::path& folder,
+                              PretrainedReport* report = nullptr) {
     const JsonConfig json = open_config(folder, "bert");
     const auto config = BertConfig::from_json(json);
     const SafetensorsModel file = SafetensorsModel::open(folder);
@@ -152,7 +154,13 @@ struct Bert {
     const bool with_pooler =
         file.contains("pooler.dense.weight") || file.contains("bert.pooler.dense.weight");
     Bert bert(config, Initializer<T>(nullptr, 0), with_pooler);
-    load_pretrained(bert, file, json, &Bert::encoder_name);
+    auto unused = detail::load_pretrained(
+        bert, file, json,
+        detail::CheckpointNames("bert.", {"embeddings.", "encoder.", "pooler."}, false),
+        &modern_name);
+    if (report != nullptr) {
+      *report = {.unused = std::move(unused), .warnings = {}};
+    }
     return bert;
   }
   /// Writes a folder that from_pretrained and transformers' BertModel load.
@@ -182,17 +190,12 @@ struct Bert {
     v("pooler.dense", pooler);
   }
 
-  /// The name of an encoder's parameter for one of a file: without the prefix "bert.", in today's
-  /// spelling, and nothing for the heads and for buffers.
-  static std::optional<std::string> encoder_name(std::string_view name) {
-    const std::string modern = modern_name(name);
-    if (modern.starts_with("cls.") || modern.ends_with(".position_ids")) {
+  /// A name in a file under today's spelling: the first checkpoints have "LayerNorm.gamma" and
+  /// "LayerNorm.beta". Nothing for buffers that hold no weights.
+  static std::optional<std::string> modern_name(std::string_view name) {
+    if (name.ends_with("embeddings.position_ids") || name.ends_with("embeddings.token_type_ids")) {
       return std::nullopt;
     }
-    return std::string(detail::without_prefix(modern, "bert.").value_or(modern));
-  }
-  /// "LayerNorm.gamma" and "LayerNorm.beta", as the first checkpoints say, under today's names.
-  static std::string modern_name(std::string_view name) {
     for (const auto& [old_end, new_end] :
          {std::pair("LayerNorm.gamma", "LayerNorm.weight"), {"LayerNorm.beta", "LayerNorm.bias"}}) {
       if (name.ends_with(old_end)) {
@@ -204,7 +207,8 @@ struct Bert {
   }
 };
 
-/// BERT with the head that predicts masked tokens, whose output matrix is the word embedding.
+/// BERT with the head that predicts masked tokens, whose output matrix is the word embedding unless
+/// tie_word_embeddings is false.
 template <Floating T>
 struct BertForMaskedLM {
   using value_type = T;
@@ -212,7 +216,8 @@ struct BertForMaskedLM {
   Bert<T> bert;  // without a pooler
   nn::Linear<T> transform;
   nn::LayerNorm<T> transform_norm;
-  Variable<T> bias;  // (V)
+  Variable<T> bias;     // (V)
+  Variable<T> decoder;  // (V, C); undefined: tied to the word embedding
 
   /// New weights: normal with deviation initializer_range.
   BertForMaskedLM(const BertConfig& c, Generator& generator)
@@ -222,23 +227,59 @@ struct BertForMaskedLM {
       : bert(c, init, false),
         transform(init.linear(c.hidden_size, c.hidden_size)),
         transform_norm(c.hidden_size, c.layer_norm_eps),
-        bias(init.zeros({c.vocab_size})) {}
+        bias(init.zeros({c.vocab_size})) {
+    if (!c.tie_word_embeddings) {
+      decoder = init.normal({c.vocab_size, c.hidden_size});
+    }
+  }
 
-  /// Loads a folder with a BertForMaskedLM or BertForPreTraining.
-  static BertForMaskedLM from_pretrained(const std::filesystem::path& folder) {
+  /// Loads a folder with a BertForMaskedLM or BertForPreTraining. As in transformers an output
+  /// matrix or bias in the file that differs from what it is tied to is used, and `report` warns.
+  static BertForMaskedLM from_pretrained(const std::filesystem::path& folder,
+                                         PretrainedReport* report = nullptr) {
     const JsonConfig json = open_config(folder, "bert");
-    const auto config = BertConfig::from_json(json);
+    auto config = BertConfig::from_json(json);
     const SafetensorsModel file = SafetensorsModel::open(folder);
     detail::check_layers(file, config.num_hidden_layers);
+    const std::string head = "cls.predictions.";
+    const std::vector<std::string> names = file.names();
+    LDLM_CHECK(std::any_of(names.begin(), names.end(),
+                           [&](const std::string& name) { return name.starts_with(head); }),
+               "from_pretrained", file.origin(), ": holds no head for masked tokens (", head, "*)");
+    PretrainedReport found;
+    const detail::OutputMatrix matrix = detail::find_output_matrix<T>(
+        file, head + "decoder.weight", {"bert.embeddings.word_embeddings.weight"},
+        config.tie_word_embeddings, found.warnings);
+    // An untied decoder has a bias of its own.
+    const detail::OutputMatrix own_bias = detail::find_output_matrix<T>(
+        file, head + "decoder.bias", {head + "bias"},
+        config.tie_word_embeddings || !file.contains(head + "decoder.bias"), found.warnings);
+    config.tie_word_embeddings =
+        matrix == detail::OutputMatrix::tied || matrix == detail::OutputMatrix::as_embedding;
     BertForMaskedLM model(config, Initializer<T>(nullptr, 0));
-    load_pretrained(model, file, json, [](std::string_view name) -> std::optional<std::string> {
-      if (name.starts_with("bert.pooler.") || name.starts_with("cls.seq_relationship.") ||
-          name.starts_with("cls.predictions.decoder.") ||  // tied
-          name.ends_with(".position_ids")) {
-        return std::nullopt;
-      }
-      return Bert<T>::modern_name(name);
-    });
+    model.decoder = {};
+    found.unused = detail::load_pretrained(
+        model, file, json,
+        detail::CheckpointNames("bert.", {"embeddings.", "encoder."}, true, head),
+        [&](std::string_view name) -> std::optional<std::string> {
+          if (name == head + "decoder.weight") {
+            return matrix == detail::OutputMatrix::as_embedding
+                       ? std::optional<std::string>("bert.embeddings.word_embeddings.weight")
+                       : std::nullopt;
+          }
+          const bool tied_bias = own_bias == detail::OutputMatrix::tied;
+          if (name == head + (tied_bias ? "decoder.bias" : "bias")) {
+            return std::nullopt;
+          }
+          return name == head + "decoder.bias" ? head + "bias" : Bert<T>::modern_name(name);
+        });
+    if (!config.tie_word_embeddings) {
+      model.decoder = detail::load_parameter<T>(file, head + "decoder.weight",
+                                                {config.vocab_size, config.hidden_size});
+    }
+    if (report != nullptr) {
+      *report = std::move(found);
+    }
     return model;
   }
   /// Writes a folder that from_pretrained and transformers' BertForMaskedLM load.
@@ -278,13 +319,17 @@ struct BertForMaskedLM {
     v("cls.predictions.bias", bias);
     v("cls.predictions.transform.dense", transform);
     v("cls.predictions.transform.LayerNorm", transform_norm);
+    if (decoder.defined()) {
+      v("cls.predictions.decoder.weight", decoder);
+      v("cls.predictions.decoder.bias", bias);  // under the name that transformers reads it by
+    }
   }
 
  private:
   // (..., C) -> (..., V)
   Variable<T> head(const Variable<T>& states) const {
     return linear(transform_norm(transform(states, bert.config.hidden_act)),
-                  bert.embeddings.words.weight, bias);
+                  decoder.defined() ? decoder : bert.embeddings.words.weight, bias);
   }
 };
 

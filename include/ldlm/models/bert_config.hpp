@@ -1,7 +1,8 @@
 #pragma once
 // BertConfig: the shape of a BERT, as its config.json says.
 
-#include <ldlm/models/pretrained.hpp>
+#include <ldlm/models/activation.hpp>
+#include <ldlm/models/config_rules.hpp>
 
 namespace ldlm {
 
@@ -9,7 +10,7 @@ namespace ldlm {
 struct BertConfig {
   std::int64_t vocab_size = 30522;
   std::int64_t hidden_size = 768;
-  std::int64_t num_hidden_layers = 12;
+  std::int64_t num_hidden_layers = 12;  // 0: embeddings alone
   std::int64_t num_attention_heads = 12;
   std::int64_t intermediate_size = 3072;
   Activation hidden_act = Activation::gelu;
@@ -20,29 +21,51 @@ struct BertConfig {
   double initializer_range = 0.02;
   double layer_norm_eps = 1e-12;
   std::int64_t pad_token_id = 0;
+  bool tie_word_embeddings = true;  // of BertForMaskedLM's output matrix
 
-  /// Throws an Error that names the file and the key for values that make no BERT.
+  /// Throws an Error that names the member for values that make no BERT.
+  void validate(const ConfigRules& rules = ConfigRules("BertConfig")) const {
+    rules.at_least("vocab_size", vocab_size);
+    rules.heads("num_attention_heads", num_attention_heads, "hidden_size", hidden_size);
+    rules.at_least("num_hidden_layers", num_hidden_layers, 0);
+    rules.at_least("intermediate_size", intermediate_size);
+    rules.dropout("hidden_dropout_prob", hidden_dropout_prob);
+    rules.dropout("attention_probs_dropout_prob", attention_probs_dropout_prob);
+    rules.at_least("max_position_embeddings", max_position_embeddings);
+    rules.at_least("type_vocab_size", type_vocab_size);
+    rules.deviation("initializer_range", initializer_range);
+    rules.epsilon("layer_norm_eps", layer_norm_eps);
+    rules.check(pad_token_id >= 0 && pad_token_id < vocab_size, "pad_token_id",
+                "must be an id below vocab_size ", vocab_size, ", got ", pad_token_id);
+  }
+
+  /// Throws an Error that names the file and the key for values that make no BERT, and for keys
+  /// that would make it compute something else than this library does. Keys that change nothing
+  /// for an encoder's values (use_cache, chunk_size_feed_forward, labels of heads) are not read.
   static BertConfig from_json(const JsonConfig& json) {
     BertConfig c;
-    detail::read_integer(json, "vocab_size", c.vocab_size);
-    detail::read_integer(json, "hidden_size", c.hidden_size);
-    detail::read_integer(json, "num_hidden_layers", c.num_hidden_layers, 0);  // 0: embeddings
-    detail::read_integer(json, "num_attention_heads", c.num_attention_heads);
-    json.check(c.hidden_size % c.num_attention_heads == 0, "num_attention_heads", "is ",
-               c.num_attention_heads, ", which does not divide hidden_size ", c.hidden_size);
-    detail::read_integer(json, "intermediate_size", c.intermediate_size);
+    detail::read_key(json, "vocab_size", c.vocab_size);
+    detail::read_key(json, "hidden_size", c.hidden_size);
+    detail::read_key(json, "num_hidden_layers", c.num_hidden_layers);
+    detail::read_key(json, "num_attention_heads", c.num_attention_heads);
+    detail::read_key(json, "intermediate_size", c.intermediate_size);
     c.hidden_act = activation_from(json, "hidden_act", "gelu");
-    detail::read_dropout(json, "hidden_dropout_prob", c.hidden_dropout_prob);
-    detail::read_dropout(json, "attention_probs_dropout_prob", c.attention_probs_dropout_prob);
-    detail::read_integer(json, "max_position_embeddings", c.max_position_embeddings);
-    detail::read_integer(json, "type_vocab_size", c.type_vocab_size);
-    detail::read_initializer_range(json, c.initializer_range);
-    detail::read_epsilon(json, "layer_norm_eps", c.layer_norm_eps);
-    c.pad_token_id = json.get("pad_token_id", c.pad_token_id);
+    detail::read_key(json, "hidden_dropout_prob", c.hidden_dropout_prob);
+    detail::read_key(json, "attention_probs_dropout_prob", c.attention_probs_dropout_prob);
+    detail::read_key(json, "max_position_embeddings", c.max_position_embeddings);
+    detail::read_key(json, "type_vocab_size", c.type_vocab_size);
+    detail::read_key(json, "initializer_range", c.initializer_range);
+    detail::read_key(json, "layer_norm_eps", c.layer_norm_eps);
+    detail::read_key(json, "pad_token_id", c.pad_token_id);
+    detail::read_key(json, "tie_word_embeddings", c.tie_word_embeddings);
     const auto positions = json.get("position_embedding_type", "absolute");
     json.check(positions == "absolute", "position_embedding_type", "must be \"absolute\", got \"",
                positions, '"');
-    json.check(!json.get("is_decoder", false), "is_decoder", "must be false");
+    for (const char* const key : {"is_decoder", "add_cross_attention"}) {
+      json.check(!json.get(key, false), key, "must be false: a BERT that decodes is not supported");
+    }
+    detail::check_no_pruned_heads(json);
+    c.validate(ConfigRules(json));
     return c;
   }
 
@@ -65,6 +88,7 @@ struct BertConfig {
         {"layer_norm_eps", layer_norm_eps},
         {"pad_token_id", pad_token_id},
         {"position_embedding_type", "absolute"},
+        {"tie_word_embeddings", tie_word_embeddings},
     });
   }
 };

@@ -1,5 +1,6 @@
 #pragma once
-// GPT-2 (Radford et al., 2019): a causal language model whose output matrix is its word embedding.
+// GPT-2 (Radford et al., 2019): a causal language model whose output matrix is its word embedding,
+// unless its configuration or its weights have another.
 //
 //   auto gpt2 = ldlm::Gpt2<float>::from_pretrained("distilgpt2");
 //   auto logits = gpt2({.ids = ids});                       // (B, T) -> (B, T, V)
@@ -17,6 +18,7 @@
 #include <ldlm/autograd/autograd.hpp>
 #include <ldlm/models/gpt2_config.hpp>
 #include <ldlm/models/initializer.hpp>
+#include <ldlm/models/pretrained.hpp>
 #include <ldlm/nn/attention.hpp>
 #include <ldlm/nn/norm.hpp>
 
@@ -176,7 +178,7 @@ struct Gpt2 {
   nn::Dropout<T> dropout;
   std::vector<Gpt2Block<T>> h;
   nn::LayerNorm<T> ln_f;
-  Variable<T> lm_head;  // (V, C); undefined: tied to wte
+  Variable<T> lm_head;  // (V, C); undefined: tied to wte, or none if tie_word_embeddings is false
   // In place of wte.weight and lm_head, see nn/quantize.hpp.
   std::optional<QuantizedMatrix> quantized_wte, quantized_head;
 
@@ -185,7 +187,7 @@ struct Gpt2 {
       : Gpt2(c, Initializer<T>(&generator, c.initializer_range)) {}
   /// As `init` makes the weights.
   Gpt2(const Gpt2Config& c, const Initializer<T>& init)
-      : config(c),
+      : config(detail::validated(c)),
         wte(init.embedding(c.vocab_size, c.n_embd)),
         wpe(init.embedding(c.n_positions, c.n_embd)),
         dropout(c.embd_pdrop),
@@ -199,20 +201,53 @@ struct Gpt2 {
     }
   }
 
-  /// Loads a folder of Hugging Face's: a GPT2LMHeadModel, or a GPT2Model as published.
-  static Gpt2 from_pretrained(const std::filesystem::path& folder) {
+  /// Loads a folder of Hugging Face's: a GPT2LMHeadModel, a GPT2Model, or one with another head,
+  /// whose tensors `report` then names. As in transformers a lm_head that differs from the
+  /// embedding that it is tied to is used, and `report` warns. Without any output matrix, tied or
+  /// not, only hidden() can be called.
+  static Gpt2 from_pretrained(const std::filesystem::path& folder,
+                              PretrainedReport* report = nullptr) {
     const JsonConfig json = open_config(folder, "gpt2");
-    const auto config = Gpt2Config::from_json(json);
+    auto config = Gpt2Config::from_json(json);
     const SafetensorsModel file = SafetensorsModel::open(folder);
     detail::check_layers(file, config.n_layer);
+    PretrainedReport found;
+    const auto head = quantized_format(json)
+                          ? (config.tie_word_embeddings ? OutputMatrix::tied : OutputMatrix::own)
+                          : detail::find_output_matrix<T>(
+                                file, "lm_head.weight", {"transformer.wte.weight", "wte.weight"},
+                                config.tie_word_embeddings, found.warnings);
+    config.tie_word_embeddings = head == OutputMatrix::tied || head == OutputMatrix::as_embedding;
     Gpt2 model(config, Initializer<T>(nullptr, 0));
-    load_pretrained(model, file, json,
-                    [&](std::string_view name) { return model.parameter_name(name); });
+    if (head == OutputMatrix::absent) {
+      model.lm_head = {};
+    }
+    found.unused = detail::load_pretrained(
+        model, file, json,
+        detail::CheckpointNames("transformer.", {"wte.", "wpe.", "h.", "ln_f."}, true, "lm_head."),
+        [head](std::string_view name) -> std::optional<std::string> {
+          if (name == "lm_head.weight" && head != OutputMatrix::own) {
+            return head == OutputMatrix::as_embedding
+                       ? std::optional<std::string>("transformer.wte.weight")
+                       : std::nullopt;
+          }
+          return is_buffer(name) ? std::nullopt : std::optional<std::string>(name);
+        });
+    if (report != nullptr) {
+      *report = std::move(found);
+    }
     return model;
   }
-  /// Writes a folder that from_pretrained and transformers' GPT2LMHeadModel load.
+  /// Writes a folder that from_pretrained and transformers' GPT2LMHeadModel load; GPT2Model, if
+  /// there is no output matrix.
   void save_pretrained(const std::filesystem::path& folder) const {
-    ldlm::save_pretrained(*this, config.to_json(), folder);
+    ldlm::save_pretrained(*this, config.to_json(has_head() ? "GPT2LMHeadModel" : "GPT2Model"),
+                          folder);
+  }
+
+  /// Whether there is an output matrix, its own or the embedding.
+  [[nodiscard]] bool has_head() const {
+    return config.tie_word_embeddings || lm_head.defined() || quantized_head.has_value();
   }
 
   /// States (B, L + T, C) of the last layer, normalised.
@@ -261,6 +296,7 @@ struct Gpt2 {
 
   /// Logits (..., V) for states (..., C).
   Variable<T> head(const Variable<T>& states) const {
+    check_head();
     if constexpr (std::is_same_v<T, float>) {
       if (quantized_wte) {
         return linear(states, quantized_head ? *quantized_head : *quantized_wte);
@@ -318,24 +354,23 @@ struct Gpt2 {
     v.matrix("lm_head.weight", lm_head, quantized_head);
   }
 
-  /// The parameter for a name of a file, which may lack the prefix "transformer."; nothing for the
-  /// buffers that old files hold and for a tied output matrix.
-  [[nodiscard]] std::optional<std::string> parameter_name(std::string_view name) const {
-    if (name == "lm_head.weight") {
-      return config.tie_word_embeddings ? std::nullopt : std::optional<std::string>(name);
-    }
-    for (const std::string_view buffer : {".attn.bias", ".attn.masked_bias", ".crossattention.bias",
-                                          ".crossattention.masked_bias"}) {
-      if (name.ends_with(buffer)) {
-        return std::nullopt;
-      }
-    }
-    return "transformer." +
-           std::string(detail::without_prefix(name, "transformer.").value_or(name));
-  }
-
  private:
+  using OutputMatrix = detail::OutputMatrix;
+
+  // The masks of attention, which old files hold.
+  static bool is_buffer(std::string_view name) {
+    const auto ends = {".attn.bias", ".attn.masked_bias", ".crossattention.bias",
+                       ".crossattention.masked_bias"};
+    return std::any_of(ends.begin(), ends.end(),
+                       [name](std::string_view end) { return name.ends_with(end); });
+  }
+  void check_head() const {
+    LDLM_CHECK(has_head(), "gpt2",
+               "has no output matrix: tie_word_embeddings is false, and its "
+               "folder has no lm_head.weight");
+  }
   [[nodiscard]] const Variable<T>& head_weight() const {
+    check_head();
     return lm_head.defined() ? lm_head : wte.weight;
   }
   static std::int64_t past(const Gpt2Inputs<T>& inputs) {

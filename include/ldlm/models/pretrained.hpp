@@ -10,11 +10,15 @@
 #include <set>
 #include <string>
 #include <string_view>
+#include <system_error>
 #include <utility>
+#include <vector>
 
+#include <ldlm/io/foreign_files.hpp>
 #include <ldlm/io/json_config.hpp>
 #include <ldlm/io/safetensors_model.hpp>
 #include <ldlm/io/safetensors_writer.hpp>
+#include <ldlm/models/checkpoint_names.hpp>
 #include <ldlm/nn/quantize.hpp>
 
 namespace ldlm {
@@ -22,47 +26,28 @@ namespace ldlm {
 /// Opens `folder`/config.json and checks that it describes a model of this type ("bert", "gpt2").
 [[nodiscard]] inline JsonConfig open_config(const std::filesystem::path& folder,
                                             std::string_view model_type) {
-  JsonConfig config = JsonConfig::open(folder / "config.json");
+  std::error_code ignored;  // what can't be looked at fails below, when it is opened
+  LDLM_CHECK(!std::filesystem::is_regular_file(folder, ignored), "from_pretrained", folder.native(),
+             ": is a file; a model is a folder with config.json and ", "model.safetensors");
+  const std::filesystem::path path = folder / "config.json";
+  LDLM_CHECK(
+      std::filesystem::exists(path, ignored) || !std::filesystem::is_directory(folder, ignored),
+      "from_pretrained", path.native(), ": no such file", detail::describe_foreign_weights(folder));
+  JsonConfig config = JsonConfig::open(path);
   const std::string found = config.get("model_type", std::string(model_type));
   config.check(found == model_type, "model_type", "must be \"", model_type, "\", got \"", found,
                '"');
   return config;
 }
 
-/// The activation under a key of config.json, by its name in Hugging Face's files.
-[[nodiscard]] inline Activation activation_from(const JsonConfig& config, std::string_view key,
-                                                const char* fallback) {
-  const std::string name = config.get(key, fallback);
-  if (name == "gelu") {
-    return Activation::gelu;
-  }
-  if (name == "gelu_new" || name == "gelu_pytorch_tanh" || name == "gelu_fast") {
-    return Activation::gelu_tanh;
-  }
-  if (name == "relu") {
-    return Activation::relu;
-  }
-  config.check(name == "silu" || name == "swish", key,
-               "must be one of gelu, gelu_new, relu and silu, got \"", name, '"');
-  return Activation::silu;
-}
-
-/// The name of an activation in Hugging Face's files.
-[[nodiscard]] inline std::string activation_name(Activation activation) {
-  switch (activation) {
-    case Activation::gelu:
-      return "gelu";
-    case Activation::gelu_tanh:
-      return "gelu_new";
-    case Activation::relu:
-      return "relu";
-    case Activation::silu:
-      return "silu";
-    case Activation::none:
-      break;
-  }
-  return "linear";
-}
+/// What a folder holds beside the model that from_pretrained made of it.
+struct PretrainedReport {
+  /// Tensors that the model has no use for, such as those of a classifier, under the names of the
+  /// file: SafetensorsModel::open(folder).load<float>(unused) has them.
+  std::vector<std::string> unused;
+  /// What is unlike what config.json says, and was taken as the weights are.
+  std::vector<std::string> warnings;
+};
 
 /// Copies the tensors of a checkpoint, in any dtype, into a model. `rename` maps a name of the file
 /// to the parameter's, or to nothing for what the model has no use for. Throws an Error that names
@@ -78,7 +63,7 @@ void load_pretrained(Model& model, const SafetensorsModel& file, Rename&& rename
   try {
     nn::load_state_dict(model, tensors);
   } catch (const Error& error) {
-    detail::fail("from_pretrained", file.shards().front().origin(), ": ", error.what());
+    detail::fail("from_pretrained", file.origin(), ": ", error.what());
   }
 }
 /// The same, under the names of the file.
@@ -160,6 +145,103 @@ void load_pretrained(Model& model, const SafetensorsModel& file, const JsonConfi
                   [](std::string_view name) { return std::optional<std::string>(name); });
 }
 
+namespace detail {
+
+/// The same for models whose folders differ in their names: see CheckpointNames. rename(name) is
+/// applied first, and gives nothing for buffers that hold no weights. Returns the tensors that
+/// belong to other heads. Messages have the names of the file.
+template <class Model, class Rename>
+std::vector<std::string> load_pretrained(Model& model, const SafetensorsModel& file,
+                                         const JsonConfig& config, CheckpointNames names,
+                                         Rename&& rename) {
+  using T = nn::scalar_t<Model>;
+  std::vector<std::string> unused;
+  if (quantized_format(config)) {  // a folder of this library's
+    ldlm::load_pretrained(model, file, config, rename);
+    return unused;
+  }
+  const std::vector<std::string> file_names = file.names();
+  names.look_at(file_names);
+  NamedTensors<T> tensors;
+  for (const std::string& name : file_names) {
+    if (const std::optional<std::string> renamed = rename(std::string_view(name))) {
+      if (const auto parameter = names.parameter(*renamed)) {
+        tensors.emplace_back(names.in_file(*parameter), file.load<T>(name));
+      } else {
+        unused.push_back(name);
+      }
+    }
+  }
+  NamedTensors<T> target = nn::state_dict(model);
+  bool all_there = true;
+  std::set<std::string_view> given;
+  for (const auto& [name, tensor] : tensors) {
+    given.insert(name);
+  }
+  for (auto& [name, tensor] : target) {
+    name = names.in_file(name);
+    all_there = all_there && given.count(name) > 0;
+  }
+  if (!all_there) {  // what the file has in their place may say why
+    for (const std::string& name : unused) {
+      tensors.emplace_back(name, Tensor<T>());
+    }
+  }
+  try {
+    copy_tensors(tensors, target, true, "load_state_dict");
+  } catch (const Error& error) {
+    fail("from_pretrained", file.origin(), ": ", error.what());
+  }
+  return unused;
+}
+
+/// How a file holds an output matrix that may be tied to an embedding.
+enum class OutputMatrix : std::uint8_t {
+  tied,          // not at all, or like the embedding
+  own,           // beside it, with values of its own
+  as_embedding,  // in its place: the embedding is tied to it
+  absent,        // not at all, though it is not tied
+};
+
+/// Finds the output matrix (or bias) `name` of a file and what it is tied to, one of `embeddings`,
+/// by the rules of transformers: a matrix that differs from the embedding is used, with a warning.
+template <Floating T>
+[[nodiscard]] OutputMatrix find_output_matrix(const SafetensorsModel& file, const std::string& name,
+                                              const std::vector<std::string>& embeddings, bool tied,
+                                              std::vector<std::string>& warnings) {
+  if (!file.contains(name)) {
+    return tied ? OutputMatrix::tied : OutputMatrix::absent;
+  }
+  if (!tied) {
+    return OutputMatrix::own;
+  }
+  for (const std::string& embedding : embeddings) {
+    if (file.contains(embedding)) {
+      if (file.info(name).shape == file.info(embedding).shape &&
+          equal(file.load<T>(name), file.load<T>(embedding))) {
+        return OutputMatrix::tied;
+      }
+      warnings.push_back(file.origin() + ": " + name + " differs from " + embedding +
+                         ", to which tie_word_embeddings ties it, and is used as it is");
+      return OutputMatrix::own;
+    }
+  }
+  return OutputMatrix::as_embedding;
+}
+
+/// A tensor of a file as a parameter of this shape.
+template <Floating T>
+[[nodiscard]] Variable<T> load_parameter(const SafetensorsModel& file, const std::string& name,
+                                         const Shape& shape) {
+  const Tensor<T> tensor = file.load<T>(name);
+  LDLM_CHECK(tensor.shape() == shape, "from_pretrained", file.origin(),
+             ": of another shape: ", name, " is ", to_string(shape), ", given ",
+             to_string(tensor.shape()));
+  return Variable<T>(tensor.clone(), true);
+}
+
+}  // namespace detail
+
 /// Writes `config` and the model's state dict, quantized matrices included, into a folder, which is
 /// made if need be. Checkpoints of more than `max_shard_bytes` are split.
 template <class Model>
@@ -198,40 +280,11 @@ void save_pretrained(const Model& model, JsonValue config, const std::filesystem
 
 namespace detail {
 
-/// Sets `value` to the integer under a key, if there is one; throws unless it is at least `least`.
-inline void read_integer(const JsonConfig& config, std::string_view key, std::int64_t& value,
-                         std::int64_t least = 1) {
-  value = config.get(key, value);
-  config.check(value >= least, key, "must be at least ", least, ", got ", value);
-}
-/// The same for a probability of dropout.
-inline void read_dropout(const JsonConfig& config, std::string_view key, double& value) {
-  value = config.get(key, value);
-  config.check(value >= 0 && value < 1, key, "must lie in [0, 1), got ", value);
-}
-/// The same for what is added to a variance before its root is taken.
-inline void read_epsilon(const JsonConfig& config, std::string_view key, double& value) {
-  value = config.get(key, value);
-  config.check(value > 0 && value <= 1, key, "must lie in (0, 1], got ", value);
-}
-/// The same for the standard deviation of new weights.
-inline void read_initializer_range(const JsonConfig& config, double& value) {
-  constexpr std::string_view key = "initializer_range";
-  value = config.get(key, value);
-  config.check(value >= 0 && value <= 1, key, "must lie in [0, 1], got ", value);
-}
-
 /// Throws unless there may be so many layers: each has tensors in the file.
 inline void check_layers(const SafetensorsModel& file, std::int64_t layers) {
   const auto tensors = static_cast<std::int64_t>(file.names().size());
-  LDLM_CHECK(layers <= tensors, "from_pretrained", file.shards().front().origin(), ": holds ",
-             tensors, " tensors, too few for the ", layers, " layers of config.json");
-}
-
-/// `name` without `prefix`, or nothing.
-[[nodiscard]] inline std::optional<std::string_view> without_prefix(std::string_view name,
-                                                                    std::string_view prefix) {
-  return name.starts_with(prefix) ? std::optional(name.substr(prefix.size())) : std::nullopt;
+  LDLM_CHECK(layers <= tensors, "from_pretrained", file.origin(), ": holds ", tensors,
+             " tensors, too few for the ", layers, " layers of config.json");
 }
 
 }  // namespace detail

@@ -20,6 +20,7 @@
 #include <cmath>
 
 #include <ldlm/autograd/autograd.hpp>
+#include <ldlm/models/pretrained.hpp>
 #include <ldlm/models/reverse_transformer_config.hpp>
 #include <ldlm/nn/embedding.hpp>
 #include <ldlm/nn/transformer.hpp>
@@ -77,7 +78,8 @@ struct ReverseTransformer {
   nn::TransformerDecoder<T> decoder;
   nn::Linear<T> output_projection;
 
-  ReverseTransformer(const ReverseTransformerConfig& c, Generator& generator) : config(c) {
+  ReverseTransformer(const ReverseTransformerConfig& c, Generator& generator)
+      : config(detail::validated(c)) {
     nn::Transformer<T> transformer(c.transformer(), generator);
     encoder = std::move(transformer.encoder);
     if (c.decoder_layers > 0) {

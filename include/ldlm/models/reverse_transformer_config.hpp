@@ -1,7 +1,8 @@
 #pragma once
 // ReverseTransformerConfig: the shape of a denoiser.
 
-#include <ldlm/models/pretrained.hpp>
+#include <ldlm/models/activation.hpp>
+#include <ldlm/models/config_rules.hpp>
 #include <ldlm/nn/transformer_layer.hpp>
 
 namespace ldlm {
@@ -53,28 +54,40 @@ struct ReverseTransformerConfig {
     return options;
   }
 
-  /// Throws for values that make no denoiser.
+  /// Throws an Error that names the member for values that make no denoiser.
+  void validate(const ConfigRules& rules = ConfigRules("ReverseTransformerConfig")) const {
+    rules.at_least("latent_dim", latent_dim);
+    rules.at_least("width", width, 2);
+    rules.check(width % 2 == 0, "width", "must be even, got ", width);
+    rules.heads("heads", heads, "width", width);
+    rules.at_least("feed_forward", feed_forward);
+    rules.at_least("encoder_layers", encoder_layers);
+    rules.at_least("decoder_layers", decoder_layers, 0);
+    rules.at_least("length", length, 0);
+    rules.dropout("dropout", dropout);
+    rules.epsilon("layer_norm_eps", layer_norm_eps);
+  }
+
+  /// Throws an Error that names the file and the key for values that make no denoiser.
   static ReverseTransformerConfig from_json(const JsonConfig& json) {
     ReverseTransformerConfig c;
-    detail::read_integer(json, "latent_dim", c.latent_dim);
-    detail::read_integer(json, "width", c.width, 2);
-    json.check(c.width % 2 == 0, "width", "must be even, got ", c.width);
-    detail::read_integer(json, "heads", c.heads);
-    json.check(c.width % c.heads == 0, "heads", "is ", c.heads, ", which does not divide width ",
-               c.width);
-    detail::read_integer(json, "feed_forward", c.feed_forward);
-    detail::read_integer(json, "encoder_layers", c.encoder_layers);
-    detail::read_integer(json, "decoder_layers", c.decoder_layers, 0);
-    detail::read_integer(json, "length", c.length, 0);
-    c.norm_first = json.get("norm_first", c.norm_first);
+    detail::read_key(json, "latent_dim", c.latent_dim);
+    detail::read_key(json, "width", c.width);
+    detail::read_key(json, "heads", c.heads);
+    detail::read_key(json, "feed_forward", c.feed_forward);
+    detail::read_key(json, "encoder_layers", c.encoder_layers);
+    detail::read_key(json, "decoder_layers", c.decoder_layers);
+    detail::read_key(json, "length", c.length);
+    detail::read_key(json, "norm_first", c.norm_first);
     c.activation = activation_from(json, "activation", "relu");
-    detail::read_dropout(json, "dropout", c.dropout);
-    detail::read_epsilon(json, "layer_norm_eps", c.layer_norm_eps);
-    c.self_conditioning = json.get("self_conditioning", c.self_conditioning);
+    detail::read_key(json, "dropout", c.dropout);
+    detail::read_key(json, "layer_norm_eps", c.layer_norm_eps);
+    detail::read_key(json, "self_conditioning", c.self_conditioning);
     const std::string time = json.get("time_conditioning", "concat");
     json.check(time == "concat" || time == "log_snr", "time_conditioning",
                "must be \"concat\" or \"log_snr\", got \"", time, '"');
     c.time_conditioning = time == "concat" ? TimeConditioning::concat : TimeConditioning::log_snr;
+    c.validate(ConfigRules(json));
     return c;
   }
 

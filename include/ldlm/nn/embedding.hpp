@@ -15,8 +15,12 @@ struct Embedding {
 
   Embedding() = default;
   /// Standard normal, as PyTorch's default.
-  Embedding(std::int64_t count, std::int64_t dim, Generator& generator, double stddev = 1)
-      : weight(randn<T>({count, dim}, generator, T{0}, static_cast<T>(stddev)), true) {}
+  Embedding(std::int64_t count, std::int64_t dim, Generator& generator, double stddev = 1) {
+    LDLM_CHECK(count > 0 && dim > 0, "Embedding", "extents must be positive, got ", count, " and ",
+               dim);
+    LDLM_CHECK(stddev >= 0, "Embedding", "stddev must not be negative, got ", stddev);
+    weight = Variable<T>(randn<T>({count, dim}, generator, T{0}, static_cast<T>(stddev)), true);
+  }
 
   Variable<T> operator()(const Tensor<std::int64_t>& ids) const { return embedding(weight, ids); }
 

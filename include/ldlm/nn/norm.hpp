@@ -6,6 +6,13 @@
 
 namespace ldlm::nn {
 
+namespace detail {
+inline void check_norm(std::string_view op, std::int64_t dim, double epsilon) {
+  LDLM_CHECK(dim > 0, op, "the extent must be positive, got ", dim);
+  LDLM_CHECK(epsilon >= 0 && epsilon <= 1, op, "eps must lie in [0, 1], got ", epsilon);
+}
+}  // namespace detail
+
 /// (x - mean) / sqrt(variance + eps) * weight + bias: (..., C) -> (..., C).
 template <Floating T>
 struct LayerNorm {
@@ -17,6 +24,7 @@ struct LayerNorm {
 
   LayerNorm() = default;
   explicit LayerNorm(std::int64_t dim, double epsilon = 1e-5, bool affine = true) : eps(epsilon) {
+    detail::check_norm("LayerNorm", dim, epsilon);
     if (affine) {
       weight = Variable<T>(Tensor<T>::ones({dim}), true);
       bias = Variable<T>(Tensor<T>::zeros({dim}), true);
@@ -47,8 +55,10 @@ struct RMSNorm {
   double eps = 1e-6;
 
   RMSNorm() = default;
-  explicit RMSNorm(std::int64_t dim, double epsilon = 1e-6)
-      : weight(Tensor<T>::ones({dim}), true), eps(epsilon) {}
+  explicit RMSNorm(std::int64_t dim, double epsilon = 1e-6) : eps(epsilon) {
+    detail::check_norm("RMSNorm", dim, epsilon);
+    weight = Variable<T>(Tensor<T>::ones({dim}), true);
+  }
 
   Variable<T> operator()(const Variable<T>& x) const {
     return rms_norm(x, weight, static_cast<T>(eps));

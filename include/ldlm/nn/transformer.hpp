@@ -46,6 +46,7 @@ struct TransformerEncoder {
   TransformerEncoder() = default;
   TransformerEncoder(const TransformerOptions& options, Generator& generator,
                      bool final_norm = true) {
+    options.validate();
     for (std::int64_t i = 0; i < options.num_encoder_layers; ++i) {
       layers.emplace_back(options, generator);
     }
@@ -87,6 +88,7 @@ struct TransformerDecoder {
   TransformerDecoder() = default;
   TransformerDecoder(const TransformerOptions& options, Generator& generator,
                      bool final_norm = true) {
+    options.validate();
     for (std::int64_t i = 0; i < options.num_decoder_layers; ++i) {
       layers.emplace_back(options, generator);
     }

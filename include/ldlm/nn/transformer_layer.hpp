@@ -19,6 +19,27 @@ struct TransformerOptions {
   Activation activation = Activation::relu;
   double layer_norm_eps = 1e-5;
   bool norm_first = false;  // normalise before each block (pre-norm) rather than after it
+
+  /// Throws an Error that names the member for values that make no Transformer.
+  void validate() const {
+    const auto check = [](bool ok, std::string_view name, auto value) {
+      LDLM_CHECK(ok, "TransformerOptions", name, " is out of range: ", value);
+    };
+    check(d_model > 0, "d_model", d_model);
+    check(nhead > 0, "nhead", nhead);
+    LDLM_CHECK(d_model % nhead == 0, "TransformerOptions", "nhead is ", nhead,
+               ", which does not divide d_model ", d_model);
+    check(num_encoder_layers >= 0, "num_encoder_layers", num_encoder_layers);
+    check(num_decoder_layers >= 0, "num_decoder_layers", num_decoder_layers);
+    check(dim_feedforward > 0, "dim_feedforward", dim_feedforward);
+    check(dropout >= 0 && dropout < 1, "dropout", dropout);
+    check(layer_norm_eps >= 0 && layer_norm_eps <= 1, "layer_norm_eps", layer_norm_eps);
+  }
+  /// Itself, once it is found to be valid.
+  [[nodiscard]] const TransformerOptions& validated() const {
+    validate();
+    return *this;
+  }
 };
 
 /// What a pre-norm layer leaves: its output is sum + update. Whoever normalises that next does both
@@ -42,7 +63,7 @@ struct TransformerEncoderLayer {
 
   TransformerEncoderLayer() = default;
   TransformerEncoderLayer(const TransformerOptions& o, Generator& generator)
-      : self_attn(o.d_model, o.nhead, generator, o.dropout),
+      : self_attn(o.validated().d_model, o.nhead, generator, o.dropout),
         linear1(o.d_model, o.dim_feedforward, generator),
         linear2(o.dim_feedforward, o.d_model, generator),
         dropout(o.dropout),
@@ -107,7 +128,7 @@ struct TransformerDecoderLayer {
 
   TransformerDecoderLayer() = default;
   TransformerDecoderLayer(const TransformerOptions& o, Generator& generator)
-      : self_attn(o.d_model, o.nhead, generator, o.dropout),
+      : self_attn(o.validated().d_model, o.nhead, generator, o.dropout),
         multihead_attn(o.d_model, o.nhead, generator, o.dropout),
         linear1(o.d_model, o.dim_feedforward, generator),
         linear2(o.dim_feedforward, o.d_model, generator),

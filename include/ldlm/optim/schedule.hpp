@@ -16,11 +16,13 @@ namespace detail {
 
 /// step / warmup while that is below 1.
 inline double warmup_factor(std::int64_t step, std::int64_t warmup) {
+  LDLM_CHECK(warmup >= 0, "schedule", "warmup must not be negative, got ", warmup);
   return step < warmup ? static_cast<double>(step) / static_cast<double>(warmup) : 1.0;
 }
 
 /// How far a step lies between the end of the warm-up (0) and the last step (1).
 inline double decay_progress(std::int64_t step, std::int64_t warmup, std::int64_t total) {
+  LDLM_CHECK(total >= 1, "schedule", "total must be positive, got ", total);
   const auto span = static_cast<double>(std::max<std::int64_t>(1, total - warmup));
   return std::clamp(static_cast<double>(step - warmup) / span, 0.0, 1.0);
 }

@@ -1,0 +1,81 @@
+#pragma once
+// ConfigRules: what the values of a configuration must satisfy, said in the terms of where they
+// come from: the key of a file, or the member that was set in code.
+
+#include <string_view>
+
+#include <ldlm/io/json_config.hpp>
+
+namespace ldlm {
+
+class ConfigRules {
+ public:
+  /// For values set in code. Errors read `[Gpt2Config] n_head is 7, which does not divide ...`.
+  explicit ConfigRules(std::string_view type) : type_(type) {}
+  /// For values of a file. Errors read `[config] gpt2/config.json: key "n_head" is 7, which ...`.
+  explicit ConfigRules(const JsonConfig& json) : json_(&json) {}
+
+  /// Throws unless the condition holds.
+  template <class... Parts>
+  void check(bool condition, std::string_view key, const Parts&... rule) const {
+    if (!condition) [[unlikely]] {
+      if (json_ != nullptr) {
+        json_->check(false, key, rule...);
+      }
+      detail::fail(type_, key, ' ', rule...);
+    }
+  }
+  void at_least(std::string_view key, std::int64_t value, std::int64_t least = 1) const {
+    check(value >= least, key, "must be at least ", least, ", got ", value);
+  }
+  /// A probability of dropout.
+  void dropout(std::string_view key, double value) const {
+    check(value >= 0 && value < 1, key, "must lie in [0, 1), got ", value);
+  }
+  /// What is added to a variance before its root is taken.
+  void epsilon(std::string_view key, double value) const {
+    check(value > 0 && value <= 1, key, "must lie in (0, 1], got ", value);
+  }
+  /// The standard deviation of new weights.
+  void deviation(std::string_view key, double value) const {
+    check(value >= 0 && value <= 1, key, "must lie in [0, 1], got ", value);
+  }
+  /// Attention heads, which share the channels.
+  void heads(std::string_view key, std::int64_t count, std::string_view channels_key,
+             std::int64_t channels) const {
+    at_least(channels_key, channels);
+    at_least(key, count);
+    check(channels % count == 0, key, "is ", count, ", which does not divide ", channels_key, ' ',
+          channels);
+  }
+
+ private:
+  std::string_view type_;
+  const JsonConfig* json_ = nullptr;
+};
+
+namespace detail {
+
+/// The configuration, once it has been found to be valid.
+template <class Config>
+[[nodiscard]] const Config& validated(const Config& config) {
+  config.validate();
+  return config;
+}
+
+/// Sets `value` to what is under a key, if there is something.
+template <JsonReadable T>
+void read_key(const JsonConfig& json, std::string_view key, T& value) {
+  value = json.get(key, value);
+}
+
+/// Throws for a model some of whose attention heads were taken out: its matrices have other shapes.
+inline void check_no_pruned_heads(const JsonConfig& json) {
+  const JsonValue* const heads = json.root().find("pruned_heads");
+  json.check(
+      heads == nullptr || heads->is_null() || (heads->is_object() && heads->members().empty()),
+      "pruned_heads", "must be empty: models with pruned heads are not supported");
+}
+
+}  // namespace detail
+}  // namespace ldlm
