@@ -75,7 +75,7 @@ void multiply_ours(const Shape& s, Operands& x, bool allow_bf16) {
   g.a_batch[0] = s.m * s.k;
   g.b_batch[0] = s.k * s.n;
   g.c_batch[0] = s.m * s.n;
-  ldlm::simd::gemm<float, xsimd::default_arch>(g);
+  ldlm::simd::gemm<float, ldlm::simd::NativeArch>(g);
 }
 
 void multiply_ours(const Shape& s, Operands& x) {

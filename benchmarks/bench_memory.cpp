@@ -40,10 +40,10 @@ void stream_floats(const Tensor<float>& from, const Tensor<float>& to) {
   ldlm::simd::parallel_for(0, from.numel() / line, 64, [&](std::int64_t lo, std::int64_t hi) {
     for (std::int64_t i = lo * line; i < hi * line; i += width) {
       __builtin_prefetch(from.data() + i + 16 * line);
-      ldlm::simd::stream<float, xsimd::default_arch>(
+      ldlm::simd::stream<float, ldlm::simd::NativeArch>(
           to.data() + i, xsimd::batch<float>::load_aligned(from.data() + i));
     }
-    ldlm::simd::finish_streaming<xsimd::default_arch>();
+    ldlm::simd::finish_streaming<ldlm::simd::NativeArch>();
   });
 }
 

@@ -232,7 +232,7 @@ struct Threads {
   int before = ldlm::num_threads();
 };
 
-template <class T, class Arch = xsimd::default_arch>
+template <class T, class Arch = ldlm::simd::NativeArch>
 void check(const Case& x, unsigned seed = 1) {
   const Problem<T> problem(x, seed);
   const double error = problem.error(problem.template run<Arch>());
@@ -263,7 +263,7 @@ Case drawn(std::mt19937& random, std::int64_t m, std::int64_t n, std::int64_t k)
   return x;
 }
 
-template <class T, class Arch = xsimd::default_arch>
+template <class T, class Arch = ldlm::simd::NativeArch>
 void check_sizes(const std::vector<std::int64_t>& sizes) {
   std::mt19937 random(7);
   unsigned seed = 1;
@@ -343,9 +343,9 @@ TEST_CASE("factors of bf16, where they are allowed") {
   x.bf16 = true;
   const Problem<float> problem(x);
   const Threads one(1);
-  const auto expected = problem.run<xsimd::default_arch>();
+  const auto expected = problem.run<ldlm::simd::NativeArch>();
   const Threads two(2);
-  CHECK(problem.run<xsimd::default_arch>() == expected);
+  CHECK(problem.run<ldlm::simd::NativeArch>() == expected);
 }
 
 TEST_CASE("large products: several blocks of rows, columns and K") {
@@ -389,12 +389,12 @@ TEST_CASE("a product too large for the caches has the bits of its parts") {
         g.a = a.data() + first * k;
         g.b = b.data();
         g.c = c;
-        ldlm::simd::gemm<float, xsimd::default_arch>(g);
+        ldlm::simd::gemm<float, ldlm::simd::NativeArch>(g);
       };
       const auto whole =
           ldlm::Storage::allocate(static_cast<std::size_t>(m * n) * sizeof(float), ldlm::cpu);
       auto* const c = static_cast<float*>(whole.data());
-      REQUIRE(ldlm::simd::can_stream<float, xsimd::default_arch>(c, n));
+      REQUIRE(ldlm::simd::can_stream<float, ldlm::simd::NativeArch>(c, n));
       const Threads two(2);
       multiply(0, m, c);
       constexpr std::int64_t part = 45;
@@ -472,7 +472,7 @@ void check_threads(const Case& x) {
     const Threads scope(threads);
     // Bits, as NaN between the rows would not equal itself.
     std::vector<std::uint32_t> bits;
-    for (const auto& values : problem.run<xsimd::default_arch>()) {
+    for (const auto& values : problem.run<ldlm::simd::NativeArch>()) {
       for (const float value : values) {
         bits.push_back(std::bit_cast<std::uint32_t>(value));
       }

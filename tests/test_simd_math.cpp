@@ -20,7 +20,7 @@ namespace {
 
 namespace simd = ldlm::simd;
 
-using Arch = xsimd::default_arch;
+using Arch = ldlm::simd::NativeArch;
 template <class T>
 using B = xsimd::batch<T, Arch>;
 // The oracle of float is computed in double, that of double in long double.

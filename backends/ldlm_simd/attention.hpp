@@ -78,13 +78,13 @@ class AttentionForward {
       B top = before, top2 = before;
       std::int64_t j = 0;
       for (; j + 2 <= r.keys; j += 2) {
-        top = xsimd::max(top, B::load_aligned(column + j * step));
-        top2 = xsimd::max(top2, B::load_aligned(column + (j + 1) * step));
+        top = simd::max(top, B::load_aligned(column + j * step));
+        top2 = simd::max(top2, B::load_aligned(column + (j + 1) * step));
       }
       if (j < r.keys) {
-        top = xsimd::max(top, B::load_aligned(column + j * step));
+        top = simd::max(top, B::load_aligned(column + j * step));
       }
-      top = xsimd::max(top, top2);
+      top = simd::max(top, top2);
       // While all keys are masked the shift is 0, so that exp gives 0 and not NaN.
       const B shift = xsimd::select(top == B(-infinity), B(T{0}), top);
       const B fade = simd::exp(before - shift);
@@ -97,7 +97,7 @@ class AttentionForward {
       top.store_aligned(&largest_[i]);
       total.store_aligned(&sum_[i]);
       fade.store_aligned(&fade_[i]);
-      faded = faded || xsimd::any(fade != B(T{1}));
+      faded = faded || any_differs(fade, B(T{1}));
     }
     for (std::int64_t i = 0; i < r.queries && faded; ++i) {
       T* const row = mixed_.data() + i * n_.Dp;
@@ -121,8 +121,8 @@ class AttentionForward {
     if (!args_.lse.empty()) {
       T* const lse = sum_.data();
       transform<Arch>(
-          n_.queries, [](const B& top, const B& sum) { return top + xsimd::log(sum); }, lse,
-          static_cast<const T*>(largest_.data()), static_cast<const T*>(lse));
+          n_.queries, [](const B& top, const B& sum) { return top + simd::log_of_normal(sum); },
+          lse, static_cast<const T*>(largest_.data()), static_cast<const T*>(lse));
       unpack<T, Arch>(lse, Head<T>(args_.lse, r.b, r.h).at(r.query), args_.lse.stride(2),
                       r.queries);
     }

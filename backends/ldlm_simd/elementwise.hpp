@@ -55,13 +55,13 @@ template <UnaryOp Op, class T, class Arch>
 Batch<T, Arch> unary_value(const Batch<T, Arch>& x, const Parameters<T>& p) {
   using B = Batch<T, Arch>;
   if constexpr (Op == UnaryOp::neg) {
-    return -x;
+    return negative(x);
   } else if constexpr (Op == UnaryOp::abs) {
     return xsimd::abs(x);
   } else if constexpr (Op == UnaryOp::exp) {
     return simd::exp(x);
   } else if constexpr (Op == UnaryOp::log) {
-    return xsimd::log(x);
+    return simd::log_of_normal(x);
   } else if constexpr (Op == UnaryOp::sqrt) {
     return xsimd::sqrt(x);
   } else if constexpr (Op == UnaryOp::rsqrt) {
@@ -108,9 +108,9 @@ Batch<T, Arch> unary_gradient(const Batch<T, Arch>& s, const Batch<T, Arch>& dy,
   const B zero(T{0});
   const B one(T{1});
   if constexpr (Op == UnaryOp::neg) {
-    return -dy;
+    return negative(dy);
   } else if constexpr (Op == UnaryOp::abs) {
-    return xsimd::select(s > zero, dy, xsimd::select(s < zero, -dy, zero));
+    return xsimd::select(s > zero, dy, xsimd::select(s < zero, negative(dy), zero));
   } else if constexpr (Op == UnaryOp::exp) {
     return dy * s;
   } else if constexpr (Op == UnaryOp::log) {
@@ -122,17 +122,17 @@ Batch<T, Arch> unary_gradient(const Batch<T, Arch>& s, const Batch<T, Arch>& dy,
   } else if constexpr (Op == UnaryOp::square) {
     return dy * (s + s);
   } else if constexpr (Op == UnaryOp::reciprocal) {
-    return -dy * s * s;
+    return negative(dy) * s * s;
   } else if constexpr (Op == UnaryOp::sin) {
     return dy * xsimd::cos(s);
   } else if constexpr (Op == UnaryOp::cos) {
-    return -dy * xsimd::sin(s);
+    return negative(dy) * xsimd::sin(s);
   } else if constexpr (Op == UnaryOp::tanh) {
     return dy * simd::fnma(s, s, one);
   } else if constexpr (Op == UnaryOp::sigmoid) {
     return dy * s * (one - s);
   } else if constexpr (Op == UnaryOp::erf) {
-    return dy * B(2 * std::numbers::inv_sqrtpi_v<T>) * simd::exp(-s * s);
+    return dy * B(2 * std::numbers::inv_sqrtpi_v<T>) * simd::exp(negative(s) * s);
   } else if constexpr (Op == UnaryOp::relu) {
     return xsimd::select(s > zero, dy, zero);
   } else if constexpr (Op == UnaryOp::silu) {

@@ -55,8 +55,7 @@ class GemmInt8 {
           return B::load_aligned(values);
         };
         const B lower = part(first), upper = part(first + W);
-        const float largest =
-            _mm512_reduce_max_ps(xsimd::max(xsimd::abs(lower), xsimd::abs(upper)));
+        const float largest = _mm512_reduce_max_ps(simd::max(xsimd::abs(lower), xsimd::abs(upper)));
         const float not_finite =
             _mm512_reduce_add_ps((lower - lower) + (upper - upper));  // or zero
         const B inverse(largest > 0 ? 127 / largest : 0.0F);

@@ -4,6 +4,7 @@
 //   LDLM_ISA=avx2 ldlm demo        baseline < avx2 < avx512 on x86; neon is a baseline
 
 #include <cstdlib>
+#include <iterator>
 #include <string_view>
 #include <type_traits>
 
@@ -15,6 +16,19 @@ namespace ldlm::simd {
 template <class Arch>
 constexpr int isa_level() {
   return std::is_base_of_v<xsimd::avx512f, Arch> ? 2 : std::is_base_of_v<xsimd::avx2, Arch> ? 1 : 0;
+}
+
+/// The kernels of the larger one win, at least 1.
+template <class Arch>
+constexpr int priority() {
+  const bool has[] = {std::is_base_of_v<xsimd::sse4_2, Arch>,  std::is_base_of_v<xsimd::avx, Arch>,
+                      std::is_base_of_v<xsimd::avx2, Arch>,    std::is_base_of_v<Avx2, Arch>,
+                      std::is_base_of_v<xsimd::avx512f, Arch>, std::is_base_of_v<Avx512, Arch>};
+  int widest = 1;
+  for (int i = 0; i < static_cast<int>(std::size(has)); ++i) {
+    widest = has[i] ? i + 2 : widest;
+  }
+  return widest;
 }
 
 namespace detail {

@@ -141,8 +141,8 @@ template <class T, class A>
 [[gnu::always_inline]] inline xsimd::batch<T, A> exp(const xsimd::batch<T, A>& x) {
   using B = xsimd::batch<T, A>;
   using C = detail::MathConstants<T>;
-  // The limits come first: xsimd's min and max return their second argument when one is NaN.
-  const B limited = xsimd::max(B(C::exp_low), xsimd::min(B(C::exp_high), x));
+  // The limits come first: min and max return their second argument when one is NaN.
+  const B limited = simd::max(B(C::exp_low), simd::min(B(C::exp_high), x));
   // 2 e^r times 2^(n - 1): n = 128, whose power overflows, has finite results too.
   const auto [shifted, r] = detail::split_exp<-1>(limited);
   const B q = detail::polynomial(r, C::exp);
@@ -155,7 +155,7 @@ template <class T, class A>
 [[gnu::always_inline]] inline xsimd::batch<T, A> tanh(const xsimd::batch<T, A>& x) {
   using B = xsimd::batch<T, A>;
   using C = detail::MathConstants<T>;
-  const B a = xsimd::min(B(C::tanh_limit), xsimd::abs(x));
+  const B a = simd::min(B(C::tanh_limit), xsimd::abs(x));
   // m = e^2a - 1 without cancellation, then tanh(a) = m / (m + 2).
   const auto [shifted, r] = detail::split_exp<0>(a + a);
   const B scale = detail::power_of_two(shifted);
@@ -168,19 +168,19 @@ template <class T, class A>
 template <class T, class A>
 [[gnu::always_inline]] inline xsimd::batch<T, A> sigmoid(const xsimd::batch<T, A>& x) {
   using B = xsimd::batch<T, A>;
-  return B(T{1}) / (B(T{1}) + simd::exp(-x));
+  return B(T{1}) / (B(T{1}) + simd::exp(negative(x)));
 }
 
 template <class T, class A>
 [[gnu::always_inline]] inline xsimd::batch<T, A> detail::normal_tail(const xsimd::batch<T, A>& a) {
   using B = xsimd::batch<T, A>;
   using C = MathConstants<T>;
-  const B limited = xsimd::min(B(C::tail_limit), a);
+  const B limited = simd::min(B(C::tail_limit), a);
   const B r = B(T{1}) / simd::fma(limited, B(T{0.25}), B(T{1}));
   const B s = simd::fnma(B(T{2}), r, B(T{1}));
   // The rounding error of a^2 matters where the exponent is large; FMA finds it.
   const B square = limited * limited;
-  const B error = simd::fma(limited, limited, -square);
+  const B error = simd::fma(limited, limited, negative(square));
   const B e = simd::exp(square * B(T{-0.5}));
   return simd::fnma(e * B(T{0.5}), error, e) * (r * polynomial(s, C::normal_tail));
 }
@@ -206,14 +206,14 @@ template <class T, class A>
 /// max(x, 0)
 template <class T, class A>
 [[gnu::always_inline]] inline xsimd::batch<T, A> relu(const xsimd::batch<T, A>& x) {
-  return xsimd::max(xsimd::batch<T, A>(T{0}), x);
+  return simd::max(xsimd::batch<T, A>(T{0}), x);
 }
 
 /// x sigmoid(x)
 template <class T, class A>
 [[gnu::always_inline]] inline xsimd::batch<T, A> silu(const xsimd::batch<T, A>& x) {
   using B = xsimd::batch<T, A>;
-  return x / (B(T{1}) + simd::exp(-x));
+  return x / (B(T{1}) + simd::exp(negative(x)));
 }
 
 /// x Phi(x)

@@ -78,7 +78,8 @@ std::pair<Batch<T, Arch>, Batch<T, Arch>> unit_circle(const Batch<T, Arch>& u) {
   const auto third = quarter == B(T{3});
   const B x = xsimd::select(first || third, s, c);
   const B y = xsimd::select(first || third, c, s);
-  return {xsimd::select(first || second, -x, x), xsimd::select(second || third, -y, y)};
+  return {xsimd::select(first || second, negative(x), x),
+          xsimd::select(second || third, negative(y), y)};
 }
 
 }  // namespace detail
@@ -98,7 +99,7 @@ void normal(PhiloxStream stream, T mean, T stddev, View<T> out) {
           const B back = load<T, Arch>(u + i + W);
           const B u0 = detail::every_second<0>(front, back, lanes);
           const B u1 = detail::every_second<1>(front, back, lanes);
-          const B r = spread * xsimd::sqrt(B(T{-2}) * xsimd::log(B(T{1}) - u0));
+          const B r = spread * xsimd::sqrt(B(T{-2}) * simd::log_of_normal(B(T{1}) - u0));
           const auto [c, s] = detail::unit_circle<T, Arch>(u1);
           const B x = simd::fma(r, c, centre);
           const B y = simd::fma(r, s, centre);

@@ -73,7 +73,7 @@ struct Reducer {
     const auto more = [&](B& sum, const B& v) {
       if constexpr (Op == ReduceOp::max || Op == ReduceOp::min) {
         // The processor's own maximum passes NaN by, so NaN is kept apart.
-        sum = Op == ReduceOp::max ? xsimd::max(v, sum) : xsimd::min(v, sum);
+        sum = Op == ReduceOp::max ? simd::max(v, sum) : simd::min(v, sum);
         nan = xsimd::select(v == v, nan, v);
       } else {
         sum = take(sum, v);

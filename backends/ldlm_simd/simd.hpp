@@ -9,6 +9,6 @@ namespace ldlm::simd::detail {
 
 // Not inline: each unit registers the kernels of its own instruction set, and the widest win.
 [[maybe_unused]] static const bool registered =
-    register_tables<xsimd::default_arch>(reference::detail::reference_table);
+    register_tables<NativeArch>(reference::detail::reference_table);
 
 }  // namespace ldlm::simd::detail

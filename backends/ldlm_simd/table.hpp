@@ -88,7 +88,6 @@ bool register_tables(const Base& base) {
         [&]<class T>(std::type_identity<T>) { refuse_kernels<T>(DeviceType::cpu, least, reason); });
     return false;
   };
-  constexpr int priority = 1 + static_cast<int>(Arch::version());
   if (!isa_is_valid()) {
     return refuse(std::numeric_limits<int>::max(), "LDLM_ISA must be baseline, avx2 or avx512");
   }
@@ -100,7 +99,7 @@ bool register_tables(const Base& base) {
   }
   visit_dtypes([&]<class T>(std::type_identity<T> element) {
     static const KernelTable<T> table = make_table<T, Arch>(base(element));
-    register_kernels(DeviceType::cpu, table, priority);
+    register_kernels(DeviceType::cpu, table, priority<Arch>());
   });
   return true;
 }

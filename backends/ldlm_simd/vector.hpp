@@ -11,27 +11,10 @@
 #include <type_traits>
 #include <utility>
 
-#if defined(__GNUC__) && !defined(__clang__)
-// GCC 12's own intrinsics leave registers undefined on purpose and are then warned about.
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wuninitialized"
-#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
-#endif
-#include <xsimd/xsimd.hpp>
-#if defined(__GNUC__) && !defined(__clang__)
-#pragma GCC diagnostic pop
-#endif
-
 #include <ldlm/core/view.hpp>
+#include <ldlm_simd/batch.hpp>
 
 namespace ldlm::simd {
-
-template <class T, class Arch>
-using Batch = xsimd::batch<T, Arch>;
-
-/// Elements per vector.
-template <class T, class Arch>
-inline constexpr std::int64_t width = static_cast<std::int64_t>(Batch<T, Arch>::size);
 
 enum class Into : std::uint8_t { l1, l2, l1_to_write };
 

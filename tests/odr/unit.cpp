@@ -13,7 +13,7 @@ using ldlm::Tensor;
 
 Results compute() {
   static const KernelTable<float> k =
-      ldlm::simd::make_table<float, xsimd::default_arch>(ldlm::reference::table<float>());
+      ldlm::simd::make_table<float, ldlm::simd::NativeArch>(ldlm::reference::table<float>());
   constexpr std::int64_t rows = 37, columns = 53, inner = 29;  // no multiples of a vector
   const auto a = Tensor<float>::linspace(-2.0F, 3.0F, rows * inner).reshape({rows, inner});
   const auto b = Tensor<float>::linspace(1.5F, -1.0F, inner * columns).reshape({inner, columns});
@@ -60,9 +60,8 @@ Results compute() {
 }  // namespace
 
 Unit LDLM_ODR_UNIT() {
-  using Arch = xsimd::default_arch;
-  return {Arch::name(), static_cast<int>(Arch::version()), ldlm::simd::processor_has<Arch>(),
-          compute};
+  using Arch = ldlm::simd::NativeArch;
+  return {Arch::name(), ldlm::simd::priority<Arch>(), ldlm::simd::processor_has<Arch>(), compute};
 }
 
 }  // namespace odr

@@ -4,6 +4,6 @@
 
 namespace ldlm::simd::units {
 
-[[maybe_unused]] static const bool registered = register_tables<xsimd::default_arch>(base);
+[[maybe_unused]] static const bool registered = register_tables<Avx2>(base);
 
 }  // namespace ldlm::simd::units

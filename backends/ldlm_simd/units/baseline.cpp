@@ -24,6 +24,6 @@ template const KernelTable<std::uint16_t>& base_table<std::uint16_t>();
 template const KernelTable<std::uint8_t>& base_table<std::uint8_t>();
 template const KernelTable<bool>& base_table<bool>();
 
-[[maybe_unused]] static const bool registered = register_tables<xsimd::default_arch>(base);
+[[maybe_unused]] static const bool registered = register_tables<NativeArch>(base);
 
 }  // namespace ldlm::simd::units
