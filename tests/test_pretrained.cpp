@@ -213,7 +213,7 @@ TEST_CASE("wrong folders are told apart") {
   Generator generator;
   const Gpt2<float> model(tiny(), generator);
   CHECK(contains(message_of([&] { model.save_pretrained("/proc/no/such/folder"); }),
-                 "[save_pretrained] /proc/no/such/folder: "));
+                 "[write] /proc/no/such/folder: "));
 }
 
 TEST_CASE("wrong configurations are told apart") {

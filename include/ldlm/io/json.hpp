@@ -3,7 +3,7 @@
 
 #include <filesystem>
 
-#include <ldlm/io/atomic_file.hpp>
+#include <ldlm/files/atomic_file.hpp>
 #include <ldlm/io/foreign_files.hpp>
 #include <ldlm/io/mapped_file.hpp>
 #include <ldlm/text/json.hpp>

@@ -1,7 +1,6 @@
 #pragma once
 // MappedFile: a file's bytes through a memory map (POSIX).
 
-#include <cerrno>
 #include <cstddef>
 #include <cstring>
 #include <filesystem>
@@ -9,49 +8,14 @@
 #include <span>
 #include <string>
 #include <string_view>
-#include <system_error>
 #include <utility>
 
-#include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
-#include <ldlm/core/error.hpp>
+#include <ldlm/files/file_descriptor.hpp>
 
 namespace ldlm {
-
-namespace detail {
-
-/// Closes a file descriptor at the end of its scope.
-class FileDescriptor {
- public:
-  explicit FileDescriptor(int descriptor) noexcept : descriptor_(descriptor) {}
-  FileDescriptor(FileDescriptor&& other) noexcept
-      : descriptor_(std::exchange(other.descriptor_, -1)) {}
-  FileDescriptor& operator=(FileDescriptor&& other) noexcept {
-    std::swap(descriptor_, other.descriptor_);
-    return *this;
-  }
-  ~FileDescriptor() { close(); }
-  [[nodiscard]] int get() const noexcept { return descriptor_; }
-  [[nodiscard]] bool is_open() const noexcept { return descriptor_ >= 0; }
-  void close() noexcept {
-    if (descriptor_ >= 0) {
-      ::close(std::exchange(descriptor_, -1));
-    }
-  }
-
- private:
-  int descriptor_;
-};
-
-/// The message of an errno value. std::strerror is not thread-safe; this is.
-inline std::string errno_text(int code) {
-  return std::error_code(code, std::system_category()).message();
-}
-
-}  // namespace detail
 
 /// All bytes of a regular file. Handles share one map, which lives until the last of them, or of
 /// the tensors made from it, is gone.

@@ -18,7 +18,7 @@
 #include <vector>
 
 #include <ldlm/core/named_tensors.hpp>
-#include <ldlm/io/atomic_file.hpp>
+#include <ldlm/files/folder_update.hpp>
 #include <ldlm/io/safetensors_dtype.hpp>
 #include <ldlm/text/json_value.hpp>
 
@@ -79,10 +79,17 @@ class SafetensorsWriter {
 
   /// Writes "model.safetensors" into `folder`, or, if its elements took more than
   /// `max_shard_bytes`, "model-00001-of-00003.safetensors", ... and "model.safetensors.index.json".
-  /// A tensor is never split. What an earlier call left there is removed once the new files are in
-  /// place.
+  /// A tensor is never split. They take the place of what an earlier call left there, together.
   void write_model(const std::filesystem::path& folder,
                    std::size_t max_shard_bytes = 5'000'000'000) const {
+    FolderUpdate update(folder);
+    write_model(update, {}, max_shard_bytes);
+    update.commit();
+  }
+  /// The same as a part of an update: into the folder `part` of its folder.
+  void write_model(FolderUpdate& update, const std::filesystem::path& part,
+                   std::size_t max_shard_bytes = 5'000'000'000) const {
+    remove_model(update, part);
     const std::vector<std::vector<const Entry*>> shards = split(max_shard_bytes);
     const auto shard_name = [&](std::size_t i) -> std::string {
       if (shards.size() == 1) {
@@ -93,16 +100,14 @@ class SafetensorsWriter {
            << shards.size() << ".safetensors";
       return name.str();
     };
-
-    // Everything is written and durable before the first file gets its name; the index comes last.
-    std::vector<AtomicFile> files;
-    std::set<std::string> kept;
     JsonValue::Object weight_map;
     std::size_t total = 0;
-    files.reserve(shards.size() + 1);
     for (std::size_t i = 0; i < shards.size(); ++i) {
-      write_to(files.emplace_back(folder / shard_name(i)), shards[i]);
-      files.back().sync();
+      update.add(part / shard_name(i), [&](const std::filesystem::path& path) {
+        AtomicFile file(path);
+        write_to(file, shards[i]);
+        file.commit();
+      });
       for (const Entry* entry : shards[i]) {
         weight_map.emplace_back(entry->name, shard_name(i));
         total += entry->bytes();
@@ -112,25 +117,22 @@ class SafetensorsWriter {
       const auto index =
           JsonValue::object({{"metadata", JsonValue::object({{"total_size", total}})},
                              {"weight_map", JsonValue::object(std::move(weight_map))}});
-      files.emplace_back(folder / index_name).write(to_pretty_string(index));
+      update.add(part / "model.safetensors.index.json", [&](const std::filesystem::path& path) {
+        write_file(path, to_pretty_string(index));
+      });
     }
-    if (shards.size() > 1) {
-      // The old index must not outlive its shards.
-      std::error_code error;
-      if (std::filesystem::remove(folder / index_name, error)) {
-        detail::sync_folder(detail::folder_of(folder / index_name));
+  }
+  /// Has the updated folder lack a model in the folder `part`.
+  static void remove_model(FolderUpdate& update, const std::filesystem::path& part) {
+    std::error_code none;  // a folder that isn't there holds no model
+    for (const auto& entry : std::filesystem::directory_iterator(update.folder() / part, none)) {
+      if (detail::is_model_file(entry.path().filename().native())) {
+        update.remove(part / entry.path().filename());
       }
     }
-    for (AtomicFile& file : files) {
-      file.commit();
-      kept.insert(file.target().filename().native());
-    }
-    remove_others(folder, kept);
   }
 
  private:
-  static constexpr std::string_view index_name = "model.safetensors.index.json";
-
   struct Entry {
     std::string name;
     FileDType dtype;
@@ -242,25 +244,6 @@ class SafetensorsWriter {
         i = 0;
       }
     }
-  }
-
-  // Removes model.safetensors, its index and its shards unless they are in `kept`.
-  static void remove_others(const std::filesystem::path& folder,
-                            const std::set<std::string>& kept) {
-    std::error_code error;
-    std::vector<std::filesystem::path> stale;
-    const std::filesystem::path here = folder.empty() ? "." : folder;
-    for (const auto& entry : std::filesystem::directory_iterator(here, error)) {
-      const std::string name = entry.path().filename().native();
-      if (kept.find(name) == kept.end() && detail::is_model_file(name)) {
-        stale.push_back(entry.path());
-      }
-    }
-    for (std::size_t i = 0; !error && i < stale.size(); ++i) {
-      std::filesystem::remove(stale[i], error);
-    }
-    LDLM_CHECK(!error, "write", here.native(),
-               ": cannot remove the previous files: ", error.message());
   }
 
   std::vector<Entry> entries_;

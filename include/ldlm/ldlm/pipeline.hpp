@@ -10,6 +10,7 @@
 // and decoder_tokenizer.json), and the parts encoder/, decoder/ (folders of Hugging Face's),
 // latent/ and denoiser/.
 
+#include <limits>
 #include <new>
 #include <optional>
 #include <stdexcept>
@@ -99,11 +100,8 @@ template <Floating T>
 
 /// Writes one part of a model: config.json, which may be null, and its weights in `storage`.
 template <class Model>
-void save_part(const Model& model, const JsonValue& config, const std::filesystem::path& folder,
-               DType storage) {
-  std::error_code error;
-  std::filesystem::create_directories(folder, error);
-  LDLM_CHECK(!error, "save", folder.native(), ": ", error.message());
+void save_part(const Model& model, const JsonValue& config, FolderUpdate& update,
+               const std::filesystem::path& part, DType storage) {
   SafetensorsWriter writer;
   writer.metadata("format", "pt");
   for (const auto& [name, tensor] : nn::state_dict(model)) {
@@ -113,31 +111,34 @@ void save_part(const Model& model, const JsonValue& config, const std::filesyste
       writer.add(name, tensor);
     }
   }
-  writer.write(folder / "model.safetensors");
+  writer.write_model(update, part, std::numeric_limits<std::size_t>::max());
   if (!config.is_null()) {
-    write_json(folder / "config.json", config);
+    update.add(part / "config.json",
+               [&](const std::filesystem::path& path) { write_json(path, config); });
   }
 }
 }  // namespace detail
 
-/// Writes the autoencoder's parts and ldlm.json into a model's folder. Weights are stored as float
-/// or, in half the space, as f16.
+/// Writes the autoencoder's parts and ldlm.json as a part of the update of a model's folder.
+/// Weights are stored as float or, in half the space, as f16.
 template <Floating T>
-void save_autoencoder(const Autoencoder<T>& model, const LdlmConfig& config,
-                      const std::filesystem::path& folder, DType storage = dtype_of<T>) {
-  detail::save_part(model.encoder, config.encoder.to_json("BertModel"), folder / "encoder",
-                    storage);
-  detail::save_part(model.decoder, config.decoder.to_json(), folder / "decoder", storage);
+void save_autoencoder(const Autoencoder<T>& model, const LdlmConfig& config, FolderUpdate& update,
+                      DType storage = dtype_of<T>) {
+  detail::save_part(model.encoder, config.encoder.to_json("BertModel"), update, "encoder", storage);
+  detail::save_part(model.decoder, config.decoder.to_json(), update, "decoder", storage);
   if (model.kind == LatentKind::sequence) {
-    detail::save_part(model.map, {}, folder / "latent", storage);
+    detail::save_part(model.map, {}, update, "latent", storage);
+  } else {
+    SafetensorsWriter::remove_model(update, "latent");  // of a model that was there before
   }
-  write_json(folder / "ldlm.json", config.to_json());
+  update.add("ldlm.json",
+             [&](const std::filesystem::path& path) { write_json(path, config.to_json()); });
 }
-/// Writes the denoiser into a model's folder.
+/// Writes the denoiser as a part of the update of a model's folder.
 template <Floating T>
-void save_denoiser(const ReverseTransformer<T>& model, const std::filesystem::path& folder,
+void save_denoiser(const ReverseTransformer<T>& model, FolderUpdate& update,
                    DType storage = dtype_of<T>) {
-  detail::save_part(model, model.config.to_json(), folder / "denoiser", storage);
+  detail::save_part(model, model.config.to_json(), update, "denoiser", storage);
 }
 
 /// Throws unless a model with `rows` embeddings can read all ids of its tokenizer.
@@ -167,13 +168,19 @@ struct LdlmTokenizers {
     check_tokenizer_fits("encoder", encoder, config.encoder.vocab_size);
     check_tokenizer_fits("decoder", decoder, config.decoder.vocab_size);
   }
-  void save(const std::filesystem::path& folder) const {
-    if (encoder.to_json() == decoder.to_json()) {
-      encoder.save(folder / "tokenizer.json");
-    } else {
-      std::filesystem::remove(folder / "tokenizer.json");  // of a model that was there before
-      encoder.save(folder / "encoder_tokenizer.json");
-      decoder.save(folder / "decoder_tokenizer.json");
+  /// Writes them as a part of the update of a model's folder.
+  void save(FolderUpdate& update) const {
+    const bool same = encoder.to_json() == decoder.to_json();
+    for (const char* const name :
+         {"tokenizer.json", "encoder_tokenizer.json", "decoder_tokenizer.json"}) {
+      update.remove(name);  // of a model that was there before
+    }
+    const auto add = [&update](const char* name, const Tokenizer& tokenizer) {
+      update.add(name, [&](const std::filesystem::path& path) { tokenizer.save(path); });
+    };
+    add(same ? "tokenizer.json" : "encoder_tokenizer.json", encoder);
+    if (!same) {
+      add("decoder_tokenizer.json", decoder);
     }
   }
 };
@@ -198,18 +205,27 @@ class Ldlm {
 
   /// Loads a folder that save() wrote, or that was put together from Hugging Face's.
   static Ldlm load(const std::filesystem::path& folder) {
-    return detail::name_in_errors(folder, [&folder] {
-      const LdlmConfig config = load_config(folder);
-      return Ldlm(config, LdlmTokenizers::load(folder), load_autoencoder<T>(folder, config),
-                  ReverseTransformer<T>::from_pretrained(folder / "denoiser"));
+    return read_folder(folder, [&folder] {
+      return detail::name_in_errors(folder, [&folder] {
+        const LdlmConfig config = load_config(folder);
+        return Ldlm(config, LdlmTokenizers::load(folder), load_autoencoder<T>(folder, config),
+                    ReverseTransformer<T>::from_pretrained(folder / "denoiser"));
+      });
     });
   }
 
-  /// Writes all parts into a folder, see load().
+  /// Writes all parts into a folder, see load(). They take the place of a model that is there
+  /// together; other files in the folder stay.
   void save(const std::filesystem::path& folder, DType storage = dtype_of<T>) const {
-    save_autoencoder(autoencoder_, config_, folder, storage);
-    save_denoiser(denoiser_, folder, storage);
-    tokenizers_.save(folder);
+    FolderUpdate update(folder);
+    save(update, storage);
+    update.commit();
+  }
+  /// The same as a part of an update.
+  void save(FolderUpdate& update, DType storage = dtype_of<T>) const {
+    save_autoencoder(autoencoder_, config_, update, storage);
+    save_denoiser(denoiser_, update, storage);
+    tokenizers_.save(update);
   }
 
   // ---- The parts. ----

@@ -167,6 +167,10 @@ struct Bert {
   void save_pretrained(const std::filesystem::path& folder) const {
     ldlm::save_pretrained(*this, config.to_json("BertModel"), folder);
   }
+  /// The same as a part of an update.
+  void save_pretrained(FolderUpdate& update, const std::filesystem::path& part = {}) const {
+    ldlm::save_pretrained(*this, config.to_json("BertModel"), update, part);
+  }
 
   BertOutput<T> operator()(const BertInputs& inputs) const {
     nn::AttentionContext<T> context;
@@ -285,6 +289,10 @@ struct BertForMaskedLM {
   /// Writes a folder that from_pretrained and transformers' BertForMaskedLM load.
   void save_pretrained(const std::filesystem::path& folder) const {
     ldlm::save_pretrained(*this, bert.config.to_json("BertForMaskedLM"), folder);
+  }
+  /// The same as a part of an update.
+  void save_pretrained(FolderUpdate& update, const std::filesystem::path& part = {}) const {
+    ldlm::save_pretrained(*this, bert.config.to_json("BertForMaskedLM"), update, part);
   }
 
   /// Logits (B, T, V) of the token at each position.

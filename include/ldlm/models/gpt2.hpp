@@ -241,8 +241,14 @@ struct Gpt2 {
   /// Writes a folder that from_pretrained and transformers' GPT2LMHeadModel load; GPT2Model, if
   /// there is no output matrix.
   void save_pretrained(const std::filesystem::path& folder) const {
+    FolderUpdate update(folder);
+    save_pretrained(update);
+    update.commit();
+  }
+  /// The same as a part of an update.
+  void save_pretrained(FolderUpdate& update, const std::filesystem::path& part = {}) const {
     ldlm::save_pretrained(*this, config.to_json(has_head() ? "GPT2LMHeadModel" : "GPT2Model"),
-                          folder);
+                          update, part);
   }
 
   /// Whether there is an output matrix, its own or the embedding.

@@ -242,10 +242,11 @@ template <Floating T>
 
 }  // namespace detail
 
-/// Writes `config` and the model's state dict, quantized matrices included, into a folder, which is
-/// made if need be. Checkpoints of more than `max_shard_bytes` are split.
+/// Writes `config` and the model's state dict, quantized matrices included, into the folder `part`
+/// of an update's folder. Checkpoints of more than `max_shard_bytes` are split.
 template <class Model>
-void save_pretrained(const Model& model, JsonValue config, const std::filesystem::path& folder,
+void save_pretrained(const Model& model, JsonValue config, FolderUpdate& update,
+                     const std::filesystem::path& part = {},
                      std::size_t max_shard_bytes = 5'000'000'000) {
   SafetensorsWriter writer;
   writer.add(nn::state_dict(model)).metadata("format", "pt");
@@ -269,13 +270,18 @@ void save_pretrained(const Model& model, JsonValue config, const std::filesystem
           JsonValue::object({{"quant_method", "ldlm"}, {"format", std::string(name_of(*format))}}));
     }
   }
-  std::error_code error;
-  std::filesystem::create_directories(folder, error);
-  LDLM_CHECK(!error, "save_pretrained", folder.native(), ": ", error.message());
-  writer.write_model(folder, max_shard_bytes);
-  AtomicFile file(folder / "config.json");
-  file.write(to_pretty_string(config));
-  file.commit();
+  writer.write_model(update, part, max_shard_bytes);
+  update.add(part / "config.json",
+             [&](const std::filesystem::path& path) { write_json(path, config); });
+}
+
+/// The same into a folder, which is made if need be. All its files are replaced together.
+template <class Model>
+void save_pretrained(const Model& model, JsonValue config, const std::filesystem::path& folder,
+                     std::size_t max_shard_bytes = 5'000'000'000) {
+  FolderUpdate update(folder);
+  save_pretrained(model, std::move(config), update, {}, max_shard_bytes);
+  update.commit();
 }
 
 namespace detail {

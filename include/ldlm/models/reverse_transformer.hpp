@@ -114,6 +114,10 @@ struct ReverseTransformer {
   void save_pretrained(const std::filesystem::path& folder) const {
     ldlm::save_pretrained(*this, config.to_json(), folder);
   }
+  /// The same as a part of an update.
+  void save_pretrained(FolderUpdate& update, const std::filesystem::path& part = {}) const {
+    ldlm::save_pretrained(*this, config.to_json(), update, part);
+  }
 
   /// The prediction, of z's shape.
   Variable<T> operator()(const ReverseTransformerInputs<T>& inputs) const {

@@ -1,5 +1,5 @@
 #pragma once
-// Text files, read and written whole.
+// Text files, read whole.
 
 #include <filesystem>
 #include <fstream>
@@ -25,27 +25,6 @@ namespace ldlm::text::detail {
   contents << file.rdbuf();
   LDLM_CHECK(file && !file.bad(), "open", path.string(), ": cannot be read");
   return std::move(contents).str();
-}
-
-/// Writes a file beside `path` and renames it, so that a reader never sees half of it.
-inline void write_text_file(const std::filesystem::path& path, std::string_view contents) {
-  std::filesystem::path part = path;
-  part += ".part";
-  std::ofstream file(part, std::ios::binary | std::ios::trunc);
-  LDLM_CHECK(file, "save", part.string(), ": cannot be opened for writing");
-  file.write(contents.data(), static_cast<std::streamsize>(contents.size()));
-  file.close();
-  std::error_code error;
-  if (!file) {
-    std::filesystem::remove(part, error);
-    ::ldlm::detail::fail("save", path.string(), ": cannot be written: no space left?");
-  }
-  std::filesystem::rename(part, path, error);
-  if (error) {
-    std::error_code ignored;
-    std::filesystem::remove(part, ignored);
-    ::ldlm::detail::fail("save", path.string(), ": ", error.message());
-  }
 }
 
 }  // namespace ldlm::text::detail

@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include <ldlm/files/atomic_file.hpp>
 #include <ldlm/text/tokenizer.hpp>
 #include <ldlm/text/tokenizer_files.hpp>
 #include <ldlm/text/tokenizer_reader.hpp>
@@ -95,7 +96,7 @@ inline std::string Tokenizer::to_json() const {
 }
 
 inline void Tokenizer::save(const std::filesystem::path& tokenizer_json) const {
-  detail::write_text_file(tokenizer_json, to_json());
+  write_file(tokenizer_json, to_json());
 }
 
 }  // namespace ldlm::text
