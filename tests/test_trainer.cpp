@@ -118,17 +118,127 @@ TEST_CASE("a training that is stopped and resumed ends with the same bits") {
   CHECK(same(train(small_options(folder.path())), undisturbed));  // nothing is left to do
 }
 
-TEST_CASE("a checkpoint of other options or another model is refused") {
+TEST_CASE("a checkpoint of other options, another context or another model is refused") {
   const io_support::TempFolder folder;
-  (void)train(small_options(folder.path()), 20);
-  TrainOptions other = small_options(folder.path());
-  other.learning_rate = 2e-2;
-  CHECK_THROWS_WITH_AS(train(other), doctest::Contains("other options"), Error);
+  TrainOptions options = small_options(folder.path());
+  options.context.set("data", "50 rows");
+  (void)train(options, 20);
+  const auto refuse = [&](auto&& change, const char* reason) {
+    TrainOptions other = options;
+    change(other);
+    CHECK_THROWS_WITH_AS(train(other), doctest::Contains(reason), Error);
+  };
+  refuse([](TrainOptions& o) { o.batch_size = 9; }, "other options: batch_size is 8 there and 9");
+  refuse([](TrainOptions& o) { o.ema_decay = 0.0; }, "other options: ema_decay is 0.9 there");
+  refuse([](TrainOptions& o) { o.seed = 6; }, "other options: seed is 5 there and 6 here");
+  refuse([](TrainOptions& o) { o.context.set("data", "60 rows"); },
+         "another context: data is \"50 rows\" there and \"60 rows\" here");
+  refuse([](TrainOptions& o) { o.context.set("noise", 1); }, "noise is missing there and 1 here");
+  refuse([](TrainOptions& o) { o.steps = 19; },
+         "step-00000020: is of step 20, beyond the last one, 19");
 
   Generator generator(1);
   nn::Linear<float> another(2, 2, generator);
-  CHECK_THROWS_WITH_AS(Trainer(another, small_options(folder.path())),
-                       doctest::Contains("does not fit the model"), Error);
+  CHECK_THROWS_WITH_AS(Trainer(another, options), doctest::Contains("does not fit the model"),
+                       Error);
+}
+
+TEST_CASE("more steps and another learning rate are taken, and said") {
+  const io_support::TempFolder folder;
+  TrainOptions options = small_options(folder.path());
+  options.steps = 20;
+  (void)train(options);
+  Generator generator(3);
+  Net net(generator);
+  CHECK(Trainer(net, options).changes().empty());
+  options.steps = 30;
+  options.learning_rate = 2e-2;
+  CHECK(Trainer(net, options).changes() ==
+        std::vector<std::string>{"steps is 30 now, was 20", "learning_rate is 0.02 now, was 0.01"});
+  (void)train(options);
+  CHECK(latest_checkpoint(folder.path())->filename() == "step-00000030");
+}
+
+TEST_CASE("a broken checkpoint is refused with its file, and the module is left as it is") {
+  const auto damaged = [](auto&& damage) {
+    const io_support::TempFolder folder;
+    (void)train(small_options(folder.path()), 3);
+    Checkpoint checkpoint = load_checkpoint(*latest_checkpoint(folder.path()));
+    damage(checkpoint);
+    save_checkpoint(folder.path(), checkpoint);
+    Generator generator(3);
+    Net net(generator);
+    NamedTensors<float> before;
+    for (const auto& [name, tensor] : nn::state_dict(net)) {
+      before.emplace_back(name, tensor.clone());
+    }
+    const std::string message =
+        io_support::message_of([&] { Trainer(net, small_options(folder.path())); }, folder.path());
+    CHECK(same(nn::state_dict(net), before));
+    return message;
+  };
+  const auto poison = [](Tensor<float>& tensor, float value) {
+    tensor = tensor.clone();
+    tensor.data()[0] = value;
+  };
+  constexpr float nan = std::numeric_limits<float>::quiet_NaN();
+  constexpr float infinity = std::numeric_limits<float>::infinity();
+  const std::string end =
+      " holds NaN or infinity. To go on from an earlier checkpoint, remove step-00000003";
+  const auto says = [](const std::string& message, const std::string& start) {
+    CHECK_MESSAGE(message.starts_with(start), message);
+  };
+  says(damaged([&](Checkpoint& c) { poison(c.model[0].second, nan); }),
+       "[train] step-00000003/model.safetensors: hidden.bias holds NaN or infinity");
+  says(damaged([&](Checkpoint& c) { poison(c.optimizer[0].second, infinity); }),
+       "[train] step-00000003/optimizer.safetensors: hidden.bias.exp_avg holds NaN or infinity");
+  says(damaged([&](Checkpoint& c) { poison(c.ema[1].second, -infinity); }),
+       "[train] step-00000003/ema.safetensors: ");
+  says(damaged([](Checkpoint& c) { c.optimizer.clear(); }),
+       "[train] step-00000003/optimizer.safetensors: [AdamW] missing: ");
+  says(damaged([](Checkpoint& c) { c.optimizer.pop_back(); }),
+       "[train] step-00000003/optimizer.safetensors: [AdamW] missing: ");
+  says(damaged([](Checkpoint& c) { c.ema.clear(); }),
+       "[train] step-00000003/ema.safetensors: [Ema] missing: ");
+}
+
+TEST_CASE("one trainer at a time has a folder of checkpoints") {
+  const io_support::TempFolder folder;
+  Generator generator(3);
+  Net net(generator);
+  {
+    const Trainer first(net, small_options(folder.path()));
+    CHECK_THROWS_WITH_AS(Trainer(net, small_options(folder.path())),
+                         doctest::Contains("is in use by process"), Error);
+  }
+  CHECK(folder.listing().empty());
+  (void)train(small_options(folder.path()), 1);
+  CHECK(folder.listing() == "step-00000001");
+}
+
+TEST_CASE("options that are out of range are refused by name") {
+  Generator generator(3);
+  Net net(generator);
+  const auto refuse = [&](const std::string& name, auto&& change) {
+    TrainOptions options;
+    change(options);
+    CHECK_THROWS_WITH_AS(Trainer(net, options), doctest::Contains(("[train] " + name).c_str()),
+                         Error);
+  };
+  constexpr double nan = std::numeric_limits<double>::quiet_NaN();
+  refuse("steps", [](TrainOptions& o) { o.steps = -1; });
+  refuse("steps", [](TrainOptions& o) { o.steps = 2'000'000'000; });
+  refuse("batch_size", [](TrainOptions& o) { o.batch_size = 0; });
+  refuse("learning_rate", [](TrainOptions& o) { o.learning_rate = nan; });
+  refuse("learning_rate", [](TrainOptions& o) { o.learning_rate = -1e-3; });
+  refuse("warmup", [](TrainOptions& o) { o.warmup = -1; });
+  refuse("final_rate", [](TrainOptions& o) { o.final_rate = 1.5; });
+  refuse("weight_decay", [](TrainOptions& o) { o.weight_decay = nan; });
+  refuse("beta2", [](TrainOptions& o) { o.beta2 = 1.0; });
+  refuse("clip_norm", [](TrainOptions& o) { o.clip_norm = -1.0; });
+  refuse("ema_decay", [](TrainOptions& o) { o.ema_decay = 1.0; });
+  refuse("checkpoint_every", [](TrainOptions& o) { o.checkpoint_every = 0; });
+  refuse("report_every", [](TrainOptions& o) { o.report_every = 0; });
 }
 
 TEST_CASE("a loss that is no number ends the training and keeps the last checkpoint") {
@@ -140,8 +250,43 @@ TEST_CASE("a loss that is no number ends the training and keeps the last checkpo
     const float x = step < 10 ? 1.0F : std::numeric_limits<float>::quiet_NaN();
     return mean(square(model(Variable<float>(Tensor<float>::full({1, 1}, x)))));
   };
-  CHECK_THROWS_WITH_AS(trainer.run(loss), doctest::Contains("at step 10"), Error);
+  CHECK(io_support::message_of([&] { trainer.run(loss); }, folder.path()) ==
+        "[train] the loss is nan at step 11; the last checkpoint is step-00000007");
   CHECK(latest_checkpoint(folder.path())->filename() == "step-00000007");
+}
+
+TEST_CASE("a gradient that is no number ends the training, and so does a weight") {
+  const io_support::TempFolder folder;
+  Generator generator(1);
+  nn::Linear<float> model(1, 1, generator);
+  TrainOptions options = small_options(folder.path());
+  options.clip_norm = 0.0;
+  {
+    Trainer trainer(model, options);
+    const auto loss = [&](std::int64_t step, Generator&) {
+      // sqrt(0) is 0 and has no finite gradient.
+      const auto w = model.weight.flatten();
+      return mean(step < 2 ? square(w) : sqrt(w - Variable<float>(w.value().clone())));
+    };
+    const std::string message = io_support::message_of([&] { trainer.run(loss); }, folder.path());
+    CHECK_MESSAGE(message.starts_with("[train] the norm of the gradient is "), message);
+    CHECK(message.ends_with(" at step 3; there is no checkpoint yet"));
+    CHECK(std::isfinite(model.weight.value().to_vector()[0]));
+  }
+  options.learning_rate = 3e38;
+  options.checkpoint_every = 1;
+  options.warmup = 0;
+  Trainer trainer(model, options);
+  const auto loss = [&](std::int64_t, Generator&) {
+    return mean(model.weight) * Variable<float>(Tensor<float>::scalar(1e-30F));
+  };
+  const std::string message = io_support::message_of([&] { trainer.run(loss); }, folder.path());
+  CHECK_MESSAGE(message.find("at step ") != std::string::npos, message);
+  if (const auto latest = latest_checkpoint(folder.path())) {
+    for (const auto& [name, tensor] : load_checkpoint(*latest).model) {
+      CHECK(std::isfinite(tensor.to_vector()[0]));
+    }
+  }
 }
 
 // Run by the next test in processes of their own.

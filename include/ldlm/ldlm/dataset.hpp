@@ -6,11 +6,15 @@
 #include <cstdint>
 #include <numeric>
 #include <span>
+#include <sstream>
+#include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
 #include <ldlm/core/random.hpp>
 #include <ldlm/text/batch.hpp>
+#include <ldlm/text/hash.hpp>
 
 namespace ldlm {
 
@@ -48,6 +52,17 @@ class Dataset {
     LDLM_CHECK(i >= 0 && i < size(), "dataset", "row ", i, " of ", size());
     return std::span<const std::int32_t>(ids_).subspan(static_cast<std::size_t>(i * length_),
                                                        static_cast<std::size_t>(length_));
+  }
+  /// What tells this data from other data: the number of rows, their length, and a hash of all ids.
+  [[nodiscard]] std::string fingerprint() const {
+    const auto hash = [](const auto& values) {
+      return text::detail::hash_bytes(
+          {reinterpret_cast<const char*>(values.data()), values.size() * sizeof(values.front())});
+    };
+    std::ostringstream out;
+    out << size() << " rows of " << length_ << " tokens, " << std::hex
+        << text::detail::mix(hash(ids_) ^ text::detail::mix(hash(lengths_)));
+    return out.str();
   }
   /// The given rows as ids (B, length).
   [[nodiscard]] Tensor<std::int64_t> rows(std::span<const std::int64_t> indices) const {

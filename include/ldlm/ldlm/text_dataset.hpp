@@ -36,6 +36,12 @@ class TextDataset {
   /// Ids in the decoder's rows.
   [[nodiscard]] std::int64_t length() const { return decoder_rows_.length(); }
 
+  /// What tells these texts, as both sides read them, from others.
+  [[nodiscard]] std::string fingerprint() const {
+    return pooled_ ? encoder_rows_.fingerprint() + "; " + decoder_rows_.fingerprint()
+                   : decoder_rows_.fingerprint();
+  }
+
   /// The given texts.
   [[nodiscard]] TextBatch rows(std::span<const std::int64_t> indices) const {
     Tensor<std::int64_t> targets = decoder_rows_.rows(indices);

@@ -5,13 +5,19 @@
 // Step n draws all its randomness from Generator(seed).fork(n) and its rows from the step number,
 // so a checkpoint needs no more than the weights, the optimiser's state and n.
 
+#include <algorithm>
+#include <array>
 #include <chrono>
 #include <cmath>
 #include <filesystem>
 #include <functional>
+#include <limits>
 #include <optional>
+#include <string>
 #include <utility>
+#include <vector>
 
+#include <ldlm/files/folder_lock.hpp>
 #include <ldlm/io/checkpoint.hpp>
 #include <ldlm/nn/module.hpp>
 #include <ldlm/optim/adam.hpp>
@@ -36,7 +42,32 @@ struct TrainOptions {
   std::int64_t checkpoint_every = 1000;
   std::int64_t report_every = 50;
 
-  /// What must be the same for a checkpoint to be resumed.
+  /// What else the training depends on, by name, such as Dataset::fingerprint(): a checkpoint is
+  /// resumed only where it is the same.
+  JsonValue context = JsonValue::object();
+
+  /// Throws an Error that names the option which is out of range.
+  void validate() const {
+    const auto check = [](const char* name, double value, double least, double most) {
+      LDLM_CHECK(value >= least && value <= most, "train", name, " must lie in [", least, ", ",
+                 most, "], got ", value);
+    };
+    constexpr double most_steps = 1e9;
+    constexpr double infinity = std::numeric_limits<double>::max();
+    constexpr double below_one = 1.0 - 1e-12;
+    check("steps", static_cast<double>(steps), 0, most_steps);
+    check("batch_size", static_cast<double>(batch_size), 1, most_steps);
+    check("learning_rate", learning_rate, 0, infinity);
+    check("warmup", static_cast<double>(warmup), 0, most_steps);
+    check("final_rate", final_rate, 0, 1);
+    check("weight_decay", weight_decay, 0, infinity);
+    check("beta2", beta2, 0, below_one);
+    check("clip_norm", clip_norm, 0, infinity);
+    check("ema_decay", ema_decay, 0, below_one);
+    check("checkpoint_every", static_cast<double>(checkpoint_every), 1, most_steps);
+    check("report_every", static_cast<double>(report_every), 1, most_steps);
+  }
+
   [[nodiscard]] JsonValue to_json() const {
     return JsonValue::object({{"steps", steps},
                               {"batch_size", batch_size},
@@ -47,7 +78,8 @@ struct TrainOptions {
                               {"beta2", beta2},
                               {"clip_norm", clip_norm},
                               {"ema_decay", ema_decay},
-                              {"seed", seed}});
+                              {"seed", seed},
+                              {"context", context}});
   }
 };
 
@@ -64,8 +96,10 @@ struct TrainProgress {
 /// Trains the parameters of a module that require a gradient.
 class Trainer {
  public:
-  /// Resumes from the last checkpoint in options.folder if there is one; throws if that was made
-  /// with other options. The module must outlive the trainer.
+  /// Resumes from the last checkpoint in options.folder if there is one; throws, and leaves the
+  /// module as it is, if that was made with other options than those of the learning rate and the
+  /// number of steps, for another model or in another context, lies beyond the last step or is
+  /// broken. The folder is locked (FolderLock) as long as the trainer lives, as must the module.
   template <class Model>
   Trainer(Model& model, TrainOptions options)
       : options_(std::move(options)),
@@ -73,15 +107,16 @@ class Trainer {
         trained_(trainable(model)),
         optimizer_(optim::decay_groups(trained_, options_.weight_decay),
                    {.learning_rate = options_.learning_rate, .beta2 = options_.beta2}) {
-    LDLM_CHECK(options_.steps >= 0 && options_.batch_size > 0, "train",
-               "steps must not be negative and batch_size must be positive, got ", options_.steps,
-               " and ", options_.batch_size);
+    options_.validate();
     for (const auto& [name, parameter] : trained_) {
       parameters_.push_back(parameter);
     }
-    if (const auto latest =
-            options_.folder.empty() ? std::nullopt : latest_checkpoint(options_.folder)) {
-      resume(*latest);
+    if (!options_.folder.empty()) {
+      lock_.emplace(options_.folder);
+      last_ = latest_checkpoint(options_.folder);
+    }
+    if (last_) {
+      resume(*last_);
     }
     if (options_.ema_decay > 0.0 && !ema_) {
       ema_.emplace(trained_, options_.ema_decay, true);
@@ -91,10 +126,13 @@ class Trainer {
   /// Optimizer steps done.
   [[nodiscard]] std::int64_t step() const { return step_; }
   [[nodiscard]] const TrainOptions& options() const { return options_; }
+  /// What is not as it was when the checkpoint was made from which this one goes on, in words.
+  [[nodiscard]] const std::vector<std::string>& changes() const { return changes_; }
 
   /// Steps until options.steps, or until `stop` says true after some step; then writes a
-  /// checkpoint. `loss(step, generator)` gives the loss of a step as a Variable. Throws, leaving
-  /// the last checkpoint, when the loss or the gradient is no number.
+  /// checkpoint. `loss(step, generator)` gives the loss of a step, counted from 0, as a Variable.
+  /// Throws, leaving the last checkpoint, when the loss, the gradient or a weight is no number; the
+  /// message has the step, counted from 1 as in the reports.
   template <class Loss>
   void run(Loss&& loss, const std::function<void(const TrainProgress&)>& report = {},
            const std::function<bool()>& stop = {}) {
@@ -113,10 +151,11 @@ class Trainer {
       {
         const auto result = loss(step_, generator);
         value = static_cast<double>(result.item());
-        LDLM_CHECK(std::isfinite(value), "train", "the loss is ", value, " at step ", step_);
+        check_finite("the loss", value);
         result.backward();
       }
       const double norm = optim::grad_norm(parameters_);
+      check_finite("the norm of the gradient", norm);
       optimizer_.step(options_.clip_norm > 0.0 ? optim::clip_factor(norm, options_.clip_norm)
                                                : 1.0);
       if (ema_) {
@@ -162,9 +201,30 @@ class Trainer {
     return out;
   }
 
-  void save() const {
+  void check_finite(const char* what, double value) const {
+    LDLM_CHECK(std::isfinite(value), "train", what, " is ", value, " at step ", step_ + 1, "; ",
+               last_ ? "the last checkpoint is " + last_->native()
+                     : std::string("there is no checkpoint yet"));
+  }
+
+  /// The first of the tensors that holds NaN or infinity, or null.
+  static const std::string* first_not_finite(const NamedTensors<float>& tensors) {
+    for (const auto& [name, tensor] : tensors) {
+      const Tensor<float> values = tensor.contiguous();
+      const float* const data = values.data();
+      if (!std::all_of(data, data + values.numel(), [](float v) { return std::isfinite(v); })) {
+        return &name;
+      }
+    }
+    return nullptr;
+  }
+
+  void save() {
     if (options_.folder.empty()) {
       return;
+    }
+    if (const std::string* const name = first_not_finite(state_)) {
+      check_finite(name->c_str(), std::numeric_limits<double>::quiet_NaN());
     }
     Checkpoint checkpoint;
     checkpoint.step = step_;
@@ -176,33 +236,88 @@ class Trainer {
     if (ema_) {
       checkpoint.ema = ema_->state_dict();
     }
-    save_checkpoint(options_.folder, checkpoint, 2);
+    last_ = save_checkpoint(options_.folder, checkpoint, 2);
   }
 
   void resume(const std::filesystem::path& folder) {
     const Checkpoint checkpoint = load_checkpoint(folder);
-    const JsonValue wanted = options_.to_json();
-    for (const auto& [name, value] : wanted.members()) {
-      const JsonValue* const found = checkpoint.config.find(name);
-      const std::string expected = to_string(value);
-      const std::string before = found != nullptr ? to_string(*found) : "missing";
-      LDLM_CHECK(before == expected, "train", folder.native(),
-                 " was made with other options: ", name, " is ", before, " there and ", expected,
-                 " here. To begin anew, remove it");
-    }
+    check_options(folder, checkpoint);
     for (const auto& [name, tensor] : state_) {
       const Tensor<float>* const saved = find(checkpoint.model, name);
       LDLM_CHECK(saved != nullptr && saved->shape() == tensor.shape(), "train", folder.native(),
                  " does not fit the model: ", name, " is ", to_string(tensor.shape()), " here and ",
                  saved != nullptr ? to_string(saved->shape()) : std::string("missing"), " there");
-      tensor.copy_(*saved);
     }
-    optimizer_.load_state_dict(checkpoint.optimizer);
+    check_context(folder, checkpoint);
+    for (const auto& [file, part] : detail::checkpoint_parts) {
+      const std::string* const name = first_not_finite(checkpoint.*part);
+      LDLM_CHECK(name == nullptr, "train", (folder / file).native(), ": ", *name,
+                 " holds NaN or infinity. To go on from an earlier checkpoint, remove ",
+                 folder.native());
+    }
+    load_part(folder / "optimizer.safetensors", checkpoint.optimizer, optimizer_);
     if (options_.ema_decay > 0.0) {
       ema_.emplace(trained_, options_.ema_decay, true);
-      ema_->load_state_dict(checkpoint.ema);
+      load_part(folder / "ema.safetensors", checkpoint.ema, *ema_);
+    }
+    for (const auto& [name, tensor] : state_) {
+      tensor.copy_(*find(checkpoint.model, name));
     }
     step_ = checkpoint.step;
+  }
+
+  template <class Part>
+  static void load_part(const std::filesystem::path& file, const NamedTensors<float>& tensors,
+                        Part& part) {
+    try {
+      part.load_state_dict(tensors);
+    } catch (const Error& error) {
+      detail::fail("train", file.native(), ": ", error.what());
+    }
+  }
+
+  /// Whether a value is the same in a checkpoint's JSON as here, and both in words.
+  struct Comparison {
+    bool same;
+    std::string there, here;
+
+    Comparison(const JsonValue& checkpoint, const std::string& name, const JsonValue& value)
+        : here(to_string(value)) {
+      const JsonValue* const found = checkpoint.is_object() ? checkpoint.find(name) : nullptr;
+      there = found != nullptr ? to_string(*found) : "missing";
+      same = there == here;
+    }
+  };
+
+  void check_options(const std::filesystem::path& folder, const Checkpoint& checkpoint) {
+    LDLM_CHECK(checkpoint.step <= options_.steps, "train", folder.native(), ": is of step ",
+               checkpoint.step, ", beyond the last one, ", options_.steps,
+               ". Train for more steps, or remove it");
+    constexpr std::array may_change{"steps", "learning_rate", "warmup", "final_rate"};
+    for (const auto& [name, value] : options_.to_json().members()) {
+      const Comparison compared(checkpoint.config, name, value);
+      if (compared.same || name == "context") {
+        continue;
+      }
+      LDLM_CHECK(std::find(may_change.begin(), may_change.end(), name) != may_change.end(), "train",
+                 folder.native(), " was made with other options: ", name, " is ", compared.there,
+                 " there and ", compared.here, " here. To begin anew, remove it");
+      changes_.push_back(name + " is " + compared.here + " now, was " + compared.there);
+    }
+  }
+
+  void check_context(const std::filesystem::path& folder, const Checkpoint& checkpoint) {
+    const JsonValue* const context = checkpoint.config.find("context");
+    if (context == nullptr) {
+      changes_.emplace_back("the checkpoint does not say what data it was trained on");
+      return;
+    }
+    for (const auto& [name, value] : options_.context.members()) {
+      const Comparison compared(*context, name, value);
+      LDLM_CHECK(compared.same, "train", folder.native(), " was made in another context: ", name,
+                 " is ", compared.there, " there and ", compared.here,
+                 " here. To begin anew, remove it");
+    }
   }
 
   TrainOptions options_;
@@ -212,6 +327,9 @@ class Trainer {
   optim::AdamW<float> optimizer_;
   std::optional<optim::Ema<float>> ema_;
   std::int64_t step_ = 0;
+  std::optional<FolderLock> lock_;
+  std::optional<std::filesystem::path> last_;  // the last checkpoint
+  std::vector<std::string> changes_;
 };
 
 }  // namespace ldlm
