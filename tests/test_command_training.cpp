@@ -148,7 +148,7 @@ TEST_CASE("Ctrl-C ends a training with a checkpoint, from which it goes on to th
   const fs::path checkpoints = out + ".checkpoints/autoencoder";
   std::size_t interruptions = 0;
   int status = 0;
-  for (const int signal : {SIGINT, SIGTERM, 0}) {
+  for (const int signal : {SIGINT, SIGTERM, SIGHUP, 0}) {
     const auto reports = [&] {
       const fs::path log = checkpoints / "log.jsonl";
       return fs::exists(log) ? lines(read_file(log)).size() : 0;
@@ -174,7 +174,7 @@ TEST_CASE("Ctrl-C ends a training with a checkpoint, from which it goes on to th
       ++interruptions;
     }
   }
-  CHECK(interruptions == 2);
+  CHECK(interruptions == 3);
   CHECK(status == 0);
   // Every report is a line of JSON, and no step is missing or repeated.
   const auto log = json_lines(read_file(checkpoints / "log.jsonl"));
@@ -191,11 +191,137 @@ TEST_CASE("Ctrl-C ends a training with a checkpoint, from which it goes on to th
   CHECK(same_weights(out, undisturbed));
 }
 
+TEST_CASE("Ctrl-C while the corpus is read ends at once and leaves nothing") {
+  const Workshop& w = workshop();
+  const fs::path corpus = w.folder / "long.txt";
+  std::string text;
+  while (text.size() < 30'000'000) {
+    for (const std::string& sentence : sentences()) {
+      text += sentence + '\n';
+    }
+  }
+  write_file(corpus, text);
+  const fs::path out = w.folder / "interrupted-early";
+  Process process({"pretrain", "decoder", "--corpus", corpus.string(), "--tokenizer", w.tokenizer,
+                   "--config", w.config, "--out", out.string()});
+  while (process.running() && !fs::exists(out / ".ldlm-lock")) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+  process.send(SIGINT);
+  const Result result = process.wait();
+  CHECK(result.status == 128 + SIGINT);
+  CHECK(result.err.find("interrupted while " + corpus.string() + " was read") != std::string::npos);
+  CHECK(fs::is_empty(out));
+  CHECK_FALSE(fs::exists(out.string() + ".checkpoints"));
+}
+
+TEST_CASE("a hang-up that is ignored, as nohup has it, ends nothing") {
+  const Workshop& w = workshop();
+  const fs::path out = w.folder / "nohup";
+  const auto before = std::signal(SIGHUP, SIG_IGN);  // the child inherits it
+  Process process(with(w.autoencoder(out.string(), 100), {"--report-every", "1"}));
+  std::signal(SIGHUP, before);
+  const fs::path log = out.string() + ".checkpoints/autoencoder/log.jsonl";
+  while (process.running() && (!fs::exists(log) || fs::file_size(log) == 0)) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+  process.send(SIGHUP);
+  CHECK(process.wait().status == 0);
+  CHECK(fs::exists(out / "ldlm.json"));
+}
+
+TEST_CASE("of two trainings in one folder one does its work, the other names it") {
+  const Workshop& w = workshop();
+  const std::string alone = (w.folder / "alone").string();
+  output_of(w.autoencoder(alone, 40));
+  for (const bool same_checkpoints : {false, true}) {
+    const fs::path out = w.folder / (same_checkpoints ? "pair-a" : "pair-b");
+    // With --checkpoints two folders of results share one of checkpoints.
+    const fs::path other = same_checkpoints ? fs::path(out.string() + "-2") : out;
+    const Arguments shared{"--checkpoints", out.string() + "-checkpoints"};
+    const auto arguments = [&](const fs::path& folder) {
+      return with(w.autoencoder(folder.string(), 40), same_checkpoints ? shared : Arguments{});
+    };
+    Process first(arguments(out));
+    const fs::path lock = (same_checkpoints ? fs::path(shared[1]) : out) / ".ldlm-lock";
+    while (first.running() && (!fs::exists(lock) || fs::file_size(lock) == 0)) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    }
+    const std::string locked = lock.parent_path().string();
+    check_error(arguments(other), {locked + ": is in use by process ", lock.string()});
+    CHECK(first.wait().status == 0);
+    CHECK(same_weights(out, alone));
+    CHECK_FALSE(fs::exists(lock));
+  }
+}
+
+TEST_CASE("a log goes on behind a line that was cut short, and no link is followed") {
+  const Workshop& w = workshop();
+  const fs::path out = w.folder / "logged";
+  const fs::path log = out.string() + ".checkpoints/autoencoder/log.jsonl";
+  const Arguments every{"--report-every", "1"};
+  output_of(with(w.autoencoder(out.string(), 3), every));
+  const std::string first = read_file(log);
+  // As a kill leaves it: a step beyond the checkpoint, and half a line.
+  write_file(log, first + R"({"step":4,"loss":1})" + "\n" + R"({"step":5,"lo)");
+  output_of(with(w.autoencoder(out.string(), 6), every));
+  const std::string text = read_file(log);
+  CHECK(text.starts_with(first));
+  const auto entries = json_lines(text);
+  REQUIRE(entries.size() == 6);
+  for (std::size_t i = 0; i < entries.size(); ++i) {
+    CHECK(entries[i].find("step")->as<std::size_t>() == i + 1);
+  }
+
+  const fs::path victim = w.folder / "victim";
+  write_file(victim, "precious");
+  fs::remove(log);
+  fs::create_symlink(victim, log);
+  check_error(with(w.autoencoder(out.string(), 7), every), {log.string() + ": is a symbolic link"});
+  CHECK(read_file(victim) == "precious");
+  // Nor one under the name of an earlier version's temporary file.
+  fs::create_symlink(victim, out / ".ldlm-can-write");
+  fs::remove(log);
+  output_of(with(w.autoencoder(out.string(), 7), every));
+  CHECK(read_file(victim) == "precious");
+  CHECK(fs::is_symlink(out / ".ldlm-can-write"));
+}
+
+TEST_CASE(
+    "a checkpoint of another corpus or latents is refused, more steps and another rate said") {
+  const Workshop& w = workshop();
+  const std::string out = (w.folder / "changed").string();
+  output_of(w.autoencoder(out, 5));
+  output_of(w.stage("denoiser", out, 5));
+  const std::string other = (w.folder / "other.txt").string();
+  write_file(other, read_file(w.corpus) + "The sun sat on the hill.\n");
+  Arguments arguments = w.autoencoder(out, 5);
+  *(std::find(arguments.begin(), arguments.end(), w.corpus)) = other;
+  check_error(arguments, {"another context: data is \"14 rows of 14 tokens", "15 rows"});
+  check_error(with(w.autoencoder(out, 5), {"--clean-rows", "0.5"}), {"clean_rows is 0.25 there"});
+
+  const Result more = run(with(w.autoencoder(out, 8), {"--learning-rate", "0.02"}));
+  CHECK(more.status == 0);
+  CHECK(more.err.find("going on from step 5: steps is 8 now, was 5\n") != std::string::npos);
+  CHECK(more.err.find("going on from step 5: learning_rate is 0.02 now, was 0.01\n") !=
+        std::string::npos);
+  // The denoiser was one of other latents: it does not stay beside the new autoencoder, and its
+  // checkpoint is not taken up.
+  CHECK(more.err.find("trained on other latents and is removed") != std::string::npos);
+  CHECK_FALSE(fs::exists(out + "/denoiser/model.safetensors"));
+  check_error(w.stage("denoiser", out, 5), {"another context: latents is"});
+  fs::remove_all(out + ".checkpoints/denoiser");
+  output_of(w.stage("denoiser", out, 5));
+  // An autoencoder that comes out the same leaves the denoiser where it is.
+  output_of(with(w.autoencoder(out, 8), {"--learning-rate", "0.02"}));
+  CHECK(fs::exists(out + "/denoiser/model.safetensors"));
+}
+
 TEST_CASE("a checkpoint of other options or of another model is refused") {
   const Workshop& w = workshop();
   const std::string out = (w.folder / "refused").string();
   output_of(w.autoencoder(out, 5));
-  check_error(w.autoencoder(out, 6), {"other options", "steps is 5 there and 6 here"});
+  check_error(w.autoencoder(out, 4), {"step-00000005: is of step 5, beyond the last one, 4"});
   check_error(with(w.autoencoder(out, 5), {"--seed", "9"}),
               {"other options", "seed is 0 there and 9 here"});
   const std::string wide = (w.folder / "wider").string();

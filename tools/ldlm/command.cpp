@@ -19,7 +19,6 @@ volatile std::sig_atomic_t signal_seen = 0;
 
 void on_interrupt(int signal) {
   signal_seen = signal;
-  std::signal(signal, SIG_DFL);
 }
 
 std::vector<std::string> lines_of(std::istream& stream) {
@@ -139,8 +138,16 @@ std::string fixed(double value, int digits) {
 }
 
 void catch_interrupts() {
-  std::signal(SIGINT, on_interrupt);
-  std::signal(SIGTERM, on_interrupt);
+  for (const int signal : {SIGINT, SIGTERM, SIGHUP}) {
+    struct sigaction action {};
+    ::sigaction(signal, nullptr, &action);
+    if (action.sa_handler != SIG_IGN) {
+      action = {};
+      action.sa_handler = on_interrupt;
+      action.sa_flags = SA_RESTART | SA_RESETHAND;
+      ::sigaction(signal, &action, nullptr);
+    }
+  }
 }
 bool interrupted() {
   return signal_seen != 0;

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <stdexcept>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -80,12 +81,16 @@ std::string format_table(const std::vector<std::vector<std::string>>& rows);
 /// A number with so many digits after the point.
 std::string fixed(double value, int digits);
 
-/// From now on Ctrl-C and SIGTERM only set a flag, so that a training ends with a checkpoint; the
-/// second time they end the program at once.
+/// From now on Ctrl-C, SIGTERM and SIGHUP only set a flag, so that a training ends with a
+/// checkpoint; the second time they end the program at once. Those that were ignored (nohup) are.
 void catch_interrupts();
 /// Whether one of them came, and which: its number, or 0.
 [[nodiscard]] bool interrupted();
 [[nodiscard]] int interrupt_signal();
+/// Ends a command that has seen one of them, with its status.
+struct Interrupted : std::runtime_error {
+  using std::runtime_error::runtime_error;
+};
 
 /// One function a group of subcommands, each in a file of its own.
 void add_text_commands(CLI::App& app, Common& common);         // demo, reconstruct, sample

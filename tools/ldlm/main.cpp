@@ -20,8 +20,8 @@ int main(int argc, char** argv) {
   app.require_subcommand(1);
   app.set_version_flag("--version", LDLM_VERSION);
   app.footer(
-      "Exit status: 0, 1 for errors, 2 for wrong usage; 128 + signal where Ctrl-C or SIGTERM\n"
-      "ended a training, which has then written a checkpoint.\n"
+      "Exit status: 0, 1 for errors, 2 for wrong usage; 128 + signal where Ctrl-C, SIGTERM\n"
+      "or SIGHUP ended a training, which has then written a checkpoint.\n"
       "Example:\n  ldlm demo \"The river rises in the north.\"");
   app.option_defaults()->always_capture_default();
   app.add_option("--model", common.model, "The model's folder");
@@ -69,6 +69,9 @@ int main(int argc, char** argv) {
     }
     std::cout.flush();
     LDLM_CHECK(std::cout.good(), "output", "standard output cannot be written");
+  } catch (const command::Interrupted& error) {
+    std::cerr << "ldlm: " << command::one_line(error.what()) << '\n';
+    return 128 + command::interrupt_signal();
   } catch (const std::bad_alloc&) {
     std::cerr << "ldlm: out of memory\n";
     return failed;

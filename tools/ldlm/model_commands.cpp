@@ -4,6 +4,7 @@
 #include <cmath>
 #include <filesystem>
 
+#include <ldlm/files/folder_lock.hpp>
 #include <ldlm/generate/gpt2_session.hpp>
 #include <ldlm/generate/sampling.hpp>
 #include <ldlm/io/json.hpp>
@@ -175,11 +176,15 @@ void inspect(const Common& common, const fs::path& path) {
 
 /// A model's folder for distribution, with half-precision weights.
 void export_model(const Common& common, const fs::path& out, const std::string& judge) {
-  Ldlm<float>::load(common.model).save(out, DType::f16);
+  const auto model = Ldlm<float>::load(common.model);
+  const FolderLock lock(out);
+  FolderUpdate update(out);
+  model.save(update, DType::f16);
   if (!judge.empty()) {
     const auto gpt2 = Gpt2<float>::from_pretrained(judge);
-    ldlm::detail::save_part(gpt2, gpt2.config.to_json(), out / "judge", DType::f16);
+    ldlm::detail::save_part(gpt2, gpt2.config.to_json(), update, "judge", DType::f16);
   }
+  update.commit();
 }
 
 }  // namespace

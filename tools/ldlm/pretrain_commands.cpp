@@ -17,12 +17,14 @@ void train_tokenizer(const Common& common, const std::string& corpus, const std:
   options.vocab_size = vocab_size;
   options.special_tokens = {end_token, mask_token};
   options.add_prefix_space = true;
+  AtomicFile file(out);  // first, so that a mistake shows before the work
   text::BpeTrainer trainer(options);
   for_each_training_sentence(corpus, [&](std::string_view sentence) { trainer.add(sentence); });
   LDLM_CHECK(trainer.distinct_words() > 0, "train-tokenizer", corpus,
              ": no sentence is fit for training");
   const Tokenizer tokenizer = trainer.train();
-  tokenizer.save(out);
+  file.write(tokenizer.to_json());
+  file.commit();
   say(common, out + ": " + std::to_string(tokenizer.vocab_size()) + " pieces from " +
                   std::to_string(trainer.distinct_words()) + " different words");
 }
@@ -89,18 +91,22 @@ std::int64_t special_id(const Tokenizer& tokenizer, const char* ours, const char
 template <class Model, class Loss>
 void pretrain(const Common& common, const TrainingArguments& arguments,
               const ModelArguments& shapes, const std::string& stage, const Tokenizer& tokenizer,
-              Model& model, std::int64_t vocab_size, std::int64_t end, Loss&& loss) {
+              Model& model, const JsonValue& config, std::int64_t vocab_size, std::int64_t end,
+              Loss&& loss) {
   check_tokenizer_fits(stage, tokenizer, vocab_size);
-  prepare_output(arguments.out);
+  const FolderLock lock = prepare_output(arguments.out);
   const std::int64_t length = shapes.row_length();
   Dataset data(length, static_cast<std::int32_t>(end));
   read_sentences(common, arguments.corpus, length, [&](std::string_view sentence) {
     const auto ids = tokenizer.encode_ids(sentence);
     return static_cast<std::int64_t>(ids.size()) < length && data.add(ids);
   });
-  if (run_stage(common, model, arguments.options(common, stage), data, loss)) {
-    model.save_pretrained(arguments.out);
-    tokenizer.save(fs::path(arguments.out) / "tokenizer.json");
+  if (run_stage(common, model, arguments.options(common, stage), data,
+                JsonValue::object({{"configuration", config}}), loss)) {
+    FolderUpdate update(arguments.out);
+    model.save_pretrained(update);
+    update.add("tokenizer.json", [&](const fs::path& path) { tokenizer.save(path); });
+    update.commit();
   }
 }
 
@@ -124,8 +130,9 @@ void pretrain_encoder(const Common& common, const TrainingArguments& arguments,
     config.vocab_size = static_cast<std::int64_t>(tokenizer.id_bound());
     return BertForMaskedLM<float>(config, generator);
   }();
-  pretrain(common, arguments, shapes, "encoder", tokenizer, model, model.bert.config.vocab_size,
-           special.end, [&](const Tensor<std::int64_t>& ids, Generator& g) {
+  pretrain(common, arguments, shapes, "encoder", tokenizer, model,
+           model.bert.config.to_json("BertForMaskedLM"), model.bert.config.vocab_size, special.end,
+           [&](const Tensor<std::int64_t>& ids, Generator& g) {
              return masked_lm_loss(model, ids, special, g);
            });
 }
@@ -148,9 +155,10 @@ void pretrain_decoder(const Common& common, const TrainingArguments& arguments,
     config.eos_token_id = {end};
     return Gpt2<float>(config, generator);
   }();
-  pretrain(
-      common, arguments, shapes, "decoder", tokenizer, model, model.config.vocab_size, end,
-      [&](const Tensor<std::int64_t>& ids, Generator&) { return causal_lm_loss(model, ids, end); });
+  pretrain(common, arguments, shapes, "decoder", tokenizer, model, model.config.to_json(),
+           model.config.vocab_size, end, [&](const Tensor<std::int64_t>& ids, Generator&) {
+             return causal_lm_loss(model, ids, end);
+           });
 }
 
 }  // namespace

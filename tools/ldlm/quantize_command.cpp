@@ -3,6 +3,7 @@
 #include <filesystem>
 #include <memory>
 
+#include <ldlm/files/folder_lock.hpp>
 #include <ldlm/ldlm/evaluation.hpp>
 #include <ldlm/ldlm/pipeline.hpp>
 
@@ -47,13 +48,18 @@ void quantize(const Common& common, const QuantizeArguments& arguments) {
   const std::vector<std::string> texts = arguments.texts.read();
   const double before = perplexity(plain, tokenizer, *end, texts);
   const double after = perplexity(model, tokenizer, *end, texts);
-  model.save_pretrained(arguments.out);
+  const FolderLock lock(arguments.out);
+  FolderUpdate update(arguments.out);
+  model.save_pretrained(update);
   for (const char* const file : {"tokenizer.json", "vocab.json", "merges.txt"}) {
+    update.remove(file);
     if (fs::exists(fs::path(common.model) / file)) {
-      fs::copy_file(fs::path(common.model) / file, fs::path(arguments.out) / file,
-                    fs::copy_options::overwrite_existing);
+      update.add(file, [&](const fs::path& path) {
+        write_file(path, MappedFile::open(fs::path(common.model) / file).text());
+      });
     }
   }
+  update.commit();
   if (common.json) {
     print_json(JsonValue::object({{"format", arguments.format},
                                   {"bytes_before", bytes_of(plain)},

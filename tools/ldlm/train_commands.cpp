@@ -59,6 +59,69 @@ TextDataset read_texts(const Common& common, const std::string& corpus, const Ld
   return data;
 }
 
+/// What tells one set of weights from another.
+std::string fingerprint(const NamedTensors<float>& weights) {
+  std::uint64_t hash = 0;
+  for (const auto& [name, tensor] : weights) {
+    const Tensor<float> values = tensor.contiguous();
+    hash =
+        text::detail::mix(hash ^ text::detail::hash_bytes(
+                                     {reinterpret_cast<const char*>(values.data()),
+                                      sizeof(float) * static_cast<std::size_t>(values.numel())}));
+  }
+  return std::to_string(hash);
+}
+/// The same of what makes a text's latent.
+std::string latents_fingerprint(const Autoencoder<float>& model) {
+  NamedTensors<float> weights;
+  for (const auto& [name, tensor] : nn::state_dict(model)) {
+    if (name.starts_with("encoder.") || name.starts_with("latent.compress.") ||
+        name == "latent.mean" || name == "latent.deviation") {
+      weights.emplace_back(name, tensor);
+    }
+  }
+  return fingerprint(weights);
+}
+
+/// What the losses of all stages depend on.
+JsonValue shapes_of(const LdlmConfig& config) {
+  return JsonValue::object({{"configuration", config.to_json()},
+                            {"encoder", config.encoder.to_json("BertModel")},
+                            {"decoder", config.decoder.to_json()},
+                            {"denoiser", config.denoiser.to_json()}});
+}
+void add_noise(JsonValue& context, const AutoencoderNoise& noise) {
+  context.set("encoder_mask_rows", noise.encoder_mask_rows);
+  context.set("encoder_mask_rate", noise.encoder_mask_rate);
+  context.set("decoder_mask_rows", noise.decoder_mask_rows);
+  context.set("decoder_mask_rate", noise.decoder_mask_rate);
+  context.set("clean_rows", noise.clean);
+  context.set("wild_rows", noise.wild);
+  context.set("mild_noise", noise.mild);
+  context.set("strong_noise", noise.strong);
+}
+
+/// Has the update remove the weights of a denoiser that was trained on other latents than those of
+/// the autoencoder that it writes.
+void remove_denoiser_of_other_latents(const Common& common, FolderUpdate& update,
+                                      const Autoencoder<float>& model) {
+  const fs::path& folder = update.folder();
+  if (!fs::exists(folder / "ldlm.json") || !fs::exists(folder / "denoiser" / "model.safetensors")) {
+    return;
+  }
+  bool same = false;
+  try {
+    same = latents_fingerprint(load_autoencoder<float>(folder, load_config(folder))) ==
+           latents_fingerprint(model);
+  } catch (const Error&) {  // what can't be read is not the same
+  }
+  if (!same) {
+    SafetensorsWriter::remove_model(update, "denoiser");
+    say(common, "the denoiser in " + folder.native() +
+                    " was trained on other latents and is removed; train it again");
+  }
+}
+
 /// Sets the latents' mean and deviation per channel to those over (part of) the training texts.
 void fit_normalization(Autoencoder<float>& model, const TextDataset& data) {
   constexpr std::int64_t rows = 4096;
@@ -83,7 +146,7 @@ void train_autoencoder(const Common& common, const TrainingArguments& arguments,
   noise.validate();
   config.decoder.bos_token_id = special.end;
   config.decoder.eos_token_id = {special.end};
-  prepare_output(folder / "denoiser");
+  const FolderLock lock = prepare_output(folder);
   Generator generator = common.generator();
   auto bert = parts.encoder.empty() ? Bert<float>(config.encoder, generator, false)
                                     : Bert<float>::from_pretrained(parts.encoder);
@@ -96,16 +159,22 @@ void train_autoencoder(const Common& common, const TrainingArguments& arguments,
   Autoencoder<float> model(config, std::move(bert), std::move(gpt2), generator);
   nn::set_requires_grad(model.encoder, !pooled);  // pooled latents are the encoder's own
   const TextDataset data = read_texts(common, arguments.corpus, config, tokenizers);
-  if (run_stage(common, model, arguments.options(common, "autoencoder"), data,
+  JsonValue context = shapes_of(config);
+  add_noise(context, noise);
+  if (run_stage(common, model, arguments.options(common, "autoencoder"), data, context,
                 [&](const TextBatch& texts, Generator& g) {
                   return autoencoder_loss(model, texts, special, noise, g);
                 })) {
     if (!pooled && parts.normalize) {
       fit_normalization(model, data);
     }
-    save_autoencoder(model, config, folder);
-    tokenizers.save(folder);
-    write_json(folder / "denoiser" / "config.json", config.denoiser.to_json());
+    FolderUpdate update(folder);
+    remove_denoiser_of_other_latents(common, update, model);
+    save_autoencoder(model, config, update);
+    tokenizers.save(update);
+    update.add("denoiser/config.json",
+               [&config](const fs::path& path) { write_json(path, config.denoiser.to_json()); });
+    update.commit();
   }
 }
 
@@ -124,7 +193,8 @@ NoiseSchedule training_schedule(const LdlmConfig& config, double shift) {
 void train_denoiser(const Common& common, const TrainingArguments& arguments,
                     const std::string& from, double noise_shift) {
   const fs::path folder = arguments.out;
-  prepare_output(folder);
+  const FolderLock lock = prepare_output(folder);
+  finish_update(folder);
   const LdlmConfig config = load_config(folder);
   const NoiseSchedule schedule = training_schedule(config, noise_shift);
   const Autoencoder<float> autoencoder = load_autoencoder<float>(folder, config);
@@ -136,11 +206,16 @@ void train_denoiser(const Common& common, const TrainingArguments& arguments,
   const TextDataset data =
       read_texts(common, arguments.corpus, config, LdlmTokenizers::load(folder));
   const DenoiserSetup<float> setup{model, schedule, config.prediction};
-  if (run_stage(common, model, arguments.options(common, "denoiser"), data,
+  JsonValue context = shapes_of(config);
+  context.set("latents", latents_fingerprint(autoencoder));
+  context.set("noise_shift", noise_shift);
+  if (run_stage(common, model, arguments.options(common, "denoiser"), data, context,
                 [&](const TextBatch& texts, Generator& g) {
                   return denoiser_loss(setup, encode_without_graph(autoencoder, texts), g);
                 })) {
-    save_denoiser(model, folder);
+    FolderUpdate update(folder);
+    save_denoiser(model, update);
+    update.commit();
   }
 }
 
@@ -149,7 +224,8 @@ void tune_decoder(const Common& common, const TrainingArguments& arguments,
                   const AutoencoderNoise& noise, double noise_shift) {
   const fs::path folder = arguments.out;
   noise.validate();
-  prepare_output(folder);
+  const FolderLock lock = prepare_output(folder);
+  finish_update(folder);
   const LdlmConfig config = load_config(folder);
   const LdlmTokenizers tokenizers = LdlmTokenizers::load(folder);
   const SpecialIds special = special_ids(config, tokenizers.decoder);
@@ -160,14 +236,21 @@ void tune_decoder(const Common& common, const TrainingArguments& arguments,
   nn::set_requires_grad(model.encoder, false);
   nn::set_requires_grad(model.map.compress, false);
   const TextDataset data = read_texts(common, arguments.corpus, config, tokenizers);
-  if (run_stage(common, model, arguments.options(common, "decoder"), data,
+  JsonValue context = shapes_of(config);
+  add_noise(context, noise);
+  context.set("latents", latents_fingerprint(model));
+  context.set("denoiser weights", fingerprint(nn::state_dict(denoiser)));
+  context.set("noise_shift", noise_shift);
+  if (run_stage(common, model, arguments.options(common, "decoder"), data, context,
                 [&](const TextBatch& texts, Generator& g) {
                   std::vector<double> levels;
                   const Tensor<float> latents = denoised_latents(model, setup, texts, levels, g);
                   return decoder_loss(model, Variable<float>(latents), levels, texts.targets,
                                       special, noise, g);
                 })) {
-    save_autoencoder(model, config, folder);
+    FolderUpdate update(folder);
+    save_autoencoder(model, config, update);
+    update.commit();
   }
 }
 
@@ -176,7 +259,8 @@ void train_joint(const Common& common, const TrainingArguments& arguments,
                  const AutoencoderNoise& noise, double noise_shift) {
   const fs::path folder = arguments.out;
   noise.validate();
-  prepare_output(folder);
+  const FolderLock lock = prepare_output(folder);
+  finish_update(folder);
   const LdlmConfig config = load_config(folder);
   LDLM_CHECK(config.latent == LatentKind::sequence && config.prediction == Prediction::x0, "train",
              "all parts can train together where latents are of kind \"sequence\" and the denoiser "
@@ -189,13 +273,18 @@ void train_joint(const Common& common, const TrainingArguments& arguments,
   const DenoiserSetup<float> setup{denoiser, schedule, config.prediction};
   const TextDataset data = read_texts(common, arguments.corpus, config, tokenizers);
   JointModel<float> model{autoencoder, denoiser};
-  if (run_stage(common, model, arguments.options(common, "joint"), data,
+  JsonValue context = shapes_of(config);
+  add_noise(context, noise);
+  context.set("noise_shift", noise_shift);
+  if (run_stage(common, model, arguments.options(common, "joint"), data, context,
                 [&](const TextBatch& texts, Generator& g) {
                   return joint_loss(autoencoder, setup, texts, special, noise, g);
                 })) {
     fit_normalization(autoencoder, data);
-    save_autoencoder(autoencoder, config, folder);
-    save_denoiser(denoiser, folder);
+    FolderUpdate update(folder);
+    save_autoencoder(autoencoder, config, update);
+    save_denoiser(denoiser, update);
+    update.commit();
   }
 }
 

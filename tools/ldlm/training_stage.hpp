@@ -3,8 +3,8 @@
 
 #include <chrono>
 #include <filesystem>
-#include <fstream>
 
+#include <ldlm/files/folder_update.hpp>
 #include <ldlm/io/json.hpp>
 #include <ldlm/ldlm/dataset.hpp>
 #include <ldlm/ldlm/trainer.hpp>
@@ -12,6 +12,7 @@
 
 #include "command.hpp"
 #include "sentences.hpp"
+#include "training_log.hpp"
 
 namespace ldlm::command {
 
@@ -28,7 +29,8 @@ struct TrainingArguments {
     command.add_option("--checkpoints", checkpoints,
                        "The folder of the checkpoints; by default <out>.checkpoints/<stage>");
     command.add_option("--steps", train.steps, "Optimiser steps in all")->check(positive);
-    command.add_option("--batch-size", train.batch_size, "Sentences a step")->check(positive);
+    command.add_option("--batch-size", train.batch_size, "Sentences a step")
+        ->check(CLI::Range(1, 1'000'000, "POSITIVE"));
     command.add_option("--learning-rate", train.learning_rate, "Peak learning rate of AdamW")
         ->check(rate);
     command.add_option("--warmup", train.warmup, "Steps of linear warm-up")->check(non_negative);
@@ -51,15 +53,13 @@ struct TrainingArguments {
   }
 };
 
-/// Makes the folder that a stage will write to, so that a mistake shows before hours of work.
-inline void prepare_output(const std::filesystem::path& folder) {
-  std::error_code error;
-  std::filesystem::create_directories(folder, error);
-  LDLM_CHECK(!error, "train", folder.native(), ": ", error.message());
-  const std::filesystem::path probe = folder / ".ldlm-can-write";
-  LDLM_CHECK(std::ofstream(probe).put('.').flush().good(), "train", folder.native(),
-             ": cannot be written to");
-  std::filesystem::remove(probe, error);
+/// Makes the folder that a stage will write to and holds it for this process, so that a mistake
+/// shows before hours of work. From here on Ctrl-C is one that leaves everything whole.
+inline FolderLock prepare_output(const std::filesystem::path& folder) {
+  catch_interrupts();
+  FolderLock lock(folder);
+  AtomicFile(folder / "probe").write(".");  // not committed: it is gone again
+  return lock;
 }
 
 /// Offers the corpus' training sentences to add(sentence), which says whether it took them.
@@ -70,6 +70,9 @@ void read_sentences(const Common& common, const std::string& corpus, std::int64_
   std::int64_t sentences = 0;
   std::int64_t taken = 0;
   for_each_training_sentence(corpus, [&](std::string_view sentence) {
+    if (interrupted()) {
+      throw Interrupted("interrupted while " + corpus + " was read; nothing was written");
+    }
     ++sentences;
     taken += add(sentence) ? 1 : 0;
   });
@@ -80,19 +83,22 @@ void read_sentences(const Common& common, const std::string& corpus, std::int64_
 }
 
 /// Runs a stage to its end, or to Ctrl-C; reports on the terminal and to <folder>/log.jsonl.
-/// `loss(rows, generator)` is the loss of rows of the data. False if interrupted.
+/// `loss(rows, generator)` is the loss of rows of the data; `depends_on` names what else it depends
+/// on, see TrainOptions::context. False if interrupted.
 template <class Model, class Data, class Loss>
-bool run_stage(const Common& common, Model& model, const TrainOptions& options, const Data& data,
-               Loss&& loss) {
+bool run_stage(const Common& common, Model& model, TrainOptions options, const Data& data,
+               JsonValue depends_on, Loss&& loss) {
+  depends_on.set("data", data.fingerprint());
+  options.context = std::move(depends_on);
   Trainer trainer(model, options);
   say(common, std::to_string(nn::num_parameters(model)) + " parameters, " +
                   std::to_string(options.steps) + " steps" +
                   (trainer.step() > 0 ? ", resumed at " + std::to_string(trainer.step()) : ""));
+  for (const std::string& change : trainer.changes()) {
+    say(common, "going on from step " + std::to_string(trainer.step()) + ": " + change);
+  }
   BatchOrder order(data.size(), options.batch_size, options.seed);
-  prepare_output(options.folder);
-  const std::filesystem::path log_path = options.folder / "log.jsonl";
-  std::ofstream log(log_path, std::ios::app);
-  catch_interrupts();
+  TrainingLog log(options.folder / "log.jsonl", trainer.step());
   {
     ProgressLine line(common);
     const auto begin = std::chrono::steady_clock::now();
@@ -101,14 +107,12 @@ bool run_stage(const Common& common, Model& model, const TrainOptions& options, 
                 [&](const TrainProgress& p) {
                   const std::chrono::duration<double> seconds =
                       std::chrono::steady_clock::now() - begin;
-                  log << to_string(JsonValue::object({{"step", p.step},
-                                                      {"loss", p.loss},
-                                                      {"grad_norm", p.grad_norm},
-                                                      {"learning_rate", p.learning_rate},
-                                                      {"rows_per_second", p.rows_per_second},
-                                                      {"seconds", seconds.count()}}))
-                      << std::endl;
-                  LDLM_CHECK(log.good(), "train", log_path.native(), ": cannot be written");
+                  log.add(JsonValue::object({{"step", p.step},
+                                             {"loss", p.loss},
+                                             {"grad_norm", p.grad_norm},
+                                             {"learning_rate", p.learning_rate},
+                                             {"rows_per_second", p.rows_per_second},
+                                             {"seconds", seconds.count()}}));
                   const double left = static_cast<double>(p.steps - p.step) *
                                       static_cast<double>(options.batch_size) / p.rows_per_second;
                   line.show("step " + std::to_string(p.step) + '/' + std::to_string(p.steps) +
