@@ -154,15 +154,16 @@ TEST_CASE("a word of a million bytes takes no quadratic time") {
   CHECK(out.ids.size() == 125'000);
 }
 
-TEST_CASE("unknown bytes need an unknown token") {
+TEST_CASE("unknown bytes become the unknown token, and go where there is none") {
   text::Vocabulary small;
   small.add("a", 0);
   small.add("?", 1);
-  const text::BpeModel strict(small, {}, {});
+  const text::BpeModel dropping(small, {}, {});
   text::BpeModel::Pieces out;
-  CHECK_THROWS_WITH_AS(strict.tokenize("ax", out),
-                       "[bpe] no piece for byte 120 and the model has no unknown token",
-                       ldlm::Error);
+  dropping.tokenize("axa", out);
+  CHECK(out.ids == std::vector<text::TokenId>{0, 0});
+  dropping.tokenize("x", out);
+  CHECK(out.ids.empty());
   text::BpeModel::Options options;
   options.unk_token = "?";
   const text::BpeModel each(small, {}, options);
@@ -171,7 +172,11 @@ TEST_CASE("unknown bytes need an unknown token") {
   const text::BpeModel fused(small, {}, options);
   CHECK(pieces(fused, "axya") == Words{"a", "?", "a"});
   options.unk_token = "none";
-  CHECK_THROWS_AS(text::BpeModel(small, {}, options), ldlm::Error);
+  const text::BpeModel absent(small, {}, options);
+  CHECK(pieces(absent, "aa") == Words{"a", "a"});
+  CHECK_THROWS_WITH_AS(absent.tokenize("ax", out),
+                       "[bpe] no piece for byte 120, and the unknown token \"none\" is no piece",
+                       ldlm::Error);
 }
 
 TEST_CASE("ignore_merges takes a whole word that is a piece") {
@@ -209,8 +214,14 @@ TEST_CASE("a vocabulary has each piece and id once, holes allowed") {
   CHECK_THROWS_AS(vocabulary.add("one", 0), ldlm::Error);
   CHECK_THROWS_AS(vocabulary.add("one", -1), ldlm::Error);
   CHECK_THROWS_AS(vocabulary.add("one", 1 << 30), ldlm::Error);
+  vocabulary.set("zero", 3);  // the later id counts
+  CHECK(vocabulary.find("zero") == 3);
+  CHECK_FALSE(vocabulary.contains(0));
+  CHECK(vocabulary.size() == 2);
+  CHECK_THROWS_AS(vocabulary.set("zero", 7), ldlm::Error);
   for (int i = 100; i < 5000; ++i) {
     vocabulary.add("piece " + std::to_string(i), i);
   }
+  CHECK(vocabulary.find("zero") == 3);
   CHECK(vocabulary.find("piece 4321") == 4321);
 }

@@ -83,7 +83,10 @@ TEST_CASE("missing and mistyped keys are named") {
   says(removed("/model", "vocab"), R"(t.json.model: key "vocab" is missing)");
   says(removed("/model", "merges"), R"(t.json.model: key "merges" is missing)");
   says(changed("/model", "[]"), "t.json.model: should be an object, not array");
-  says(changed("/model/type", R"("Unigram")"), R"(t.json.model.type: "Unigram" is not supported)");
+  says(changed("/model/type", R"("Unigram")"),
+       R"(t.json.model.type: "Unigram" is not supported; BPE and WordPiece are)");
+  says(changed("/model/type", R"("Unigram")"), "this is a SentencePiece model");
+  says(changed("/model/type", R"("WordLevel")"), R"("WordLevel" is not supported; BPE and)");
   says(changed("/model/vocab", "[]"), "t.json.model.vocab: should be an object, not array");
   says(changed("/model/vocab/a", "1.5"), R"(t.json.model.vocab["a"]: should be a whole number)");
   says(changed("/model/vocab/a", "-1"), R"(t.json.model.vocab["a"]: should be a whole number)");
@@ -101,7 +104,6 @@ TEST_CASE("missing and mistyped keys are named") {
   says(changed("/model/dropout", "0.1"), "t.json.model.dropout: is not supported");
   says(changed("/model/byte_fallback", "true"), "t.json.model.byte_fallback: is not supported");
   says(changed("/model/end_of_word_suffix", R"("</w>")"), "end_of_word_suffix: is not supported");
-  says(changed("/model/unk_token", R"("?")"), R"(unknown token "?" is no piece)");
   says(changed("/model/fuse_unk", "1"), "t.json.model.fuse_unk: should be true or false");
   says(changed("/normalizer", R"({"type": "Precompiled"})"), R"("Precompiled" is not supported)");
   says(changed("/normalizer", "{}"), R"(t.json.normalizer: key "type" is missing)");
@@ -125,10 +127,62 @@ TEST_CASE("missing and mistyped keys are named") {
   says(changed("/truncation", R"({"max_length": -1, "stride": 0, "strategy": "OnlyFirst"})"),
        "t.json.truncation.max_length: should be a whole number");
   says(changed("/padding", R"({"strategy": {"Fixed": 99999999999}, "pad_id": 0})"),
-       "t.json.padding.strategy.Fixed: should be a whole number from 0 to 1048576");
+       "t.json.padding.strategy.Fixed: should be a whole number from 0 to 131072");
   says(changed("/padding", R"({"strategy": "Longest"})"), "neither BatchLongest nor");
   says(changed("/padding", R"({"strategy": "BatchLongest", "direction": "Up"})"),
        "should be Left or Right");
+}
+
+TEST_CASE("padding and templates that would make much of every text are refused") {
+  const auto padding = [](std::int64_t length, std::int64_t multiple, std::size_t name) {
+    const Json json{{"strategy", {{"Fixed", length}}},
+                    {"pad_to_multiple_of", multiple},
+                    {"pad_id", 1},
+                    {"pad_type_id", 0},
+                    {"pad_token", std::string(name, 'P')}};
+    return changed("/padding", json.dump().c_str());
+  };
+  CHECK(padding(131072, 64, 5) == "no error");
+  CHECK(padding(4096, 4096, 4096) == "no error");
+  says(padding(1048576, 0, 4096),
+       "t.json.padding.strategy.Fixed: should be a whole number from 0 to 131072, not 1048576");
+  says(padding(8, 1 << 18, 5), "t.json.padding.pad_to_multiple_of: should be a whole number");
+  says(padding(131072, 0, 4096),
+       "t.json.padding.pad_token: has 4096 bytes, too many to pad 131072 tokens with");
+  says(padding(8, 131072, 4096), "t.json.padding.pad_token: has 4096 bytes");
+
+  const auto with_single = [](std::size_t specials, std::size_t ids, std::size_t name,
+                              std::size_t texts) {
+    Json processor = Json::parse(R"({"type": "TemplateProcessing", "pair": [
+        {"Sequence": {"id": "A", "type_id": 0}}, {"Sequence": {"id": "B", "type_id": 1}}]})");
+    processor["single"] = Json::array();
+    for (std::size_t i = 0; i < specials; ++i) {
+      processor["single"].push_back({{"SpecialToken", {{"id", "x"}, {"type_id", 0}}}});
+    }
+    for (std::size_t i = 0; i < texts; ++i) {
+      processor["single"].push_back({{"Sequence", {{"id", "A"}, {"type_id", 0}}}});
+    }
+    processor["special_tokens"]["x"] = {
+        {"id", "x"},
+        {"ids", std::vector<int>(ids, 1)},
+        {"tokens", std::vector<std::string>(ids, std::string(name, 'x'))}};
+    return changed("/post_processor", processor.dump().c_str());
+  };
+  CHECK(with_single(32, 32, 8, 1) == "no error");
+  says(with_single(33, 32, 8, 1),
+       "the template for one text adds 1056 special tokens of 8448 bytes to every text, more than "
+       "1024 tokens");
+  says(with_single(16, 1, 8192, 1), "of 131072 bytes to every text");
+  says(with_single(1, 1, 1, 2), "the template for one text uses $A twice");
+}
+
+TEST_CASE("ids of templates and padding that no piece has are refused") {
+  says(changed("/padding", R"({"strategy": "BatchLongest", "pad_id": 99, "pad_type_id": 0,
+                              "pad_token": "x"})"),
+       "t.json.padding.pad_id: no piece has id 99; the ids end before ");
+  says(changed("/post_processor",
+               R"({"type": "BertProcessing", "sep": ["x", 1], "cls": ["y", 70]})"),
+       R"(t.json.post_processor: special token "y": no piece has id 70)");
 }
 
 TEST_CASE("templates that cannot be filled in are refused") {
@@ -163,14 +217,14 @@ TEST_CASE("BERT's and GPT-2's files are checked line by line") {
     folder.write("vocab.txt", contents);
     return error_of([&] { (void)ldlm::Tokenizer::from_folder(folder.path()); });
   };
-  says(vocab_txt(""), R"(unknown token "[UNK]" is not in the vocabulary)");
-  says(vocab_txt("a\nb\n"), "vocab.txt: ");
-  says(vocab_txt("[UNK]\na\nb\na\n"), R"(vocab.txt: line 4: piece "a" has two ids: 1 and 3)");
+  says(vocab_txt(""), "vocab.txt: holds no piece");
+  CHECK(vocab_txt("a\nb\n") == "no error");
   says(vocab_txt("[UNK]\n\xff\n"), "vocab.txt: line 2, byte 0: not valid UTF-8");
   says(vocab_txt("[UNK]\nab\xe2\x82"), "vocab.txt: line 2, byte 2: not valid UTF-8");
   CHECK(vocab_txt("[UNK]\r\na\r\n\n##b") == "no error");
   const auto tokenizer = ldlm::Tokenizer::from_folder(folder.path());
-  CHECK(tokenizer.encode("ab").ids == std::vector<ldlm::TokenId>{1, 3});
+  CHECK(tokenizer.encode_ids("ab", {.add_special_tokens = false}) ==
+        std::vector<ldlm::TokenId>{1, 3});
   fs::remove(folder.path() / "vocab.txt");
 
   const auto merges_txt = [&](std::string_view vocab, std::string_view merges) {

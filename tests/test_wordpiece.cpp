@@ -63,9 +63,13 @@ TEST_CASE("words longer than the limit, in characters, are unknown") {
   CHECK(pieces(model, "\u00e9\u00e9\u00e9\u00e9\u00e9") == Words{"[UNK]"});
 }
 
-TEST_CASE("a vocabulary needs its unknown token") {
-  CHECK_THROWS_WITH_AS(text::WordPieceModel(vocabulary_of({"a"}), {}),
-                       "[wordpiece] unknown token \"[UNK]\" is not in the vocabulary", ldlm::Error);
+TEST_CASE("a vocabulary needs its unknown token where a word cannot be split") {
+  const text::WordPieceModel without(vocabulary_of({"a"}), {});
+  CHECK(pieces(without, "a") == Words{"a"});
+  CHECK_THROWS_WITH_AS((void)pieces(without, "b"),
+                       "[wordpiece] no pieces for \"b\", and the unknown token \"[UNK]\" is not in "
+                       "the vocabulary",
+                       ldlm::Error);
   // No piece continues a word: every longer word is unknown.
   const text::WordPieceModel model(vocabulary_of({"[UNK]", "a"}), {});
   CHECK(pieces(model, "aa") == Words{"[UNK]"});

@@ -145,15 +145,16 @@ class AddedVocabulary {
     std::array<bool, 256> starts{};
     bool empty = true;
 
+    /// Adds a token. Of those that are alike when normalized, the first is found (`tokenizers`
+    /// finds one by chance).
     void add(std::string_view key, TokenId id) {
-      if (!key.empty()) {
-        const std::uint32_t node = trie.walk(detail::Trie::root, key);
-        LDLM_CHECK(node == detail::Trie::none || trie.value(node) < 0, "added_tokens", "tokens ",
-                   trie.value(node), " and ", id, " are both \"", key, "\" when normalized");
-        trie.add(key, id);
-        starts[static_cast<unsigned char>(key[0])] = true;
-        empty = false;
+      const std::uint32_t node = trie.walk(detail::Trie::root, key);
+      if (key.empty() || (node != detail::Trie::none && trie.value(node) >= 0)) {
+        return;
       }
+      trie.add(key, id);
+      starts[static_cast<unsigned char>(key[0])] = true;
+      empty = false;
     }
 
     /// Size and id of the longest token that starts at byte i, or size 0.

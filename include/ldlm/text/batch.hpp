@@ -35,7 +35,8 @@ struct BatchOptions {
   std::optional<std::int64_t> max_length = std::nullopt;
   /// T; an Error if a row is longer. Unset: the longest row's length.
   std::optional<std::int64_t> length = std::nullopt;
-  /// Unset: that of the tokenizer's padding. Without either, an Error if a row must be padded.
+  /// Unset: that of the tokenizer's padding, else its pad token. Without one, an Error if a row
+  /// must be padded.
   std::optional<std::int64_t> pad_id = std::nullopt;
   std::optional<Direction> padding_side = std::nullopt;     ///< unset: the tokenizer's, or right
   std::optional<Direction> truncation_side = std::nullopt;  ///< unset: the tokenizer's, or right
@@ -104,15 +105,20 @@ requires std::convertible_to<std::ranges::range_reference_t<const Texts>, std::s
                                   const BatchOptions& options = {}) {
   BatchOptions how = options;
   std::int64_t pad_type = 0;
-  if (const auto& padding = tokenizer.padding()) {
+  const auto& padding = tokenizer.padding();
+  const TokenizerInfo& info = tokenizer.info();
+  if (padding) {
     how.pad_id = options.pad_id.value_or(padding->pad_id);
-    how.padding_side = options.padding_side.value_or(padding->direction);
     pad_type = padding->pad_type_id;
+  } else if (info.special_tokens.pad) {
+    how.pad_id = options.pad_id.value_or(*info.special_tokens.pad);
   }
+  how.padding_side = options.padding_side.value_or(
+      info.padding_side.value_or(padding ? padding->direction : Direction::right));
   const auto& truncation = tokenizer.truncation();
   const bool keep_right =
-      options.truncation_side.value_or(truncation ? truncation->direction : Direction::right) ==
-      Direction::left;
+      options.truncation_side.value_or(info.truncation_side.value_or(
+          truncation ? truncation->direction : Direction::right)) == Direction::left;
   const auto added = options.add_special_tokens
                          ? static_cast<std::int64_t>(tokenizer.post_processor().added(false))
                          : std::int64_t{0};

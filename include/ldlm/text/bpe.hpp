@@ -75,7 +75,7 @@ class MergeTable {
 class BpeModel {
  public:
   struct Options {
-    std::optional<std::string> unk_token;  ///< for bytes that the vocabulary lacks
+    std::optional<std::string> unk_token;  ///< for bytes that the vocabulary lacks; unset: dropped
     bool fuse_unk = false;                 ///< one unknown token for a run of such bytes
     bool ignore_merges = false;            ///< a word that is a piece is taken whole
   };
@@ -105,11 +105,11 @@ class BpeModel {
     }
     if (options_.unk_token) {
       unk_id_ = vocabulary_.find(*options_.unk_token);
-      LDLM_CHECK(unk_id_ >= 0, "bpe", "unknown token \"", *options_.unk_token, "\" is no piece");
     }
   }
 
-  /// Splits a word (raw bytes) into pieces; fills `out`. Error for a byte that has no piece.
+  /// Splits a word (raw bytes) into pieces; fills `out`, perhaps with none. Error for a byte that
+  /// has no piece, where the unknown token has none either.
   void tokenize(std::string_view word, Pieces& out) const {
     out.ids.clear();
     out.sizes.clear();
@@ -145,9 +145,12 @@ class BpeModel {
         out.sizes.push_back(1);
         continue;
       }
+      if (!options_.unk_token) {
+        continue;
+      }
       LDLM_CHECK(unk_id_ >= 0, "bpe", "no piece for byte ",
-                 static_cast<unsigned>(static_cast<unsigned char>(c)),
-                 " and the model has no unknown token");
+                 static_cast<unsigned>(static_cast<unsigned char>(c)), ", and the unknown token \"",
+                 *options_.unk_token, "\" is no piece");
       if (options_.fuse_unk && !out.ids.empty() && out.ids.back() == unk_id_) {
         ++out.sizes.back();
       } else {

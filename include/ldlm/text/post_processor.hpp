@@ -46,13 +46,23 @@ struct Template {
     return count;
   }
 
-  /// An Error unless every piece can be filled in.
+  /// Above what any template needs: a few bytes of a file must not make much of every text.
+  static constexpr std::size_t max_added = 1024, max_name_bytes = std::size_t{1} << 16;
+
+  /// An Error unless every piece can be filled in, each text once at most, with few tokens more.
   void check() const {
     for (const bool is_pair : {false, true}) {
       bool first = false, second = false;
+      std::size_t count = 0, bytes = 0;
       for (const TemplatePiece& piece : is_pair ? pair : single) {
-        first = first || piece.kind == TemplatePiece::Kind::first;
-        second = second || piece.kind == TemplatePiece::Kind::second;
+        bool* const text = piece.kind == TemplatePiece::Kind::first    ? &first
+                           : piece.kind == TemplatePiece::Kind::second ? &second
+                                                                       : nullptr;
+        if (text != nullptr) {
+          LDLM_CHECK(!*text, "template", "the template for ", is_pair ? "a pair" : "one text",
+                     " uses ", text == &first ? "$A" : "$B", " twice");
+          *text = true;
+        }
         if (piece.kind == TemplatePiece::Kind::special) {
           const auto known = specials.find(piece.token);
           LDLM_CHECK(known != specials.end(), "template", "special token \"", piece.token,
@@ -60,8 +70,16 @@ struct Template {
           LDLM_CHECK(known->second.ids.size() == known->second.tokens.size(), "template",
                      "special token \"", piece.token, "\" has ", known->second.ids.size(),
                      " ids but ", known->second.tokens.size(), " tokens");
+          count += known->second.ids.size();
+          for (const std::string& token : known->second.tokens) {
+            bytes += token.size();
+          }
         }
       }
+      LDLM_CHECK(count <= max_added && bytes <= max_name_bytes, "template", "the template for ",
+                 is_pair ? "a pair" : "one text", " adds ", count, " special tokens of ", bytes,
+                 " bytes to every text, more than ", max_added, " tokens or ", max_name_bytes,
+                 " bytes");
       LDLM_CHECK(is_pair || !second, "template", "the template for one text uses $B");
       LDLM_CHECK(!is_pair || (first && second), "template",
                  "the template for a pair must use both $A and $B");

@@ -28,6 +28,7 @@
 #include <ldlm/text/post_processor.hpp>
 #include <ldlm/text/pre_tokenizer.hpp>
 #include <ldlm/text/shared_model.hpp>
+#include <ldlm/text/special_tokens.hpp>
 #include <ldlm/text/wordpiece.hpp>
 
 namespace ldlm::text {
@@ -36,9 +37,9 @@ struct EncodeOptions {
   bool add_special_tokens = true;  ///< put the text into the post-processor's template
 };
 
-/// How to read a folder that has no tokenizer.json.
 struct FolderOptions {
-  /// BERT: lower case and no accents. Unset: `do_lower_case` of tokenizer_config.json, else true.
+  /// BERT: lower case and no accents. Unset: `do_lower_case` of tokenizer_config.json, else what
+  /// tokenizer.json says, else true.
   std::optional<bool> lowercase = std::nullopt;
 };
 
@@ -60,8 +61,10 @@ class Tokenizer {
       : Tokenizer(std::make_shared<const detail::SharedModel>(std::move(model)), std::move(parts)) {
   }
 
-  /// Loads tokenizer.json, or vocab.json and merges.txt (GPT-2), or vocab.txt (BERT), whichever
-  /// the folder has first. An Error names the file and the key or line that is wrong.
+  /// Loads a folder as `transformers` saves it: tokenizer.json, or the vocabulary files of its
+  /// `tokenizer_class` (vocab.json and merges.txt of GPT-2 and RoBERTa, vocab.txt of BERT); with
+  /// tokenizer_config.json, special_tokens_map.json and added_tokens.json. An Error names the file
+  /// and the key or line that is wrong, or the class that is not supported.
   [[nodiscard]] static Tokenizer from_folder(const std::filesystem::path& folder,
                                              const FolderOptions& options = {});
   /// Loads a tokenizer.json.
@@ -255,10 +258,22 @@ class Tokenizer {
     }
     post_processor_ = std::move(post_processor);
   }
+  /// What the tokenizer's folder said about its use; all unset for one that was made otherwise.
+  [[nodiscard]] const TokenizerInfo& info() const noexcept { return info_; }
+  [[nodiscard]] const SpecialTokens& special_tokens() const noexcept {
+    return info_.special_tokens;
+  }
+  /// Tokens that the model takes, as tokenizer_config.json says; unset: it says nothing.
+  [[nodiscard]] std::optional<std::int64_t> model_max_length() const noexcept {
+    return info_.model_max_length;
+  }
+  void set_info(TokenizerInfo info) { info_ = std::move(info); }
+
   void set_truncation(std::optional<Truncation> truncation) { truncation_ = truncation; }
   void set_padding(std::optional<Padding> padding) { padding_ = std::move(padding); }
 
   [[nodiscard]] const Model& model() const noexcept { return model_->model(); }
+  [[nodiscard]] const Vocabulary& model_vocabulary() const noexcept { return model_->vocabulary(); }
   [[nodiscard]] const NormalizerRunner& normalizer() const noexcept { return normalizer_; }
   [[nodiscard]] const PreTokenizer& pre_tokenizer() const noexcept { return pre_tokenizer_; }
   [[nodiscard]] const PostProcessor& post_processor() const noexcept { return post_processor_; }
@@ -400,7 +415,9 @@ class Tokenizer {
       if (hit.ids.empty()) {
         model.tokenize(word, work.pieces);
         hit = {work.pieces.ids, work.pieces.sizes};
-        work.cache.insert(word, hash, hit.ids, hit.sizes);
+        if (!hit.ids.empty()) {  // bytes without a piece may leave nothing of a word
+          work.cache.insert(word, hash, hit.ids, hit.sizes);
+        }
       }
     }
     work.ids.insert(work.ids.end(), hit.ids.begin(), hit.ids.end());
@@ -487,6 +504,7 @@ class Tokenizer {
   AddedVocabulary added_;
   std::optional<Truncation> truncation_;
   std::optional<Padding> padding_;
+  TokenizerInfo info_;
 };
 
 }  // namespace ldlm::text

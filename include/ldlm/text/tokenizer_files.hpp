@@ -1,17 +1,23 @@
 #pragma once
-// Reads the files that came before tokenizer.json: GPT-2's vocab.json + merges.txt, and BERT's
-// vocab.txt.
+// Reads the files that came before tokenizer.json: vocab.json + merges.txt of GPT-2 and RoBERTa,
+// and BERT's vocab.txt.
 
+#include <algorithm>
 #include <cstddef>
+#include <cstdint>
 #include <filesystem>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
+#include <system_error>
 #include <utility>
 #include <vector>
 
+#include <ldlm/text/folder_config.hpp>
 #include <ldlm/text/text_file.hpp>
 #include <ldlm/text/tokenizer.hpp>
+#include <ldlm/text/tokenizer_classes.hpp>
 #include <ldlm/text/tokenizer_reader.hpp>
 
 namespace ldlm::text::detail {
@@ -33,15 +39,6 @@ void for_each_line(std::string_view contents, const std::string& name, Line&& li
   }
 }
 
-/// tokenizer_config.json of a folder, if it is there.
-[[nodiscard]] inline std::optional<JsonValue> read_config(const std::filesystem::path& folder) {
-  const std::filesystem::path path = folder / "tokenizer_config.json";
-  if (!std::filesystem::exists(path)) {
-    return std::nullopt;
-  }
-  return parse_document(read_text_file(path), path.string());
-}
-
 /// A file's contents and its name for messages.
 struct NamedText {
   std::string name;
@@ -52,9 +49,127 @@ struct NamedText {
   return {path.string(), read_text_file(path)};
 }
 
-/// The tokenizer of GPT-2's pair of files.
+/// The named special tokens of a folder: its own, or else the defaults of its class.
+[[nodiscard]] inline std::vector<std::pair<std::string_view, AddedToken>> named_tokens(
+    const FolderConfig& config, std::optional<ClassFamily> family) {
+  std::vector<std::pair<std::string_view, AddedToken>> out;
+  for (const std::string_view key : special_token_keys) {
+    if (const auto own = config.named.find(key); own != config.named.end()) {
+      if (own->second) {
+        out.emplace_back(key, *own->second);
+      }
+    } else if (family) {
+      for (const auto& [name, content] : default_special_tokens(*family)) {
+        if (name == key) {
+          out.emplace_back(key, special_token(std::string(content)));
+        }
+      }
+    }
+  }
+  return out;
+}
+
+/// Adds the tokens that a folder's files list, with their ids, then the special ones that are not
+/// among them: a piece keeps its id, a new one gets the next. As transformers does.
+inline void add_folder_tokens(Tokenizer& tokenizer, const FolderConfig& config,
+                              std::span<const std::pair<std::string_view, AddedToken>> named) {
+  for (const auto& [id, token] : config.added) {
+    const auto known = tokenizer.added_tokens().tokens().find(id);
+    if (known == tokenizer.added_tokens().tokens().end() || known->second.token != token) {
+      with_place(config.where.at(id),
+                 [&, &id = id, &token = token] { tokenizer.add_token(token, id); });
+    }
+  }
+  const auto add = [&](const AddedToken& token) {
+    if (tokenizer.added_tokens().find(token.content) < 0) {
+      tokenizer.add_token(token);
+    }
+  };
+  for (const auto& [key, token] : named) {
+    add(token);
+  }
+  for (const AddedToken& token : config.extra) {
+    add(token);
+  }
+}
+
+/// The ids of the named special tokens that a tokenizer has.
+[[nodiscard]] inline SpecialTokens special_ids(
+    const Tokenizer& tokenizer, std::span<const std::pair<std::string_view, AddedToken>> named) {
+  SpecialTokens out;
+  std::optional<TokenId>* const fields[] = {&out.bos, &out.eos, &out.unk, &out.sep,
+                                            &out.pad, &out.cls, &out.mask};
+  for (const auto& [key, token] : named) {
+    const auto at = std::find(special_token_keys.begin(), special_token_keys.end(), key);
+    *fields[at - special_token_keys.begin()] = tokenizer.token_to_id(token.content);
+  }
+  return out;
+}
+
+/// The name of a special token that a class cannot do without.
+[[nodiscard]] inline std::string needed_token(
+    std::span<const std::pair<std::string_view, AddedToken>> named, std::string_view key) {
+  for (const auto& [name, token] : named) {
+    if (name == key) {
+      return token.content;
+    }
+  }
+  ::ldlm::detail::fail("tokenizer", key, " is null, but the class puts it around texts");
+}
+
+/// Puts what a class puts around texts into the post-processor.
+inline void set_class_template(Tokenizer& tokenizer, ClassFamily family, const FolderConfig& config,
+                               std::span<const std::pair<std::string_view, AddedToken>> named) {
+  PostProcessor out = tokenizer.post_processor();
+  Template made;
+  if (family == ClassFamily::gpt2) {
+    const std::string bos =
+        config.add_bos_token.value_or(false) ? needed_token(named, "bos_token") : std::string();
+    const std::string eos =
+        config.add_eos_token.value_or(false) ? needed_token(named, "eos_token") : std::string();
+    if (bos.empty() && eos.empty()) {
+      return;
+    }
+    for (const std::int32_t part : {0, 1}) {
+      if (!bos.empty()) {
+        made.pair.push_back({TemplatePiece::Kind::special, bos, part});
+      }
+      made.pair.push_back(
+          {part == 0 ? TemplatePiece::Kind::first : TemplatePiece::Kind::second, "", part});
+      if (!eos.empty()) {
+        made.pair.push_back({TemplatePiece::Kind::special, eos, part});
+      }
+      if (part == 0) {
+        made.single = made.pair;
+      }
+    }
+  } else {
+    wrap_texts(made, needed_token(named, "cls_token"), needed_token(named, "sep_token"),
+               family == ClassFamily::bert);
+  }
+  for (const TemplatePiece& piece : made.pair) {
+    if (piece.kind == TemplatePiece::Kind::special) {
+      made.specials[piece.token] = {{*tokenizer.token_to_id(piece.token)}, {piece.token}};
+    }
+  }
+  out.special_tokens = std::move(made);
+  tokenizer.set_post_processor(std::move(out));
+}
+
+/// Gives a tokenizer that was made of its class' vocabulary files what else its folder says.
+inline void finish_class(Tokenizer& tokenizer, ClassFamily family, const FolderConfig& config) {
+  const auto named = named_tokens(config, family);
+  add_folder_tokens(tokenizer, config, named);
+  set_class_template(tokenizer, family, config, named);
+  TokenizerInfo info = config.info;
+  info.special_tokens = special_ids(tokenizer, named);
+  tokenizer.set_info(std::move(info));
+}
+
+/// The tokenizer of vocab.json and merges.txt.
 [[nodiscard]] inline Tokenizer read_bpe_files(const NamedText& vocab_json,
-                                              const NamedText& merges_txt) {
+                                              const NamedText& merges_txt, ClassFamily family,
+                                              const FolderConfig& config = {}) {
   const JsonValue document = parse_document(vocab_json.contents, vocab_json.name);
   Vocabulary vocabulary = read_vocabulary(JsonView(document, vocab_json.name));
   std::vector<Merge> merges;
@@ -67,15 +182,17 @@ struct NamedText {
                 });
   TokenizerParts parts;
   parts.pre_tokenizer.kind = PreTokenizer::Kind::byte_level;
-  parts.post_processor.byte_level = OffsetTrimming{true, false, true};
+  parts.pre_tokenizer.add_prefix_space = config.add_prefix_space.value_or(false);
+  parts.post_processor.byte_level = family == ClassFamily::roberta
+                                        ? OffsetTrimming{parts.pre_tokenizer.add_prefix_space,
+                                                         config.trim_offsets.value_or(true), true}
+                                        : OffsetTrimming{true, false, true};
   parts.decoder.kind = Decoder::Kind::byte_level;
-  Tokenizer tokenizer = with_place(merges_txt.name, [&] {
-    return Tokenizer(BpeModel(std::move(vocabulary), std::move(merges), {}), std::move(parts));
+  return with_place(merges_txt.name, [&] {
+    Tokenizer tokenizer(BpeModel(std::move(vocabulary), std::move(merges), {}), std::move(parts));
+    finish_class(tokenizer, family, config);
+    return tokenizer;
   });
-  if (tokenizer.token_to_id("<|endoftext|>")) {
-    tokenizer.add_special_token("<|endoftext|>");
-  }
-  return tokenizer;
 }
 
 /// A line without the white space at its end.
@@ -93,29 +210,119 @@ struct NamedText {
   return line;
 }
 
-/// The tokenizer of BERT's vocab.txt.
+/// The tokenizer of BERT's vocab.txt. Of lines that are alike without the white space at their end,
+/// the last one counts, as in `tokenizers`.
 [[nodiscard]] inline Tokenizer read_vocab_txt(const NamedText& vocab_txt,
-                                              const BertNormalizer& normalizer) {
+                                              const FolderConfig& config = {}) {
   Vocabulary vocabulary;
   for_each_line(vocab_txt.contents, vocab_txt.name, [&](std::string_view line, std::size_t number) {
     with_place(vocab_txt.name + ": line " + std::to_string(number),
-               [&] { vocabulary.add(trim_end(line), static_cast<TokenId>(number - 1)); });
+               [&] { vocabulary.set(trim_end(line), static_cast<TokenId>(number - 1)); });
   });
+  LDLM_CHECK(vocabulary.size() > 0, "tokenizer", vocab_txt.name, ": holds no piece");
   TokenizerParts parts;
+  BertNormalizer normalizer;
+  normalizer.lowercase = config.do_lower_case.value_or(true);
+  normalizer.handle_chinese_chars = config.tokenize_chinese_chars.value_or(true);
+  normalizer.strip_accents = config.strip_accents;
   parts.normalizer = {normalizer};
   parts.pre_tokenizer.kind = PreTokenizer::Kind::bert;
   parts.decoder.kind = Decoder::Kind::wordpiece;
-  Tokenizer tokenizer = with_place(vocab_txt.name, [&] {
-    return Tokenizer(WordPieceModel(std::move(vocabulary), {}), std::move(parts));
-  });
-  for (const char* token : {"[UNK]", "[SEP]", "[PAD]", "[CLS]", "[MASK]"}) {
-    if (tokenizer.token_to_id(token)) {
-      tokenizer.add_special_token(token);
+  WordPieceModel::Options options;
+  for (const auto& [key, token] : named_tokens(config, ClassFamily::bert)) {
+    if (key == "unk_token") {
+      options.unk_token = token.content;
     }
   }
-  if (tokenizer.token_to_id("[CLS]") && tokenizer.token_to_id("[SEP]")) {
-    tokenizer.set_template("[CLS] $A [SEP]", "[CLS] $A [SEP] $B:1 [SEP]:1");
+  return with_place(vocab_txt.name, [&] {
+    Tokenizer tokenizer(WordPieceModel(std::move(vocabulary), std::move(options)),
+                        std::move(parts));
+    finish_class(tokenizer, ClassFamily::bert, config);
+    return tokenizer;
+  });
+}
+
+/// The class of a folder without tokenizer.json: the one that its files name, or else the one that
+/// its vocabulary files suggest. An Error for one whose files are not read.
+[[nodiscard]] inline ClassFamily family_of_folder(const std::filesystem::path& folder,
+                                                  const FolderConfig& config) {
+  if (config.tokenizer_class.empty()) {
+    return std::filesystem::exists(folder / "vocab.json") ? ClassFamily::gpt2 : ClassFamily::bert;
   }
+  const KnownClass* const known = find_class(config.tokenizer_class);
+  if (known == nullptr) {
+    std::string names;
+    for (const KnownClass& each : known_classes) {
+      names += (names.empty() ? "" : ", ") + std::string(each.name);
+    }
+    ::ldlm::detail::fail("tokenizer", config.class_place, ": the vocabulary files of ",
+                         config.tokenizer_class, " are not supported, those of ", names,
+                         " are; a tokenizer.json (`save_pretrained` of transformers writes one) "
+                         "may be");
+  }
+  return known->family;
+}
+
+/// A folder without any file that a tokenizer is read from: an Error that names what it has
+/// instead.
+[[noreturn]] inline void fail_without_vocabulary(const std::filesystem::path& folder) {
+  for (const char* const name : {"tokenizer.model", "spiece.model", "sentencepiece.bpe.model"}) {
+    if (std::filesystem::exists(folder / name)) {
+      ::ldlm::detail::fail("tokenizer", (folder / name).string(),
+                           ": is a SentencePiece model, which is not supported; BPE and WordPiece "
+                           "are, as GPT-2 and BERT have them");
+    }
+  }
+  std::error_code ignored;
+  for (const auto& entry : std::filesystem::directory_iterator(folder, ignored)) {
+    if (entry.path().extension() == ".gguf") {
+      ::ldlm::detail::fail("tokenizer", entry.path().string(),
+                           ": is a GGUF file, which is not supported; take the folder of Hugging "
+                           "Face's that it was made from");
+    }
+  }
+  if (std::filesystem::exists(folder / "vocab.bpe")) {
+    ::ldlm::detail::fail("tokenizer", folder.string(),
+                         ": rename encoder.json to vocab.json and vocab.bpe to merges.txt");
+  }
+  ::ldlm::detail::fail("tokenizer", folder.string(),
+                       ": holds no tokenizer.json, vocab.json or vocab.txt");
+}
+
+/// The tokenizer of a folder's vocabulary files.
+[[nodiscard]] inline Tokenizer read_vocabulary_folder(const std::filesystem::path& folder,
+                                                      const FolderConfig& config) {
+  if (!std::filesystem::exists(folder / "vocab.json") &&
+      !std::filesystem::exists(folder / "vocab.txt")) {
+    fail_without_vocabulary(folder);
+  }
+  const ClassFamily family = family_of_folder(folder, config);
+  if (family == ClassFamily::bert) {
+    return read_vocab_txt(read_named(folder / "vocab.txt"), config);
+  }
+  return read_bpe_files(read_named(folder / "vocab.json"), read_named(folder / "merges.txt"),
+                        family, config);
+}
+
+/// The tokenizer of a folder's tokenizer.json and the files beside it. Special tokens that only the
+/// defaults of its class name count where the tokenizer has them.
+[[nodiscard]] inline Tokenizer read_json_folder(const std::filesystem::path& folder,
+                                                FolderConfig config) {
+  const NamedText file = read_named(folder / "tokenizer.json");
+  const JsonValue document = parse_document(file.contents, file.name);
+  Tokenizer tokenizer = read_tokenizer(JsonView(document, file.name), config);
+  if (const auto& padding = tokenizer.padding();
+      padding && tokenizer.token_to_id(padding->pad_token) == padding->pad_id) {
+    config.named.emplace("pad_token", special_token(padding->pad_token));  // unless a file has one
+  }
+  const KnownClass* const known = find_class(config.tokenizer_class);
+  const auto named = named_tokens(config, std::nullopt);
+  add_folder_tokens(tokenizer, config, named);
+  TokenizerInfo info = config.info;
+  info.special_tokens = special_ids(
+      tokenizer,
+      named_tokens(config, known != nullptr ? std::optional(known->family) : std::nullopt));
+  tokenizer.set_info(std::move(info));
   return tokenizer;
 }
 

@@ -29,44 +29,30 @@ inline Tokenizer Tokenizer::from_file(const std::filesystem::path& tokenizer_jso
 
 inline Tokenizer Tokenizer::from_bpe_files(const std::filesystem::path& vocab_json,
                                            const std::filesystem::path& merges_txt) {
-  return detail::read_bpe_files(detail::read_named(vocab_json), detail::read_named(merges_txt));
+  return detail::read_bpe_files(detail::read_named(vocab_json), detail::read_named(merges_txt),
+                                detail::ClassFamily::gpt2);
 }
 
 inline Tokenizer Tokenizer::from_wordpiece_file(const std::filesystem::path& vocab_txt,
                                                 const BertNormalizer& normalizer) {
-  return detail::read_vocab_txt(detail::read_named(vocab_txt), normalizer);
+  detail::FolderConfig config;
+  config.do_lower_case = normalizer.lowercase;
+  config.tokenize_chinese_chars = normalizer.handle_chinese_chars;
+  config.strip_accents = normalizer.strip_accents;
+  return detail::read_vocab_txt(detail::read_named(vocab_txt), config);
 }
 
 inline Tokenizer Tokenizer::from_folder(const std::filesystem::path& folder,
                                         const FolderOptions& options) {
-  namespace fs = std::filesystem;
-  LDLM_CHECK(fs::is_directory(folder), "tokenizer", folder.string(), ": no such folder");
-  if (fs::exists(folder / "tokenizer.json")) {
-    return from_file(folder / "tokenizer.json");
+  LDLM_CHECK(std::filesystem::is_directory(folder), "tokenizer", folder.string(),
+             ": no such folder");
+  detail::FolderConfig config = detail::read_folder_config(folder);
+  if (options.lowercase) {
+    config.do_lower_case = options.lowercase;
   }
-  const std::optional<JsonValue> config = detail::read_config(folder);
-  const std::string config_name = (folder / "tokenizer_config.json").string();
-  const auto flag = [&](const char* key) -> std::optional<bool> {
-    if (!config) {
-      return std::nullopt;
-    }
-    const auto view = detail::JsonView(*config, config_name).find(key);
-    return view ? std::optional<bool>(view->boolean()) : std::nullopt;
-  };
-  if (fs::exists(folder / "vocab.json")) {
-    Tokenizer tokenizer = from_bpe_files(folder / "vocab.json", folder / "merges.txt");
-    tokenizer.pre_tokenizer_.add_prefix_space = flag("add_prefix_space").value_or(false);
-    return tokenizer;
-  }
-  if (fs::exists(folder / "vocab.txt")) {
-    BertNormalizer normalizer;
-    normalizer.lowercase = options.lowercase.value_or(flag("do_lower_case").value_or(true));
-    normalizer.handle_chinese_chars = flag("tokenize_chinese_chars").value_or(true);
-    normalizer.strip_accents = flag("strip_accents");
-    return from_wordpiece_file(folder / "vocab.txt", normalizer);
-  }
-  ::ldlm::detail::fail("tokenizer", folder.string(),
-                       ": holds no tokenizer.json, vocab.json or vocab.txt");
+  return std::filesystem::exists(folder / "tokenizer.json")
+             ? detail::read_json_folder(folder, config)
+             : detail::read_vocabulary_folder(folder, config);
 }
 
 inline std::string Tokenizer::to_json() const {

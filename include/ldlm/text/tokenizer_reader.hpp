@@ -1,6 +1,7 @@
 #pragma once
 // Reads the sections of a tokenizer.json.
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -9,7 +10,7 @@
 #include <utility>
 #include <vector>
 
-#include <ldlm/text/json.hpp>
+#include <ldlm/text/folder_config.hpp>
 #include <ldlm/text/json_view.hpp>
 #include <ldlm/text/tokenizer.hpp>
 
@@ -24,11 +25,6 @@ auto with_place(const std::string& place, Build&& build) {
     const std::string_view what = error.what();
     ::ldlm::detail::fail("tokenizer", place, ": ", what.substr(what.find("] ") + 2));
   }
-}
-
-/// Parses a tokenizer's file; `name` starts every message.
-[[nodiscard]] inline JsonValue parse_document(std::string_view text, std::string_view name) {
-  return parse_json(text, name, {.max_depth = 64});
 }
 
 [[nodiscard]] inline Vocabulary read_vocabulary(const JsonView& view) {
@@ -122,7 +118,9 @@ template <class AnyModel>
   if (name == "WordPiece") {
     return make_tokenizer(read_wordpiece(view), std::move(parts), view.path());
   }
-  type->fail("\"", name, "\" is not supported; BPE and WordPiece are");
+  const bool unigram = name == "Unigram";
+  type->fail("\"", name, "\" is not supported; BPE and WordPiece are, as GPT-2 and BERT have them",
+             unigram ? " (this is a SentencePiece model, as T5, ALBERT and XLM-RoBERTa have)" : "");
 }
 
 inline void read_normalizer(const JsonView& view, Normalizer& out) {
@@ -218,6 +216,22 @@ inline std::string read_fixed_special(const JsonView& view, Template& out) {
   return token;
 }
 
+/// Sets the pieces of `cls A sep`, and for a pair of BERT's `cls A sep B sep` (where B's type is 1)
+/// or RoBERTa's `cls A sep sep B sep`.
+inline void wrap_texts(Template& out, const std::string& cls, const std::string& sep, bool bert) {
+  const auto special = [](const std::string& token, std::int32_t type_id) {
+    return TemplatePiece{TemplatePiece::Kind::special, token, type_id};
+  };
+  const TemplatePiece first{TemplatePiece::Kind::first, "", 0};
+  const TemplatePiece second{TemplatePiece::Kind::second, "", bert ? 1 : 0};
+  out.single = {special(cls, 0), first, special(sep, 0)};
+  out.pair = out.single;
+  if (!bert) {
+    out.pair.push_back(special(sep, 0));
+  }
+  out.pair.insert(out.pair.end(), {second, special(sep, second.type_id)});
+}
+
 inline void read_post_processor(const JsonView& view, PostProcessor& out) {
   const std::string& type = view.at("type").string();
   if (type == "Sequence") {
@@ -242,17 +256,7 @@ inline void read_post_processor(const JsonView& view, PostProcessor& out) {
     Template made;
     const std::string cls = read_fixed_special(view.at("cls"), made);
     const std::string sep = read_fixed_special(view.at("sep"), made);
-    const auto special = [](const std::string& token, std::int32_t type_id) {
-      return TemplatePiece{TemplatePiece::Kind::special, token, type_id};
-    };
-    const TemplatePiece first{TemplatePiece::Kind::first, "", 0};
-    const TemplatePiece second{TemplatePiece::Kind::second, "", bert ? 1 : 0};
-    made.single = {special(cls, 0), first, special(sep, 0)};
-    made.pair = {special(cls, 0), first, special(sep, 0)};
-    if (!bert) {
-      made.pair.push_back(special(sep, 0));
-    }
-    made.pair.insert(made.pair.end(), {second, special(sep, second.type_id)});
+    wrap_texts(made, cls, sep, bert);
     if (!bert) {
       out.byte_level = OffsetTrimming{view.at("add_prefix_space").boolean(),
                                       view.at("trim_offsets").boolean(), true};
@@ -308,8 +312,9 @@ inline void read_post_processor(const JsonView& view, PostProcessor& out) {
 }
 
 [[nodiscard]] inline Padding read_padding(const JsonView& view) {
-  // A length far above any model's must not make us allocate gigabytes.
-  constexpr std::int64_t max_length = 1 << 20;
+  // Above those of any model: what a few bytes of a file make of every text must not fill memory.
+  constexpr std::int64_t max_length = 1 << 17;
+  constexpr std::size_t max_bytes = std::size_t{1} << 24;
   Padding out;
   out.direction = read_direction(view);
   const JsonView strategy = view.at("strategy");
@@ -324,21 +329,65 @@ inline void read_post_processor(const JsonView& view, PostProcessor& out) {
   out.pad_id = static_cast<TokenId>(view.at("pad_id").number());
   out.pad_type_id = static_cast<std::int32_t>(view.at("pad_type_id").number());
   out.pad_token = view.at("pad_token").string();
+  const std::size_t longest = std::max(out.length.value_or(0), out.multiple_of);
+  if (longest * out.pad_token.size() > max_bytes) {
+    view.at("pad_token")
+        .fail("has ", out.pad_token.size(), " bytes, too many to pad ", longest, " tokens with");
+  }
   return out;
 }
 
-[[nodiscard]] inline AddedToken read_added_token(const JsonView& view) {
-  AddedToken token;
-  token.content = view.at("content").string();
-  token.special = view.boolean_or("special", false);
-  token.single_word = view.boolean_or("single_word", false);
-  token.lstrip = view.boolean_or("lstrip", false);
-  token.rstrip = view.boolean_or("rstrip", false);
-  token.normalized = view.boolean_or("normalized", !token.special);
-  return token;
+/// Lets tokenizer_config.json have the last word on what it names, as transformers does.
+inline void override_parts(TokenizerParts& parts, const FolderConfig& config) {
+  bool lowercase = false;
+  BertNormalizer* bert = nullptr;
+  for (NormalizerStep& step : parts.normalizer) {
+    if (auto* const found = std::get_if<BertNormalizer>(&step)) {
+      bert = found;
+    } else {
+      lowercase = lowercase || std::get<UnicodeNormalizer>(step) == UnicodeNormalizer::lowercase;
+    }
+  }
+  if (bert != nullptr) {
+    bert->lowercase = config.do_lower_case.value_or(bert->lowercase);
+    bert->handle_chinese_chars = config.tokenize_chinese_chars.value_or(bert->handle_chinese_chars);
+    if (config.strip_accents) {
+      bert->strip_accents = config.strip_accents;
+    }
+  } else {
+    LDLM_CHECK(config.do_lower_case.value_or(lowercase) == lowercase, "tokenizer",
+               "do_lower_case is ", lowercase ? "false" : "true", ", but this file ",
+               lowercase ? "lowercases" : "does not lowercase",
+               " and has no BertNormalizer that could be changed");
+  }
+  if (config.add_prefix_space && parts.pre_tokenizer.kind == PreTokenizer::Kind::byte_level) {
+    parts.pre_tokenizer.add_prefix_space = *config.add_prefix_space;
+  }
 }
 
-[[nodiscard]] inline Tokenizer read_tokenizer(const JsonView& root) {
+/// An Error for a template or padding whose ids no piece has.
+inline void check_ids(const Tokenizer& tokenizer, const JsonView& root) {
+  const auto check = [&](TokenId id, const std::string& place) {
+    LDLM_CHECK(
+        tokenizer.model_vocabulary().contains(id) || tokenizer.added_tokens().tokens().contains(id),
+        "tokenizer", root.path(), place, ": no piece has id ", id, "; the ids end before ",
+        tokenizer.id_bound());
+  };
+  if (const auto& made = tokenizer.post_processor().special_tokens) {
+    for (const auto& [name, special] : made->specials) {
+      for (const TokenId id : special.ids) {
+        check(id, ".post_processor: special token \"" + name + '"');
+      }
+    }
+  }
+  if (const auto& padding = tokenizer.padding()) {
+    check(padding->pad_id, ".padding.pad_id");
+  }
+}
+
+/// A tokenizer.json, beside the other files of its folder.
+[[nodiscard]] inline Tokenizer read_tokenizer(const JsonView& root,
+                                              const FolderConfig& config = {}) {
   TokenizerParts parts;
   if (const auto view = root.find("normalizer")) {
     read_normalizer(*view, parts.normalizer);
@@ -352,6 +401,7 @@ inline void read_post_processor(const JsonView& view, PostProcessor& out) {
   if (const auto view = root.find("decoder")) {
     parts.decoder = read_decoder(*view);
   }
+  with_place(root.path(), [&] { override_parts(parts, config); });
   Tokenizer tokenizer = read_model(root.at("model"), std::move(parts));
   if (const auto added = root.find("added_tokens")) {
     for (const JsonView& entry : added->items()) {
@@ -366,6 +416,7 @@ inline void read_post_processor(const JsonView& view, PostProcessor& out) {
   if (const auto view = root.find("padding")) {
     tokenizer.set_padding(read_padding(*view));
   }
+  check_ids(tokenizer, root);
   return tokenizer;
 }
 

@@ -189,7 +189,10 @@ class WordPieceTrainer {
     parts.normalizer = {options_.normalizer};
     parts.pre_tokenizer = pre_tokenizer_;
     parts.decoder.kind = Decoder::Kind::wordpiece;
-    Tokenizer tokenizer(WordPieceModel(trainer.vocabulary(), {}), std::move(parts));
+    WordPieceModel model(trainer.vocabulary(), {});
+    LDLM_CHECK(model.vocabulary().find(model.options().unk_token) >= 0, "train_wordpiece",
+               "the special tokens must have ", model.options().unk_token);
+    Tokenizer tokenizer(std::move(model), std::move(parts));
     for (const std::string& token : options_.special_tokens) {
       tokenizer.add_special_token(token);
     }

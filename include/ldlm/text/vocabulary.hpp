@@ -15,7 +15,7 @@ namespace ldlm::text {
 
 using TokenId = std::int32_t;
 
-/// Pieces by id and ids by piece. Ids may have holes, but no piece or id occurs twice.
+/// Pieces by id and ids by piece. Ids may have holes, but no id has two pieces.
 class Vocabulary {
  public:
   /// Far above any real vocabulary's: a lying file must not make us allocate gigabytes.
@@ -23,16 +23,28 @@ class Vocabulary {
 
   /// Adds a piece; an Error names both if the piece or the id is taken.
   void add(std::string_view token, TokenId id) {
-    LDLM_CHECK(id >= 0, "vocabulary", "negative id ", id, " of \"", token, '"');
-    LDLM_CHECK(id <= max_id, "vocabulary", "id ", id, " of \"", token, "\" is above ", max_id);
     LDLM_CHECK(find(token) < 0, "vocabulary", "piece \"", token, "\" has two ids: ", find(token),
                " and ", id);
+    set(token, id);
+  }
+
+  /// Adds a piece, or gives it another id: its old id is then nobody's. An Error if the id is
+  /// taken.
+  void set(std::string_view token, TokenId id) {
+    LDLM_CHECK(id >= 0, "vocabulary", "negative id ", id, " of \"", token, '"');
+    LDLM_CHECK(id <= max_id, "vocabulary", "id ", id, " of \"", token, "\" is above ", max_id);
     const auto at = static_cast<std::size_t>(id);
     if (at >= tokens_.size()) {
       tokens_.resize(at + 1);
     }
     LDLM_CHECK(!tokens_[at], "vocabulary", "id ", id, " belongs to two pieces: \"", *tokens_[at],
                "\" and \"", token, '"');
+    if (const std::size_t slot = slot_of(token); slot < slots_.size()) {
+      tokens_[static_cast<std::size_t>(slots_[slot])].reset();
+      tokens_[at] = std::string(token);
+      slots_[slot] = id;
+      return;
+    }
     tokens_[at] = std::string(token);
     ++count_;
     if (count_ * 2 > slots_.size()) {
@@ -44,16 +56,8 @@ class Vocabulary {
 
   /// The piece's id, or -1.
   [[nodiscard]] TokenId find(std::string_view token) const noexcept {
-    if (slots_.empty()) {
-      return -1;
-    }
-    const std::size_t mask = slots_.size() - 1;
-    for (std::size_t s = detail::hash_bytes(token) & mask; slots_[s] >= 0; s = (s + 1) & mask) {
-      if (*tokens_[static_cast<std::size_t>(slots_[s])] == token) {
-        return slots_[s];
-      }
-    }
-    return -1;
+    const std::size_t slot = slot_of(token);
+    return slot < slots_.size() ? slots_[slot] : -1;
   }
 
   [[nodiscard]] bool contains(TokenId id) const noexcept {
@@ -73,6 +77,20 @@ class Vocabulary {
   [[nodiscard]] std::size_t id_bound() const noexcept { return tokens_.size(); }
 
  private:
+  /// The slot that holds a piece, or slots_.size().
+  [[nodiscard]] std::size_t slot_of(std::string_view token) const noexcept {
+    if (slots_.empty()) {
+      return 0;
+    }
+    const std::size_t mask = slots_.size() - 1;
+    for (std::size_t s = detail::hash_bytes(token) & mask; slots_[s] >= 0; s = (s + 1) & mask) {
+      if (*tokens_[static_cast<std::size_t>(slots_[s])] == token) {
+        return s;
+      }
+    }
+    return slots_.size();
+  }
+
   void insert_slot(TokenId id) {
     const std::size_t mask = slots_.size() - 1;
     std::size_t s = detail::hash_bytes(*tokens_[static_cast<std::size_t>(id)]) & mask;

@@ -112,12 +112,9 @@ class WordPieceModel {
 
   using Pieces = BpeModel::Pieces;
 
-  /// Error if the unknown token is no piece.
   WordPieceModel(Vocabulary vocabulary, Options options)
       : vocabulary_(std::move(vocabulary)), options_(std::move(options)) {
     unk_id_ = vocabulary_.find(options_.unk_token);
-    LDLM_CHECK(unk_id_ >= 0, "wordpiece", "unknown token \"", options_.unk_token,
-               "\" is not in the vocabulary");
     for (std::size_t i = 0; i < vocabulary_.id_bound(); ++i) {
       if (const auto id = static_cast<TokenId>(i); vocabulary_.contains(id)) {
         trie_.add(vocabulary_.token(id), id);
@@ -126,7 +123,8 @@ class WordPieceModel {
     continuing_ = trie_.walk(detail::Trie::root, options_.continuing_subword_prefix);
   }
 
-  /// Splits a word (valid UTF-8, normalized) into pieces; fills `out`.
+  /// Splits a word (valid UTF-8, normalized) into pieces; fills `out`. Error for a word that cannot
+  /// be split, where the unknown token is no piece.
   void tokenize(std::string_view word, Pieces& out) const {
     out.ids.clear();
     out.sizes.clear();
@@ -159,6 +157,8 @@ class WordPieceModel {
 
  private:
   void unknown(std::string_view word, Pieces& out) const {
+    LDLM_CHECK(unk_id_ >= 0, "wordpiece", "no pieces for \"", word.substr(0, 60),
+               "\", and the unknown token \"", options_.unk_token, "\" is not in the vocabulary");
     out.ids.assign(1, unk_id_);
     out.sizes.assign(1, static_cast<std::uint32_t>(word.size()));
   }

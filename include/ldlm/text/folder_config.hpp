@@ -1,0 +1,249 @@
+#pragma once
+// What the files beside a vocabulary say: tokenizer_config.json, special_tokens_map.json,
+// added_tokens.json and the model's config.json, read as `transformers` reads them.
+
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include <ldlm/text/added_tokens.hpp>
+#include <ldlm/text/json.hpp>
+#include <ldlm/text/json_view.hpp>
+#include <ldlm/text/special_tokens.hpp>
+#include <ldlm/text/text_file.hpp>
+#include <ldlm/text/tokenizer_classes.hpp>
+
+namespace ldlm::text::detail {
+
+/// Parses a tokenizer's file; `name` starts every message.
+[[nodiscard]] inline JsonValue parse_document(std::string_view text, std::string_view name) {
+  return parse_json(text, name, {.max_depth = 64});
+}
+
+struct FolderConfig {
+  std::string tokenizer_class;  ///< without "Fast"; empty if no file names one
+  std::string class_place;      ///< the file and key that named it
+  std::optional<bool> do_lower_case, strip_accents, tokenize_chinese_chars;
+  std::optional<bool> add_prefix_space, trim_offsets, add_bos_token, add_eos_token;
+  /// By key, as "bos_token"; a token that a file sets to null has no value.
+  std::map<std::string, std::optional<AddedToken>, std::less<>> named;
+  std::vector<AddedToken> extra;         ///< special tokens without a name
+  std::map<TokenId, AddedToken> added;   ///< with their ids
+  std::map<TokenId, std::string> where;  ///< the place of each of those, for messages
+  TokenizerInfo info;                    ///< all but the special tokens
+};
+
+/// An added token as an object of a file; `special` where it does not say.
+[[nodiscard]] inline AddedToken read_added_token(const JsonView& view, bool special = false) {
+  AddedToken token;
+  token.content = view.at("content").string();
+  token.special = view.boolean_or("special", special);
+  token.single_word = view.boolean_or("single_word", false);
+  token.lstrip = view.boolean_or("lstrip", false);
+  token.rstrip = view.boolean_or("rstrip", false);
+  token.normalized = view.boolean_or("normalized", !token.special);
+  return token;
+}
+
+/// A special token, given by its content or as an object.
+[[nodiscard]] inline AddedToken read_special_token(const JsonView& view) {
+  if (view.value().is_string()) {
+    return special_token(view.string());
+  }
+  AddedToken token = read_added_token(view, true);
+  token.special = true;
+  return token;
+}
+
+/// The class without "Fast", which names the same tokenizer.
+[[nodiscard]] inline std::string class_name(std::string name) {
+  constexpr std::string_view fast = "Fast";
+  if (name.ends_with(fast) && name != "PreTrainedTokenizerFast") {
+    name.resize(name.size() - fast.size());
+  }
+  return name;
+}
+
+[[nodiscard]] inline std::optional<bool> read_flag(const JsonView& root, std::string_view key) {
+  const auto view = root.find(key);
+  return view ? std::optional<bool>(view->boolean()) : std::nullopt;
+}
+
+[[nodiscard]] inline std::optional<Direction> read_side(const JsonView& root,
+                                                        std::string_view key) {
+  const auto view = root.find(key);
+  if (!view) {
+    return std::nullopt;
+  }
+  if (view->string() != "left" && view->string() != "right") {
+    view->fail("should be left or right, not \"", view->string(), '"');
+  }
+  return view->string() == "left" ? Direction::left : Direction::right;
+}
+
+/// The special tokens that a file names, and those without a name.
+inline void read_named_tokens(const JsonView& root, FolderConfig& out) {
+  for (const std::string_view key : special_token_keys) {
+    const JsonValue* const value = root.value().find(key);
+    if (value != nullptr) {
+      const auto view = root.find(key);
+      out.named[std::string(key)] =
+          view ? std::optional<AddedToken>(read_special_token(*view)) : std::nullopt;
+    }
+  }
+  for (const char* const key : {"additional_special_tokens", "extra_special_tokens"}) {
+    const auto view = root.find(key);
+    if (!view) {
+      continue;
+    }
+    if (view->value().is_object()) {  // names of a model's own, which mean nothing here
+      for (const auto& [name, value] : view->members()) {
+        out.extra.push_back(read_special_token(JsonView(value, view->path() + '.' + name)));
+      }
+      continue;
+    }
+    for (const JsonView& item : view->items()) {
+      out.extra.push_back(read_special_token(item));
+    }
+  }
+}
+
+inline void add_token(FolderConfig& out, std::int64_t id, AddedToken token, std::string place) {
+  out.added[static_cast<TokenId>(id)] = std::move(token);
+  out.where[static_cast<TokenId>(id)] = std::move(place);
+}
+
+/// tokenizer_config.json. Whether it lists the added tokens, which makes older files void.
+inline bool read_tokenizer_config(const JsonView& root, FolderConfig& out) {
+  if (const auto name = root.find("tokenizer_class")) {
+    out.tokenizer_class = class_name(name->string());
+    out.class_place = name->path();
+  }
+  out.do_lower_case = read_flag(root, "do_lower_case");
+  out.strip_accents = read_flag(root, "strip_accents");
+  out.tokenize_chinese_chars = read_flag(root, "tokenize_chinese_chars");
+  out.add_prefix_space = read_flag(root, "add_prefix_space");
+  out.trim_offsets = read_flag(root, "trim_offsets");
+  out.add_bos_token = read_flag(root, "add_bos_token");
+  out.add_eos_token = read_flag(root, "add_eos_token");
+  out.info.padding_side = read_side(root, "padding_side");
+  out.info.truncation_side = read_side(root, "truncation_side");
+  for (const auto& [key, usual] :
+       {std::pair("split_special_tokens", false), std::pair("do_basic_tokenize", true)}) {
+    if (root.boolean_or(key, usual) != usual) {
+      root.at(key).fail(usual ? "false" : "true", " is not supported");
+    }
+  }
+  if (const auto never = root.find("never_split"); never && !never->items().empty()) {
+    never->fail("is not supported: list the tokens in added_tokens_decoder");
+  }
+  for (const char* const key : {"max_len", "model_max_length"}) {
+    if (const auto view = root.find(key)) {
+      // Without a limit, transformers writes 1e30.
+      const auto length = view->value().get_if<double>();
+      if (!length || *length < 1) {
+        view->fail("should be a positive number");
+      }
+      out.info.model_max_length =
+          *length < 1e15 ? view->value().get_if<std::int64_t>() : std::nullopt;
+    }
+  }
+  read_named_tokens(root, out);
+  const auto added = root.find("added_tokens_decoder");
+  if (!added) {
+    return false;
+  }
+  for (const auto& [number, value] : added->members()) {
+    const JsonView view(value, added->path() + '.' + number);
+    const bool digits = !number.empty() && number.size() <= 9 &&
+                        number.find_first_not_of("0123456789") == std::string::npos;
+    if (!digits) {
+      view.fail("should be named by an id, not \"", number, '"');
+    }
+    add_token(out, std::stoi(number), read_added_token(view), view.path());
+  }
+  return true;
+}
+
+/// added_tokens.json: contents and their ids. They are special if another file names them so.
+inline void read_added_tokens(const JsonView& root, FolderConfig& out) {
+  const auto is_special = [&out](std::string_view content) {
+    for (const auto& [key, token] : out.named) {
+      if (token && token->content == content) {
+        return true;
+      }
+    }
+    for (const AddedToken& token : out.extra) {
+      if (token.content == content) {
+        return true;
+      }
+    }
+    return false;
+  };
+  for (const auto& [content, value] : root.members()) {
+    const JsonView id(value, root.path() + "[\"" + content + "\"]");
+    AddedToken token;
+    token.content = content;
+    token.special = is_special(content);
+    token.normalized = !token.special;
+    const std::int64_t number = id.number();
+    if (out.added.contains(static_cast<TokenId>(number))) {
+      id.fail("id ", number, " belongs to \"", out.added.at(static_cast<TokenId>(number)).content,
+              "\" too");
+    }
+    add_token(out, number, std::move(token), id.path());
+  }
+}
+
+/// Calls read(JsonView) with a folder's JSON file, if it is there.
+template <class Read>
+void with_json_file(const std::filesystem::path& folder, const char* name, Read&& read) {
+  const std::filesystem::path path = folder / name;
+  if (std::filesystem::exists(path)) {
+    const JsonValue document = parse_document(read_text_file(path), path.string());
+    read(JsonView(document, path.string()));
+  }
+}
+
+[[nodiscard]] inline FolderConfig read_folder_config(const std::filesystem::path& folder) {
+  FolderConfig out;
+  bool listed = false;
+  with_json_file(folder, "tokenizer_config.json",
+                 [&](const JsonView& root) { listed = read_tokenizer_config(root, out); });
+  if (!listed) {  // as transformers: the newer file makes the older ones void
+    with_json_file(folder, "special_tokens_map.json",
+                   [&](const JsonView& root) { read_named_tokens(root, out); });
+    with_json_file(folder, "added_tokens.json",
+                   [&](const JsonView& root) { read_added_tokens(root, out); });
+  }
+  with_json_file(folder, "config.json", [&](const JsonView& root) {
+    if (!out.tokenizer_class.empty() || !root.value().is_object()) {
+      return;
+    }
+    if (const auto name = root.find("tokenizer_class")) {
+      out.tokenizer_class = class_name(name->string());
+      out.class_place = name->path();
+    } else if (const auto type = root.find("model_type"); type && type->value().is_string()) {
+      out.tokenizer_class = class_of_model(type->string());
+      out.class_place = type->path();
+    }
+  });
+  // Where a token is listed with its properties, those count for its name too.
+  for (auto& [key, token] : out.named) {
+    for (const auto& [id, listed_token] : out.added) {
+      if (token && token->content == listed_token.content) {
+        token = listed_token;
+        token->special = true;
+        out.added[id].special = true;
+      }
+    }
+  }
+  return out;
+}
+
+}  // namespace ldlm::text::detail

@@ -1,0 +1,110 @@
+#pragma once
+// The tokenizer classes of `transformers` whose vocabulary files are read: which files, which
+// special tokens where no file names them, and what is put around a text.
+
+#include <array>
+#include <cstddef>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+
+namespace ldlm::text::detail {
+
+/// The keys of the named special tokens, in the order in which missing ones get ids.
+inline constexpr std::array<std::string_view, 7> special_token_keys{
+    "bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token"};
+
+/// How a family of classes reads and wraps text.
+enum class ClassFamily {
+  gpt2,     ///< byte-level BPE, nothing around a text
+  roberta,  ///< byte-level BPE, <s> A </s> and <s> A </s></s> B </s>
+  bert,     ///< WordPiece, [CLS] A [SEP] and [CLS] A [SEP] B [SEP]
+};
+
+using NamedToken = std::pair<std::string_view, std::string_view>;
+
+/// A family's special tokens where no file names others.
+[[nodiscard]] inline std::span<const NamedToken> default_special_tokens(ClassFamily family) {
+  static constexpr std::array<NamedToken, 3> gpt2{{{"bos_token", "<|endoftext|>"},
+                                                   {"eos_token", "<|endoftext|>"},
+                                                   {"unk_token", "<|endoftext|>"}}};
+  static constexpr std::array<NamedToken, 7> roberta{{{"bos_token", "<s>"},
+                                                      {"eos_token", "</s>"},
+                                                      {"unk_token", "<unk>"},
+                                                      {"sep_token", "</s>"},
+                                                      {"pad_token", "<pad>"},
+                                                      {"cls_token", "<s>"},
+                                                      {"mask_token", "<mask>"}}};
+  static constexpr std::array<NamedToken, 5> bert{{{"unk_token", "[UNK]"},
+                                                   {"sep_token", "[SEP]"},
+                                                   {"pad_token", "[PAD]"},
+                                                   {"cls_token", "[CLS]"},
+                                                   {"mask_token", "[MASK]"}}};
+  switch (family) {
+    case ClassFamily::gpt2:
+      return gpt2;
+    case ClassFamily::roberta:
+      return roberta;
+    case ClassFamily::bert:
+      break;
+  }
+  return bert;
+}
+
+struct KnownClass {
+  std::string_view name;  ///< without "Fast"
+  ClassFamily family;
+};
+
+inline constexpr std::array<KnownClass, 12> known_classes{{
+    {"GPT2Tokenizer", ClassFamily::gpt2},
+    {"RobertaTokenizer", ClassFamily::roberta},
+    {"BartTokenizer", ClassFamily::roberta},
+    {"LongformerTokenizer", ClassFamily::roberta},
+    {"LEDTokenizer", ClassFamily::roberta},
+    {"BertTokenizer", ClassFamily::bert},
+    {"DistilBertTokenizer", ClassFamily::bert},
+    {"ElectraTokenizer", ClassFamily::bert},
+    {"MobileBertTokenizer", ClassFamily::bert},
+    {"ConvBertTokenizer", ClassFamily::bert},
+    {"LayoutLMTokenizer", ClassFamily::bert},
+    {"LxmertTokenizer", ClassFamily::bert},
+}};
+
+/// The class of a name, or null.
+[[nodiscard]] constexpr const KnownClass* find_class(std::string_view name) {
+  for (const KnownClass& known : known_classes) {
+    if (known.name == name) {
+      return &known;
+    }
+  }
+  return nullptr;
+}
+
+/// The class that a model's `model_type` stands for where no file names one, or "".
+[[nodiscard]] constexpr std::string_view class_of_model(std::string_view model_type) {
+  constexpr std::array<NamedToken, 15> types{{{"bert", "BertTokenizer"},
+                                              {"distilbert", "DistilBertTokenizer"},
+                                              {"electra", "ElectraTokenizer"},
+                                              {"mobilebert", "MobileBertTokenizer"},
+                                              {"convbert", "ConvBertTokenizer"},
+                                              {"layoutlm", "LayoutLMTokenizer"},
+                                              {"gpt2", "GPT2Tokenizer"},
+                                              {"gpt_neo", "GPT2Tokenizer"},
+                                              {"gptj", "GPT2Tokenizer"},
+                                              {"roberta", "RobertaTokenizer"},
+                                              {"bart", "BartTokenizer"},
+                                              {"longformer", "LongformerTokenizer"},
+                                              {"clip", "CLIPTokenizer"},
+                                              {"whisper", "WhisperTokenizer"},
+                                              {"mpnet", "MPNetTokenizer"}}};
+  for (const auto& [type, name] : types) {
+    if (type == model_type) {
+      return name;
+    }
+  }
+  return {};
+}
+
+}  // namespace ldlm::text::detail

@@ -1,0 +1,219 @@
+// Folders of tokenizer files against AutoTokenizer of transformers, and odd vocabularies against
+// `tokenizers` (tools/make_tokenizer_folder_fixtures.py).
+
+#include <doctest/doctest.h>
+
+#include <filesystem>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <ldlm/text/batch.hpp>
+#include <ldlm/text/tokenizer_json.hpp>
+
+#include "text_support.hpp"
+
+using ldlm::Tokenizer;
+using ldlm_test::error_of;
+using ldlm_test::TemporaryFolder;
+using Ids = std::vector<ldlm::TokenId>;
+using Json = nlohmann::json;
+namespace text = ldlm::text;
+
+namespace {
+
+const std::string golden = LDLM_TEST_DATA_DIR "/golden/tokenizers/";
+
+const Json& fixtures() {
+  static const Json json = Json::parse(ldlm_test::read_file(golden + "folders.json"));
+  return json;
+}
+
+void write_files(const TemporaryFolder& folder, const Json& files) {
+  for (const auto& [name, contents] : files.items()) {
+    folder.write(name, contents.is_string() ? contents.get<std::string>() : contents.dump());
+  }
+}
+
+/// Writes one of the fixtures' vocabularies and a tokenizer_config.json.
+void write_folder(const TemporaryFolder& folder, const std::string& kind, const Json& config) {
+  write_files(folder, fixtures()["vocabularies"][kind]);
+  folder.write("tokenizer_config.json", config.dump());
+}
+
+std::string load_error(const TemporaryFolder& folder) {
+  return error_of([&] { (void)Tokenizer::from_folder(folder.path()); });
+}
+
+std::vector<std::optional<ldlm::TokenId>> as_list(const text::SpecialTokens& s) {
+  return {s.bos, s.eos, s.unk, s.sep, s.pad, s.cls, s.mask};
+}
+
+std::optional<std::int64_t> optional_number(const Json& json) {
+  return json.is_null() ? std::nullopt : std::optional<std::int64_t>(json.get<std::int64_t>());
+}
+
+}  // namespace
+
+TEST_CASE("folders give the ids, special tokens and limits that transformers gives for them") {
+  CHECK(fixtures()["folders"].size() > 30);
+  for (const auto& [name, wanted] : fixtures()["folders"].items()) {
+    CAPTURE(name);
+    TemporaryFolder folder;
+    const auto shared = fixtures()["vocabularies"].find(wanted["kind"].get<std::string>());
+    if (shared != fixtures()["vocabularies"].end()) {
+      write_files(folder, *shared);
+    }
+    write_files(folder, wanted["files"]);
+    Tokenizer tokenizer = Tokenizer::from_folder(folder.path());
+    const auto special = as_list(tokenizer.special_tokens());
+    for (std::size_t i = 0; i < special.size(); ++i) {
+      CAPTURE(i);
+      CHECK(special[i] == optional_number(wanted["special"][i]));
+    }
+    CHECK(tokenizer.model_max_length() == optional_number(wanted["model_max_length"]));
+    CHECK(tokenizer.vocab_size() == wanted["size"].get<std::size_t>());
+    const auto& info = tokenizer.info();
+    const text::Direction side = info.padding_side.value_or(
+        tokenizer.padding() ? tokenizer.padding()->direction : text::Direction::right);
+    CHECK(side == (wanted["side"] == "left" ? text::Direction::left : text::Direction::right));
+    tokenizer.set_padding(std::nullopt);  // a call of transformers takes neither from the file
+    tokenizer.set_truncation(std::nullopt);
+    for (std::size_t i = 0; i < fixtures()["texts"].size(); ++i) {
+      const auto input = fixtures()["texts"][i].get<std::string>();
+      const Json& output = wanted["outputs"][i];
+      CAPTURE(input);
+      const Ids ids = tokenizer.encode_ids(input);
+      CHECK(ids == output["ids"].get<Ids>());
+      CHECK(tokenizer.encode(input).ids == ids);
+      const auto pair = tokenizer.encode(input, fixtures()["pair"].get<std::string>());
+      CHECK(pair.ids == output["pair"].get<Ids>());
+      CHECK(pair.type_ids == output["types"].get<std::vector<std::int32_t>>());
+      CHECK(tokenizer.decode(ids) == output["text"].get<std::string>());
+    }
+  }
+}
+
+TEST_CASE("odd vocabularies load, and give what tokenizers gives") {
+  CHECK(fixtures()["odd"].size() == 9);
+  for (const auto& [name, wanted] : fixtures()["odd"].items()) {
+    CAPTURE(name);
+    const std::filesystem::path path = golden + "odd/" + name;
+    const Tokenizer tokenizer = std::filesystem::is_directory(path) ? Tokenizer::from_folder(path)
+                                                                    : Tokenizer::from_file(path);
+    CHECK(tokenizer.vocab_size() == wanted["size"].get<std::size_t>());
+    for (std::size_t i = 0; i < fixtures()["odd_texts"].size(); ++i) {
+      const auto input = fixtures()["odd_texts"][i].get<std::string>();
+      CAPTURE(input);
+      const Json& ids = wanted["ids"][i];
+      if (ids.is_null()) {  // a piece is needed that there is not
+        CHECK(error_of([&] { (void)tokenizer.encode(input); }).find("\"<unk>\"") !=
+              std::string::npos);
+        CHECK_THROWS_AS((void)tokenizer.encode_ids(input), ldlm::Error);
+        continue;
+      }
+      CHECK(tokenizer.encode_ids(input) == ids.get<Ids>());
+      CHECK(tokenizer.encode(input).ids == ids.get<Ids>());
+      CHECK(tokenizer.encode_ids(input) == ids.get<Ids>());  // now from the cache
+    }
+  }
+}
+
+TEST_CASE("a vocabulary is saved and loaded with the holes of its repeated lines") {
+  const Tokenizer tokenizer = Tokenizer::from_folder(golden + "odd/vocab_duplicate");
+  const Tokenizer again = Tokenizer::from_json(tokenizer.to_json());
+  CHECK(again.encode_ids("the river rises") == tokenizer.encode_ids("the river rises"));
+  CHECK(again.id_bound() == tokenizer.id_bound());
+  CHECK_THROWS_AS((void)tokenizer.id_to_token(6), ldlm::Error);  // the line above the repeated one
+}
+
+TEST_CASE("of added tokens that are alike when normalized, the first is found") {
+  const Tokenizer tokenizer = Tokenizer::from_file(golden + "odd/bert_added_case.json");
+  CHECK(tokenizer.encode_ids("Covid-19 COVID-19 covid-19") == Ids{2, 45, 45, 45, 3});
+  for (const ldlm::TokenId id : {45, 46, 47}) {
+    CHECK(tokenizer.decode(Ids{id}) == "covid-19");
+  }
+}
+
+TEST_CASE("classes whose vocabulary files differ are refused by name") {
+  for (const char* const name :
+       {"CLIPTokenizer", "WhisperTokenizer", "PreTrainedTokenizerFast", "BertweetTokenizer"}) {
+    CAPTURE(name);
+    TemporaryFolder folder;
+    write_folder(folder, "bpe", {{"tokenizer_class", name}});
+    const std::string error = load_error(folder);
+    CHECK(error.find("tokenizer_config.json.tokenizer_class: the vocabulary files of " +
+                     std::string(name) + " are not supported, those of GPT2Tokenizer, ") !=
+          std::string::npos);
+  }
+  TemporaryFolder clip;
+  write_files(clip, fixtures()["vocabularies"]["bpe"]);
+  clip.write("config.json", R"({"model_type": "clip"})");
+  CHECK(load_error(clip).find("config.json.model_type: the vocabulary files of CLIPTokenizer") !=
+        std::string::npos);
+  TemporaryFolder bert;
+  write_folder(bert, "bpe", {{"tokenizer_class", "BertTokenizer"}});
+  CHECK(load_error(bert).find("vocab.txt: no such file") != std::string::npos);
+}
+
+TEST_CASE("values of the files beside a vocabulary are obeyed or refused by name") {
+  const auto error_with = [](const Json& config, const std::string& kind = "bpe") {
+    TemporaryFolder folder;
+    write_folder(folder, kind, config);
+    return load_error(folder);
+  };
+  const auto says = [&](const Json& config, std::string_view part) {
+    const std::string error = error_with(config);
+    CAPTURE(error);
+    CHECK(error.find("tokenizer_config.json" + std::string(part)) != std::string::npos);
+  };
+  says({{"split_special_tokens", true}}, ".split_special_tokens: true is not supported");
+  says({{"do_basic_tokenize", false}}, ".do_basic_tokenize: false is not supported");
+  says({{"never_split", {"a"}}}, ".never_split: is not supported");
+  says({{"padding_side", "top"}}, ".padding_side: should be left or right, not \"top\"");
+  says({{"model_max_length", 0}}, ".model_max_length: should be a positive number");
+  says({{"model_max_length", "many"}}, ".model_max_length: should be a positive number");
+  says({{"pad_token", 3}}, ".pad_token: should be an object");
+  says({{"added_tokens_decoder", {{"x", {{"content", "<x>"}}}}}},
+       ".added_tokens_decoder.x: should");
+  says({{"added_tokens_decoder", {{"0", {{"content", "<x>"}}}}}},
+       ".added_tokens_decoder.0: added token \"<x>\" has id 0, which is piece \"<s>\"");
+  CHECK(error_with({{"cls_token", nullptr}, {"tokenizer_class", "BertTokenizer"}}, "wordpiece")
+            .find("cls_token is null, but the class puts it around texts") != std::string::npos);
+  CHECK(error_with({{"never_split", Json::array()}, {"do_basic_tokenize", true}}) == "no error");
+  TemporaryFolder lower;
+  lower.write("tokenizer.json",
+              fixtures()["folders"]["gpt2_json"]["files"]["tokenizer.json"].dump());
+  lower.write("tokenizer_config.json", R"({"do_lower_case": true})");
+  CHECK(load_error(lower).find("do_lower_case is true, but this file does not lowercase") !=
+        std::string::npos);
+}
+
+TEST_CASE("a batch is padded with the pad token and on the side that the folder names") {
+  TemporaryFolder folder;
+  write_folder(folder, "bpe",
+               {{"pad_token", "<pad>"}, {"padding_side", "left"}, {"truncation_side", "left"}});
+  const Tokenizer tokenizer = Tokenizer::from_folder(folder.path());
+  const auto batch =
+      to_batch(tokenizer, std::vector<std::string>{"hello", "hello world the"}, {.max_length = 2});
+  const ldlm::TokenId pad = 1;
+  CHECK(batch.ids.at({0, 0}) == pad);
+  CHECK(batch.ids.at({0, 1}) == tokenizer.encode_ids("hello")[0]);
+  CHECK(batch.ids.at({1, 1}) == tokenizer.encode_ids(" the").back());
+}
+
+TEST_CASE("folders with other kinds of tokenizer say what they hold") {
+  const auto error_with = [](const char* name) {
+    TemporaryFolder folder;
+    folder.write(name, "x");
+    return load_error(folder);
+  };
+  CHECK(error_with("spiece.model").find("spiece.model: is a SentencePiece model") !=
+        std::string::npos);
+  CHECK(error_with("tokenizer.model").find("is a SentencePiece model") != std::string::npos);
+  CHECK(error_with("model.gguf").find("model.gguf: is a GGUF file") != std::string::npos);
+  CHECK(error_with("vocab.bpe").find("rename encoder.json to vocab.json") != std::string::npos);
+  CHECK(error_with("README.md").find("holds no tokenizer.json, vocab.json or vocab.txt") !=
+        std::string::npos);
+}

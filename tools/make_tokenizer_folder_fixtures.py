@@ -1,0 +1,196 @@
+#!/usr/bin/env python3
+"""Writes tests/golden/tokenizers/folders.json: small folders of tokenizer files of many kinds, and what
+`transformers` and `tokenizers` make of texts with them.
+
+  vocabularies  the vocabulary files that the folders share, by kind
+  folders       the other files of each folder, and what AutoTokenizer gives for it
+  odd           what the tokenizers in tests/golden/tokenizers/odd give: those that have a tokenizer.json
+                with `tokenizers`, the others with the class of their vocabulary files
+
+usage: HF_HUB_OFFLINE=1 python tools/make_tokenizer_folder_fixtures.py
+"""
+import json
+import pathlib
+import tempfile
+
+from tokenizers import Tokenizer
+from tokenizers.pre_tokenizers import ByteLevel
+from transformers import AutoTokenizer, BertTokenizer, GPT2Tokenizer
+
+GOLDEN = pathlib.Path(__file__).resolve().parent.parent / "tests/golden/tokenizers"
+TEXTS = [
+    "", "hello world", " The hello  world", "café CAFÉ naïve", "[MASK] a [UNK] of [SEP]",
+    "<|endoftext|> hello<pad>world <mask> the</s><s>", "<user>hello <bot> world<sys>\n the",
+    "中国 hello世界 \u00ad x\u0301", "Zebra zx9 \U0001f600",
+]
+PAIR = "the world"
+NAMES = ["bos", "eos", "unk", "sep", "pad", "cls", "mask"]
+
+
+def bpe_files():
+    pieces = sorted(ByteLevel.alphabet())
+    merges = ["h e", "he l", "hel l", "hell o", "\u0120 w", "o r", "\u0120w or", "\u0120wor l", "\u0120worl d",
+              "t h", "th e", "\u0120 the", "w or", "wor l", "worl d", "\u0120 hello", "c a", "f \u00c3"]
+    specials = ["<s>", "<pad>", "</s>", "<unk>"]
+    vocab = {piece: i for i, piece in enumerate(specials + pieces + [m.replace(" ", "") for m in merges])}
+    for token in ("<|endoftext|>", "<mask>"):
+        vocab[token] = len(vocab)
+    return {"vocab.json": json.dumps(vocab, ensure_ascii=False),
+            "merges.txt": "#version: 0.2\n" + "\n".join(merges) + "\n"}
+
+
+def wordpiece_files():
+    pieces = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "<s>", "</s>", "<unk>", "<pad>", "hello", "world", "the",
+              "The", "cafe", "café", "CAF", "##É", "na", "##i", "##ï", "##ve", "a", "of", "[", "]", "mask", "中", "国",
+              "##国", "世", "##界", "界", "中国", "x", "z", "##x", "##9", "<", ">", "/", "s", "|", "user", "##hello",
+              "hello世界"]
+    return {"vocab.txt": "\n".join(pieces) + "\n"}
+
+
+def token(content, **more):
+    return {"content": content, "lstrip": False, "normalized": True, "rstrip": False, "single_word": False} | more
+
+
+def typed(content, **more):
+    return token(content, **more) | {"__type": "AddedToken"}
+
+
+def tokenizer_json(kind, **changes):
+    """The tokenizer.json that a plain folder of that kind makes."""
+    with tempfile.TemporaryDirectory() as folder:
+        write(folder, {**VOCABULARIES[kind], "config.json": {"model_type": "gpt2" if kind == "bpe" else "bert"}})
+        made = json.loads(AutoTokenizer.from_pretrained(folder).backend_tokenizer.to_str())
+    return made | changes
+
+
+def write(folder, files):
+    for name, contents in files.items():
+        text = contents if isinstance(contents, str) else json.dumps(contents, ensure_ascii=False)
+        (pathlib.Path(folder) / name).write_text(text, encoding="utf-8")
+
+
+def config(**keys):
+    return {"tokenizer_config.json": keys}
+
+
+VOCABULARIES = {"bpe": bpe_files(), "wordpiece": wordpiece_files()}
+
+FIXED_PADDING = {"strategy": {"Fixed": 12}, "direction": "Left", "pad_to_multiple_of": None, "pad_id": 1,
+                 "pad_type_id": 0, "pad_token": "<pad>"}
+SHORT = {"direction": "Left", "max_length": 6, "strategy": "LongestFirst", "stride": 0}
+
+
+def folders():
+    gpt2 = {"config.json": {"model_type": "gpt2"}}
+    bert = {"config.json": {"model_type": "bert"}}
+    roberta = {"config.json": {"model_type": "roberta"}}
+    bpe_json = {"tokenizer.json": tokenizer_json("bpe")}
+    wordpiece_json = {"tokenizer.json": tokenizer_json("wordpiece")}
+    yield "gpt2", "bpe", gpt2
+    yield "gpt2_class", "bpe", config(tokenizer_class="GPT2TokenizerFast", model_max_length=1024)
+    yield "gpt2_no_limit", "bpe", gpt2 | config(model_max_length=int(1e30), padding_side="left")
+    yield "gpt2_prefix_space", "bpe", config(tokenizer_class="GPT2Tokenizer", add_prefix_space=True)
+    yield "gpt2_bos", "bpe", config(tokenizer_class="GPT2Tokenizer", add_bos_token=True)
+    yield "gpt2_bos_eos", "bpe", config(tokenizer_class="GPT2Tokenizer", add_bos_token=True, add_eos_token=True,
+                                        bos_token="<s>", eos_token="</s>")
+    yield "gpt2_null", "bpe", config(tokenizer_class="GPT2Tokenizer", pad_token=None, unk_token=None)
+    yield "gpt2_map", "bpe", gpt2 | {"special_tokens_map.json": {
+        "bos_token": token("<|endoftext|>"), "eos_token": token("</s>", lstrip=True), "pad_token": "<user>",
+        "extra_special_tokens": ["<bot>", token("<sys>", rstrip=True)]}}
+    yield "gpt2_map_over_config", "bpe", config(tokenizer_class="GPT2Tokenizer", pad_token="<user>") | {
+        "special_tokens_map.json": {"pad_token": "<pad>"}}
+    yield "gpt2_added", "bpe", gpt2 | {
+        "special_tokens_map.json": {"pad_token": "<user>", "extra_special_tokens": ["<sys>"]},
+        "added_tokens.json": {"<bot>": 281, "<user>": 280, "<sys>": 282}}
+    yield "gpt2_decoder", "bpe", config(
+        tokenizer_class="GPT2Tokenizer", eos_token=typed("<|endoftext|>"), pad_token="<pad>",
+        extra_special_tokens=["<sys>"],
+        added_tokens_decoder={"278": token("<|endoftext|>", special=True, normalized=False),
+                              "280": token("<user>", special=False, rstrip=True),
+                              "281": token("<bot>", special=True, lstrip=True, normalized=False)}
+    ) | {"special_tokens_map.json": {"pad_token": "<ignored>"}, "added_tokens.json": {"<ignored>": 290}}
+    yield "gpt2_json", "bpe_json", gpt2 | bpe_json
+    yield "gpt2_json_prefix_space", "bpe_json", bpe_json | config(
+        tokenizer_class="GPT2Tokenizer", add_prefix_space=True, pad_token="<new>", model_max_length=48)
+    yield "gpt2_json_padded", "bpe_json", config(tokenizer_class="GPT2Tokenizer", pad_token="<pad>") | {
+        "tokenizer.json": tokenizer_json("bpe", padding=FIXED_PADDING, truncation=SHORT)}
+    yield "roberta", "bpe", roberta
+    yield "roberta_class", "bpe", config(tokenizer_class="RobertaTokenizer", model_max_length=512,
+                                         mask_token=typed("<mask>", lstrip=True, normalized=False, special=True))
+    yield "roberta_prefix_space", "bpe", config(tokenizer_class="RobertaTokenizerFast", add_prefix_space=True,
+                                                trim_offsets=False)
+    yield "bart", "bpe", config(tokenizer_class="BartTokenizer", cls_token="<user>", sep_token="<bot>")
+    yield "longformer", "bpe", config(tokenizer_class="LongformerTokenizer")
+    yield "led", "bpe", config(tokenizer_class="LEDTokenizer")
+    yield "bert", "wordpiece", bert
+    yield "bert_cased", "wordpiece", config(tokenizer_class="BertTokenizer", do_lower_case=False)
+    yield "bert_accents", "wordpiece", config(tokenizer_class="BertTokenizerFast", strip_accents=False)
+    yield "bert_cased_no_accents", "wordpiece", config(tokenizer_class="BertTokenizer", do_lower_case=False,
+                                                       strip_accents=True, tokenize_chinese_chars=False)
+    yield "bert_names", "wordpiece", bert | {"special_tokens_map.json": {
+        "cls_token": "<s>", "sep_token": "</s>", "unk_token": "<unk>", "pad_token": "<pad>", "mask_token": "<user>"}}
+    yield "bert_added", "wordpiece", bert | {"added_tokens.json": {"<Bot>": 45, "<sys>": 46}}
+    yield "distilbert", "wordpiece", config(tokenizer_class="DistilBertTokenizer", model_max_length=64)
+    for name in ("Electra", "MobileBert", "ConvBert", "LayoutLM", "Lxmert"):
+        yield name.lower(), "wordpiece", config(tokenizer_class=name + "Tokenizer")
+    yield "bert_json", "wordpiece_json", bert | wordpiece_json
+    yield "bert_json_cased", "wordpiece_json", wordpiece_json | config(
+        tokenizer_class="BertTokenizer", do_lower_case=False, tokenize_chinese_chars=False)
+    yield "bert_json_padded", "wordpiece_json", bert | {"tokenizer.json": tokenizer_json(
+        "wordpiece", padding=FIXED_PADDING | {"pad_token": "[PAD]", "pad_id": 0}, truncation=SHORT)}
+    yield "plain_json_padded", "bpe_json", {"tokenizer.json": tokenizer_json("bpe", padding=FIXED_PADDING)} | config(
+        tokenizer_class="PreTrainedTokenizerFast", eos_token="</s>")
+
+
+def outputs(tokenizer):
+    out = []
+    for text in TEXTS:
+        one, two = tokenizer(text), tokenizer(text, PAIR, return_token_type_ids=True)
+        out.append({"ids": one["input_ids"], "pair": two["input_ids"], "types": two["token_type_ids"],
+                    "text": tokenizer.decode(one["input_ids"], skip_special_tokens=True)})
+    return out
+
+
+def folder_case(kind, files):
+    with tempfile.TemporaryDirectory() as folder:
+        write(folder, (VOCABULARIES[kind] if kind in VOCABULARIES else {}) | files)
+        tokenizer = AutoTokenizer.from_pretrained(folder)
+        limit = tokenizer.model_max_length
+        return {"kind": kind, "files": files,
+                "special": [getattr(tokenizer, name + "_token_id") for name in NAMES],
+                "model_max_length": limit if limit < 1e15 else None, "size": len(tokenizer),
+                "side": tokenizer.padding_side, "outputs": outputs(tokenizer)}
+
+
+ODD_TEXTS = ["ab ab", "the river rises", "hello world<|speaker1|>the<pad>x", "a b  c", "café x y Z 中国",
+             "[MASK] a [UNK] [SEP] <|endoftext|>", "the hello", "the hello \u20ac"]
+
+
+def odd_case(path):
+    if path.suffix == ".json" or (path / "tokenizer.json").exists():
+        tokenizer = Tokenizer.from_file(str(path if path.suffix == ".json" else path / "tokenizer.json"))
+        encode, size = (lambda text: tokenizer.encode(text).ids), tokenizer.get_vocab_size()
+    else:
+        made = (GPT2Tokenizer if (path / "vocab.json").exists() else BertTokenizer).from_pretrained(path)
+        encode, size = (lambda text: made(text)["input_ids"]), len(made)
+
+    def ids(text):
+        try:
+            return encode(text)
+        except Exception:  # the tokenizer has no piece for it
+            return None
+
+    return {"size": size, "ids": [ids(text) for text in ODD_TEXTS]}
+
+
+def main():
+    made = {"vocabularies": VOCABULARIES, "texts": TEXTS, "pair": PAIR,
+            "folders": {name: folder_case(kind, files) for name, kind, files in folders()},
+            "odd_texts": ODD_TEXTS,
+            "odd": {path.name: odd_case(path) for path in sorted((GOLDEN / "odd").iterdir())}}
+    text = json.dumps(made, ensure_ascii=False, separators=(",", ":")).replace('},"', '},\n"') + "\n"
+    (GOLDEN / "folders.json").write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
