@@ -124,13 +124,16 @@ TEST_CASE("shifts and conversions of integers") {
   }
 }
 
-TEST_CASE("wider instruction sets have the higher priority") {
-  CHECK(simd::priority<xsimd::sse2>() < simd::priority<xsimd::sse4_2>());
-  CHECK(simd::priority<xsimd::sse4_2>() < simd::priority<xsimd::avx>());
-  CHECK(simd::priority<xsimd::avx>() < simd::priority<xsimd::avx2>());
-  CHECK(simd::priority<xsimd::avx2>() < simd::priority<simd::Avx2>());
-  CHECK(simd::priority<simd::Avx2>() < simd::priority<xsimd::avx512f>());
-  CHECK(simd::priority<xsimd::avx512f>() < simd::priority<simd::Avx512>());
+TEST_CASE("instruction sets are in order of their width") {
+  using ldlm::InstructionSet;
+  CHECK(simd::instruction_set<xsimd::sse2>() == InstructionSet::sse2);
+  CHECK(simd::instruction_set<xsimd::sse4_2>() == InstructionSet::sse4_2);
+  CHECK(simd::instruction_set<xsimd::avx>() == InstructionSet::avx);
+  CHECK(simd::instruction_set<xsimd::avx2>() == InstructionSet::avx2);
+  CHECK(simd::instruction_set<simd::Avx2>() == InstructionSet::avx2_fma);
+  CHECK(simd::instruction_set<simd::Avx512>() == InstructionSet::avx512);
+  CHECK(InstructionSet::sse2 < InstructionSet::avx2);
+  CHECK(InstructionSet::avx2_fma < InstructionSet::avx512);
 }
 
 }  // namespace

@@ -4,11 +4,11 @@
 //   LDLM_ISA=avx2 ldlm demo        baseline < avx2 < avx512 on x86; neon is a baseline
 
 #include <cstdlib>
-#include <iterator>
 #include <string_view>
 #include <type_traits>
 
-#include <ldlm_simd/vector.hpp>
+#include <ldlm/core/instruction_set.hpp>
+#include <ldlm_simd/batch.hpp>
 
 namespace ldlm::simd {
 
@@ -18,17 +18,16 @@ constexpr int isa_level() {
   return std::is_base_of_v<xsimd::avx512f, Arch> ? 2 : std::is_base_of_v<xsimd::avx2, Arch> ? 1 : 0;
 }
 
-/// The kernels of the larger one win, at least 1.
+/// The set that Arch belongs to.
 template <class Arch>
-constexpr int priority() {
-  const bool has[] = {std::is_base_of_v<xsimd::sse4_2, Arch>,  std::is_base_of_v<xsimd::avx, Arch>,
-                      std::is_base_of_v<xsimd::avx2, Arch>,    std::is_base_of_v<Avx2, Arch>,
-                      std::is_base_of_v<xsimd::avx512f, Arch>, std::is_base_of_v<Avx512, Arch>};
-  int widest = 1;
-  for (int i = 0; i < static_cast<int>(std::size(has)); ++i) {
-    widest = has[i] ? i + 2 : widest;
-  }
-  return widest;
+constexpr InstructionSet instruction_set() {
+  return std::is_base_of_v<xsimd::avx512f, Arch>  ? InstructionSet::avx512
+         : std::is_base_of_v<Avx2, Arch>          ? InstructionSet::avx2_fma
+         : std::is_base_of_v<xsimd::avx2, Arch>   ? InstructionSet::avx2
+         : std::is_base_of_v<xsimd::avx, Arch>    ? InstructionSet::avx
+         : std::is_base_of_v<xsimd::sse4_2, Arch> ? InstructionSet::sse4_2
+         : std::is_base_of_v<xsimd::sse2, Arch>   ? InstructionSet::sse2
+                                                  : InstructionSet::other;
 }
 
 namespace detail {

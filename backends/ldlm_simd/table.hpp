@@ -20,28 +20,24 @@ namespace ldlm::simd {
 template <class Arch>
 bool processor_has() {
 #if (defined(__x86_64__) || defined(__i386__)) && defined(__GNUC__)
-  const auto needs = []<class Part>(std::type_identity<Part>) {
-    return std::is_base_of_v<Part, Arch>;
-  };
-  const auto has = [&](auto part, bool there) { return !needs(part) || there; };
-  return has(std::type_identity<xsimd::sse4_2>{}, __builtin_cpu_supports("sse4.2")) &&
-         has(std::type_identity<xsimd::avx>{}, __builtin_cpu_supports("avx")) &&
-         has(std::type_identity<xsimd::avx2>{}, __builtin_cpu_supports("avx2")) &&
-         has(std::type_identity<xsimd::fma3<xsimd::avx2>>{}, __builtin_cpu_supports("fma")) &&
-         has(std::type_identity<xsimd::avx512f>{}, __builtin_cpu_supports("avx512f")) &&
-         has(std::type_identity<xsimd::avx512cd>{}, __builtin_cpu_supports("avx512cd")) &&
-         has(std::type_identity<xsimd::avx512dq>{}, __builtin_cpu_supports("avx512dq")) &&
-         has(std::type_identity<xsimd::avx512bw>{}, __builtin_cpu_supports("avx512bw"));
-#else
-  return true;  // NEON and the like are part of their architecture
+  constexpr bool needs_fma = std::is_base_of_v<xsimd::fma3<xsimd::avx>, Arch> ||
+                             std::is_base_of_v<xsimd::fma3<xsimd::sse4_2>, Arch>;
+  if (needs_fma && !__builtin_cpu_supports("fma")) {
+    return false;
+  }
+  if (std::is_base_of_v<xsimd::fma4, Arch> && !__builtin_cpu_supports("fma4")) {
+    return false;
+  }
 #endif
+  return ldlm::processor_has<Arch>(instruction_set<Arch>());
 }
 
 /// `base` with every kernel replaced for which there is a vector one.
 template <class T, class Arch>
 KernelTable<T> make_table(const KernelTable<T>& base) {
   KernelTable<T> t = base;
-  t.name = Arch::name();
+  t.name = "simd";
+  t.instruction_set = instruction_set<Arch>();
   t.copy = copy<T, Arch>;
   t.gather_rows = gather_rows<T, Arch>;
   if constexpr (Floating<T>) {
@@ -99,7 +95,7 @@ bool register_tables(const Base& base) {
   }
   visit_dtypes([&]<class T>(std::type_identity<T> element) {
     static const KernelTable<T> table = make_table<T, Arch>(base(element));
-    register_kernels(DeviceType::cpu, table, priority<Arch>());
+    register_kernels(DeviceType::cpu, table, static_cast<int>(instruction_set<Arch>()));
   });
   return true;
 }

@@ -6,6 +6,7 @@
 // ldlm::simd does, LDLM_KERNELS_LINKED says so and it compiles none.
 
 #include <ldlm/autograd/autograd.hpp>
+#include <ldlm/core/backend_info.hpp>
 #include <ldlm/core/format.hpp>
 #include <ldlm/core/ops.hpp>
 #include <ldlm/core/random.hpp>

@@ -1,12 +1,13 @@
 #!/usr/bin/env bash
 # check.sh <compiler> <file> <flags...>: the file must compile as it is, and must not compile with
 # -DLDLM_MUST_FAIL. Then the compiler's message must hold the text of the line `// expect: text`,
-# so that the file cannot fail for another reason.
+# so that the file cannot fail for another reason. A line `// flags: ...` names flags of both.
 set -uo pipefail
 
 compiler=$1 file=$2
 shift 2
-compile() { "$compiler" -std=c++20 -fsyntax-only "$@" "$file" 2>&1; }
+read -ra flags < <(sed -n 's|^// flags: ||p' "$file")
+compile() { "$compiler" -std=c++20 -fsyntax-only "${flags[@]}" "$@" "$file" 2>&1; }
 
 if ! output=$(compile "$@"); then
   printf '%s\n' "$output"

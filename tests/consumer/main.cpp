@@ -4,6 +4,7 @@
 #include <cstdio>
 
 int main() {
+  std::printf("%s\n", to_string(ldlm::backend_info()).c_str());
   const auto x = ldlm::Tensor<float>::from_values({2, 3}, {1, 2, 3, 4, 5, 6});
   const ldlm::Variable<float> inputs(x);
   const ldlm::Variable<float> w(ldlm::Tensor<float>::ones({3, 1}), true);

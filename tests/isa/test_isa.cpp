@@ -6,26 +6,25 @@
 #include <string>
 #include <string_view>
 
-#include <ldlm/core/registry.hpp>
+#include <ldlm/core/backend_info.hpp>
 
 namespace {
 
 /// The kernels that a program of ldlm::simd should use with this LDLM_ISA.
 std::string_view expected(std::string_view isa) {
 #if defined(__x86_64__)
-  const bool has_avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
-  const bool has_avx512 = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512cd") &&
-                          __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512bw");
+  const bool has_avx2 = ldlm::processor_has(ldlm::InstructionSet::avx2_fma);
+  const bool has_avx512 = ldlm::processor_has(ldlm::InstructionSet::avx512);
   if (isa == "avx512" && has_avx512) {
-    return "avx512bw";
+    return "avx512";
   }
   if ((isa == "avx512" || isa == "avx2") && has_avx2) {
-    return "fma3+avx2";
+    return "avx2";
   }
   return "sse2";
 #else
   static_cast<void>(isa);
-  return ldlm::kernels<float>(ldlm::cpu).name;
+  return name_of(ldlm::kernels<float>(ldlm::cpu).instruction_set);
 #endif
 }
 
@@ -37,7 +36,13 @@ TEST_CASE("LDLM_ISA picks the widest kernels that it allows and the processor ha
                          "[device] LDLM_ISA must be baseline, avx2 or avx512", ldlm::Error);
     return;
   }
-  CHECK(std::string(ldlm::kernels<float>(ldlm::cpu).name) == expected(isa));
+  const ldlm::BackendInfo info = ldlm::backend_info();
+  CHECK(info.backend == "simd");
+  CHECK(info.instruction_set == expected(isa));
+  // What LDLM_ISA holds back is said.
+  CHECK(info.wider == (expected(isa) == expected("avx512") ? "" : expected("avx512")));
+  CHECK(info.advice ==
+        (info.wider.empty() ? "" : "LDLM_ISA=" + std::string(isa) + " holds it back"));
 }
 
 }  // namespace

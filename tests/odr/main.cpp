@@ -38,18 +38,21 @@ int main() {
   const odr::Unit units[] = {odr::portable(), odr::wide()};
   const odr::Unit* widest = nullptr;
   for (const odr::Unit& unit : units) {
-    std::printf("unit for %s: %s\n", unit.arch.c_str(), unit.runs ? "runs here" : "not run here");
-    if (unit.runs && (widest == nullptr || unit.version > widest->version)) {
+    std::printf("unit for %s: %s\n", std::string(name_of(unit.isa)).c_str(),
+                unit.runs ? "runs here" : "not run here");
+    if (unit.runs && (widest == nullptr || unit.isa > widest->isa)) {
       widest = &unit;
     }
   }
-  check(units[0].arch != units[1].arch, "both units are compiled for", units[0].arch);
+  check(units[0].isa != units[1].isa, "both units are compiled for",
+        std::string(name_of(units[0].isa)));
   if (widest == nullptr) {
     std::printf("skipped: the processor runs neither unit\n");
     return 77;
   }
-  const std::string registered = ldlm::kernels<float>(ldlm::cpu).name;
-  check(registered == widest->arch, "the registry holds the kernels for", registered);
+  const ldlm::InstructionSet registered = ldlm::kernels<float>(ldlm::cpu).instruction_set;
+  check(registered == widest->isa, "the registry holds the kernels for",
+        std::string(name_of(registered)));
   if (units[0].runs && units[1].runs) {
     compare(units[0].compute(), units[1].compute());
   }

@@ -61,7 +61,7 @@ Results compute() {
 
 Unit LDLM_ODR_UNIT() {
   using Arch = ldlm::simd::NativeArch;
-  return {Arch::name(), ldlm::simd::priority<Arch>(), ldlm::simd::processor_has<Arch>(), compute};
+  return {ldlm::simd::instruction_set<Arch>(), ldlm::simd::processor_has<Arch>(), compute};
 }
 
 }  // namespace odr

@@ -5,6 +5,7 @@
 #include <string>
 #include <utility>
 #include <vector>
+#include <ldlm/core/instruction_set.hpp>
 
 namespace odr {
 
@@ -12,8 +13,7 @@ namespace odr {
 using Results = std::vector<std::pair<std::string, std::vector<float>>>;
 
 struct Unit {
-  std::string arch;      // as xsimd names it
-  int version;           // larger: wider
+  ldlm::InstructionSet isa;
   bool runs;             // the processor has it
   Results (*compute)();  // with this unit's kernels, whatever the registry holds
 };

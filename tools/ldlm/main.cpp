@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include <ldlm/core/backend_info.hpp>
 #include <ldlm/core/precision.hpp>
 #include <ldlm/core/threads.hpp>
 
@@ -18,7 +19,16 @@ int main(int argc, char** argv) {
   command::Common common;
   CLI::App app("Latent diffusion for text: train, sample, reconstruct and evaluate.", "ldlm");
   app.require_subcommand(1);
-  app.set_version_flag("--version", LDLM_VERSION);
+  app.set_version_flag(
+      "--version",
+      [] {
+        try {
+          return std::string(LDLM_VERSION "\n") + to_string(backend_info());
+        } catch (const Error& error) {
+          return std::string(LDLM_VERSION "\n") + error.what();
+        }
+      },
+      "Print the version, and which kernels run on this processor");
   app.footer(
       "Exit status: 0, 1 for errors, 2 for wrong usage; 128 + signal where Ctrl-C, SIGTERM\n"
       "or SIGHUP ended a training, which has then written a checkpoint.\n"

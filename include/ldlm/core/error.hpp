@@ -4,6 +4,14 @@
 // A message reads `[op] rule, with both shapes or file, key and byte offset`, e.g.
 // `[matmul] inner sizes differ: (4, 768) x (512, 30)`. Checks stay on in release builds.
 
+// Under -ffast-math a NaN compares as a number does, and rounding tricks are folded away.
+#if !defined(LDLM_ALLOW_FAST_MATH) && (defined(__FAST_MATH__) || defined(__ASSOCIATIVE_MATH__) || \
+                                       (defined(__FINITE_MATH_ONLY__) && __FINITE_MATH_ONLY__))
+#error \
+    "-ffast-math, -Ofast and the like take LDLM's checks for NaN, and digits of its results: \
+compile without, or define LDLM_ALLOW_FAST_MATH"
+#endif
+
 #include <initializer_list>
 #include <sstream>
 #include <stdexcept>

@@ -9,6 +9,7 @@
 #include <cstdint>
 
 #include <ldlm/core/dtype.hpp>
+#include <ldlm/core/instruction_set.hpp>
 #include <ldlm/core/philox.hpp>
 #include <ldlm/core/quantized_view.hpp>
 #include <ldlm/core/view.hpp>
@@ -120,7 +121,8 @@ struct AdamStep {
 /// Every kernel for elements of type T. N rows, C columns, V classes; "rows" means the last axis.
 template <class T>
 struct KernelTable {
-  const char* name = "none";
+  const char* name = "none";  // of the backend
+  InstructionSet instruction_set = InstructionSet::none;
 
   // Elementwise. All views of a call have the same shape (broadcast axes: stride 0).
   // `out` may be the very same view as an input.
