@@ -102,12 +102,11 @@ class Trainer {
   /// broken. The folder is locked (FolderLock) as long as the trainer lives, as must the module.
   template <class Model>
   Trainer(Model& model, TrainOptions options)
-      : options_(std::move(options)),
+      : options_(validated(std::move(options))),
         state_(nn::state_dict(model)),
         trained_(trainable(model)),
         optimizer_(optim::decay_groups(trained_, options_.weight_decay),
                    {.learning_rate = options_.learning_rate, .beta2 = options_.beta2}) {
-    options_.validate();
     for (const auto& [name, parameter] : trained_) {
       parameters_.push_back(parameter);
     }
@@ -190,6 +189,11 @@ class Trainer {
   }
 
  private:
+  static TrainOptions validated(TrainOptions options) {
+    options.validate();
+    return options;
+  }
+
   template <class Model>
   static nn::NamedParameters<float> trainable(const Model& model) {
     nn::NamedParameters<float> out;
@@ -294,7 +298,8 @@ class Trainer {
                checkpoint.step, ", beyond the last one, ", options_.steps,
                ". Train for more steps, or remove it");
     constexpr std::array may_change{"steps", "learning_rate", "warmup", "final_rate"};
-    for (const auto& [name, value] : options_.to_json().members()) {
+    const JsonValue wanted = options_.to_json();
+    for (const auto& [name, value] : wanted.members()) {
       const Comparison compared(checkpoint.config, name, value);
       if (compared.same || name == "context") {
         continue;
