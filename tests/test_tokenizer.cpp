@@ -302,3 +302,34 @@ TEST_CASE("ids without a piece are errors, not silence") {
   CHECK_THROWS_AS((void)tokenizer.decode(Ids{2'000'000'000}), ldlm::Error);
   CHECK_THROWS_AS((void)tokenizer.id_to_token(-5), ldlm::Error);
 }
+
+TEST_CASE("a long text that is normalized in turns gives the tokens of the whole") {
+  std::string many;
+  for (std::uint64_t i = 0; many.size() < 500'000; ++i) {
+    many += ldlm_test::generated_text(i) + (i % 3 == 0 ? " and 7 more " : "");
+  }
+  for (const char* const name : {"wordpiece", "bpe"}) {
+    CAPTURE(name);
+    auto json = nlohmann::json::parse(ldlm_test::read_file(
+        LDLM_TEST_DATA_DIR "/golden/tokenizers/" + std::string(name) + ".json"));
+    if (std::string_view(name) == "bpe") {
+      json["normalizer"] = {{"type", "NFC"}};
+      json["pre_tokenizer"]["add_prefix_space"] = true;
+    }
+    const auto turns = ldlm::Tokenizer::from_json(json.dump());
+    // Added tokens are searched for in normalized text, which then is made as a whole.
+    ldlm::Tokenizer whole = turns;
+    text::AddedToken absent;
+    absent.content = "absent from every text";
+    whole.add_token(absent);
+    const ldlm::Encoding wanted = whole.encode(many);
+    const ldlm::Encoding found = turns.encode(many);
+    REQUIRE(found.ids == wanted.ids);
+    CHECK(found.tokens == wanted.tokens);
+    CHECK(found.offsets == wanted.offsets);
+    CHECK(found.byte_offsets == wanted.byte_offsets);
+    CHECK(found.word_ids == wanted.word_ids);
+    CHECK(turns.encode_ids(many) == wanted.ids);
+    CHECK(found.size() > 50'000);
+  }
+}

@@ -33,7 +33,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
          {"", " a b ab<s> \xC3\xA9\xE6\x9D\xB1, It's A test.", "\xFF"}) {
       try {
         const ldlm::Encoding encoding = tokenizer.encode(input);
-        require(tokenizer.encode_ids(input) == encoding.ids);
+        if (!tokenizer.truncation() && !tokenizer.padding()) {
+          require(tokenizer.encode_ids(input) == encoding.ids);
+        }
         require(encoding.tokens.size() == encoding.size());
         (void)tokenizer.encode(input, "ab b");
         (void)tokenizer.decode(encoding.ids);

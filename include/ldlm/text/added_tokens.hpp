@@ -87,6 +87,9 @@ class AddedVocabulary {
     return at == ids_.end() ? -1 : at->second;
   }
 
+  /// Whether any token is searched for in normalized text.
+  [[nodiscard]] bool any_normalized() const noexcept { return !normalized_.empty; }
+
   /// Whether decode(ids, skip_special_tokens) leaves an id out: whether what it would show is a
   /// special token's content.
   [[nodiscard]] bool is_special(TokenId id) const {

@@ -100,6 +100,15 @@ inline void append(Encoding& to, const Encoding& more) {
   to.overflowing = std::move(overflowing);
 }
 
+/// Puts the tokens of `head`, which has no overflowing parts, in front of an encoding and of each
+/// of its overflowing parts.
+inline void prepend(const Encoding& head, Encoding& to) {
+  for (Encoding& part : to.overflowing) {
+    prepend(head, part);
+  }
+  for_each_field(to, head, [](auto& a, const auto& b) { a.insert(a.begin(), b.begin(), b.end()); });
+}
+
 /// Cuts an encoding to `max_length` tokens; the rest may become `overflowing`.
 inline void truncate(Encoding& encoding, std::size_t max_length, const Truncation& how) {
   const std::size_t n = encoding.size();

@@ -162,34 +162,44 @@ inline void trim_offsets(Encoding& encoding, bool add_prefix_space) {
   }
 }
 
-/// Joins one or two encodings by a template.
+/// What a template puts in for a special token.
+[[nodiscard]] inline Encoding special_encoding(const Template::Special& special,
+                                               std::int32_t type_id) {
+  const std::size_t n = special.ids.size();
+  Encoding out;
+  out.ids = special.ids;
+  out.tokens = special.tokens;
+  out.type_ids.assign(n, type_id);
+  out.attention_mask.assign(n, 1);
+  out.special_tokens_mask.assign(n, 1);
+  out.offsets.assign(n, Span{});
+  out.byte_offsets.assign(n, Span{});
+  out.word_ids.assign(n, -1);
+  return out;
+}
+
+/// Joins one or two encodings by a template. The first text's memory is used for the result.
 [[nodiscard]] inline Encoding fill_template(const Template& from, Encoding first, Encoding* pair,
                                             bool add_special_tokens) {
-  Encoding out;
+  Encoding before;  // the special tokens in front of all texts
+  Encoding* out = &before;
   for (const TemplatePiece& piece : pair == nullptr ? from.single : from.pair) {
     if (piece.kind == TemplatePiece::Kind::special) {
-      if (!add_special_tokens) {
-        continue;
+      if (add_special_tokens) {
+        append(*out, special_encoding(from.specials.at(piece.token), piece.type_id));
       }
-      const Template::Special& special = from.specials.at(piece.token);
-      const std::size_t n = special.ids.size();
-      Encoding inserted;
-      inserted.ids = special.ids;
-      inserted.tokens = special.tokens;
-      inserted.type_ids.assign(n, piece.type_id);
-      inserted.attention_mask.assign(n, 1);
-      inserted.special_tokens_mask.assign(n, 1);
-      inserted.offsets.assign(n, Span{});
-      inserted.byte_offsets.assign(n, Span{});
-      inserted.word_ids.assign(n, -1);
-      append(out, inserted);
+      continue;
+    }
+    Encoding& text = piece.kind == TemplatePiece::Kind::first ? first : *pair;
+    std::fill(text.type_ids.begin(), text.type_ids.end(), piece.type_id);
+    if (out == &before) {
+      prepend(before, text);
+      out = &text;
     } else {
-      Encoding& text = piece.kind == TemplatePiece::Kind::first ? first : *pair;
-      std::fill(text.type_ids.begin(), text.type_ids.end(), piece.type_id);
-      append(out, text);
+      append(*out, text);
     }
   }
-  return out;
+  return std::move(*out);
 }
 
 }  // namespace detail

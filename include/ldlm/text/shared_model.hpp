@@ -34,6 +34,9 @@ struct Workspace {
   std::vector<std::pair<std::size_t, std::string>> matched;  // added tokens: index, matched text
   std::int32_t words = 0;
 
+  /// Above this number of tokens, memory is handed over or given back, not kept.
+  static constexpr std::size_t kept = std::size_t{1} << 18;
+
   void clear() {
     ids.clear();
     spans.clear();
@@ -41,7 +44,51 @@ struct Workspace {
     matched.clear();
     words = 0;
   }
+
+  /// Room for a long text's tokens: growing would hold them twice, untouched memory costs nothing.
+  void reserve(std::size_t bytes, bool full) {
+    constexpr std::size_t bytes_per_token = 2;
+    const std::size_t tokens = bytes / bytes_per_token;
+    if (tokens > kept) {
+      ids.reserve(tokens);
+      if (full) {
+        spans.reserve(tokens);
+        word_ids.reserve(tokens);
+      }
+    }
+  }
+
+  /// Gives back what a long text took.
+  void trim() {
+    const auto release = [](auto& buffer) {
+      if (buffer.capacity() > kept) {
+        buffer = {};
+      }
+    };
+    release(ids);
+    release(spans);
+    release(word_ids);
+    release(matched);
+    release(pieces.ids);
+    release(pieces.sizes);
+    for (NormalizedText* const storage : {&normalized, &prefixed}) {
+      release(storage->text);
+      release(storage->sources);
+    }
+  }
 };
+
+/// Copies a workspace's tokens with room for `more`; many are handed over.
+template <class T>
+void take(std::vector<T>& to, std::vector<T>& from, std::size_t more) {
+  if (from.size() > Workspace::kept) {
+    to.swap(from);
+  }
+  to.reserve((to.empty() ? from : to).size() + more);
+  if (to.empty()) {
+    to.assign(from.begin(), from.end());
+  }
+}
 
 /// A model with the workspaces of the threads that use it.
 class SharedModel {
@@ -82,6 +129,7 @@ class SharedModel {
   }
   void put(std::unique_ptr<Workspace> workspace) const noexcept {
     try {
+      workspace->trim();
       const std::lock_guard lock(mutex_);
       idle_.push_back(std::move(workspace));
     } catch (...) {  // no memory to keep it: let it go

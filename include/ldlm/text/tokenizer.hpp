@@ -316,32 +316,73 @@ class Tokenizer {
     }
   };
 
+  /// The bytes at the front of a text that may be normalized and split into words apart from the
+  /// rest, of about `wanted`: up to a space after an ASCII letter or digit. Other steps see all.
+  [[nodiscard]] std::size_t separable_prefix(std::string_view text, std::size_t wanted) const {
+    if (pre_tokenizer_.kind == PreTokenizer::Kind::none ||
+        (pre_tokenizer_.kind == PreTokenizer::Kind::byte_level && !pre_tokenizer_.use_regex)) {
+      return text.size();
+    }
+    for (std::size_t i = std::max<std::size_t>(wanted, 1); i < text.size(); ++i) {
+      const char c = text[i - 1];
+      if (text[i] == ' ' &&
+          ((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9'))) {
+        return i;
+      }
+    }
+    return text.size();
+  }
+
   /// Calls use(Segment) for the stretches of a text, after normalization.
   template <bool WithSources, class Use>
   void for_each_segment(std::string_view text, detail::Workspace& work, Use&& use) const {
+    added_.split(text, false, [&](const AddedVocabulary::Match& raw) {
+      auto base = static_cast<std::uint32_t>(raw.begin);
+      std::string_view rest = text.substr(raw.begin, raw.end - raw.begin);
+      if (raw.id >= 0) {
+        return use(Segment{rest, nullptr, base, raw.id});
+      }
+      // Normalized text needs memory for its sources: long texts take turns in it, unless added
+      // tokens are searched for in it.
+      constexpr std::size_t turn = std::size_t{1} << 16;
+      const bool whole = normalizer_.empty() || added_.any_normalized();
+      while (!rest.empty()) {
+        const std::size_t size = whole ? rest.size() : separable_prefix(rest, turn);
+        segments_of<WithSources>(rest.substr(0, size), base, work, use);
+        base += static_cast<std::uint32_t>(size);
+        rest.remove_prefix(size);
+      }
+    });
+  }
+
+  /// The same for a stretch without added tokens in the raw text, which starts at byte `base`.
+  template <bool WithSources, class Use>
+  void segments_of(std::string_view text, std::uint32_t base, detail::Workspace& work,
+                   Use& use) const {
+    Segment whole{text, nullptr, base, -1};
+    if (!normalizer_.empty()) {
+      work.normalized.clear();
+      normalizer_.normalize(text, base, WithSources, work.normalized);
+      whole.text = work.normalized.text;
+      whole.sources = WithSources ? work.normalized.sources.data() : nullptr;
+    }
     const bool add_space =
         pre_tokenizer_.kind == PreTokenizer::Kind::byte_level && pre_tokenizer_.add_prefix_space;
-    added_.split(text, false, [&](const AddedVocabulary::Match& raw) {
-      const auto base = static_cast<std::uint32_t>(raw.begin);
-      Segment whole{text.substr(raw.begin, raw.end - raw.begin), nullptr, base, raw.id};
-      if (raw.id >= 0) {
-        return use(whole);
+    added_.split(whole.text, true, [&](const AddedVocabulary::Match& m) {
+      const auto part = [&](std::size_t begin, std::size_t end) {
+        return Segment{whole.text.substr(begin, end - begin),
+                       whole.sources == nullptr ? nullptr : whole.sources + begin,
+                       whole.base + static_cast<std::uint32_t>(begin), m.id};
+      };
+      if (m.id >= 0 || !add_space || whole.text[m.begin] == ' ') {
+        return use(part(m.begin, m.end));
       }
-      if (!normalizer_.empty()) {
-        work.normalized.clear();
-        normalizer_.normalize(whole.text, base, WithSources, work.normalized);
-        whole.text = work.normalized.text;
-        whole.sources = WithSources ? work.normalized.sources.data() : nullptr;
+      const std::size_t first =
+          m.begin + separable_prefix(whole.text.substr(m.begin, m.end - m.begin), 1);
+      use(with_prefix_space<WithSources>(part(m.begin, first), work.prefixed));
+      if (first < m.end) {
+        use(part(first, m.end));
       }
-      added_.split(whole.text, true, [&](const AddedVocabulary::Match& m) {
-        Segment part{whole.text.substr(m.begin, m.end - m.begin),
-                     whole.sources == nullptr ? nullptr : whole.sources + m.begin,
-                     whole.base + static_cast<std::uint32_t>(m.begin), m.id};
-        if (m.id < 0 && add_space && part.text[0] != ' ') {
-          part = with_prefix_space<WithSources>(part, work.prefixed);
-        }
-        use(part);
-      });
     });
   }
 
@@ -372,6 +413,7 @@ class Tokenizer {
     LDLM_CHECK(text.size() < 0xFFFFFFFFU, "tokenizer", "a text of ", text.size(),
                " bytes is too long: at most 4 GiB");
     work.clear();
+    work.reserve(text.size(), Full);
     std::visit(
         [&](const auto& model) {
           for_each_segment<Full>(text, work, [&](const Segment& segment) {
@@ -430,8 +472,9 @@ class Tokenizer {
     }
   }
 
-  /// One text's encoding before truncation and template.
-  [[nodiscard]] Encoding encode_one(std::string_view text, std::int32_t type_id) const {
+  /// One text's encoding before truncation and template, with room for `more` tokens.
+  [[nodiscard]] Encoding encode_one(std::string_view text, std::int32_t type_id,
+                                    std::size_t more) const {
     detail::SharedModel::Lease lease(*model_);
     detail::Workspace& work = *lease;
     std::string repaired;
@@ -443,34 +486,39 @@ class Tokenizer {
     encode_valid<true>(valid, work);
     Encoding out;
     const std::size_t n = work.ids.size();
-    out.ids = work.ids;
-    out.type_ids.assign(n, type_id);
-    out.attention_mask.assign(n, 1);
-    out.special_tokens_mask.assign(n, 0);
-    out.word_ids = work.word_ids;
-    out.tokens.resize(n);
-    out.offsets.resize(n);
-    out.byte_offsets.resize(n);
+    detail::take(out.ids, work.ids, more);
+    detail::take(out.byte_offsets, work.spans, more);
+    detail::take(out.word_ids, work.word_ids, more);
+    const auto fill = [&](auto& field, auto value) {
+      field.reserve(n + more);
+      field.assign(n, value);
+    };
+    fill(out.type_ids, type_id);
+    fill(out.attention_mask, 1);
+    fill(out.special_tokens_mask, 0);
+    out.offsets.reserve(n + more);
+    out.tokens.reserve(n + more);
     detail::PositionMap positions(text, valid);
     auto matched = work.matched.begin();
     for (std::size_t i = 0; i < n; ++i) {
       if (matched != work.matched.end() && matched->first == i) {
-        out.tokens[i] = std::move(matched++->second);
+        out.tokens.push_back(std::move(matched++->second));
       } else {
-        out.tokens[i] = model_->vocabulary().token(out.ids[i]);
+        out.tokens.push_back(model_->vocabulary().token(out.ids[i]));
       }
-      out.offsets[i] = positions.code_points(work.spans[i]);
-      out.byte_offsets[i] = positions.bytes(work.spans[i]);
+      out.offsets.push_back(positions.code_points(out.byte_offsets[i]));
+      out.byte_offsets[i] = positions.bytes(out.byte_offsets[i]);
     }
     return out;
   }
 
   [[nodiscard]] Encoding encode_padless(std::string_view text, const std::string_view* pair,
                                         const EncodeOptions& options) const {
-    Encoding first = encode_one(text, 0);
+    const std::size_t more = post_processor_.added(pair != nullptr);
+    Encoding first = encode_one(text, 0, more);
     std::optional<Encoding> second;
     if (pair != nullptr) {
-      second = encode_one(*pair, 1);
+      second = encode_one(*pair, 1, more);
     }
     Encoding* other = second ? &*second : nullptr;
     if (truncation_) {
