@@ -188,6 +188,83 @@ TEST_CASE("many short regions with pauses wake sleeping workers") {
 }
 
 #if __has_include(<sys/wait.h>) && !defined(__SANITIZE_THREAD__)
+namespace {
+/// Whether `work` returns true in the child of a fork, within some time.
+template <class Work>
+bool in_child(Work&& work) {
+  const pid_t child = fork();
+  if (child == 0) {
+    alarm(60);  // ends it if it hangs
+    _exit(work() ? 0 : 1);
+  }
+  int status = -1;
+  return child > 0 && waitpid(child, &status, 0) == child && status == 0;
+}
+/// Whether that many threads work side by side: each waits for all.
+bool all_take_part(int threads) {
+  std::atomic<int> arrived{0};
+  parallel_for(0, threads, 1, [&](std::int64_t, std::int64_t) {
+    ++arrived;
+    while (arrived < threads) {
+      std::this_thread::yield();
+    }
+  });
+  return arrived == threads;
+}
+}  // namespace
+
+TEST_CASE("the child of a fork has workers of its own, and so has its child") {
+  const Threads scope(3);
+  CHECK(all_take_part(3));
+  CHECK(in_child([] { return all_take_part(3) && in_child([] { return all_take_part(3); }); }));
+  CHECK(in_child([] {
+    ldlm::set_num_threads(2);
+    return all_take_part(2);
+  }));
+  CHECK(all_take_part(3));
+}
+
+TEST_CASE("forks while other threads compute and allocate") {
+  const Threads scope(3);
+  std::atomic<bool> stop{false};
+  std::vector<std::thread> others;
+  others.emplace_back([&] {
+    while (!stop) {
+      static_cast<void>(visits(0, 1000, 1));
+    }
+  });
+  others.emplace_back([&] {
+    while (!stop) {
+      auto& allocator = ldlm::detail::default_allocator();
+      allocator.deallocate(allocator.allocate(5000), 5000);
+    }
+  });
+  int right = 0;
+  for (int i = 0; i < 50; ++i) {
+    right += in_child([] {
+      auto& allocator = ldlm::detail::default_allocator();
+      allocator.deallocate(allocator.allocate(5000), 5000);
+      return all_take_part(3) && all_once(visits(0, 1000, 1));
+    });
+  }
+  stop = true;
+  for (std::thread& other : others) {
+    other.join();
+  }
+  CHECK(right == 50);
+}
+
+TEST_CASE("a task may fork") {
+  const Threads scope(3);
+  std::atomic<int> right{0};
+  parallel_for(0, 3, 1, [&](std::int64_t lo, std::int64_t hi) {
+    for (std::int64_t i = lo; i < hi; ++i) {
+      right += in_child([] { return all_once(visits(0, 1000, 1)); }) ? 1 : 0;
+    }
+  });
+  CHECK(right == 3);
+}
+
 TEST_CASE("the child of a fork computes, and ends") {
   const Threads scope(3);
   CHECK(all_once(visits(0, 1000, 1)));

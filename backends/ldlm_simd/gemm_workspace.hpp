@@ -74,10 +74,18 @@ struct GemmWorkspace {
   GemmBuffer<T, Arch> sums;              // sums that may not go to C yet
   GemmBuffer<T, Arch> shared_b;  // panels of B that all threads read; owned by the calling thread
 
-  /// This thread's own.
+  /// This thread's own. Made anew where the thread's objects, or even static ones, are being
+  /// destroyed and the first one is gone; that second one is the system's to free.
   static GemmWorkspace& local() {
-    static thread_local GemmWorkspace workspace;
-    return workspace;
+    static constinit thread_local GemmWorkspace* workspace = nullptr;
+    struct Owner {
+      ~Owner() { delete std::exchange(workspace, nullptr); }
+    };
+    if (workspace == nullptr) [[unlikely]] {
+      static thread_local const Owner owner;
+      workspace = new GemmWorkspace;
+    }
+    return *workspace;
   }
 };
 

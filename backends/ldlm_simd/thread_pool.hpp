@@ -4,25 +4,31 @@
 // Latency comes first: decoding one token makes hundreds of short parallel regions. Idle workers
 // spin for some microseconds, then sleep on a futex. A caller never waits for a worker that has not
 // yet begun: it computes the work itself, so a busy or noisy core costs at most its own share.
-// For the same reason the child of a fork(), where no workers exist, still computes everything
-// (alone); only a fork() made by another thread in the midst of a parallel region is unsafe.
+// For the same reason everything still works, alone, in destructors of static objects, when the
+// workers have ended. The child of a fork() starts workers of its own; a fork() waits until no
+// other thread has the pool, and a task that forks must not return in the child.
 
 #include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <exception>
+#include <iterator>
 #include <memory>
 #include <mutex>
+#include <new>
 #include <system_error>
 #include <thread>
 #include <utility>
 #include <vector>
 
-#if __has_include(<unistd.h>)
-#include <unistd.h>
+#if defined(__unix__) || defined(__APPLE__)
+#define LDLM_HAS_FORK 1
+#include <pthread.h>
 #endif
 
+#include <ldlm/core/allocator.hpp>
 #include <ldlm/core/threads.hpp>
 
 namespace ldlm::simd {
@@ -55,14 +61,6 @@ bool spin_until(Done&& done) {
   return false;
 }
 
-inline std::int64_t process_id() {
-#if __has_include(<unistd.h>)
-  return ::getpid();
-#else
-  return 0;
-#endif
-}
-
 /// Runs units 0 .. count-1 of one job at a time on the caller and the workers. Each participant
 /// owns a contiguous share, which keeps its data in its own cache from one job to the next; it
 /// takes a quarter of what is left of it at a time, and steals half of what others have left when
@@ -72,10 +70,10 @@ class ThreadPool {
   using Task = void (*)(void* context, std::int64_t lo, std::int64_t hi);
   static constexpr std::int64_t max_units = std::int64_t{1} << 31;
 
-  /// The pool; null when the process is past its destruction.
+  /// The pool; null when static objects are being destroyed, or the library unloaded.
   static ThreadPool* instance() {
-    static ThreadPool pool;
-    return alive_.load(std::memory_order_acquire) ? &pool : nullptr;
+    static const Lifetime lifetime;
+    return alive_.load(std::memory_order_acquire) ? &pool() : nullptr;
   }
 
   /// True on a thread that is working on a job: nested regions run inline.
@@ -89,7 +87,7 @@ class ThreadPool {
   /// what nobody has begun.
   bool run(int threads, std::int64_t units, Task task, void* context) {
     const std::unique_lock lock(busy_, std::try_to_lock);
-    if (!lock) {
+    if (!lock || !alive_.load(std::memory_order_relaxed)) {
       return false;
     }
     resize(threads - 1);
@@ -146,13 +144,62 @@ class ThreadPool {
     std::thread thread;
   };
 
-  ThreadPool() { alive_.store(true, std::memory_order_release); }
+  ThreadPool() = default;
 
-  ~ThreadPool() {
-    alive_.store(false, std::memory_order_release);
-    const std::lock_guard lock(busy_);
-    resize(0);
+  // Never destroyed, as a thread may still be on its way in when the process ends; the memory goes
+  // with the program or library that it lies in.
+  static ThreadPool& pool() {
+    alignas(ThreadPool) static constinit std::byte memory[sizeof(ThreadPool)]{};
+    return *std::launder(reinterpret_cast<ThreadPool*>(memory));
   }
+
+  struct Lifetime {
+    Lifetime() {
+      ldlm::detail::default_allocator();  // before this: a fork then waits for the pool first
+      new (&pool()) ThreadPool;
+#ifdef LDLM_HAS_FORK
+      ::pthread_atfork(
+          prepare_fork, [] { end_fork(false); }, [] { end_fork(true); });
+#endif
+      alive_.store(true, std::memory_order_release);
+    }
+    Lifetime(const Lifetime&) = delete;
+    Lifetime& operator=(const Lifetime&) = delete;
+    ~Lifetime() {
+      const std::lock_guard lock(pool().busy_);
+      alive_.store(false, std::memory_order_release);
+      pool().resize(0);
+    }
+  };
+
+#ifdef LDLM_HAS_FORK
+  /// Whether this thread holds the pool while it forks. (Not from within a task, whose thread may
+  /// hold it already: while a job runs nothing changes that the child needs.)
+  static bool& holds_for_fork() {
+    static constinit thread_local bool value = false;
+    return value;
+  }
+  static void prepare_fork() {
+    holds_for_fork() = !inside();
+    if (holds_for_fork()) {
+      pool().busy_.lock();
+    }
+  }
+  static void end_fork(bool child) {
+    const bool held = std::exchange(holds_for_fork(), false);
+    if (child) {  // the workers are not there, nor is anyone who may have held the locks
+      ThreadPool& p = pool();
+      new (&p.busy_) std::mutex;
+      new (&p.error_mutex_) std::mutex;
+      new (&p.error_) std::exception_ptr;
+      p.state_.store(0);
+      std::move(p.workers_.begin(), p.workers_.end(), std::back_inserter(p.gone_));
+      p.workers_.clear();
+    } else if (held) {
+      pool().busy_.unlock();
+    }
+  }
+#endif
 
   void resize(int wanted) {
     if (std::ssize(workers_) == wanted) {
@@ -164,12 +211,10 @@ class ThreadPool {
     }
     wake();
     while (workers_.size() > count) {
-      std::thread& thread = workers_.back()->thread;
-      process_ == process_id() ? thread.join() : thread.detach();  // a fork's child has no workers
+      workers_.back()->thread.join();
       workers_.pop_back();
     }
     shares_ = std::vector<Share>(count + 1);
-    process_ = process_id();
     while (workers_.size() < count) {
       auto worker = std::make_unique<Worker>();
       const int id = static_cast<int>(workers_.size()) + 1;
@@ -287,7 +332,7 @@ class ThreadPool {
 
   std::mutex busy_;  // held by the thread whose job runs
   std::vector<std::unique_ptr<Worker>> workers_;
-  std::int64_t process_ = 0;
+  std::vector<std::unique_ptr<Worker>> gone_;  // of the parent of a fork; handles of no thread
 
   alignas(64) std::atomic<std::uint32_t> epoch_{0};  // changes when workers should look up
   alignas(64) std::atomic<std::uint32_t> state_{0};  // `open`, plus the number of workers inside

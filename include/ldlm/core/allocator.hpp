@@ -13,6 +13,9 @@
 #ifdef __linux__
 #include <sys/mman.h>
 #endif
+#if defined(__unix__) || defined(__APPLE__)
+#include <pthread.h>
+#endif
 
 #include <ldlm/core/error.hpp>
 
@@ -67,6 +70,10 @@ class CachingAllocator final : public Allocator {
     }
   }
 
+  /// No block changes hands between these two, which a fork() is put between.
+  void lock() { mutex_.lock(); }
+  void unlock() { mutex_.unlock(); }
+
   /// Returns all cached blocks to the system.
   void release_cached() noexcept {
     const std::scoped_lock lock(mutex_);
@@ -119,10 +126,35 @@ class CachingAllocator final : public Allocator {
 };
 
 namespace detail {
-// Never destroyed: tensors of static lifetime may be freed after any static object is.
+/// The default allocator. Never destroyed, since tensors of static lifetime may be freed after any
+/// static object is; what it holds is given back when a program or library ends.
+class DefaultAllocator {
+ public:
+  static CachingAllocator& get() {
+    static const DefaultAllocator lifetime;
+    return allocator();
+  }
+
+ private:
+  static CachingAllocator& allocator() {
+    alignas(CachingAllocator) static constinit std::byte memory[sizeof(CachingAllocator)]{};
+    return *std::launder(reinterpret_cast<CachingAllocator*>(memory));
+  }
+  DefaultAllocator() {
+    new (&allocator()) CachingAllocator;
+#if defined(__unix__) || defined(__APPLE__)
+    const auto unlock = [] { allocator().unlock(); };
+    ::pthread_atfork([] { allocator().lock(); }, unlock, unlock);
+#endif
+  }
+  ~DefaultAllocator() {
+    allocator().release_cached();
+  }
+  DefaultAllocator(const DefaultAllocator&) = delete;
+  DefaultAllocator& operator=(const DefaultAllocator&) = delete;
+};
 inline Allocator& default_allocator() {
-  static Allocator* const allocator = new CachingAllocator;
-  return *allocator;
+  return DefaultAllocator::get();
 }
 inline Allocator*& current_allocator() {
   static Allocator* allocator = &default_allocator();

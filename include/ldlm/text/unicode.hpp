@@ -197,7 +197,7 @@ inline CodePointTable<std::uint32_t> UnicodeData::unpack_decompositions() {
 }
 
 [[nodiscard]] inline const UnicodeData& unicode_data() {
-  static const UnicodeData data;
+  static const UnicodeData& data = *new UnicodeData;  // for destructors of static objects, too
   return data;
 }
 
@@ -205,7 +205,7 @@ inline CodePointTable<std::uint32_t> UnicodeData::unpack_decompositions() {
 
 /// The property bits (CharClass) of a code point; fetch the table once outside a loop.
 [[nodiscard]] inline const detail::CodePointTable<std::uint8_t>& char_classes() {
-  static const detail::CodePointTable<std::uint8_t> classes = detail::unpack_classes();
+  static const auto& classes = *new detail::CodePointTable<std::uint8_t>(detail::unpack_classes());
   return classes;
 }
 [[nodiscard]] inline bool is_letter(char32_t c) {
