@@ -86,10 +86,17 @@ class StepSums {
 
 /// Whether two indices of a layout are one element, as after expand().
 [[nodiscard]] inline bool overlaps_itself(const Layout& layout) {
-  if (layout.is_contiguous()) {
+  if (layout.numel() == 0) {
     return false;
   }
-  if (layout.numel() == 0) {
+  // Mostly each step is longer than all that the axes behind it span.
+  bool nested = true;
+  std::int64_t span = 0;
+  for (int axis = layout.rank() - 1; axis >= 0 && nested; --axis) {
+    nested = layout.shape[axis] == 1 || layout.stride(axis) > span;
+    span += (layout.shape[axis] - 1) * layout.stride(axis);
+  }
+  if (nested) {
     return false;
   }
   // Two indices that first differ on `axis`, by 1 + x there and by any amount on the axes behind.
