@@ -56,6 +56,36 @@ TEST_CASE("tensors on different devices") {
   CHECK_ERROR(concat({m23, there}), "[copy_] tensors are on cpu:0 and reference:0");
 }
 
+TEST_CASE("numbers that are no value of an enumeration") {
+  const auto none = [](auto type) { return static_cast<decltype(type)>(200); };
+  for (const Device device : {cpu, reference_cpu}) {
+    const auto x = Floats::ones({3}, device);
+    const auto y = Floats::ones({3}, device);
+    const auto& table = kernels<float>(device);
+    CHECK_ERROR(unary(none(UnaryOp{}), x), "[UnaryOp] 200 is none of its values");
+    CHECK_ERROR(unary_(none(UnaryOp{}), x), "[UnaryOp] 200 is none of its values");
+    CHECK_ERROR(table.unary_backward(none(UnaryOp{}), x.view(), x.view(), y.view(), 0, 0),
+                "[UnaryOp] 200 is none of its values");
+    CHECK_ERROR(table.binary(none(BinaryOp{}), x.view(), x.view(), y.view()),
+                "[BinaryOp] 200 is none of its values");
+    CHECK_ERROR(table.compare(none(CompareOp{}), x.view(), x.view(),
+                              Tensor<bool>::zeros({3}, device).view()),
+                "[CompareOp] 200 is none of its values");
+    CHECK_ERROR(table.reduce(none(ReduceOp{}), x.view(), Floats::ones({1}, device).view()),
+                "[ReduceOp] 200 is none of its values");
+    CHECK_ERROR(linear(Floats::ones({2, 3}, device), Floats::ones({4, 3}, device),
+                       {.activation = none(Activation{})}),
+                "[Activation] 200 is none of its values");
+    CHECK(equal(x, Floats::ones({3})));
+  }
+  CHECK_ERROR(saves_output(none(UnaryOp{})), "[UnaryOp] 200 is none of its values");
+  CHECK_ERROR(Floats::ones({3}, Device{none(DeviceType{}), 0}),
+              "[DeviceType] 200 is none of its values");
+  CHECK(name_of(none(DeviceType{})) == "unknown");
+  CHECK(name_of(none(DType{})) == "unknown");
+  CHECK(name_of(none(QuantizedFormat{})) == "unknown");
+}
+
 TEST_CASE("element types that an op is not defined for") {
   const auto x = Tensor<bf16>::ones({2});
   CHECK_ERROR(add(x, x), "[add] is not defined for elements of type bf16");

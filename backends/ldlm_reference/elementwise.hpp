@@ -70,6 +70,17 @@ template <class T>
 T sigmoid(T x) {
   return 1 / (1 + std::exp(-x));
 }
+/// x^e. Square roots are roots, of which -0 has one and -infinity none, unlike of std::pow.
+template <class T>
+T power(T x, T e) {
+  return e == T{0.5} ? std::sqrt(x) : e == T{-0.5} ? 1 / std::sqrt(x) : std::pow(x, e);
+}
+/// min(max(x, low), high): with low > high that is high. NaN stays NaN.
+template <class T>
+T clamped(T x, T low, T high) {
+  const T at_least = x < low ? low : x;
+  return at_least > high ? high : at_least;
+}
 
 /// f(x) of a floating-point op.
 template <std::floating_point T>
@@ -115,11 +126,11 @@ T unary_value(UnaryOp op, T x, T a, T b) {
     case UnaryOp::mul_scalar:
       return x * a;
     case UnaryOp::pow_scalar:
-      return std::pow(x, a);
+      return power(x, a);
     case UnaryOp::clamp:
-      return x < a ? a : x > b ? b : x;  // NaN stays NaN
+      return clamped(x, a, b);
   }
-  return x;
+  detail::fail_unknown("UnaryOp", op);
 }
 
 /// a^b modulo 2^bits, b >= 0.
@@ -161,7 +172,7 @@ T unary_value(UnaryOp op, T x, T a, T b) {
     case UnaryOp::pow_scalar:
       return checked_power(x, a);
     case UnaryOp::clamp:
-      return x < a ? a : x > b ? b : x;
+      return clamped(x, a, b);
     default:
       detail::fail("unary", "this function needs float or double elements, got ",
                    name_of(dtype_of<T>));
@@ -207,7 +218,7 @@ T unary_gradient(UnaryOp op, T s, T dy, T a, T b) {
     case UnaryOp::erf:
       return dy * 2 * std::numbers::inv_sqrtpi_v<T> * std::exp(-s * s);
     case UnaryOp::relu:
-      return s > 0 ? dy : 0;
+      return s <= 0 ? 0 : dy;  // of NaN: dy
     case UnaryOp::silu: {
       const T g = sigmoid(s);
       return dy * g * (1 + s * (1 - g));
@@ -215,20 +226,21 @@ T unary_gradient(UnaryOp op, T s, T dy, T a, T b) {
     case UnaryOp::gelu:
       return dy * (normal_cdf(s) + s * normal_pdf(s));
     case UnaryOp::gelu_tanh: {
-      const T g = sigmoid(2 * gelu_tanh_scale * (s + gelu_tanh_cubic * s * s * s));
-      const T slope = 2 * gelu_tanh_scale * (1 + 3 * gelu_tanh_cubic * s * s);
-      return dy * g * (1 + s * (1 - g) * slope);
+      const T x = clamped<T>(s, -30, 30);  // 0 and 1 from there on, where s^3 may be infinite
+      const T g = sigmoid(2 * gelu_tanh_scale * (x + gelu_tanh_cubic * x * x * x));
+      const T slope = 2 * gelu_tanh_scale * (1 + 3 * gelu_tanh_cubic * x * x);
+      return dy * g * (1 + x * (1 - g) * slope);
     }
     case UnaryOp::add_scalar:
       return dy;
     case UnaryOp::mul_scalar:
       return dy * a;
     case UnaryOp::pow_scalar:
-      return a == 0 ? 0 : dy * a * std::pow(s, a - 1);
+      return a == 0 ? 0 : dy * a * power(s, a - 1);
     case UnaryOp::clamp:
-      return s < a || s > b ? 0 : dy;
+      return s > a && s < b ? dy : 0;  // of NaN: 0
   }
-  return dy;
+  detail::fail_unknown("UnaryOp", op);
 }
 
 template <std::floating_point T>
@@ -286,11 +298,14 @@ T binary_value(BinaryOp op, T a, T b) {
       }
       break;
     case BinaryOp::minimum:
-      return smaller(b, a) ? b : a;  // NaN wins
+      return smaller(a, b) ? a : b;  // NaN wins
     case BinaryOp::maximum:
-      return larger(b, a) ? b : a;
+      return larger(a, b) ? a : b;
   }
-  detail::fail("binary", "sub, div and pow are not defined for bool");
+  if constexpr (std::same_as<T, bool>) {
+    detail::fail("binary", "sub, div and pow are not defined for bool");
+  }
+  detail::fail_unknown("BinaryOp", op);
 }
 
 template <class T>
@@ -318,7 +333,7 @@ bool compare_value(CompareOp op, T a, T b) {
     case CompareOp::ge:
       return a >= b;
   }
-  return false;
+  detail::fail_unknown("CompareOp", op);
 }
 
 template <class T>

@@ -5,7 +5,8 @@
 
 namespace ldlm::reference {
 
-/// loss = lse - (1 - smoothing) x[target] - smoothing mean(x); 0 in ignored rows.
+/// loss = lse - (1 - smoothing) x[target] - smoothing mean(x); 0 in ignored rows. The largest x is
+/// taken from all first, so that a row of large equal logits keeps its digits.
 template <std::floating_point T>
 void cross_entropy(View<const T> logits, View<const std::int64_t> targets, std::int64_t ignore,
                    T smoothing, View<T> loss, View<T> lse) {
@@ -14,21 +15,21 @@ void cross_entropy(View<const T> logits, View<const std::int64_t> targets, std::
   walk(
       row_shape(logits.shape()),
       [&](const T* x, const std::int64_t* target, T* loss_out, T* lse_out) {
-        const W total = ExpSum<T>(x, V).log_sum_exp();
-        *lse_out = static_cast<T>(total);
+        const ExpSum<T> row(x, V);
+        *lse_out = static_cast<T>(row.log_sum_exp());
         if (*target == ignore) {
           *loss_out = T{0};
           return;
         }
-        W wanted = (1 - W{smoothing}) * x[*target];
+        W wanted = (1 - W{smoothing}) * (x[*target] - row.largest);
         if (smoothing != T{0}) {
           W sum{};
           for (std::int64_t c = 0; c < V; ++c) {
-            sum += x[c];
+            sum += x[c] - row.largest;
           }
           wanted += smoothing * sum / static_cast<W>(V);
         }
-        *loss_out = static_cast<T>(total - wanted);
+        *loss_out = static_cast<T>(std::log(row.sum) - wanted);
       },
       logits, targets, loss, lse);
 }

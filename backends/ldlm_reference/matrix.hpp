@@ -9,7 +9,7 @@ template <std::floating_point T>
 T activate(Activation activation, T x) {
   switch (activation) {
     case Activation::none:
-      break;
+      return x;
     case Activation::relu:
       return unary_value(UnaryOp::relu, x, T{}, T{});
     case Activation::silu:
@@ -19,7 +19,7 @@ T activate(Activation activation, T x) {
     case Activation::gelu_tanh:
       return unary_value(UnaryOp::gelu_tanh, x, T{}, T{});
   }
-  return x;
+  detail::fail_unknown("Activation", activation);
 }
 
 template <std::floating_point T>

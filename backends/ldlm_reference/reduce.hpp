@@ -9,6 +9,7 @@ namespace ldlm::reference {
 template <class T>
 void reduce(ReduceOp op, View<const T> in, View<T> out) {
   using W = Wide<T>;
+  visit_op(op, [](auto) {});  // throws unless it is one
   const auto is_kept = [&](int axis) { return out.size(axis) == in.size(axis); };
   const View<const T> kept = select_axes(in, is_kept);
   View<const T> reduced = select_axes(in, [&](int axis) { return !is_kept(axis); });

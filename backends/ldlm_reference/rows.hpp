@@ -112,6 +112,12 @@ void layer_norm(View<const T> x, View<const T> residual, View<const T> gamma, Vi
           mu += s[static_cast<std::size_t>(i)];
         }
         mu /= static_cast<W>(C);
+        // What rounding left: of equal elements the mean is then that element.
+        W rest{};
+        for (const T value : s) {
+          rest += value - mu;
+        }
+        mu += rest / static_cast<W>(C);
         W variance{};
         for (const T value : s) {
           variance += (value - mu) * (value - mu);

@@ -37,8 +37,15 @@ Batch<T, Arch> per_lane(F&& f, const Batch<T, Arch>& x, const Rest&... rest) {
   return Batch<T, Arch>::load_aligned(out);
 }
 
+/// Square roots are roots, of which -0 has one and -infinity none, unlike of std::pow.
 template <class T, class Arch>
 Batch<T, Arch> power(const Batch<T, Arch>& x, T exponent) {
+  if (exponent == T{0.5}) {
+    return xsimd::sqrt(x);
+  }
+  if (exponent == T{-0.5}) {
+    return T{1} / xsimd::sqrt(x);
+  }
   if (exponent == T{2}) {
     return x * x;
   }
@@ -51,17 +58,25 @@ Batch<T, Arch> power(const Batch<T, Arch>& x, T exponent) {
   return per_lane<T, Arch>([exponent](T v) { return std::pow(v, exponent); }, x);
 }
 
+/// min(max(x, low), high): with low > high that is high. NaN stays NaN.
+template <class T, class Arch>
+Batch<T, Arch> clamped(const Batch<T, Arch>& x, T low, T high) {
+  using B = Batch<T, Arch>;
+  const B at_least = xsimd::select(x < B(low), B(low), x);
+  return xsimd::select(at_least > B(high), B(high), at_least);
+}
+
 template <UnaryOp Op, class T, class Arch>
 Batch<T, Arch> unary_value(const Batch<T, Arch>& x, const Parameters<T>& p) {
   using B = Batch<T, Arch>;
   if constexpr (Op == UnaryOp::neg) {
-    return negative(x);
+    return negative(x);  // also the sign of 0
   } else if constexpr (Op == UnaryOp::abs) {
     return xsimd::abs(x);
   } else if constexpr (Op == UnaryOp::exp) {
     return simd::exp(x);
   } else if constexpr (Op == UnaryOp::log) {
-    return simd::log_of_normal(x);
+    return simd::log(x);
   } else if constexpr (Op == UnaryOp::sqrt) {
     return xsimd::sqrt(x);
   } else if constexpr (Op == UnaryOp::rsqrt) {
@@ -96,7 +111,7 @@ Batch<T, Arch> unary_value(const Batch<T, Arch>& x, const Parameters<T>& p) {
     return power<T, Arch>(x, p.a);
   } else {
     static_assert(Op == UnaryOp::clamp);
-    return xsimd::select(x < B(p.a), B(p.a), xsimd::select(x > B(p.b), B(p.b), x));
+    return clamped<T, Arch>(x, p.a, p.b);
   }
 }
 
@@ -134,7 +149,7 @@ Batch<T, Arch> unary_gradient(const Batch<T, Arch>& s, const Batch<T, Arch>& dy,
   } else if constexpr (Op == UnaryOp::erf) {
     return dy * B(2 * std::numbers::inv_sqrtpi_v<T>) * simd::exp(negative(s) * s);
   } else if constexpr (Op == UnaryOp::relu) {
-    return xsimd::select(s > zero, dy, zero);
+    return xsimd::select(s <= zero, zero, dy);  // of NaN: dy
   } else if constexpr (Op == UnaryOp::silu) {
     const B g = simd::sigmoid(s);
     return dy * g * simd::fma(s, one - g, one);
@@ -146,10 +161,11 @@ Batch<T, Arch> unary_gradient(const Batch<T, Arch>& s, const Batch<T, Arch>& dy,
     // With u = 2 sqrt(2 / pi) (s + c s^3): f = s sigmoid(u).
     const B scale(static_cast<T>(2 * 0.79788456080286535588));
     const B cubic(static_cast<T>(0.044715));
-    const B square = s * s;
-    const B g = simd::sigmoid(scale * s * simd::fma(cubic, square, one));
+    const B x = clamped<T, Arch>(s, -30, 30);  // 0 and 1 from there on, where s^3 may be infinite
+    const B square = x * x;
+    const B g = simd::sigmoid(scale * x * simd::fma(cubic, square, one));
     const B slope = scale * simd::fma(B(T{3}) * cubic, square, one);
-    return dy * g * simd::fma(s * slope, one - g, one);
+    return dy * g * simd::fma(x * slope, one - g, one);
   } else if constexpr (Op == UnaryOp::add_scalar) {
     return dy;
   } else if constexpr (Op == UnaryOp::mul_scalar) {
@@ -158,7 +174,7 @@ Batch<T, Arch> unary_gradient(const Batch<T, Arch>& s, const Batch<T, Arch>& dy,
     return p.a == T{0} ? zero : dy * B(p.a) * power<T, Arch>(s, p.a - 1);
   } else {
     static_assert(Op == UnaryOp::clamp);
-    return xsimd::select((s < B(p.a)) || (s > B(p.b)), zero, dy);
+    return xsimd::select((s > B(p.a)) && (s < B(p.b)), dy, zero);  // of NaN: 0
   }
 }
 
@@ -200,7 +216,7 @@ bool compare_value(T a, T b) {
   }
 }
 
-// ---- Contiguous loops, one function each, and the tables that map an op to its loop. ----
+// ---- Contiguous loops, one function each. ----
 
 template <UnaryOp Op, class T, class Arch>
 void unary_loop(const Parameters<T>& p, std::int64_t n, T* y, const T* x) {
@@ -258,10 +274,6 @@ constexpr std::int64_t grain_of(UnaryOp op) {
   return is_cheap(op) ? cheap_grain : cheap_grain / 4;
 }
 
-inline constexpr int unary_ops = static_cast<int>(UnaryOp::clamp) + 1;
-inline constexpr int binary_ops = static_cast<int>(BinaryOp::maximum) + 1;
-inline constexpr int compare_ops = static_cast<int>(CompareOp::ge) + 1;
-
 }  // namespace detail
 
 template <class T, class Arch>
@@ -275,47 +287,36 @@ void fill(View<T> out, T value) {
 
 template <class T, class Arch>
 void unary(UnaryOp op, View<const T> x, View<T> y, T a, T b) {
-  using Loop = void (*)(const Parameters<T>&, std::int64_t, T*, const T*);
-  static constexpr auto loops = []<int... I>(std::integer_sequence<int, I...>) {
-    return std::array<Loop, sizeof...(I)>{detail::unary_loop<UnaryOp{I}, T, Arch>...};
-  }
-  (std::make_integer_sequence<int, detail::unary_ops>{});
-  const auto loop = [p = Parameters<T>{a, b}, f = loops[static_cast<std::size_t>(op)]](
-                        std::int64_t n, T* out, const T* in) { f(p, n, out, in); };
+  const auto f =
+      visit_op(op, [](auto constant) { return &detail::unary_loop<constant(), T, Arch>; });
+  const auto loop = [p = Parameters<T>{a, b}, f](std::int64_t n, T* out, const T* in) {
+    f(p, n, out, in);
+  };
   map<Arch>(detail::grain_of(op), loop, y, x);
 }
 
 template <class T, class Arch>
 void unary_backward(UnaryOp op, View<const T> saved, View<const T> dy, View<T> dx, T a, T b) {
-  using Loop = void (*)(const Parameters<T>&, std::int64_t, T*, const T*, const T*);
-  static constexpr auto loops = []<int... I>(std::integer_sequence<int, I...>) {
-    return std::array<Loop, sizeof...(I)>{detail::unary_backward_loop<UnaryOp{I}, T, Arch>...};
-  }
-  (std::make_integer_sequence<int, detail::unary_ops>{});
-  const auto loop = [p = Parameters<T>{a, b}, f = loops[static_cast<std::size_t>(op)]](
-                        std::int64_t n, T* out, const T* s, const T* g) { f(p, n, out, s, g); };
+  const auto f =
+      visit_op(op, [](auto constant) { return &detail::unary_backward_loop<constant(), T, Arch>; });
+  const auto loop = [p = Parameters<T>{a, b}, f](std::int64_t n, T* out, const T* s, const T* g) {
+    f(p, n, out, s, g);
+  };
   map<Arch>(detail::grain_of(op), loop, dx, saved, dy);
 }
 
 template <class T, class Arch>
 void binary(BinaryOp op, View<const T> a, View<const T> b, View<T> out) {
-  using Loop = void (*)(std::int64_t, T*, const T*, const T*);
-  static constexpr auto loops = []<int... I>(std::integer_sequence<int, I...>) {
-    return std::array<Loop, sizeof...(I)>{detail::binary_loop<BinaryOp{I}, T, Arch>...};
-  }
-  (std::make_integer_sequence<int, detail::binary_ops>{});
-  map<Arch>(op == BinaryOp::pow ? cheap_grain / 16 : cheap_grain,
-            loops[static_cast<std::size_t>(op)], out, a, b);
+  const auto loop =
+      visit_op(op, [](auto constant) { return &detail::binary_loop<constant(), T, Arch>; });
+  map<Arch>(op == BinaryOp::pow ? cheap_grain / 16 : cheap_grain, loop, out, a, b);
 }
 
 template <class T, class Arch>
 void compare(CompareOp op, View<const T> a, View<const T> b, View<bool> out) {
-  using Loop = void (*)(std::int64_t, bool*, const T*, const T*);
-  static constexpr auto loops = []<int... I>(std::integer_sequence<int, I...>) {
-    return std::array<Loop, sizeof...(I)>{detail::compare_loop<CompareOp{I}, T, Arch>...};
-  }
-  (std::make_integer_sequence<int, detail::compare_ops>{});
-  map<Arch>(cheap_grain, loops[static_cast<std::size_t>(op)], out, a, b);
+  const auto loop =
+      visit_op(op, [](auto constant) { return &detail::compare_loop<constant(), T, Arch>; });
+  map<Arch>(cheap_grain, loop, out, a, b);
 }
 
 template <class T, class Arch>

@@ -83,6 +83,7 @@ void finish_block(const Gemm<T>& g, std::int64_t i, std::int64_t j, std::int64_t
     case Activation::gelu_tanh:
       return finish([](const B& x) { return simd::gelu_tanh(x); });
   }
+  ldlm::detail::fail_unknown("Activation", g.activation);
 }
 
 }  // namespace ldlm::simd

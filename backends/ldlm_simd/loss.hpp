@@ -7,9 +7,15 @@ namespace ldlm::simd {
 
 namespace detail {
 
-/// log(sum(exp(x))) in one pass: blocks that stay in cache, each with its own maximum.
+/// The largest of n elements, and log(sum(exp(x - largest))).
 template <class T, class Arch>
-T log_sum_exp(std::int64_t n, const T* x) {
+struct LogSumExp {
+  T largest, log_sum;
+};
+
+/// In one pass: blocks that stay in cache, each with its own maximum.
+template <class T, class Arch>
+LogSumExp<T, Arch> log_sum_exp(std::int64_t n, const T* x) {
   constexpr std::int64_t block = 1024;
   T largest = -std::numeric_limits<T>::infinity();
   T sum{};
@@ -24,12 +30,13 @@ T log_sum_exp(std::int64_t n, const T* x) {
       sum += sum_of_exp<T, Arch>(count, largest, x + i);
     }
   }
-  return largest + std::log(sum);
+  return {largest, std::log(sum)};
 }
 
 }  // namespace detail
 
-/// loss = lse - (1 - smoothing) x[target] - smoothing mean(x); 0 in ignored rows.
+/// loss = lse - (1 - smoothing) x[target] - smoothing mean(x); 0 in ignored rows. The largest x is
+/// taken from all first, so that a row of large equal logits keeps its digits.
 template <class T, class Arch>
 void cross_entropy(View<const T> logits, View<const std::int64_t> targets, std::int64_t ignore,
                    T smoothing, View<T> loss, View<T> lse) {
@@ -37,18 +44,20 @@ void cross_entropy(View<const T> logits, View<const std::int64_t> targets, std::
   for_rows<Arch>(
       detail::row_shape<Arch>(logits.shape()), detail::rows_grain<Arch>(V, 6),
       [&](const T* x, const std::int64_t* target, T* loss_out, T* lse_out) {
-        const T total = detail::log_sum_exp<T, Arch>(V, x);
-        *lse_out = total;
+        const auto [largest, log_sum] = detail::log_sum_exp<T, Arch>(V, x);
+        *lse_out = largest + log_sum;
         if (*target == ignore) {
           *loss_out = T{0};
-        } else if (smoothing == T{0}) {
-          *loss_out = total - x[*target];
-        } else {
-          const T mean = sum_of<T, Arch>(
-                             V, [](const auto& v) { return v; }, x) /
-                         static_cast<T>(V);
-          *loss_out = (1 - smoothing) * (total - x[*target]) + smoothing * (total - mean);
+          return;
         }
+        T wanted = x[*target] - largest;
+        if (smoothing != T{0}) {
+          const T mean = sum_of<T, Arch>(
+                             V, [m = Batch<T, Arch>(largest)](const auto& v) { return v - m; }, x) /
+                         static_cast<T>(V);
+          wanted = (1 - smoothing) * wanted + smoothing * mean;
+        }
+        *loss_out = log_sum - wanted;
       },
       logits, targets, loss, lse);
 }

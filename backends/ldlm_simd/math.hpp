@@ -12,6 +12,7 @@
 #include <bit>
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <numbers>
 #include <type_traits>
 #include <utility>
@@ -149,6 +150,22 @@ template <class T, class A>
   const B r2 = r + r;
   const B twice = simd::fma(q, r * r2, r2 + B(T{2}));
   return twice * detail::power_of_two(shifted);
+}
+
+/// log(x), also of subnormal numbers, which are made normal first.
+template <class T, class A>
+[[gnu::always_inline]] inline xsimd::batch<T, A> log(const xsimd::batch<T, A>& x) {
+  using B = xsimd::batch<T, A>;
+  constexpr int shift = detail::MathConstants<T>::mantissa_bits + 1;
+  constexpr T factor = static_cast<T>(std::uint64_t{1} << shift);
+  const auto small = x < B(std::numeric_limits<T>::min());
+  B scaled = x;
+  B scale(T{0});
+  if (xsimd::any(small)) {
+    scaled = xsimd::select(small, x * B(factor), x);
+    scale = xsimd::select(small, B(shift * std::numbers::ln2_v<T>), scale);
+  }
+  return simd::log_of_normal(scaled) - scale;
 }
 
 template <class T, class A>

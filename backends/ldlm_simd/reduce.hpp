@@ -320,20 +320,7 @@ void reduce(ReduceOp op, View<const T> in, View<T> out) {
     fill<T, Arch>(out, T{0});  // only sums are taken of nothing
     return;
   }
-  switch (op) {
-    case ReduceOp::sum:
-      detail::Reduction<ReduceOp::sum, T, Arch>(in, out);
-      break;
-    case ReduceOp::sum_squares:
-      detail::Reduction<ReduceOp::sum_squares, T, Arch>(in, out);
-      break;
-    case ReduceOp::max:
-      detail::Reduction<ReduceOp::max, T, Arch>(in, out);
-      break;
-    case ReduceOp::min:
-      detail::Reduction<ReduceOp::min, T, Arch>(in, out);
-      break;
-  }
+  visit_op(op, [&](auto constant) { detail::Reduction<constant(), T, Arch>(in, out); });
 }
 
 /// Position of the first largest (or smallest) element along `axis`; the first NaN if there is one.

@@ -208,13 +208,16 @@ void layer_norm(View<const T> x, View<const T> residual, View<const T> gamma, Vi
         } else if (sum_out != nullptr) {
           std::copy(in, in + C, sum_out);
         }
-        const T mu = sum_of<T, Arch>(
-                         C, [](const B& v) { return v; }, s) /
-                     static_cast<T>(C);
+        const T first = sum_of<T, Arch>(
+                            C, [](const B& v) { return v; }, s) /
+                        static_cast<T>(C);
+        // What rounding left is added: of equal elements the mean is then that element.
+        const Deviations<T, Arch> from_first(C, first, s);
+        const T rest = from_first.sum / static_cast<T>(C);
+        const T mu = first + rest;
         const B m(mu);
-        const T squares = sum_of<T, Arch>(
-            C, [m](const B& v) { return (v - m) * (v - m); }, s);
-        const T r = 1 / std::sqrt(squares / static_cast<T>(C) + epsilon);
+        const T variance = std::max(from_first.squares / static_cast<T>(C) - rest * rest, T{0});
+        const T r = 1 / std::sqrt(variance + epsilon);
         transform_row<Arch>(
             past_caches, in + C, C,
             [m, f = B(r)](const B& v, const B& g, const B& b) {

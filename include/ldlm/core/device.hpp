@@ -5,6 +5,8 @@
 #include <ostream>
 #include <string_view>
 
+#include <ldlm/core/enumeration.hpp>
+
 namespace ldlm {
 
 /// `reference` is host memory too, computed with the naive loops: the oracle of the tests.
@@ -24,7 +26,7 @@ inline constexpr Device cuda{DeviceType::cuda, 0};
 
 constexpr std::string_view name_of(DeviceType type) {
   constexpr std::string_view names[] = {"cpu", "reference", "cuda"};
-  return names[static_cast<std::size_t>(type)];
+  return detail::name_in(names, type);
 }
 inline std::ostream& operator<<(std::ostream& stream, Device device) {
   return stream << name_of(device.type) << ':' << int{device.index};

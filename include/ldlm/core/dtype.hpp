@@ -10,6 +10,8 @@
 #include <string_view>
 #include <type_traits>
 
+#include <ldlm/core/enumeration.hpp>
+
 namespace ldlm {
 
 /// bfloat16: the upper half of a float. Conversion rounds to nearest even; NaN stays NaN.
@@ -118,7 +120,7 @@ constexpr std::size_t size_of(DType dtype) {
 constexpr std::string_view name_of(DType dtype) {
   constexpr std::string_view names[] = {"f64", "f32", "f16", "bf16", "i64", "i32", "i16",
                                         "i8",  "u64", "u32", "u16",  "u8",  "bool"};
-  return names[static_cast<std::size_t>(dtype)];
+  return detail::name_in(names, dtype);
 }
 
 namespace detail {
@@ -187,9 +189,9 @@ constexpr decltype(auto) visit_dtype(DType dtype, Function&& function) {
     case DType::u8:
       return function(std::type_identity<std::uint8_t>{});
     case DType::boolean:
-      break;
+      return function(std::type_identity<bool>{});
   }
-  return function(std::type_identity<bool>{});
+  detail::fail_unknown("DType", dtype);
 }
 
 /// The same for every dtype in turn.

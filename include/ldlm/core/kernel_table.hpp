@@ -13,47 +13,9 @@
 #include <ldlm/core/philox.hpp>
 #include <ldlm/core/quantized_view.hpp>
 #include <ldlm/core/view.hpp>
+#include <ldlm/core/visit_op.hpp>
 
 namespace ldlm {
-
-/// Elementwise functions of one argument; a and b are parameters of those that have any.
-enum class UnaryOp : std::uint8_t {
-  neg,
-  abs,
-  exp,
-  log,
-  sqrt,
-  rsqrt,
-  square,
-  reciprocal,
-  sin,
-  cos,
-  tanh,
-  sigmoid,
-  erf,
-  relu,
-  silu,
-  gelu,        // x * Phi(x), by erf
-  gelu_tanh,   // GPT-2's approximation
-  add_scalar,  // x + a
-  mul_scalar,  // x * a
-  pow_scalar,  // x ^ a
-  clamp,       // min(max(x, a), b)
-};
-
-/// Whether unary_backward takes the op's output as `saved`, rather than its input.
-constexpr bool saves_output(UnaryOp op) {
-  return op == UnaryOp::exp || op == UnaryOp::sqrt || op == UnaryOp::rsqrt ||
-         op == UnaryOp::reciprocal || op == UnaryOp::tanh || op == UnaryOp::sigmoid ||
-         op == UnaryOp::relu;
-}
-
-enum class BinaryOp : std::uint8_t { add, sub, mul, div, pow, minimum, maximum };
-enum class CompareOp : std::uint8_t { eq, ne, lt, le, gt, ge };
-enum class ReduceOp : std::uint8_t { sum, sum_squares, max, min };
-
-/// Fused into the store of a GEMM.
-enum class Activation : std::uint8_t { none, relu, silu, gelu, gelu_tanh };
 
 inline constexpr int max_batch_rank = 4;
 

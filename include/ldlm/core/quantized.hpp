@@ -86,6 +86,9 @@ inline QuantizedMatrix quantize(const Tensor<float>& weight, QuantizedFormat for
   LDLM_CHECK(weight.rank() == 2, "quantize", "needs a matrix, got ", to_string(weight.shape()));
   LDLM_CHECK(weight.device() == cpu, "quantize", "the matrix is on ", weight.device(),
              "; move it to the CPU first");
+  if (format > QuantizedFormat::int4) {
+    detail::fail_unknown("QuantizedFormat", format);
+  }
   QuantizedMatrix out;
   out.format = format;
   out.n = weight.size(0);

@@ -22,7 +22,7 @@ enum class QuantizedFormat : std::uint8_t { f32, bf16, int8, int4 };
 
 constexpr std::string_view name_of(QuantizedFormat format) {
   constexpr std::string_view names[] = {"f32", "bf16", "int8", "int4"};
-  return names[static_cast<std::size_t>(format)];
+  return detail::name_in(names, format);
 }
 
 /// Rows of a panel of f32.

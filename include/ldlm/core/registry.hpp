@@ -4,6 +4,7 @@
 
 #include <array>
 #include <atomic>
+#include <iterator>
 
 #include <ldlm/core/device.hpp>
 #include <ldlm/core/kernel_table.hpp>
@@ -21,18 +22,28 @@ struct RegistryEntry {
 template <class T>
 inline std::array<RegistryEntry<T>, device_type_count> registry{};
 
+/// The place of a device among these, checked: a program may make a Device of any number.
+inline std::size_t registry_index(DeviceType type) {
+  const auto index = static_cast<std::size_t>(type);
+  if (index >= static_cast<std::size_t>(device_type_count)) [[unlikely]] {
+    fail_unknown("DeviceType", type);
+  }
+  return index;
+}
+
 /// Why a device has no kernels though backends are there, or null.
 inline std::array<std::atomic<const char*>, device_type_count> reasons{};
 
 [[noreturn]] inline void fail_missing_backend(DeviceType type, DType dtype) {
-  const char* const reason = reasons[static_cast<std::size_t>(type)].load();
+  const char* const reason = reasons[registry_index(type)].load();
   LDLM_CHECK(reason == nullptr, "device", reason);
   constexpr std::string_view hints[] = {
       "include <ldlm/ldlm.hpp> or link the CMake target ldlm::simd",
       "include <ldlm_reference/reference.hpp> or <ldlm/ldlm.hpp>",
       "link the CMake target ldlm::cuda"};
+  static_assert(std::size(hints) == device_type_count);
   fail("device", "no ", name_of(type), " backend for ", name_of(dtype), " in this program; ",
-       hints[static_cast<std::size_t>(type)]);
+       hints[registry_index(type)]);
 }
 
 }  // namespace detail
@@ -41,7 +52,7 @@ inline std::array<std::atomic<const char*>, device_type_count> reasons{};
 /// Called by backends during static initialisation; returns true so that it can initialise a flag.
 template <class T>
 bool register_kernels(DeviceType type, const KernelTable<T>& table, int priority) {
-  auto& entry = detail::registry<T>[static_cast<std::size_t>(type)];
+  auto& entry = detail::registry<T>[detail::registry_index(type)];
   if (priority > entry.priority.load()) {
     entry.priority.store(priority);
     entry.table.store(&table, std::memory_order_release);
@@ -54,21 +65,20 @@ bool register_kernels(DeviceType type, const KernelTable<T>& table, int priority
 /// lifetime.
 template <class T>
 void refuse_kernels(DeviceType type, int least, const char* reason) {
-  auto& entry = detail::registry<T>[static_cast<std::size_t>(type)];
+  auto& entry = detail::registry<T>[detail::registry_index(type)];
   if (least > entry.priority.load()) {
     entry.priority.store(least);
     entry.table.store(nullptr, std::memory_order_release);
   }
-  detail::reasons[static_cast<std::size_t>(type)].store(reason);
+  detail::reasons[detail::registry_index(type)].store(reason);
 }
 
 /// The kernels for T on a device. Throws an Error that names what to include or link if none is
 /// there.
 template <class T>
 const KernelTable<T>& kernels(Device device) {
-  const KernelTable<T>* table =
-      detail::registry<T>[static_cast<std::size_t>(device.type)].table.load(
-          std::memory_order_acquire);
+  const KernelTable<T>* table = detail::registry<T>[detail::registry_index(device.type)].table.load(
+      std::memory_order_acquire);
   if (table == nullptr) [[unlikely]] {
     detail::fail_missing_backend(device.type, dtype_of<T>);
   }

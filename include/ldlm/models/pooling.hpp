@@ -25,10 +25,10 @@ template <Floating T>
   return matmul(Variable<T>((weights / counts).unsqueeze(1)), states).squeeze(1);
 }
 
-/// Rows of length 1: x / |x| over the last axis.
+/// Rows of length 1: x / max(|x|, 1e-12) over the last axis. Zeros stay zeros.
 template <Floating T>
 [[nodiscard]] Variable<T> normalize_rows(const Variable<T>& x) {
-  return x / norm(x, -1, true);
+  return x / maximum(norm(x, -1, true), Tensor<T>::scalar(static_cast<T>(1e-12), x.device()));
 }
 
 }  // namespace ldlm

@@ -97,12 +97,13 @@ Variable<T> div(const Variable<T>& a, const Variable<T>& b) {
   Saved<T> divisor("div", b.value());
   return record("div", std::move(y), {a.node(), b.node()},
                 [y = std::move(quotient), b = std::move(divisor)](Tensor<T> dy, InputGrads<T> in) {
-                  const Tensor<T> da = ldlm::div(dy, b.get());
-                  if (in[1]) {  // -dy a / b^2
-                    in[1].add(scaled(ldlm::mul(da, y.get()), T{-1}));
+                  if (in[1]) {  // -dy (a / b) / b: in this order 0 / b stays 0 for any b
+                    Tensor<T> db = ldlm::div(y.get(), b.get());
+                    mul_(db, dy);
+                    in[1].add(scaled(std::move(db), T{-1}));
                   }
                   if (in[0]) {
-                    in[0].add(da);
+                    in[0].add(ldlm::div(dy, b.get()));
                   }
                 });
 }
@@ -129,7 +130,8 @@ Variable<T> pow(const Variable<T>& a, const Variable<T>& b) {
                 });
 }
 
-/// minimum or maximum: the gradient goes to the one taken, half to each where they are equal.
+/// minimum or maximum: the gradient goes to the one taken, half to each where they are equal, and
+/// all of it to both where one is NaN.
 template <Floating T>
 Variable<T> extreme(bool largest, const Variable<T>& a, const Variable<T>& b) {
   const std::string_view name = largest ? "maximum" : "minimum";
@@ -139,14 +141,14 @@ Variable<T> extreme(bool largest, const Variable<T>& a, const Variable<T>& b) {
       [largest, a = Saved<T>(name, a.value()), b = Saved<T>(name, b.value())](Tensor<T> dy,
                                                                               InputGrads<T> in) {
         const Tensor<T> zero = Tensor<T>::scalar(T{0}, dy.device());
-        const Tensor<T> shared = ldlm::where(eq(a.get(), b.get()), ldlm::mul(dy, T{0.5}), zero);
+        const Tensor<T> shared = ldlm::where(eq(a.get(), b.get()), ldlm::mul(dy, T{0.5}), dy);
         if (in[0]) {
-          const Tensor<bool> taken = largest ? gt(a.get(), b.get()) : lt(a.get(), b.get());
-          in[0].add(ldlm::where(taken, dy, shared));
+          const Tensor<bool> beaten = largest ? lt(a.get(), b.get()) : gt(a.get(), b.get());
+          in[0].add(ldlm::where(beaten, zero, shared));
         }
         if (in[1]) {
-          const Tensor<bool> taken = largest ? gt(b.get(), a.get()) : lt(b.get(), a.get());
-          in[1].add(ldlm::where(taken, dy, shared));
+          const Tensor<bool> beaten = largest ? lt(b.get(), a.get()) : gt(b.get(), a.get());
+          in[1].add(ldlm::where(beaten, zero, shared));
         }
       });
 }
@@ -173,8 +175,8 @@ template <Floating T> Variable<T> gelu(const Variable<T>& x) { return detail::un
 /// GPT-2's approximation of gelu by tanh.
 template <Floating T> Variable<T> gelu_tanh(const Variable<T>& x) { return detail::unary("gelu_tanh", UnaryOp::gelu_tanh, x); }
 template <Floating T> Variable<T> pow(const Variable<T>& x, std::type_identity_t<T> exponent) { return detail::unary("pow", UnaryOp::pow_scalar, x, exponent); }
-/// No gradient flows where x lies outside [low, high].
-template <Floating T> Variable<T> clamp(const Variable<T>& x, std::type_identity_t<T> low, std::type_identity_t<T> high) { return detail::unary("clamp", UnaryOp::clamp, x, low, high); }
+/// See clamp of tensors. The gradient flows where low < x < high, as in PyTorch's clamp by numbers.
+template <Floating T> Variable<T> clamp(const Variable<T>& x, std::type_identity_t<T> low, std::type_identity_t<T> high) { detail::check_bounds(low, high); return detail::unary("clamp", UnaryOp::clamp, x, low, high); }
 
 // Of two Variables, or a Variable and a Tensor; shapes broadcast.
 template <class A, class B> requires detail::VariablePair<A, B> auto add(const A& a, const B& b) { return detail::add(detail::as_variable(a), detail::as_variable(b)); }

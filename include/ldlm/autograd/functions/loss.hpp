@@ -37,7 +37,8 @@ void cross_entropy_backward(const Tensor<T>& logits, const Tensor<std::int64_t>&
 
 /// Mean of -log softmax(logits)[target] over the rows that count: logits (N, V), targets (N) ->
 /// scalar. NaN, without a gradient, if no row counts. Throws on a target outside [0, V) other than
-/// ignore_index. The gradient takes the place of the logits if nobody else holds them.
+/// ignore_index. The gradient takes the place of the logits if nobody else holds them; it is made
+/// from each row's log-sum-exp in T, so of float logits near 10^5 only two digits are left of it.
 template <Floating T>
 Variable<T> cross_entropy(const Variable<T>& logits, const Tensor<std::int64_t>& targets,
                           const CrossEntropyOptions<std::type_identity_t<T>>& options = {}) {

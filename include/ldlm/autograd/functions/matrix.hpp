@@ -83,7 +83,7 @@ inline UnaryOp unary_op(Activation activation) {
     case Activation::none:
       break;
   }
-  fail("linear", "no activation");
+  fail_unknown("Activation", activation);
 }
 
 }  // namespace detail

@@ -58,7 +58,7 @@ template <Floating T>
 Variable<T> min(const Variable<T>& x, const Axes& axes = all_axes, bool keep = false) {
   return detail::extreme(false, x, axes, keep);
 }
-/// Euclidean norm. The gradient at 0 is 0.
+/// Euclidean norm; of a single element its absolute value. The gradient at 0 is 0.
 template <Floating T>
 Variable<T> norm(const Variable<T>& x, const Axes& axes = all_axes, bool keep = false) {
   Tensor<T> y = norm(x.value(), axes, keep);
@@ -66,12 +66,16 @@ Variable<T> norm(const Variable<T>& x, const Axes& axes = all_axes, bool keep = 
   return record("norm", std::move(y), {x.node()},
                 [kept = detail::kept_shape(x, axes, "norm"), x = Saved<T>("norm", x.value()),
                  y = std::move(result)](Tensor<T> dy, InputGrads<T> in) {
+                  // x / y first: neither leaves the range that the quotient has.
                   const Tensor<T> zero = Tensor<T>::scalar(T{0}, dy.device());
-                  const Tensor<T> slope = where(eq(y.get(), zero), zero, div(dy, y.get()));
-                  in[0].add(mul(x.get(), slope.reshape(kept)));
+                  const Tensor<T> length = y.get().reshape(kept);
+                  const Tensor<T> slope = where(eq(length, zero), zero, div(x.get(), length));
+                  mul_(slope, dy.reshape(kept));
+                  in[0].add(slope);
                 });
 }
-/// Variance with divisor n - correction (1: unbiased, 0: of the population).
+/// Variance with divisor n - correction (1: unbiased, 0: of the population). With a divisor of 0 or
+/// less it is infinite, or NaN if all elements are equal.
 template <Floating T>
 Variable<T> var(const Variable<T>& x, const Axes& axes = all_axes, int correction = 1,
                 bool keep = false) {
@@ -79,7 +83,7 @@ Variable<T> var(const Variable<T>& x, const Axes& axes = all_axes, int correctio
   return record("var", var(x.value(), axes, correction, keep), {x.node()},
                 [axes, divisor, kept = detail::kept_shape(x, axes, "var"),
                  x = Saved<T>("var", x.value())](Tensor<T> dy, InputGrads<T> in) {
-                  const Tensor<T> centred = sub(x.get(), mean(x.get(), axes, true));
+                  const Tensor<T> centred = detail::centred(x.get(), axes);
                   mul_(centred, mul(dy.reshape(kept), T{2} / divisor));
                   in[0].add(centred);
                 });

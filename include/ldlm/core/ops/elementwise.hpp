@@ -80,6 +80,13 @@ void unary_(UnaryOp op, const Tensor<T>& x, T a = T{}, T b = T{}) {
   detail::unary_in_place(op, x, a, b, "unary_");
 }
 
+namespace detail {
+template <class T>
+void check_bounds(T low, T high) {
+  LDLM_CHECK(low == low && high == high, "clamp", "a bound is NaN");
+}
+}  // namespace detail
+
 // clang-format off
 template <class T> Tensor<T> neg(const Tensor<T>& x) { return unary(UnaryOp::neg, x); }
 template <class T> Tensor<T> abs(const Tensor<T>& x) { return unary(UnaryOp::abs, x); }
@@ -100,14 +107,17 @@ template <class T> Tensor<T> silu(const Tensor<T>& x) { return unary(UnaryOp::si
 template <class T> Tensor<T> gelu(const Tensor<T>& x) { return unary(UnaryOp::gelu, x); }
 /// 0.5 x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))), GPT-2's approximation.
 template <class T> Tensor<T> gelu_tanh(const Tensor<T>& x) { return unary(UnaryOp::gelu_tanh, x); }
+/// x^exponent; 0.5 and -0.5 are square roots: NaN of -infinity.
 template <class T> Tensor<T> pow(const Tensor<T>& x, std::type_identity_t<T> exponent) { return unary(UnaryOp::pow_scalar, x, exponent); }
-template <class T> Tensor<T> clamp(const Tensor<T>& x, std::type_identity_t<T> low, std::type_identity_t<T> high) { return unary(UnaryOp::clamp, x, low, high); }
+/// min(max(x, low), high): `high` everywhere if low > high. NaN stays NaN; a bound that is NaN is an Error.
+template <class T> Tensor<T> clamp(const Tensor<T>& x, std::type_identity_t<T> low, std::type_identity_t<T> high) { detail::check_bounds(low, high); return unary(UnaryOp::clamp, x, low, high); }
 
 template <class T> Tensor<T> add(const Tensor<T>& a, const Tensor<T>& b) { return detail::binary(BinaryOp::add, a, b, "add"); }
 template <class T> Tensor<T> sub(const Tensor<T>& a, const Tensor<T>& b) { return detail::binary(BinaryOp::sub, a, b, "sub"); }
 template <class T> Tensor<T> mul(const Tensor<T>& a, const Tensor<T>& b) { return detail::binary(BinaryOp::mul, a, b, "mul"); }
 template <class T> Tensor<T> div(const Tensor<T>& a, const Tensor<T>& b) { return detail::binary(BinaryOp::div, a, b, "div"); }
 template <class T> Tensor<T> pow(const Tensor<T>& a, const Tensor<T>& b) { return detail::binary(BinaryOp::pow, a, b, "pow"); }
+/// The smaller and the larger of two; NaN if one of them is.
 template <class T> Tensor<T> minimum(const Tensor<T>& a, const Tensor<T>& b) { return detail::binary(BinaryOp::minimum, a, b, "minimum"); }
 template <class T> Tensor<T> maximum(const Tensor<T>& a, const Tensor<T>& b) { return detail::binary(BinaryOp::maximum, a, b, "maximum"); }
 template <class T> Tensor<T> add(const Tensor<T>& x, std::type_identity_t<T> c) { return unary(UnaryOp::add_scalar, x, c); }

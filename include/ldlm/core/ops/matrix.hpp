@@ -126,6 +126,7 @@ Tensor<T> linear(const Tensor<T>& x, const Shape& weight, const LinearEpilogue<T
                  const SetWeight& set_weight) {
   LDLM_CHECK(weight.rank() == 2 && x.rank() >= 1 && x.size(-1) == weight[1], "linear",
              "inner sizes differ: input ", to_string(x.shape()), ", weight ", to_string(weight));
+  check_activation(epilogue.activation);
   const std::int64_t n = weight[0];
   LDLM_CHECK(!epilogue.bias.defined() || epilogue.bias.shape() == Shape{n}, "linear", "bias ",
              to_string(epilogue.bias.shape()), " does not fit weight ", to_string(weight));

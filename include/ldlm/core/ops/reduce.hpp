@@ -73,21 +73,38 @@ template <class T>
 Tensor<T> min(const Tensor<T>& x, const Axes& axes = all_axes, bool keep = false) {
   return detail::reduce(ReduceOp::min, x, axes, keep, "min");
 }
-/// Euclidean norm.
+/// Euclidean norm; of a single element its absolute value, whose square may be out of range.
 template <Floating T>
 Tensor<T> norm(const Tensor<T>& x, const Axes& axes = all_axes, bool keep = false) {
+  if (detail::reduced_count(x, axes, "norm") == 1) {
+    return abs(x).reshape(reduced_shape(x.shape(), axes.mask(x.rank(), "norm"), keep));
+  }
   Tensor<T> out = detail::reduce(ReduceOp::sum_squares, x, axes, keep, "norm");
   unary_(UnaryOp::sqrt, out);
   return out;
 }
-/// Variance with divisor n - correction (1: unbiased, 0: of the population).
+namespace detail {
+/// x - mean(x). What rounding left of the mean, if it is finite, is taken off, too: of equal
+/// elements 0 remains.
+template <Floating T>
+Tensor<T> centred(const Tensor<T>& x, const Axes& axes) {
+  Tensor<T> out = sub(x, mean(x, axes, true));
+  const Tensor<T> rest = mean(out, axes, true);
+  const Tensor<T> zero = Tensor<T>::scalar(T{0}, x.device());
+  sub_(out, where(eq(sub(rest, rest), zero), rest, zero));
+  return out;
+}
+}  // namespace detail
+
+/// Variance with divisor n - correction (1: unbiased, 0: of the population). With a divisor of 0 or
+/// less it is infinite, or NaN if all elements are equal.
 template <Floating T>
 Tensor<T> var(const Tensor<T>& x, const Axes& axes = all_axes, int correction = 1,
               bool keep = false) {
-  const Tensor<T> centred = sub(x, mean(x, axes, true));
-  Tensor<T> out = detail::reduce(ReduceOp::sum_squares, centred, axes, keep, "var");
+  Tensor<T> out =
+      detail::reduce(ReduceOp::sum_squares, detail::centred(x, axes), axes, keep, "var");
   const std::int64_t divisor = detail::reduced_count(x, axes, "var") - correction;
-  mul_(out, divisor > 0 ? T{1} / static_cast<T>(divisor) : std::numeric_limits<T>::quiet_NaN());
+  mul_(out, divisor > 0 ? T{1} / static_cast<T>(divisor) : std::numeric_limits<T>::infinity());
   return out;
 }
 

@@ -1,0 +1,170 @@
+#pragma once
+// From an op to a constant that a kernel is made of.
+
+#include <type_traits>
+
+#include <ldlm/core/enumeration.hpp>
+#include <ldlm/core/kernel_ops.hpp>
+
+namespace ldlm {
+
+LDLM_COMPLETE_SWITCHES
+
+/// Whether unary_backward takes the op's output as `saved`, rather than its input.
+constexpr bool saves_output(UnaryOp op) {
+  switch (op) {
+    case UnaryOp::exp:
+    case UnaryOp::sqrt:
+    case UnaryOp::rsqrt:
+    case UnaryOp::reciprocal:
+    case UnaryOp::tanh:
+    case UnaryOp::sigmoid:
+    case UnaryOp::relu:
+      return true;
+    case UnaryOp::neg:
+    case UnaryOp::abs:
+    case UnaryOp::log:
+    case UnaryOp::square:
+    case UnaryOp::sin:
+    case UnaryOp::cos:
+    case UnaryOp::erf:
+    case UnaryOp::silu:
+    case UnaryOp::gelu:
+    case UnaryOp::gelu_tanh:
+    case UnaryOp::add_scalar:
+    case UnaryOp::mul_scalar:
+    case UnaryOp::pow_scalar:
+    case UnaryOp::clamp:
+      return false;
+  }
+  detail::fail_unknown("UnaryOp", op);
+}
+
+/// f(std::integral_constant<UnaryOp, op>{}): the op as a constant that f makes a kernel of. Throws
+/// for a number that is no op. The same of the other enumerations.
+template <class F>
+constexpr decltype(auto) visit_op(UnaryOp op, F&& f) {
+  switch (op) {
+    case UnaryOp::neg:
+      return f(std::integral_constant<UnaryOp, UnaryOp::neg>{});
+    case UnaryOp::abs:
+      return f(std::integral_constant<UnaryOp, UnaryOp::abs>{});
+    case UnaryOp::exp:
+      return f(std::integral_constant<UnaryOp, UnaryOp::exp>{});
+    case UnaryOp::log:
+      return f(std::integral_constant<UnaryOp, UnaryOp::log>{});
+    case UnaryOp::sqrt:
+      return f(std::integral_constant<UnaryOp, UnaryOp::sqrt>{});
+    case UnaryOp::rsqrt:
+      return f(std::integral_constant<UnaryOp, UnaryOp::rsqrt>{});
+    case UnaryOp::square:
+      return f(std::integral_constant<UnaryOp, UnaryOp::square>{});
+    case UnaryOp::reciprocal:
+      return f(std::integral_constant<UnaryOp, UnaryOp::reciprocal>{});
+    case UnaryOp::sin:
+      return f(std::integral_constant<UnaryOp, UnaryOp::sin>{});
+    case UnaryOp::cos:
+      return f(std::integral_constant<UnaryOp, UnaryOp::cos>{});
+    case UnaryOp::tanh:
+      return f(std::integral_constant<UnaryOp, UnaryOp::tanh>{});
+    case UnaryOp::sigmoid:
+      return f(std::integral_constant<UnaryOp, UnaryOp::sigmoid>{});
+    case UnaryOp::erf:
+      return f(std::integral_constant<UnaryOp, UnaryOp::erf>{});
+    case UnaryOp::relu:
+      return f(std::integral_constant<UnaryOp, UnaryOp::relu>{});
+    case UnaryOp::silu:
+      return f(std::integral_constant<UnaryOp, UnaryOp::silu>{});
+    case UnaryOp::gelu:
+      return f(std::integral_constant<UnaryOp, UnaryOp::gelu>{});
+    case UnaryOp::gelu_tanh:
+      return f(std::integral_constant<UnaryOp, UnaryOp::gelu_tanh>{});
+    case UnaryOp::add_scalar:
+      return f(std::integral_constant<UnaryOp, UnaryOp::add_scalar>{});
+    case UnaryOp::mul_scalar:
+      return f(std::integral_constant<UnaryOp, UnaryOp::mul_scalar>{});
+    case UnaryOp::pow_scalar:
+      return f(std::integral_constant<UnaryOp, UnaryOp::pow_scalar>{});
+    case UnaryOp::clamp:
+      return f(std::integral_constant<UnaryOp, UnaryOp::clamp>{});
+  }
+  detail::fail_unknown("UnaryOp", op);
+}
+template <class F>
+constexpr decltype(auto) visit_op(BinaryOp op, F&& f) {
+  switch (op) {
+    case BinaryOp::add:
+      return f(std::integral_constant<BinaryOp, BinaryOp::add>{});
+    case BinaryOp::sub:
+      return f(std::integral_constant<BinaryOp, BinaryOp::sub>{});
+    case BinaryOp::mul:
+      return f(std::integral_constant<BinaryOp, BinaryOp::mul>{});
+    case BinaryOp::div:
+      return f(std::integral_constant<BinaryOp, BinaryOp::div>{});
+    case BinaryOp::pow:
+      return f(std::integral_constant<BinaryOp, BinaryOp::pow>{});
+    case BinaryOp::minimum:
+      return f(std::integral_constant<BinaryOp, BinaryOp::minimum>{});
+    case BinaryOp::maximum:
+      return f(std::integral_constant<BinaryOp, BinaryOp::maximum>{});
+  }
+  detail::fail_unknown("BinaryOp", op);
+}
+template <class F>
+constexpr decltype(auto) visit_op(CompareOp op, F&& f) {
+  switch (op) {
+    case CompareOp::eq:
+      return f(std::integral_constant<CompareOp, CompareOp::eq>{});
+    case CompareOp::ne:
+      return f(std::integral_constant<CompareOp, CompareOp::ne>{});
+    case CompareOp::lt:
+      return f(std::integral_constant<CompareOp, CompareOp::lt>{});
+    case CompareOp::le:
+      return f(std::integral_constant<CompareOp, CompareOp::le>{});
+    case CompareOp::gt:
+      return f(std::integral_constant<CompareOp, CompareOp::gt>{});
+    case CompareOp::ge:
+      return f(std::integral_constant<CompareOp, CompareOp::ge>{});
+  }
+  detail::fail_unknown("CompareOp", op);
+}
+template <class F>
+constexpr decltype(auto) visit_op(ReduceOp op, F&& f) {
+  switch (op) {
+    case ReduceOp::sum:
+      return f(std::integral_constant<ReduceOp, ReduceOp::sum>{});
+    case ReduceOp::sum_squares:
+      return f(std::integral_constant<ReduceOp, ReduceOp::sum_squares>{});
+    case ReduceOp::max:
+      return f(std::integral_constant<ReduceOp, ReduceOp::max>{});
+    case ReduceOp::min:
+      return f(std::integral_constant<ReduceOp, ReduceOp::min>{});
+  }
+  detail::fail_unknown("ReduceOp", op);
+}
+
+// Instances here, so that the switches are looked at even where nobody uses them.
+namespace detail {
+inline constexpr auto value_of_op = [](auto op) { return op(); };
+}  // namespace detail
+static_assert(visit_op(UnaryOp::exp, detail::value_of_op) == UnaryOp::exp &&
+              visit_op(BinaryOp::pow, detail::value_of_op) == BinaryOp::pow &&
+              visit_op(CompareOp::lt, detail::value_of_op) == CompareOp::lt &&
+              visit_op(ReduceOp::max, detail::value_of_op) == ReduceOp::max);
+
+/// Throws for a number that is no Activation.
+constexpr void check_activation(Activation activation) {
+  switch (activation) {
+    case Activation::none:
+    case Activation::relu:
+    case Activation::silu:
+    case Activation::gelu:
+    case Activation::gelu_tanh:
+      return;
+  }
+  detail::fail_unknown("Activation", activation);
+}
+
+LDLM_END_COMPLETE_SWITCHES
+
+}  // namespace ldlm
