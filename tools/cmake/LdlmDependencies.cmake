@@ -24,10 +24,10 @@ function(ldlm_dependency package minimum target repository commit)
   endif()
 endfunction()
 
-# xsimd 13.2.0. No minimum is asked for: its package file calls every other major version
+# xsimd 14.3.0. No minimum is asked for: its package file calls every other major version
 # incompatible, although all from 8.1 on serve.
 ldlm_dependency(xsimd "" xsimd https://github.com/xtensor-stack/xsimd
-                1f8dd9c8e162968d9b4ff0251c56d431b8777f36)
+                e88a72831858123924f7118f345dfe5d70d95991)
 include(ldlm-xsimd)
 
 set(JSON_Install ${LDLM_INSTALL} CACHE BOOL "Install nlohmann-json beside ldlm")
