@@ -3,6 +3,7 @@
 
 #include <doctest/doctest.h>
 
+#include <cstdlib>
 #include <filesystem>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -12,6 +13,7 @@
 #include <ldlm/text/batch.hpp>
 #include <ldlm/text/tokenizer_json.hpp>
 
+#include "generated_texts.hpp"
 #include "text_support.hpp"
 
 using ldlm::Tokenizer;
@@ -92,6 +94,40 @@ TEST_CASE("folders give the ids, special tokens and limits that transformers giv
       CHECK(pair.type_ids == output["types"].get<std::vector<std::int32_t>>());
       CHECK(tokenizer.decode(ids) == output["text"].get<std::string>());
     }
+  }
+}
+
+TEST_CASE("published folders, untouched, give what a call of transformers gives") {
+  const char* const minilm = std::getenv("LDLM_MINILM_DIR");
+  for (const auto& [name, wanted] : fixtures()["published"].items()) {
+    CAPTURE(name);
+    std::optional<std::filesystem::path> folder;
+    if (name != "all-MiniLM-L6-v2") {
+      folder = ldlm_test::shared_data("tokenizers/" + name);
+    } else if (minilm != nullptr) {
+      folder = minilm;
+    } else {
+      MESSAGE("skipped: LDLM_MINILM_DIR names no folder; see tools/setup_minilm.py");
+    }
+    if (!folder) {
+      continue;
+    }
+    const Tokenizer tokenizer = Tokenizer::from_folder(*folder);
+    const auto special = as_list(tokenizer.special_tokens());
+    for (std::size_t i = 0; i < special.size(); ++i) {
+      CHECK(special[i] == optional_number(wanted["special"][i]));
+    }
+    CHECK(tokenizer.vocab_size() == wanted["size"].get<std::size_t>());
+    CHECK(tokenizer.model_max_length() == optional_number(wanted["model_max_length"]));
+    ldlm_test::Fnv hash;
+    for (std::uint64_t i = 0; i < fixtures()["published_texts"].get<std::uint64_t>(); ++i) {
+      const Ids ids = tokenizer.encode_ids(ldlm_test::generated_text(i));
+      for (const ldlm::TokenId id : ids) {
+        hash.add(static_cast<std::uint32_t>(id));
+      }
+      hash.add(static_cast<std::uint32_t>(ids.size()));
+    }
+    CHECK(hash.hex() == wanted["hash"].get<std::string>());
   }
 }
 

