@@ -94,7 +94,9 @@ struct Interrupted : std::runtime_error {
 
 /// One function a group of subcommands, each in a file of its own.
 void add_text_commands(CLI::App& app, Common& common);         // demo, reconstruct, sample
-void add_model_commands(CLI::App& app, Common& common);        // generate, embed, tokenize, ...
+void add_generate_command(CLI::App& app, Common& common);      // generate
+void add_embed_command(CLI::App& app, Common& common);         // embed
+void add_model_commands(CLI::App& app, Common& common);        // tokenize, inspect, export
 void add_pretraining_commands(CLI::App& app, Common& common);  // train-tokenizer, pretrain
 void add_training_commands(CLI::App& app, Common& common);     // train
 void add_eval_command(CLI::App& app, Common& common);          // eval

@@ -51,6 +51,8 @@ int main(int argc, char** argv) {
                                                       : MatmulPrecision::highest);
   });
   command::add_text_commands(app, common);
+  command::add_generate_command(app, common);
+  command::add_embed_command(app, common);
   command::add_model_commands(app, common);
   command::add_pretraining_commands(app, common);
   command::add_training_commands(app, common);

@@ -4,10 +4,11 @@
 #include <memory>
 
 #include <ldlm/files/folder_lock.hpp>
+#include <ldlm/generate/generation_config.hpp>
 #include <ldlm/ldlm/evaluation.hpp>
-#include <ldlm/ldlm/pipeline.hpp>
 
 #include "command.hpp"
+#include "model_folder.hpp"
 
 namespace ldlm::command {
 
@@ -36,22 +37,29 @@ std::int64_t bytes_of(const Gpt2<float>& model) {
 }
 
 void quantize(const Common& common, const QuantizeArguments& arguments) {
-  const auto plain = Gpt2<float>::from_pretrained(common.model);
+  PretrainedReport report;
+  const auto plain = Gpt2<float>::from_pretrained(common.model, &report);
+  say_report(common, report);
   LDLM_CHECK(nn::quantized_matrices(plain).empty(), "quantize", common.model,
              ": the model is quantized already");
   Gpt2<float> model = plain;
   nn::quantize(model, format_of(arguments.format));
   const NoGrad scope;
   const Tokenizer tokenizer = Tokenizer::from_folder(common.model);
-  const auto end = tokenizer.token_to_id(end_token);
-  LDLM_CHECK(end, "quantize", common.model, ": the tokenizer has no ", end_token);
+  check_tokenizer_fits(common.model + ": model", tokenizer, plain.config.vocab_size);
+  const auto tokens = GenerationConfig::tokens_of_folder(common.model, plain.config);
+  LDLM_CHECK(!tokens.eos_token_id.empty(), "quantize", common.model,
+             ": config.json has no eos_token_id for texts to begin and end with");
+  const std::int64_t end = tokens.eos_token_id.front();
   const std::vector<std::string> texts = arguments.texts.read();
-  const double before = perplexity(plain, tokenizer, *end, texts);
-  const double after = perplexity(model, tokenizer, *end, texts);
+  const double before = perplexity(plain, tokenizer, end, texts);
+  const double after = perplexity(model, tokenizer, end, texts);
   const FolderLock lock(arguments.out);
   FolderUpdate update(arguments.out);
   model.save_pretrained(update);
-  for (const char* const file : {"tokenizer.json", "vocab.json", "merges.txt"}) {
+  for (const char* const file :
+       {"tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json",
+        "vocab.json", "merges.txt", "generation_config.json"}) {
     update.remove(file);
     if (fs::exists(fs::path(common.model) / file)) {
       update.add(file, [&](const fs::path& path) {

@@ -1,9 +1,66 @@
 #pragma once
 // From the states of a sequence to one vector.
 
+#include <cmath>
+#include <limits>
+#include <vector>
+
 #include <ldlm/autograd/autograd.hpp>
 
 namespace ldlm {
+
+/// Ways from states to a vector, under the names of sentence-transformers.
+enum class PoolingMode : std::uint8_t {
+  cls,                   // the first real position's state
+  max,                   // the largest of each channel
+  mean,                  // the mean
+  mean_sqrt_len_tokens,  // the sum, divided by the root of the number of positions
+  weightedmean,          // the mean with weights 1, 2, 3, ... of the positions
+  lasttoken,             // the last real position's state
+};
+
+namespace detail {
+
+/// The weights (B, T) of the positions that `mask` (B, T) marks as real; `counted`, a part of
+/// those, is what is pooled. Throws for a row without such a position.
+template <Floating T>
+[[nodiscard]] Tensor<T> pooling_weights(const Tensor<bool>& counted, const Tensor<bool>& mask,
+                                        PoolingMode mode) {
+  const std::int64_t rows = mask.size(0);
+  const std::int64_t length = mask.size(1);
+  const std::vector<bool> real = mask.to_vector();
+  const std::vector<bool> pooled = counted.to_vector();
+  Tensor<T> out = Tensor<T>::zeros({rows, length});
+  for (std::int64_t b = 0; b < rows; ++b) {
+    T* const weights = out.data() + b * length;
+    double total = 0;
+    std::int64_t number = 0;  // of the real positions so far
+    std::int64_t first = -1, last = -1;
+    for (std::int64_t t = 0; t < length; ++t) {
+      const auto i = static_cast<std::size_t>(b * length + t);
+      number += real[i] ? 1 : 0;
+      if (real[i] && pooled[i]) {
+        first = first < 0 ? t : first;
+        last = t;
+        const double weight = mode == PoolingMode::weightedmean ? static_cast<double>(number) : 1.0;
+        weights[t] = static_cast<T>(weight);
+        total += weight;
+      }
+    }
+    LDLM_CHECK(first >= 0, "pool", "a sequence has no real position");
+    const double divisor = mode == PoolingMode::mean_sqrt_len_tokens ? std::sqrt(total) : total;
+    for (std::int64_t t = 0; t < length; ++t) {
+      if (mode == PoolingMode::cls || mode == PoolingMode::lasttoken) {
+        weights[t] = static_cast<T>(t == (mode == PoolingMode::cls ? first : last) ? 1 : 0);
+      } else {
+        weights[t] = static_cast<T>(static_cast<double>(weights[t]) / divisor);
+      }
+    }
+  }
+  return out;
+}
+
+}  // namespace detail
 
 /// Mean over the positions that `mask` (B, T) marks as real: (B, T, C) -> (B, C). Without a mask,
 /// over all. Throws for a row without a real position.
@@ -23,6 +80,32 @@ template <Floating T>
   }
   // (B, 1, T) x (B, T, C): one pass over the states.
   return matmul(Variable<T>((weights / counts).unsqueeze(1)), states).squeeze(1);
+}
+
+/// One vector of each sequence of states (B, T, C): (B, C). `mask` (B, T) marks the real positions,
+/// all if undefined; `counted`, if defined, those of them that are pooled. Throws for a row with
+/// none.
+template <Floating T>
+[[nodiscard]] Variable<T> pool(const Variable<T>& states, PoolingMode mode,
+                               const Tensor<bool>& mask = {}, const Tensor<bool>& counted = {}) {
+  LDLM_CHECK(states.rank() == 3, "pool", "needs (B, T, C), got ", to_string(states.shape()));
+  if (mode == PoolingMode::mean) {
+    return mean_pool(states, counted.defined() ? counted : mask);
+  }
+  const Shape expected{states.size(0), states.size(1)};
+  const Tensor<bool> real = mask.defined() ? mask : Tensor<bool>::full(expected, true);
+  const Tensor<bool> pooled = counted.defined() ? counted : real;
+  LDLM_CHECK(real.shape() == expected && pooled.shape() == expected, "pool", "masks ",
+             to_string(real.shape()), " and ", to_string(pooled.shape()), " do not fit states ",
+             to_string(states.shape()));
+  const Tensor<T> weights = detail::pooling_weights<T>(pooled, real, mode);
+  if (mode == PoolingMode::max) {
+    const Tensor<T> hidden = Tensor<T>::scalar(-std::numeric_limits<T>::infinity());
+    const Tensor<T> zero = Tensor<T>::scalar(T{0});
+    return max(states + Variable<T>(where(gt(weights, zero), zero, hidden).unsqueeze(2)), 1);
+  }
+  // (B, 1, T) x (B, T, C): one pass over the states.
+  return matmul(Variable<T>(weights.unsqueeze(1)), states).squeeze(1);
 }
 
 /// Rows of length 1: x / max(|x|, 1e-12) over the last axis. Zeros stay zeros.

@@ -1,0 +1,176 @@
+#pragma once
+// GenerationConfig: which tokens begin and end texts, and how to decode, as a model's folder says.
+//
+//   const auto config = ldlm::GenerationConfig::from_folder("gpt2", gpt2.config);
+//   options.stop.end_tokens = config.end_tokens;
+
+#include <algorithm>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <ldlm/generate/beam_search.hpp>
+#include <ldlm/generate/sampling.hpp>
+#include <ldlm/models/gpt2_config.hpp>
+
+namespace ldlm {
+
+/// Names, defaults and meaning are those of Hugging Face's GenerationConfig.
+struct GenerationConfig {
+  std::optional<std::int64_t> bos_token_id = std::nullopt;  // begins a text without a prompt
+  std::vector<std::int64_t> eos_token_id{};                 // any of these ends a text
+
+  /// Whether the folder says how to decode; where it does not, what follows are the defaults.
+  bool says_how = false;
+  bool do_sample = false;
+  double temperature = 1;
+  std::int64_t top_k = 50;
+  double top_p = 1;
+  std::int64_t num_beams = 1;
+  double length_penalty = 1;
+  EarlyStopping early_stopping = EarlyStopping::heuristic;
+  std::optional<std::int64_t> max_new_tokens = std::nullopt;
+  std::optional<std::int64_t> max_length = std::nullopt;  // with the prompt
+
+  /// Reads generation_config.json, if the folder has it; tokens that it does not name are those of
+  /// the model's config.json. Throws an Error that names the file and the key for values out of
+  /// range, and for those that would change texts and are not supported.
+  static GenerationConfig from_folder(const std::filesystem::path& folder,
+                                      const Gpt2Config& model) {
+    GenerationConfig out;
+    out.bos_token_id = model.start_token();
+    out.eos_token_id = model.end_tokens();
+    const std::filesystem::path path = folder / "generation_config.json";
+    if (std::filesystem::exists(path)) {
+      out.read(JsonConfig::open(path), model);
+    }
+    return out;
+  }
+  /// Only the tokens of a folder: what else its generation_config.json says is not looked at.
+  static GenerationConfig tokens_of_folder(const std::filesystem::path& folder,
+                                           const Gpt2Config& model) {
+    GenerationConfig out;
+    out.bos_token_id = model.start_token();
+    out.eos_token_id = model.end_tokens();
+    const std::filesystem::path path = folder / "generation_config.json";
+    if (std::filesystem::exists(path)) {
+      out.read_tokens(JsonConfig::open(path), model);
+    }
+    return out;
+  }
+
+  /// The most new tokens after a prompt of `length`, if the folder says so.
+  [[nodiscard]] std::optional<std::int64_t> new_tokens(std::int64_t length) const {
+    if (max_new_tokens || !max_length) {
+      return max_new_tokens;
+    }
+    return std::max<std::int64_t>(0, *max_length - length);
+  }
+
+ private:
+  void read_tokens(const JsonConfig& json, const Gpt2Config& model) {
+    // As in Gpt2Config: beyond a smaller vocabulary the default stands for none.
+    Gpt2Config tokens = model;
+    if (const auto bos = token_ids_from(json, "bos_token_id")) {
+      json.check(bos->size() <= 1, "bos_token_id", "must be one id");
+      tokens.bos_token_id = bos->empty() ? std::nullopt : std::optional(bos->front());
+    }
+    tokens.eos_token_id = token_ids_from(json, "eos_token_id").value_or(tokens.eos_token_id);
+    tokens.validate(ConfigRules(json));
+    bos_token_id = tokens.start_token();
+    eos_token_id = tokens.end_tokens();
+  }
+
+  void read(const JsonConfig& json, const Gpt2Config& model) {
+    read_tokens(json, model);
+    refuse_unsupported(json);
+    const ConfigRules rules(json);
+    const auto read_key = [&](std::string_view key, auto& value) {
+      says_how = says_how || json.has(key);
+      value = json.get(key, value);
+    };
+    read_key("do_sample", do_sample);
+    read_key("temperature", temperature);
+    rules.check(temperature > 0 || !do_sample, "temperature", "must be positive, got ",
+                temperature);
+    read_key("top_k", top_k);
+    rules.at_least("top_k", top_k, 0);
+    read_key("top_p", top_p);
+    rules.check(top_p > 0 && top_p <= 1, "top_p", "must lie in (0, 1], got ", top_p);
+    read_key("num_beams", num_beams);
+    rules.check(num_beams >= 1 && num_beams <= 1000, "num_beams", "must lie in [1, 1000], got ",
+                num_beams);
+    rules.check(num_beams == 1 || !do_sample, "do_sample",
+                "must be false with num_beams above 1: beams that are drawn are not supported");
+    read_key("length_penalty", length_penalty);
+    if (json.has("early_stopping")) {
+      const JsonValue& value = *json.root().find("early_stopping");
+      const auto flag = value.get_if<bool>();
+      rules.check(flag || value.get_if<std::string>() == "never", "early_stopping",
+                  "must be true, false or \"never\", got ", value.preview());
+      early_stopping = !flag   ? EarlyStopping::never
+                       : *flag ? EarlyStopping::when_full
+                               : EarlyStopping::heuristic;
+    }
+    for (const auto& [key, value] :
+         {std::pair("max_new_tokens", &max_new_tokens), std::pair("max_length", &max_length)}) {
+      if (json.has(key)) {
+        *value = json.get<std::int64_t>(key);
+        rules.at_least(key, **value);
+      }
+    }
+  }
+
+  // Throws for what would change texts and is not supported, unless it has the value that changes
+  // nothing.
+  static void refuse_unsupported(const JsonConfig& json) {
+    struct Key {
+      std::string_view name;
+      double neutral;
+    };
+    for (const Key& key : std::initializer_list<Key>{{"repetition_penalty", 1},
+                                                     {"encoder_repetition_penalty", 1},
+                                                     {"no_repeat_ngram_size", 0},
+                                                     {"encoder_no_repeat_ngram_size", 0},
+                                                     {"min_length", 0},
+                                                     {"min_new_tokens", 0},
+                                                     {"typical_p", 1},
+                                                     {"epsilon_cutoff", 0},
+                                                     {"eta_cutoff", 0},
+                                                     {"min_p", 0},
+                                                     {"top_h", 1},
+                                                     {"diversity_penalty", 0},
+                                                     {"num_beam_groups", 1},
+                                                     {"num_return_sequences", 1},
+                                                     {"penalty_alpha", 0},
+                                                     {"guidance_scale", 1},
+                                                     {"bad_words_ids", 0},
+                                                     {"force_words_ids", 0},
+                                                     {"forced_bos_token_id", -1},
+                                                     {"forced_eos_token_id", -1},
+                                                     {"suppress_tokens", 0},
+                                                     {"begin_suppress_tokens", 0},
+                                                     {"sequence_bias", 0},
+                                                     {"exponential_decay_length_penalty", 0},
+                                                     {"renormalize_logits", 0},
+                                                     {"watermarking_config", 0},
+                                                     {"stop_strings", 0},
+                                                     {"constraints", 0},
+                                                     {"token_healing", 0},
+                                                     {"dola_layers", 0},
+                                                     {"max_time", -1}}) {
+      const JsonValue* const value = json.root().find(key.name);
+      const bool neutral =
+          value == nullptr || value->is_null() || value->get_if<double>() == key.neutral ||
+          value->get_if<bool>() == false || (value->is_array() && value->items().empty()) ||
+          (value->is_object() && value->members().empty());
+      json.check(neutral, key.name, "is ", value != nullptr ? value->preview() : "",
+                 ", which is not supported and would change texts; remove it, or ignore how the "
+                 "file says to decode");
+    }
+  }
+};
+
+}  // namespace ldlm

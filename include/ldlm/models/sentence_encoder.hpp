@@ -1,0 +1,219 @@
+#pragma once
+// SentenceEncoder: one vector a text, as sentence-transformers makes it from the same folder.
+//
+//   const auto encoder = ldlm::SentenceEncoder<float>::from_pretrained("all-MiniLM-L6-v2");
+//   const auto vectors = encoder.encode(texts);              // (N, D)
+//   const auto query = encoder.encode({"a question"}, {.prompt_name = "query"});
+//
+// The folder holds a BERT with its tokenizer and, beside modules.json, what is to be done with its
+// states. A BERT without modules.json gives the mean of its states, normalised to length 1.
+
+#include <algorithm>
+#include <functional>
+#include <numeric>
+#include <span>
+
+#include <ldlm/models/bert.hpp>
+#include <ldlm/models/sentence_modules.hpp>
+#include <ldlm/text/batch.hpp>
+#include <ldlm/text/tokenizer_json.hpp>
+
+namespace ldlm {
+
+struct SentenceEncodeOptions {
+  std::int64_t batch_size = 32;
+  /// Put before every text. Unset: the prompt of `prompt_name`.
+  std::optional<std::string> prompt = std::nullopt;
+  /// One of the folder's prompts. Unset: its default_prompt_name, if it has one.
+  std::optional<std::string> prompt_name = std::nullopt;
+  /// Called after every batch with the number of texts done.
+  std::function<void(std::size_t)> progress{};
+  /// Called for every text that is cut to max_length(), with its number and its tokens.
+  std::function<void(std::size_t, std::int64_t)> on_cut{};
+};
+
+template <Floating T>
+class SentenceEncoder {
+ public:
+  /// Throws an Error with the file and the key for what is not supported.
+  static SentenceEncoder from_pretrained(const std::filesystem::path& folder,
+                                         PretrainedReport* report = nullptr) {
+    SentenceModules<T> modules = detail::read_sentence_modules<T>(folder);
+    SentenceInputs inputs = SentenceInputs::from_folder(folder, modules.encoder);
+    Bert<T> bert = Bert<T>::from_pretrained(modules.encoder, report);
+    Tokenizer tokenizer = Tokenizer::from_folder(modules.encoder);
+    const std::string name = folder.native();
+    LDLM_CHECK(static_cast<std::int64_t>(tokenizer.id_bound()) <= bert.config.vocab_size,
+               "from_pretrained", modules.encoder.native(), ": the tokenizer has ids up to ",
+               tokenizer.id_bound() - 1, ", vocab_size of config.json is ", bert.config.vocab_size);
+    const std::int64_t positions = bert.config.max_position_embeddings;
+    inputs.max_length = inputs.max_length ? inputs.max_length : tokenizer.model_max_length();
+    LDLM_CHECK(!modules.described || !inputs.max_length || *inputs.max_length <= positions,
+               "from_pretrained", modules.encoder.native(), ": texts of ",
+               inputs.max_length.value_or(0), " tokens (max_seq_length or model_max_length) are ",
+               "longer than max_position_embeddings ", positions);
+    inputs.max_length = std::min(inputs.max_length.value_or(positions), positions);
+    LDLM_CHECK(!inputs.do_lower_case || lowers_case(tokenizer), "from_pretrained",
+               modules.encoder.native(), ": do_lower_case of sentence_bert_config.json is only ",
+               "supported with a tokenizer that lowers the case itself");
+    std::int64_t width =
+        bert.config.hidden_size * static_cast<std::int64_t>(modules.pooling.size());
+    for (const auto& step : modules.steps) {
+      if (step.dense) {
+        const Shape shape = step.dense->linear.weight.shape();
+        LDLM_CHECK(shape[1] == width, "from_pretrained", name, ": a Dense module takes ", shape[1],
+                   " values, the one before it gives ", width);
+        width = shape[0];
+      }
+    }
+    return SentenceEncoder(std::move(bert), std::move(tokenizer), std::move(modules),
+                           std::move(inputs), width);
+  }
+
+  /// Vectors (N, D) of the texts, in their order. Texts are read in batches of about one length.
+  /// Throws for a text without any token and for a prompt's name that the folder lacks.
+  [[nodiscard]] Tensor<T> encode(std::span<const std::string> texts,
+                                 const SentenceEncodeOptions& options = {}) const {
+    const NoGrad no_grad;
+    LDLM_CHECK(options.batch_size > 0, "encode", "batch_size must be positive, got ",
+               options.batch_size);
+    const std::string prompt = prompt_of(options);
+    const std::int64_t skipped =
+        modules_.include_prompt || prompt.empty() ? 0 : prompt_tokens(prompt);
+    std::vector<std::vector<TokenId>> tokens;
+    for (const std::string& text : texts) {
+      tokens.push_back(tokenizer_.encode_ids(prompt + text, {.add_special_tokens = false}));
+    }
+    std::vector<std::size_t> order(texts.size());
+    std::iota(order.begin(), order.end(), std::size_t{0});
+    std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
+      return tokens[a].size() > tokens[b].size();
+    });
+    Tensor<T> out = Tensor<T>::empty({static_cast<std::int64_t>(texts.size()), dimension_});
+    for (std::size_t first = 0; first < order.size();) {
+      const std::size_t last =
+          std::min(order.size(), first + static_cast<std::size_t>(options.batch_size));
+      std::vector<std::string> batch;
+      for (std::size_t i = first; i < last; ++i) {
+        const std::size_t text = order[i];
+        const std::int64_t length = in_template(tokens[text].size());
+        LDLM_CHECK(length > 0, "encode", "text ", text + 1, " is empty: it has no token");
+        if (length > max_length() && options.on_cut) {
+          options.on_cut(text, length);
+        }
+        batch.push_back(prompt + texts[text]);
+      }
+      const Tensor<T> vectors = encode_batch(batch, skipped);
+      for (std::size_t i = first; i < last; ++i) {
+        out.select(0, static_cast<std::int64_t>(order[i]))
+            .copy_(vectors.select(0, static_cast<std::int64_t>(i - first)));
+      }
+      first = last;
+      if (options.progress) {
+        options.progress(first);
+      }
+    }
+    return out;
+  }
+  [[nodiscard]] Tensor<T> encode(std::initializer_list<std::string> texts,
+                                 const SentenceEncodeOptions& options = {}) const {
+    return encode(std::span<const std::string>(texts.begin(), texts.size()), options);
+  }
+
+  /// D.
+  [[nodiscard]] std::int64_t dimension() const noexcept { return dimension_; }
+  /// Tokens of the longest text that is not cut, special tokens included.
+  [[nodiscard]] std::int64_t max_length() const { return *inputs_.max_length; }
+  /// Whether the folder says how texts become vectors (modules.json).
+  [[nodiscard]] bool described() const noexcept { return modules_.described; }
+  [[nodiscard]] const std::map<std::string, std::string>& prompts() const {
+    return inputs_.prompts;
+  }
+  [[nodiscard]] const Bert<T>& bert() const noexcept { return bert_; }
+  [[nodiscard]] const Tokenizer& tokenizer() const noexcept { return tokenizer_; }
+
+ private:
+  SentenceEncoder(Bert<T> bert, Tokenizer tokenizer, SentenceModules<T> modules,
+                  SentenceInputs inputs, std::int64_t dimension)
+      : bert_(std::move(bert)),
+        tokenizer_(std::move(tokenizer)),
+        modules_(std::move(modules)),
+        inputs_(std::move(inputs)),
+        dimension_(dimension) {}
+
+  static bool lowers_case(const Tokenizer& tokenizer) {
+    const auto& steps = tokenizer.normalizer().steps();
+    return std::any_of(steps.begin(), steps.end(), [](const text::NormalizerStep& step) {
+      const auto* const bert = std::get_if<text::BertNormalizer>(&step);
+      const auto* const unicode = std::get_if<text::UnicodeNormalizer>(&step);
+      return (bert != nullptr && bert->lowercase) ||
+             (unicode != nullptr && *unicode == text::UnicodeNormalizer::lowercase);
+    });
+  }
+
+  [[nodiscard]] std::string prompt_of(const SentenceEncodeOptions& options) const {
+    if (options.prompt) {
+      return *options.prompt;
+    }
+    const auto& name = options.prompt_name ? options.prompt_name : inputs_.default_prompt_name;
+    if (!name) {
+      return {};
+    }
+    const auto found = inputs_.prompts.find(*name);
+    std::string known;
+    for (const auto& [other, text] : inputs_.prompts) {
+      known += (known.empty() ? "" : ", ") + other;
+    }
+    LDLM_CHECK(found != inputs_.prompts.end(), "encode", "there is no prompt named ",
+               detail::quote(*name), "; the folder has ", known);
+    return found->second;
+  }
+  // Tokens of the prompt with those that the template puts before it.
+  [[nodiscard]] std::int64_t prompt_tokens(const std::string& prompt) const {
+    const auto ids = tokenizer_.encode_ids(prompt);
+    const bool ends_special = !ids.empty() && tokenizer_.added_tokens().is_special(ids.back());
+    return static_cast<std::int64_t>(ids.size()) - (ends_special ? 1 : 0);
+  }
+  [[nodiscard]] std::int64_t in_template(std::size_t tokens) const {
+    return static_cast<std::int64_t>(tokens + tokenizer_.post_processor().added(false));
+  }
+
+  [[nodiscard]] Tensor<T> encode_batch(const std::vector<std::string>& texts,
+                                       std::int64_t skipped) const {
+    const TokenBatch batch = to_batch(tokenizer_, texts,
+                                      {.max_length = max_length(),
+                                       .pad_id = bert_.config.pad_token_id,
+                                       .padding_side = text::Direction::right});
+    const std::int64_t longest = batch.ids.size(1);
+    const bool padded = std::any_of(batch.lengths.begin(), batch.lengths.end(),
+                                    [longest](std::int64_t length) { return length < longest; });
+    const bool typed = max(batch.type_ids).item() > 0;
+    const Variable<T> states =
+        bert_({.ids = batch.ids,
+               .mask = padded ? batch.mask : Tensor<bool>(),
+               .token_type_ids = typed ? batch.type_ids : Tensor<std::int64_t>()})
+            .hidden;
+    Tensor<bool> counted = batch.mask;
+    if (skipped > 0) {
+      counted = batch.mask.clone();
+      counted.slice(1, 0, std::min(skipped, longest)).fill_(false);
+    }
+    std::vector<Variable<T>> pooled;
+    for (const PoolingMode mode : modules_.pooling) {
+      pooled.push_back(pool(states, mode, batch.mask, counted));
+    }
+    Variable<T> out = pooled.size() == 1 ? pooled.front() : concat(pooled, 1);
+    for (const auto& step : modules_.steps) {
+      out = step.dense ? (*step.dense)(out) : normalize_rows(out);
+    }
+    return out.value();
+  }
+
+  Bert<T> bert_;
+  Tokenizer tokenizer_;
+  SentenceModules<T> modules_;
+  SentenceInputs inputs_;
+  std::int64_t dimension_;
+};
+
+}  // namespace ldlm

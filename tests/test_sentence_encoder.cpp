@@ -1,0 +1,181 @@
+// SentenceEncoder against sentence-transformers (tools/make_sentence_folders.py), pooling against
+// sums by hand, and what folders say that is refused.
+
+#include <fstream>
+
+#include <doctest/doctest.h>
+#include <ldlm/io/json.hpp>
+#include <ldlm/models/sentence_encoder.hpp>
+
+#include "io_support.hpp"
+#include "model_support.hpp"
+
+using io_support::TempFolder;
+using ldlm::PoolingMode;
+using ldlm::SentenceEncoder;
+using ldlm::Tensor;
+using ldlm::Variable;
+using model_support::contains;
+using model_support::Golden;
+using model_support::golden_folder;
+using model_support::message_of;
+namespace fs = std::filesystem;
+
+namespace {
+
+std::vector<std::string> texts() {
+  return ldlm::read_json(golden_folder("sentence") / "texts.json").as<std::vector<std::string>>();
+}
+
+/// A copy of a golden folder, one of whose files has other contents.
+fs::path copy_with(const fs::path& to, const std::string& from, const fs::path& file,
+                   const std::string& contents) {
+  fs::copy(golden_folder("sentence") / from, to, fs::copy_options::recursive);
+  fs::create_directories((to / file).parent_path());
+  std::ofstream(to / file) << contents;
+  return to;
+}
+
+float largest_difference(const Tensor<float>& a, const Tensor<float>& b) {
+  REQUIRE(a.shape() == b.shape());
+  return max(abs(a - b)).item();
+}
+
+}  // namespace
+
+TEST_CASE("folders of sentence-transformers give its vectors, in any batches") {
+  for (const std::string name : {"mean", "max", "all", "dense", "prompts"}) {
+    CAPTURE(name);
+    Golden golden("sentence/" + name);
+    const auto encoder = SentenceEncoder<float>::from_pretrained(golden_folder("sentence") / name);
+    CHECK(encoder.described());
+    const auto all = texts();
+    for (const std::int64_t batch_size : {1, 3, 32}) {
+      const Tensor<float> vectors = encoder.encode(all, {.batch_size = batch_size});
+      CHECK(largest_difference(vectors, golden.get<float>("vectors")) < 1e-5F);
+    }
+    CHECK(encoder.dimension() == golden.get<float>("vectors").size(1));
+  }
+  const auto encoder = SentenceEncoder<float>::from_pretrained(golden_folder("sentence/prompts"));
+  const Tensor<float> queries = encoder.encode(texts(), {.prompt_name = "query"});
+  CHECK(largest_difference(queries, Golden("sentence/prompts").get<float>("query")) < 1e-5F);
+  // A prompt is text before the text, whatever it is called.
+  CHECK(equal(encoder.encode(texts(), {.prompt = "hello : "}), queries));
+  CHECK(contains(message_of([&] { (void)encoder.encode({"a"}, {.prompt_name = "other"}); }),
+                 "no prompt named \"other\"; the folder has document, passage, query"));
+}
+
+TEST_CASE("padding and truncation of tokenizer.json do not act on texts to embed") {
+  const fs::path cases = golden_folder("cases");
+  const auto plain = SentenceEncoder<float>::from_pretrained(cases / "embed_plain");
+  const auto padded = SentenceEncoder<float>::from_pretrained(cases / "embed_padded");
+  CHECK_FALSE(plain.described());
+  CHECK(padded.max_length() == 32);
+  const std::vector<std::string> some{"the river rises .", "hello world",
+                                      "a b c a b c a b c a b c a b"};
+  CHECK(largest_difference(plain.encode(some), padded.encode(some)) == 0);
+  // embed_cls takes the first token's state, not normalised.
+  const auto cls = SentenceEncoder<float>::from_pretrained(cases / "embed_cls");
+  const ldlm::NoGrad scope;
+  const auto batch = ldlm::to_batch(cls.tokenizer(), std::vector<std::string>{some[0]});
+  const auto states = cls.bert()({.ids = batch.ids}).hidden.value();
+  CHECK(largest_difference(cls.encode({some[0]}), states.select(1, 0)) < 1e-6F);
+}
+
+TEST_CASE("long texts are cut and named, in the order of length") {
+  const auto encoder = SentenceEncoder<float>::from_pretrained(golden_folder("sentence/mean"));
+  std::vector<std::size_t> cut;
+  std::vector<std::size_t> done;
+  const auto all = texts();
+  (void)encoder.encode(all, {.batch_size = 4,
+                             .progress = [&](std::size_t n) { done.push_back(n); },
+                             .on_cut =
+                                 [&](std::size_t text, std::int64_t tokens) {
+                                   CHECK(tokens > encoder.max_length());
+                                   cut.push_back(text);
+                                 }});
+  CHECK(done == std::vector<std::size_t>{4, 8, 10});
+  CHECK(cut == std::vector<std::size_t>{6});
+  CHECK(encoder.encode({}).shape() == ldlm::Shape{0, 8});
+  CHECK(contains(message_of([&] { (void)encoder.encode({"a"}, {.batch_size = 0}); }),
+                 "batch_size must be positive"));
+}
+
+TEST_CASE("what a sentence encoder's files say is obeyed or refused by name") {
+  const TempFolder folder;
+  int number = 0;
+  const auto said = [&](const fs::path& file, const std::string& contents) {
+    const fs::path to = copy_with(folder / std::to_string(number++), "mean", file, contents);
+    return message_of([&] { (void)SentenceEncoder<float>::from_pretrained(to); });
+  };
+  const auto module = [](const std::string& type, const std::string& path) {
+    return R"({"idx": 0, "path": ")" + path + R"(", "type": ")" + type + "\"}";
+  };
+  const std::string transformer = module("sentence_transformers.models.Transformer", "");
+  const std::string pooling = module("sentence_transformers.models.Pooling", "1_Pooling");
+  const auto with = [&](const std::string& last) {
+    return said("modules.json", "[" + transformer + "," + pooling + "," + last + "]");
+  };
+  CHECK(with(module("sentence_transformers.models.Normalize", "2_Normalize")) == "no error");
+  CHECK(contains(with(module("sentence_transformers.models.CNN", "2_CNN")),
+                 "models.CNN\", which is not supported"));
+  CHECK(contains(with(module("custom.Module", "2")), "\"type\" is \"custom.Module\""));
+  CHECK(contains(with(module("sentence_transformers.models.Dense", "../x")), "within the folder"));
+  CHECK(
+      contains(said("modules.json", "[" + transformer + "]"), "needs a Transformer and a Pooling"));
+  CHECK(contains(said("modules.json", "{}"), "must be a list of modules"));
+  CHECK(contains(said("1_Pooling/config.json", R"({"pooling_mode": "other"})"), "got \"other\""));
+  CHECK(contains(said("1_Pooling/config.json", R"({"pooling_mode_new": true})"),
+                 "\"pooling_mode_new\""));
+  CHECK(contains(said("sentence_bert_config.json", R"({"max_seq_length": 0})"),
+                 "\"max_seq_length\" must be positive"));
+  CHECK(contains(said("sentence_bert_config.json", R"({"max_seq_length": 65})"),
+                 "longer than max_position_embeddings 64"));
+  CHECK(contains(said("sentence_bert_config.json", R"({"transformer_task": "fill-mask"})"),
+                 "\"transformer_task\""));
+  CHECK(contains(said("sentence_bert_config.json", R"({"model_args": {"x": 1}})"),
+                 "\"model_args\" must be empty"));
+  CHECK(contains(said("config_sentence_transformers.json", R"({"default_prompt_name": "q"})"),
+                 "\"default_prompt_name\" is \"q\""));
+  CHECK(contains(said("config_sentence_transformers.json", R"({"truncate_dim": 4})"),
+                 "\"truncate_dim\""));
+  CHECK(said("tokenizer_config.json", R"({"model_max_length": 1000000000000000019884624838656})") ==
+        "no error");
+  CHECK(contains(said("tokenizer_config.json", R"({"truncation_side": "up"})"),
+                 "\"truncation_side\""));
+}
+
+TEST_CASE("every way of pooling weighs real positions only, and passes gradients") {
+  const Variable<double> states(
+      Tensor<double>::from_values({2, 3, 2}, {1, 10, 3, 20, 99, 99, 5, -6, 7, -8, 9, -10}), true);
+  const auto mask = Tensor<bool>::from_values({2, 3}, {true, true, false, true, true, true});
+  const auto values = [&](PoolingMode mode) {
+    return pool(states, mode, mask).value().to_vector();
+  };
+  using V = std::vector<double>;
+  CHECK(values(PoolingMode::cls) == V{1, 10, 5, -6});
+  CHECK(values(PoolingMode::lasttoken) == V{3, 20, 9, -10});
+  CHECK(values(PoolingMode::max) == V{3, 20, 9, -6});
+  CHECK(values(PoolingMode::mean)[0] == 2);
+  CHECK(values(PoolingMode::mean)[2] == doctest::Approx(7));
+  const V root = values(PoolingMode::mean_sqrt_len_tokens);
+  CHECK(root[0] == doctest::Approx(4 / std::sqrt(2.0)));
+  CHECK(root[3] == doctest::Approx(-24 / std::sqrt(3.0)));
+  const V weighted = values(PoolingMode::weightedmean);
+  CHECK(weighted[0] == doctest::Approx(7.0 / 3));
+  CHECK(weighted[2] == doctest::Approx((5 + 14 + 27) / 6.0));
+  // Only a part of the real positions: the weights keep their places.
+  const auto counted = Tensor<bool>::from_values({2, 3}, {false, true, true, false, true, true});
+  CHECK(pool(states, PoolingMode::cls, mask, counted).value().to_vector() == V{3, 20, 7, -8});
+  CHECK(pool(states, PoolingMode::weightedmean, mask, counted).value().at({1, 0}) ==
+        doctest::Approx((14 + 27) / 5.0));
+  for (const PoolingMode mode : {PoolingMode::max, PoolingMode::mean, PoolingMode::cls}) {
+    Variable<double> x(states.value().clone(), true);
+    sum(pool(x, mode, mask)).backward();
+    CHECK(x.grad().at({0, 2, 0}) == 0);
+    CHECK(sum(x.grad()).item() == doctest::Approx(4));
+  }
+  const auto none = Tensor<bool>::full({2, 3}, false);
+  CHECK(contains(message_of([&] { (void)pool(states, PoolingMode::max, none); }),
+                 "no real position"));
+}

@@ -1,0 +1,38 @@
+#pragma once
+// Folders that are a model of their own, or an LDLM with parts.
+
+#include <filesystem>
+#include <string>
+
+#include <ldlm/ldlm/pipeline.hpp>
+
+#include "command.hpp"
+
+namespace ldlm::command {
+
+inline bool is_ldlm(const std::filesystem::path& model) {
+  return std::filesystem::exists(model / "ldlm.json");
+}
+
+/// The part of a folder that is a model of this type: the folder itself, or a part of an LDLM.
+inline std::filesystem::path part_of(const std::filesystem::path& model, const std::string& part) {
+  return is_ldlm(model) ? model / part : model;
+}
+
+/// The tokenizer beside a decoder: the LDLM's own, or the folder's.
+inline Tokenizer decoder_tokenizer(const std::filesystem::path& model) {
+  return is_ldlm(model) ? LdlmTokenizers::load(model).decoder : Tokenizer::from_folder(model);
+}
+
+/// Says what a folder holds that is not used, and what is unlike its config.json.
+inline void say_report(const Common& common, const PretrainedReport& report) {
+  for (const std::string& warning : report.warnings) {
+    say(common, "note: " + warning);
+  }
+  if (!report.unused.empty()) {
+    say(common, "note: " + common.model + ": not used are the weights of another head: " +
+                    ldlm::detail::join_some(report.unused));
+  }
+}
+
+}  // namespace ldlm::command
