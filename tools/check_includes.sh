@@ -3,6 +3,7 @@
 #   - a file includes only files of lower levels, or of its own folder, and never in a circle;
 #   - every include of ours names a file that exists;
 #   - xsimd stays in ldlm_simd, nlohmann-json in text, <iostream> out of the library;
+#   - what differs between versions of xsimd is called in ldlm_simd/batch.hpp alone;
 #   - no source file is longer than 600 lines (generated tables, *_tables.hpp, aside).
 set -euo pipefail
 cd "${1:-$(dirname "${BASH_SOURCE[0]}")/..}"
@@ -89,6 +90,11 @@ while read -r file; do
   lines=$(wc -l <"$file")
   ((lines <= max_lines)) || report "$file: $lines lines, more than $max_lines"
 done < <(find tests examples benchmarks tools -name '*.cpp' -o -name '*.hpp' | sort)
+
+while IFS= read -r line; do
+  report "$line: use what ldlm_simd/batch.hpp has for it, since versions of xsimd differ"
+done < <(grep -rnoE 'xsimd::(max|min|fmax|fmin|log|neg|neq|default_arch|best_arch)\b|Arch::version' \
+  backends tests benchmarks tools --include='*.[hc]pp' | grep -v '^backends/ldlm_simd/batch.hpp:')
 
 if ! cycle=$(tsort "$graph" 2>&1 >/dev/null); then
   report "includes in a circle: $(tr '\n' ' ' <<<"${cycle//tsort: /}")"

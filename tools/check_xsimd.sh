@@ -23,10 +23,9 @@ compile() {
 # Neither the kernels' tests nor main know xsimd: they are compiled once.
 units=()
 for source in tests/main.cpp tests/test_kernels_*.cpp; do
-  unit=$work/$(basename "$source" .cpp).o
-  [[ $unit -nt $source && $unit -nt include/ldlm/core/kernel_table.hpp ]] ||
-    compile "$source" "$unit" -O1 -DDOCTEST_CONFIG_VOID_CAST_EXPRESSIONS
-  units+=("$unit")
+  units+=("$work/$(basename "$source" .cpp).o")
+  compile "$source" "${units[-1]}" -O1 -Itests -DDOCTEST_CONFIG_VOID_CAST_EXPRESSIONS \
+    -DLDLM_TEST_DATA_DIR="\"$PWD/tests\""
 done
 
 # header_only <folder> <include folder> <flags...>
