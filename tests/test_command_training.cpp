@@ -300,7 +300,9 @@ TEST_CASE(
   check_error(arguments, {"another context: data is \"14 rows of 14 tokens", "15 rows"});
   check_error(with(w.autoencoder(out, 5), {"--clean-rows", "0.5"}), {"clean_rows is 0.25 there"});
 
-  const Result more = run(with(w.autoencoder(out, 8), {"--learning-rate", "0.02"}));
+  Arguments longer = w.autoencoder(out, 8);
+  *(std::find(longer.begin(), longer.end(), "0.01")) = "0.02";
+  const Result more = run(longer);
   CHECK(more.status == 0);
   CHECK(more.err.find("going on from step 5: steps is 8 now, was 5\n") != std::string::npos);
   CHECK(more.err.find("going on from step 5: learning_rate is 0.02 now, was 0.01\n") !=
@@ -313,7 +315,7 @@ TEST_CASE(
   fs::remove_all(out + ".checkpoints/denoiser");
   output_of(w.stage("denoiser", out, 5));
   // An autoencoder that comes out the same leaves the denoiser where it is.
-  output_of(with(w.autoencoder(out, 8), {"--learning-rate", "0.02"}));
+  output_of(longer);
   CHECK(fs::exists(out + "/denoiser/model.safetensors"));
 }
 

@@ -97,7 +97,8 @@ listing() {  # FOLDER...
 }
 # The steps that a log reports, and their losses.
 logged() {
-  find out.checkpoints -name log.jsonl 2>/dev/null | LC_ALL=C sort |
+  [[ -d out.checkpoints ]] || return 0
+  find out.checkpoints -name log.jsonl | LC_ALL=C sort |
     xargs -r sed -E 's/,"rows_per_second".*//'
 }
 # Everything but the model: names in the work folder, and hidden ones anywhere below it.
@@ -178,7 +179,6 @@ places() {  # COUNT TRACE
 
 kill_calls=openat,write,pwrite64,fsync,ftruncate,fchmod,chmod,rename,renameat2,linkat,unlink,unlinkat,mkdir,rmdir,flock
 disk_calls=write,fsync,mkdir,linkat,ftruncate,rename,renameat2
-# Places that each stage gets of N, by its share in the trainings' length.
 for stage in "${stages[@]}"; do
   prepare "$stage"
   old=$(listing out)
@@ -198,8 +198,10 @@ for stage in "${stages[@]}"; do
   while read -r call number <&3; do
     restore
     status=0
-    strace -qq -e signal=none -o /dev/null -e trace="$call" \
-      -e inject="$call:signal=KILL:when=$number" "${command[@]}" >/dev/null 2>&1 || status=$?
+    { # the shell's own word of it as well
+      strace -qq -e signal=none -o /dev/null -e trace="$call" \
+        -e inject="$call:signal=KILL:when=$number" "${command[@]}" >/dev/null
+    } 2>/dev/null || status=$?
     [[ $status -eq 137 ]] || fail "$stage, kill at $call $number: it ended with status $status"
     check "$stage" "killed at $call $number"
   done 3<kill-places.txt

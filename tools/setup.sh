@@ -14,7 +14,7 @@ needs=(g++:g++ cmake:cmake ninja:ninja-build
 case $what in
   demo) ;;
   test | bench)
-    needs+=(ccache:ccache clang++:clang clang-format-14:clang-format-14
+    needs+=(ccache:ccache strace:strace clang++:clang clang-format-14:clang-format-14
             clang-tidy-14:clang-tidy-14 :doctest-dev)
     ;;&
   bench)
