@@ -40,6 +40,7 @@ TEST_CASE("the help of every subcommand ends with an example of it") {
     }
   }
   CHECK(output_of({"--version"}).find('.') != std::string::npos);
+  CHECK(output_of({"--version"}).find("\nsimd: ") != std::string::npos);
 }
 
 TEST_CASE("wrong usage ends with status 2, says why, and prints nothing else") {
