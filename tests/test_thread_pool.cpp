@@ -6,6 +6,8 @@
 #include <atomic>
 #include <chrono>
 #include <cstdint>
+#include <cstdio>
+#include <cstdlib>
 #include <mutex>
 #include <set>
 #include <stdexcept>
@@ -253,6 +255,31 @@ TEST_CASE("forks while other threads compute and allocate") {
   }
   CHECK(right == 50);
 }
+
+#ifndef __SANITIZE_ADDRESS__  // to which what the other threads own looks like leaks
+TEST_CASE("a task may end the process") {
+  const Threads scope(3);
+  std::fflush(nullptr);  // lest the child prints it, too
+  for (const bool by_worker : {false, true}) {
+    CHECK(in_child([by_worker] {
+      const auto caller = std::this_thread::get_id();
+      std::atomic<int> arrived{0};
+      std::atomic<bool> ending{false};
+      parallel_for(0, 3, 1, [&](std::int64_t, std::int64_t) {
+        ++arrived;
+        while (arrived < 3) {
+          std::this_thread::yield();
+        }
+        if ((std::this_thread::get_id() != caller) == by_worker && !ending.exchange(true)) {
+          std::exit(0);
+        }
+      });
+      std::this_thread::sleep_for(std::chrono::seconds(60));
+      return false;
+    }));
+  }
+}
+#endif
 
 TEST_CASE("a task may fork") {
   const Threads scope(3);

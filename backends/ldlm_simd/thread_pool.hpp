@@ -166,6 +166,9 @@ class ThreadPool {
     Lifetime(const Lifetime&) = delete;
     Lifetime& operator=(const Lifetime&) = delete;
     ~Lifetime() {
+      if (inside()) {
+        return;  // a task ends the process: the job that it belongs to will not finish
+      }
       const std::lock_guard lock(pool().busy_);
       alive_.store(false, std::memory_order_release);
       pool().resize(0);
