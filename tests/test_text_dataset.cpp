@@ -93,6 +93,26 @@ TEST_CASE("a pooled latent's mask counts a pad token that the text itself ends w
   CHECK(batch.mask.at({0, -1}));
 }
 
+TEST_CASE("the end token is the one that the folder or the configuration names") {
+  Tokenizer tokenizer = ldlm_test::small_tokenizer();
+  Gpt2Config config;
+  config.vocab_size = static_cast<std::int64_t>(tokenizer.id_bound());
+  CHECK(find_end_id(tokenizer, config, "test") == *tokenizer.token_to_id(end_token));
+  config.eos_token_id = {7, 9};
+  CHECK(find_end_id(tokenizer, config, "test") == 7);
+  text::TokenizerInfo info;
+  info.special_tokens.eos = 5;
+  tokenizer.set_info(info);
+  CHECK(find_end_id(tokenizer, config, "test") == 5);
+  // The default of a configuration that sets none is no token of a tokenizer that has ours.
+  tokenizer.set_info({});
+  config = Gpt2Config();
+  CHECK(find_end_id(tokenizer, config, "test") == *tokenizer.token_to_id(end_token));
+  config.vocab_size = 100;
+  CHECK_THROWS_WITH_AS((void)find_end_id(small_wordpiece(), config, "test"),
+                       doctest::Contains("the decoder's tokenizer has no end token"), Error);
+}
+
 TEST_CASE("padding and truncation of a tokenizer's file change no latent and no training text") {
   const LdlmTokenizers plain{small_wordpiece(), ldlm_test::small_tokenizer()};
   LdlmTokenizers padded = plain;

@@ -250,6 +250,20 @@ TEST_CASE("BERT's and GPT-2's files are checked line by line") {
        "merges.txt: no such file");
 }
 
+TEST_CASE("files of other kinds are named as what they are") {
+  const TemporaryFolder folder;
+  const auto json = [&](std::string_view contents) {
+    folder.write("tokenizer.json", contents);
+    return error_of([&] { (void)ldlm::Tokenizer::from_folder(folder.path()); });
+  };
+  says(json("version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 466062\n"),
+       "tokenizer.json: is a Git LFS pointer");
+  says(json(std::string_view("GGUF\x03\0\0\0", 8)), "tokenizer.json: is ");
+  says(json("\xFF\xFE{\0"), "tokenizer.json: is UTF-16");
+  says(error_of([] { (void)ldlm::Tokenizer::from_file("/dev/null"); }),
+       "/dev/null: is no regular file");
+}
+
 TEST_CASE("missing and unwritable places are named") {
   const TemporaryFolder folder;
   says(error_of([&] { (void)ldlm::Tokenizer::from_folder(folder.path()); }),

@@ -78,13 +78,23 @@ struct ModelArguments {
   }
 };
 
-/// The id of a special token, by this project's name or by BERT's.
-std::int64_t special_id(const Tokenizer& tokenizer, const char* ours, const char* berts) {
-  const auto id = tokenizer.token_to_id(ours);
-  const auto other = id ? id : tokenizer.token_to_id(berts);
-  LDLM_CHECK(other, "pretrain", "the tokenizer has neither ", ours, " nor ", berts,
-             "; make one with `ldlm train-tokenizer`");
-  return *other;
+/// The id of a special token: the one that the tokenizer's folder names, else the one of this
+/// project's name, else the one of BERT's.
+std::int64_t special_id(const Tokenizer& tokenizer, std::optional<std::int32_t> named,
+                        const char* ours, const char* berts) {
+  for (const auto& id : {named, tokenizer.token_to_id(ours), tokenizer.token_to_id(berts)}) {
+    if (id) {
+      return *id;
+    }
+  }
+  detail::fail("pretrain", "the tokenizer has neither ", ours, " nor ", berts,
+               ", and its folder names no other; make one with `ldlm train-tokenizer`");
+}
+
+/// The token that ends a text: BERT's separator, or what ends a text elsewhere.
+std::int64_t end_of_text(const Tokenizer& tokenizer) {
+  const text::SpecialTokens& named = tokenizer.special_tokens();
+  return special_id(tokenizer, named.sep ? named.sep : named.eos, end_token, "[SEP]");
 }
 
 /// Trains `model` with loss(ids (B, T), generator) and writes it with its tokenizer.
@@ -113,8 +123,9 @@ void pretrain(const Common& common, const TrainingArguments& arguments,
 void pretrain_encoder(const Common& common, const TrainingArguments& arguments,
                       const ModelArguments& shapes) {
   const Tokenizer tokenizer = shapes.read_tokenizer();
-  const SpecialIds special{special_id(tokenizer, end_token, "[SEP]"),
-                           special_id(tokenizer, mask_token, "[MASK]")};
+  const SpecialIds special{
+      end_of_text(tokenizer),
+      special_id(tokenizer, tokenizer.special_tokens().mask, mask_token, "[MASK]")};
   Generator generator = common.generator();
   BertForMaskedLM<float> model = [&] {
     if (!shapes.from.empty()) {
@@ -140,7 +151,7 @@ void pretrain_encoder(const Common& common, const TrainingArguments& arguments,
 void pretrain_decoder(const Common& common, const TrainingArguments& arguments,
                       const ModelArguments& shapes) {
   const Tokenizer tokenizer = shapes.read_tokenizer();
-  const std::int64_t end = special_id(tokenizer, end_token, "[SEP]");
+  const std::int64_t end = end_of_text(tokenizer);
   Generator generator = common.generator();
   Gpt2<float> model = [&] {
     if (!shapes.from.empty()) {

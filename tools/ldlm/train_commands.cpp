@@ -44,11 +44,11 @@ struct ModelArguments {
 
 /// The special tokens that training needs; pooled latents need no mask token.
 SpecialIds special_ids(const LdlmConfig& config, const Tokenizer& tokenizer) {
-  const auto end = tokenizer.token_to_id(end_token);
-  const auto mask = tokenizer.token_to_id(mask_token);
-  LDLM_CHECK(end && (mask || config.latent == LatentKind::pooled), "train", "the tokenizer has no ",
-             end_token, " or no ", mask_token, "; make one with `ldlm train-tokenizer`");
-  return {*end, mask.value_or(0)};
+  const auto named = tokenizer.special_tokens().mask;
+  const auto mask = named ? named : tokenizer.token_to_id(mask_token);
+  LDLM_CHECK(mask || config.latent == LatentKind::pooled, "train", "the tokenizer has no ",
+             mask_token, "; make one with `ldlm train-tokenizer`");
+  return {find_end_id(tokenizer, config.decoder, "train"), mask.value_or(0)};
 }
 
 TextDataset read_texts(const Common& common, const std::string& corpus, const LdlmConfig& config,

@@ -38,6 +38,25 @@ struct DecodeOptions {
 inline constexpr const char* end_token = "<|endoftext|>";
 inline constexpr const char* mask_token = "<|mask|>";
 
+/// The token that ends a decoder's texts: the one that the tokenizer's folder names, else the one
+/// that the decoder's configuration sets, else end_token. Throws if there is none.
+[[nodiscard]] inline std::int64_t find_end_id(const Tokenizer& tokenizer, const Gpt2Config& config,
+                                              std::string_view op) {
+  if (const auto named = tokenizer.special_tokens().eos) {
+    return *named;
+  }
+  const auto ours = tokenizer.token_to_id(end_token);
+  const std::vector<std::int64_t> set = config.end_tokens();
+  if (!set.empty() && (set.front() != Gpt2Config::default_token_id || !ours)) {
+    return set.front();
+  }
+  LDLM_CHECK(ours.has_value(), op,
+             "the decoder's tokenizer has no end token: its folder names none, "
+             "config.json has no eos_token_id, and there is no ",
+             end_token);
+  return *ours;
+}
+
 namespace detail {
 /// Runs read() and names the folder in errors that do not, such as those of a lack of memory.
 template <class Read>
@@ -197,9 +216,7 @@ class Ldlm {
         schedule_(config_.schedule.make()),
         levels_(NoiseSchedule::scaled_linear()) {
     config_.validate();
-    const auto end = tokenizers_.decoder.token_to_id(end_token);
-    LDLM_CHECK(end.has_value(), "ldlm", "the decoder's tokenizer has no token ", end_token);
-    end_id_ = *end;
+    end_id_ = find_end_id(tokenizers_.decoder, config_.decoder, "ldlm");
     tokenizers_.check_fit(config_);
   }
 

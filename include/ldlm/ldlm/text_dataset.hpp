@@ -16,7 +16,9 @@ class TextDataset {
         pooled_(config.latent == LatentKind::pooled),
         encoder_rows_(std::min(2 * config.max_new_tokens, config.encoder.max_position_embeddings),
                       static_cast<std::int32_t>(config.encoder.pad_token_id)),
-        decoder_rows_(pooled_ ? config.max_new_tokens : config.latent_length, end_id()) {
+        decoder_rows_(pooled_ ? config.max_new_tokens : config.latent_length,
+                      static_cast<std::int32_t>(
+                          find_end_id(tokenizers_.decoder, config.decoder, "dataset"))) {
     LDLM_CHECK(pooled_ || tokenizers_.encoder.to_json() == tokenizers_.decoder.to_json(), "dataset",
                "sequence latents need one tokenizer for encoder and decoder");
     tokenizers_.check_fit(config);
@@ -57,12 +59,6 @@ class TextDataset {
   }
 
  private:
-  [[nodiscard]] std::int32_t end_id() const {
-    const auto end = tokenizers_.decoder.token_to_id(end_token);
-    LDLM_CHECK(end.has_value(), "dataset", "the decoder's tokenizer has no ", end_token);
-    return static_cast<std::int32_t>(*end);
-  }
-
   LdlmTokenizers tokenizers_;
   bool pooled_;
   Dataset encoder_rows_, decoder_rows_;

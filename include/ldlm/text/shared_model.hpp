@@ -47,7 +47,7 @@ struct Workspace {
 
   /// Room for a long text's tokens: growing would hold them twice, untouched memory costs nothing.
   void reserve(std::size_t bytes, bool full) {
-    constexpr std::size_t bytes_per_token = 2;
+    constexpr std::size_t bytes_per_token = 3;
     const std::size_t tokens = bytes / bytes_per_token;
     if (tokens > kept) {
       ids.reserve(tokens);

@@ -1,0 +1,120 @@
+// What a long text costs: the largest memory at one time, counted by an allocator of this program.
+
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cstddef>
+#include <cstdlib>
+#include <new>
+#include <string>
+
+#include <ldlm/text/tokenizer_json.hpp>
+
+#include "text_support.hpp"
+
+namespace {
+
+std::atomic<std::size_t> in_use{0}, peak{0};
+
+// The size of each block is kept in front of it.
+constexpr std::size_t front = alignof(std::max_align_t);
+
+void* counted(std::size_t size) {
+  void* const block = std::malloc(size + front);
+  if (block == nullptr) {
+    throw std::bad_alloc();
+  }
+  *static_cast<std::size_t*>(block) = size;
+  const std::size_t now = in_use += size;
+  std::size_t seen = peak;
+  while (seen < now && !peak.compare_exchange_weak(seen, now)) {
+  }
+  return static_cast<char*>(block) + front;
+}
+
+void release(void* memory) noexcept {
+  if (memory != nullptr) {
+    void* const block = static_cast<char*>(memory) - front;
+    in_use -= *static_cast<std::size_t*>(block);
+    std::free(block);
+  }
+}
+
+}  // namespace
+
+void* operator new(std::size_t size) {
+  return counted(size);
+}
+void* operator new[](std::size_t size) {
+  return counted(size);
+}
+void operator delete(void* memory) noexcept {
+  release(memory);
+}
+void operator delete[](void* memory) noexcept {
+  release(memory);
+}
+void operator delete(void* memory, std::size_t) noexcept {
+  release(memory);
+}
+void operator delete[](void* memory, std::size_t) noexcept {
+  release(memory);
+}
+
+namespace {
+
+/// Bytes that a call takes at one time, above what was in use before it.
+template <class Call>
+std::size_t peak_of(Call&& call) {
+  const std::size_t before = in_use;
+  peak = before;
+  call();
+  return peak - before;
+}
+
+/// Words that these tokenizers split into one piece of four or five bytes, as published ones do
+/// with English.
+std::string long_text(const ldlm::Tokenizer& tokenizer, std::size_t size) {
+  std::string words;
+  const std::string lines = ldlm_test::read_file(LDLM_TEST_DATA_DIR "/golden/tokenizers/text.txt");
+  for (std::size_t i = 0; i < lines.size();) {
+    const std::size_t end = std::min(lines.find_first_of(" \n", i), lines.size());
+    const std::string word = ' ' + lines.substr(i, end - i);
+    if (word.size() > 3 && tokenizer.encode_ids(word, {.add_special_tokens = false}).size() == 1) {
+      words += word;
+    }
+    i = end + 1;
+  }
+  std::string text;
+  while (text.size() < size) {
+    text += words;
+  }
+  return text;
+}
+
+}  // namespace
+
+TEST_CASE("a long text takes less than twenty bytes of memory a byte") {
+  for (const char* const name : {"bpe", "wordpiece"}) {
+    CAPTURE(name);
+    const auto tokenizer = ldlm::Tokenizer::from_file(LDLM_TEST_DATA_DIR "/golden/tokenizers/" +
+                                                      std::string(name) + ".json");
+    const std::string text = long_text(tokenizer, 4'000'000);
+    const auto bytes = static_cast<double>(text.size());
+    std::size_t tokens = 0;
+    const std::size_t whole = peak_of([&] { tokens = tokenizer.encode(text).size(); });
+    CAPTURE(bytes / static_cast<double>(tokens));
+    CHECK(static_cast<double>(whole) / bytes < 20.0);
+    const std::size_t ids = peak_of([&] { tokens = tokenizer.encode_ids(text).size(); });
+    CHECK(static_cast<double>(ids) / bytes < 4.0);
+    MESSAGE(std::string(name) << ": " << bytes / static_cast<double>(tokens)
+                              << " bytes a token; encode takes "
+                              << static_cast<double>(whole) / bytes << " bytes a byte, encode_ids "
+                              << static_cast<double>(ids) / bytes);
+    // Nothing of it is kept for the next text.
+    const std::size_t idle = in_use;
+    (void)tokenizer.encode(text);
+    CHECK(in_use <= idle + text.size() / 100);
+  }
+}
