@@ -121,27 +121,33 @@ inline std::shared_ptr<PeerProcess> start_peer(const std::string& name, const st
   }
 }
 
+/// Adds the work that a peer has loaded as a contender, measured for `least` seconds at a time.
+inline void add_contender(std::vector<Contender>& contenders, const std::string& name,
+                          const std::shared_ptr<PeerProcess>& peer, double least, bool compared) {
+  Contender contender{name, [peer, least] {
+                        return peer->ask({{"measure", least}})["seconds"].get<double>();
+                      }};
+  if (compared) {
+    contender.result = [peer] {
+      const TemporaryFolder folder;
+      const std::string file = folder.path / "result.f32";
+      peer->ask({{"result", file}});
+      std::vector<float> values(std::filesystem::file_size(file) / sizeof(float));
+      std::ifstream(file, std::ios::binary)
+          .read(reinterpret_cast<char*>(values.data()),
+                static_cast<std::streamsize>(values.size() * sizeof(float)));
+      return values;
+    };
+  }
+  contenders.push_back(std::move(contender));
+}
+
 /// Adds a contender that peers/`script` runs with these settings, unless it cannot be started.
 inline void add_peer(std::vector<Contender>& contenders, const std::string& name,
                      const std::string& script, const Json& settings, int threads,
                      bool compared = true) {
   if (const auto peer = start_peer(name, script, settings, threads)) {
-    Contender contender{name, [peer] {
-                          return peer->ask({{"measure", 0.05}})["seconds"].get<double>();
-                        }};
-    if (compared) {
-      contender.result = [peer] {
-        const TemporaryFolder folder;
-        const std::string file = folder.path / "result.f32";
-        peer->ask({{"result", file}});
-        std::vector<float> values(std::filesystem::file_size(file) / sizeof(float));
-        std::ifstream(file, std::ios::binary)
-            .read(reinterpret_cast<char*>(values.data()),
-                  static_cast<std::streamsize>(values.size() * sizeof(float)));
-        return values;
-      };
-    }
-    contenders.push_back(std::move(contender));
+    add_contender(contenders, name, peer, 0.05, compared);
   }
 }
 

@@ -60,6 +60,8 @@ ROWS = [
     dict(title="Peak memory of training and generation", groups=["peak"],
          peers=["pytorch", "llama.cpp_f32", "llama.cpp_bf16", "llama.cpp_q8_0", "llama.cpp_q4_0"],
          least=1.0, name="peak"),
+    dict(title="Every operation over odd shapes", groups=["shapes"], peers=["pytorch"],
+         least=0.33, below=0.33, name="shapes"),
     dict(title="Compiling a unit", groups=["compile"], peers=["eigen", "xtensor", "pytorch"],
          limits={"compile/tensor": 0.5, "compile/ops": 0.8, "compile/umbrella": 4.0,
                  "compile/umbrella_linked": 4.0},
@@ -229,7 +231,14 @@ def main():
     for row in SHOWN + ROWS:
         entries = in_group(benchmarks, row)
         if entries and "cases" not in row and "most" not in row and "lost" not in row:
-            text += ["", f"## {row['title']}", "", table(row, entries)]
+            text += ["", f"## {row['title']}", ""]
+            if "below" in row:  # of very many: those that are short
+                short = [e for e in entries if "error_message" in e
+                         or min(e.get(f"vs_{p}", 0) for p in row["peers"]) < row["below"]]
+                text += [f"{len(short)} of {len(entries)} cases are below {row['below']}.", ""]
+                entries = short
+            if entries:
+                text.append(table(row, entries))
     if pairs:
         text += ["", f"## {SCALING['title']}", "", "| case | ratio |", "|---|---|"]
         text += [f"| {case} | {ratio:.2f} |" for case, ratio in pairs]

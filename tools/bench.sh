@@ -9,8 +9,8 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 root=$PWD
 
-all=(machine gemm memory tokenizers safetensors compile encode attention train generate perplexity
-  peak diffusion ldlm)
+all=(machine gemm memory shapes tokenizers safetensors compile encode attention train generate
+  perplexity peak diffusion ldlm)
 names=("$@")
 [[ $# -eq 0 ]] && names=("${all[@]}")
 for name in "${names[@]}"; do
