@@ -45,8 +45,8 @@ TEST_CASE("reduce kernels over every set of axes") {
 
 TEST_CASE("reduce kernels of large views keep their digits, and NaN wins in max and min") {
   for (const auto& [op, name] : reduce_ops) {
-    for (const Shape& shape :
-         {Shape{100003}, Shape{3, 301, 93}, Shape{20001, 5}, Shape{5, 20001}}) {
+    for (const Shape& shape : {Shape{100003}, Shape{3, 301, 93}, Shape{20001, 5}, Shape{5, 20001},
+                               Shape{9000, 3, 3}, Shape{1, 9000, 2}}) {
       for (const unsigned mask : {1U, 2U, 3U, 4U, 5U, 6U, 7U}) {
         if (mask >= 1U << shape.rank()) {
           continue;
@@ -89,16 +89,26 @@ TEST_CASE("arg_reduce kernels take the first of equals, and the first NaN") {
     }
   }
   for (const bool largest : {true, false}) {
-    check_extremes("arg_reduce", {}, [&]<class T>(const KernelTable<T>& k, Context<T>& t) {
-      const View<const T> in = t.plain({60, 37}, {-9, 9, true});
-      k.arg_reduce(largest, in, 1, t.template out_of<std::int64_t>({60}));
-    });
+    for (const auto& [shape, axis] :
+         {std::pair(Shape{60, 37}, 1), {Shape{60, 37}, 0}, {Shape{300, 3}, 1}}) {
+      check_extremes(
+          "arg_reduce", {},
+          [&, shape = shape, axis = axis]<class T>(const KernelTable<T>& k, Context<T>& t) {
+            Shape out = shape;
+            out.erase(axis);
+            const View<const T> in = t.plain(shape, {-9, 9, true});
+            k.arg_reduce(largest, in, axis, t.template out_of<std::int64_t>(out));
+          });
+    }
   }
 }
 
 TEST_CASE("top_k kernels: falling order, ties by lower index, NaN first") {
-  for (const std::int64_t k_wanted : {0, 1, 3, 50}) {
+  for (const std::int64_t k_wanted : {0, 1, 3, 50, 700}) {
     for (const Shape& shape : {Shape{50}, Shape{4, 61}, Shape{2, 3, 500}, Shape{3, 9000}}) {
+      if (k_wanted > shape.back()) {
+        continue;
+      }
       Shape out = shape;
       out[out.rank() - 1] = k_wanted;
       for (const Values& values : {Values{}, Values{-3, 3, false, true}, Values{-9, 9, true}}) {

@@ -12,9 +12,12 @@
 #include <numbers>
 #include <string>
 #include <type_traits>
+#include <utility>
 #include <vector>
 
 #include <ldlm_simd/math.hpp>
+#include <ldlm_simd/power.hpp>
+#include <ldlm_simd/trigonometry.hpp>
 
 namespace {
 
@@ -147,6 +150,18 @@ void check_all() {
                            return x * logistic(c * (x + static_cast<W>(0.044715L) * x * x * x));
                          },
                          [](T x) { return 4 + (x < 0 ? 5 * std::abs(x) * (1 + x * x / 22) : 0); }));
+  const auto two = [](T) { return 2.0; };
+  check("sin",
+        worst<T>(
+            inputs, [](B<T> x) { return simd::sin(x); }, [](W x) { return std::sin(x); }, two));
+  check("cos",
+        worst<T>(
+            inputs, [](B<T> x) { return simd::cos(x); }, [](W x) { return std::cos(x); }, two));
+  for (const T y : {T{2.7F}, T{-0.3F}, T{5}, T{-4}, T{0}, T{3000}, std::numeric_limits<T>::max()}) {
+    check("pow " + std::to_string(y), worst<T>(
+                                          inputs, [y](B<T> x) { return simd::pow(x, B<T>(y)); },
+                                          [y](W x) { return std::pow(x, W{y}); }, two));
+  }
   check("relu", worst<T>(
                     inputs, [](B<T> x) { return simd::relu(x); },
                     [](W x) { return x > 0 || std::isnan(x) ? x : 0; }, four));
@@ -161,10 +176,56 @@ TEST_CASE("functions of double") {
   check_all<double>();
 }
 
+// What C says of pow, and PyTorch with it.
+TEST_CASE("powers of special values have C's values and signs") {
+  constexpr float infinity = std::numeric_limits<float>::infinity();
+  const std::vector<float> special{
+      0,     -0.0F,  1,           -1,       2,         -2,
+      3,     0.5F,   -0.5F,       2.5F,     1e-40F,    -1e-40F,
+      3e38F, -3e38F, 16777217.0F, infinity, -infinity, std::numeric_limits<float>::quiet_NaN()};
+  for (const float x : special) {
+    for (const float y : special) {
+      const float got = simd::pow(B<float>(x), B<float>(y)).get(0);
+      const auto want = static_cast<float>(std::pow(double{x}, double{y}));
+      CAPTURE(x);
+      CAPTURE(y);
+      CHECK(std::isnan(got) == std::isnan(want));
+      CHECK((std::isnan(want) || (std::abs(got - want) <= 1e-6F * std::abs(want)) || got == want));
+      CHECK((std::isnan(want) || std::signbit(got) == std::signbit(want)));
+    }
+  }
+}
+
+// torch.tensor([0, -0, inf, -inf, nan, -1, 4]).pow(y)
+TEST_CASE("whole and half powers are PyTorch's at special values") {
+  constexpr float infinity = std::numeric_limits<float>::infinity();
+  constexpr float nan = std::numeric_limits<float>::quiet_NaN();
+  const std::vector<float> x{0, -0.0F, infinity, -infinity, nan, -1, 4};
+  const std::vector<std::pair<float, std::vector<float>>> cases{
+      {0.5F, {0, -0.0F, infinity, nan, nan, nan, 2}},
+      {-0.5F, {infinity, -infinity, 0, nan, nan, nan, 0.5F}},
+      {3, {0, -0.0F, infinity, -infinity, nan, -1, 64}},
+      {2, {0, 0, infinity, infinity, nan, 1, 16}},
+      {1, {0, -0.0F, infinity, -infinity, nan, -1, 4}},
+      {0, {1, 1, 1, 1, 1, 1, 1}},
+      {-1, {infinity, -infinity, 0, -0.0F, nan, -1, 0.25F}},
+      {-2, {infinity, infinity, 0, 0, nan, 1, 0.0625F}}};
+  for (const auto& [y, want] : cases) {
+    for (std::size_t i = 0; i < x.size(); ++i) {
+      const float got = simd::pow(B<float>(x[i]), y).get(0);
+      CAPTURE(x[i]);
+      CAPTURE(y);
+      CHECK((got == want[i] || (std::isnan(got) && std::isnan(want[i]))));
+      CHECK((std::isnan(got) || std::signbit(got) == std::signbit(want[i])));
+    }
+  }
+}
+
 TEST_CASE("the sign of zero survives the odd functions") {
   for (const float zero : {0.0F, -0.0F}) {
     CHECK(std::signbit(simd::tanh(B<float>(zero)).get(0)) == std::signbit(zero));
     CHECK(std::signbit(simd::erf(B<float>(zero)).get(0)) == std::signbit(zero));
     CHECK(std::signbit(simd::gelu(B<float>(zero)).get(0)) == std::signbit(zero));
+    CHECK(std::signbit(simd::sin(B<float>(zero)).get(0)) == std::signbit(zero));
   }
 }

@@ -1,6 +1,6 @@
 #pragma once
 // Kernels over rows, the last axis: softmax, log-softmax, layer norm, RMS norm. x and y are
-// (..., C) with unit stride on C; statistics are (...).
+// (..., C), the norms' with unit stride on C; statistics are (...).
 
 #include <algorithm>
 #include <limits>
@@ -10,19 +10,19 @@
 
 namespace ldlm::reference {
 
-/// The largest of n elements and the sum of exp(x - largest).
+/// The largest of n elements, `step` apart, and the sum of exp(x - largest).
 template <class T>
 struct ExpSum {
   Wide<T> largest = -std::numeric_limits<Wide<T>>::infinity();
   Wide<T> sum{};
 
-  ExpSum(const T* x, std::int64_t n) {
+  ExpSum(const T* x, std::int64_t n, std::int64_t step = 1) {
     for (std::int64_t i = 0; i < n; ++i) {
-      largest = larger<Wide<T>>(x[i], largest) ? Wide<T>{x[i]} : largest;
+      largest = larger<Wide<T>>(x[i * step], largest) ? Wide<T>{x[i * step]} : largest;
     }
     // Of all -infinity the sum is 0, not NaN.
     for (std::int64_t i = 0; i < n && largest != -std::numeric_limits<Wide<T>>::infinity(); ++i) {
-      sum += std::exp(x[i] - largest);
+      sum += std::exp(x[i * step] - largest);
     }
   }
   Wide<T> log_sum_exp() const { return largest + std::log(sum); }
@@ -31,13 +31,14 @@ struct ExpSum {
 /// y = exp(x) / sum(exp(x)); y may be x.
 template <std::floating_point T>
 void softmax(View<const T> x, View<T> y) {
-  const std::int64_t C = x.shape().back();
+  const int last = x.rank() - 1;
+  const std::int64_t C = x.size(last), from = x.stride(last), to = y.stride(last);
   walk(
       row_shape(x.shape()),
       [&](const T* in, T* out) {
-        const ExpSum<T> row(in, C);
+        const ExpSum<T> row(in, C, from);
         for (std::int64_t i = 0; i < C; ++i) {
-          out[i] = static_cast<T>(std::exp(in[i] - row.largest) / row.sum);
+          out[i * to] = static_cast<T>(std::exp(in[i * from] - row.largest) / row.sum);
         }
       },
       x, y);
@@ -46,16 +47,18 @@ void softmax(View<const T> x, View<T> y) {
 /// dx = y (dy - sum(y dy)); dx may be dy.
 template <std::floating_point T>
 void softmax_backward(View<const T> y, View<const T> dy, View<T> dx) {
-  const std::int64_t C = y.shape().back();
+  const int last = y.rank() - 1;
+  const std::int64_t C = y.size(last), from = y.stride(last);
+  const std::int64_t from_grad = dy.stride(last), to = dx.stride(last);
   walk(
       row_shape(y.shape()),
       [&](const T* p, const T* g, T* out) {
         Wide<T> dot{};
         for (std::int64_t i = 0; i < C; ++i) {
-          dot += Wide<T>{p[i]} * g[i];
+          dot += Wide<T>{p[i * from]} * g[i * from_grad];
         }
         for (std::int64_t i = 0; i < C; ++i) {
-          out[i] = static_cast<T>(p[i] * (g[i] - dot));
+          out[i * to] = static_cast<T>(p[i * from] * (g[i * from_grad] - dot));
         }
       },
       y, dy, dx);
@@ -64,14 +67,15 @@ void softmax_backward(View<const T> y, View<const T> dy, View<T> dx) {
 /// y = x - log(sum(exp(x)))
 template <std::floating_point T>
 void log_softmax(View<const T> x, View<T> y) {
-  const std::int64_t C = x.shape().back();
+  const int last = x.rank() - 1;
+  const std::int64_t C = x.size(last), from = x.stride(last), to = y.stride(last);
   walk(
       row_shape(x.shape()),
       [&](const T* in, T* out) {
-        const ExpSum<T> row(in, C);
+        const ExpSum<T> row(in, C, from);
         for (std::int64_t i = 0; i < C; ++i) {
           // In this order, so that a row of large equal logits keeps its digits.
-          out[i] = static_cast<T>((in[i] - row.largest) - std::log(row.sum));
+          out[i * to] = static_cast<T>((in[i * from] - row.largest) - std::log(row.sum));
         }
       },
       x, y);
@@ -80,16 +84,19 @@ void log_softmax(View<const T> x, View<T> y) {
 /// dx = dy - exp(y) sum(dy)
 template <std::floating_point T>
 void log_softmax_backward(View<const T> y, View<const T> dy, View<T> dx) {
-  const std::int64_t C = y.shape().back();
+  const int last = y.rank() - 1;
+  const std::int64_t C = y.size(last), from = y.stride(last);
+  const std::int64_t from_grad = dy.stride(last), to = dx.stride(last);
   walk(
       row_shape(y.shape()),
       [&](const T* log_p, const T* g, T* out) {
         Wide<T> total{};
         for (std::int64_t i = 0; i < C; ++i) {
-          total += g[i];
+          total += g[i * from_grad];
         }
         for (std::int64_t i = 0; i < C; ++i) {
-          out[i] = static_cast<T>(g[i] - std::exp(Wide<T>{log_p[i]}) * total);
+          out[i * to] =
+              static_cast<T>(g[i * from_grad] - std::exp(Wide<T>{log_p[i * from]}) * total);
         }
       },
       y, dy, dx);

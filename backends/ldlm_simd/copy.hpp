@@ -28,6 +28,7 @@ class Copy {
         return;
       }
     }
+    loops_.lengthen(8);
     for_stretches<Arch>(loops_, cheap_grain, [&](const typename Walk::Offsets& at, std::int64_t n) {
       line(out_ + at[0] * size, loops_.step[0], in_ + at[1] * size, loops_.step[1], n);
     });

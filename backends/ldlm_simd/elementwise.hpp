@@ -6,8 +6,9 @@
 #include <numbers>
 
 #include <ldlm/core/kernel_table.hpp>
-#include <ldlm_simd/loops.hpp>
-#include <ldlm_simd/math.hpp>
+#include <ldlm_simd/map.hpp>
+#include <ldlm_simd/power.hpp>
+#include <ldlm_simd/trigonometry.hpp>
 
 namespace ldlm::simd {
 
@@ -18,45 +19,6 @@ struct Parameters {
 };
 
 namespace detail {
-
-/// f of every lane on its own, for what has no vector form.
-template <class T, class Arch, class F, class... Rest>
-Batch<T, Arch> per_lane(F&& f, const Batch<T, Arch>& x, const Rest&... rest) {
-  constexpr std::size_t lanes = Batch<T, Arch>::size;
-  alignas(64) T out[lanes];
-  alignas(64) T in[1 + sizeof...(Rest)][lanes];
-  std::size_t k = 0;
-  (x.store_aligned(in[k++]), ..., rest.store_aligned(in[k++]));
-  for (std::size_t i = 0; i < lanes; ++i) {
-    if constexpr (sizeof...(Rest) == 0) {
-      out[i] = f(in[0][i]);
-    } else {
-      out[i] = f(in[0][i], in[1][i]);
-    }
-  }
-  return Batch<T, Arch>::load_aligned(out);
-}
-
-/// Square roots are roots, of which -0 has one and -infinity none, unlike of std::pow.
-template <class T, class Arch>
-Batch<T, Arch> power(const Batch<T, Arch>& x, T exponent) {
-  if (exponent == T{0.5}) {
-    return xsimd::sqrt(x);
-  }
-  if (exponent == T{-0.5}) {
-    return T{1} / xsimd::sqrt(x);
-  }
-  if (exponent == T{2}) {
-    return x * x;
-  }
-  if (exponent == T{1}) {
-    return x;
-  }
-  if (exponent == T{-1}) {
-    return T{1} / x;
-  }
-  return per_lane<T, Arch>([exponent](T v) { return std::pow(v, exponent); }, x);
-}
 
 /// min(max(x, low), high): with low > high that is high. NaN stays NaN.
 template <class T, class Arch>
@@ -86,9 +48,9 @@ Batch<T, Arch> unary_value(const Batch<T, Arch>& x, const Parameters<T>& p) {
   } else if constexpr (Op == UnaryOp::reciprocal) {
     return T{1} / x;
   } else if constexpr (Op == UnaryOp::sin) {
-    return xsimd::sin(x);
+    return simd::sin(x);
   } else if constexpr (Op == UnaryOp::cos) {
-    return xsimd::cos(x);
+    return simd::cos(x);
   } else if constexpr (Op == UnaryOp::tanh) {
     return simd::tanh(x);
   } else if constexpr (Op == UnaryOp::sigmoid) {
@@ -108,7 +70,7 @@ Batch<T, Arch> unary_value(const Batch<T, Arch>& x, const Parameters<T>& p) {
   } else if constexpr (Op == UnaryOp::mul_scalar) {
     return x * B(p.a);
   } else if constexpr (Op == UnaryOp::pow_scalar) {
-    return power<T, Arch>(x, p.a);
+    return simd::pow(x, p.a);
   } else {
     static_assert(Op == UnaryOp::clamp);
     return clamped<T, Arch>(x, p.a, p.b);
@@ -139,9 +101,9 @@ Batch<T, Arch> unary_gradient(const Batch<T, Arch>& s, const Batch<T, Arch>& dy,
   } else if constexpr (Op == UnaryOp::reciprocal) {
     return negative(dy) * s * s;
   } else if constexpr (Op == UnaryOp::sin) {
-    return dy * xsimd::cos(s);
+    return dy * simd::cos(s);
   } else if constexpr (Op == UnaryOp::cos) {
-    return negative(dy) * xsimd::sin(s);
+    return negative(dy) * simd::sin(s);
   } else if constexpr (Op == UnaryOp::tanh) {
     return dy * simd::fnma(s, s, one);
   } else if constexpr (Op == UnaryOp::sigmoid) {
@@ -171,7 +133,7 @@ Batch<T, Arch> unary_gradient(const Batch<T, Arch>& s, const Batch<T, Arch>& dy,
   } else if constexpr (Op == UnaryOp::mul_scalar) {
     return dy * B(p.a);
   } else if constexpr (Op == UnaryOp::pow_scalar) {
-    return p.a == T{0} ? zero : dy * B(p.a) * power<T, Arch>(s, p.a - 1);
+    return p.a == T{0} ? zero : dy * B(p.a) * simd::pow(s, p.a - 1);
   } else {
     static_assert(Op == UnaryOp::clamp);
     return xsimd::select((s > B(p.a)) && (s < B(p.b)), dy, zero);  // of NaN: 0
@@ -189,7 +151,7 @@ Batch<T, Arch> binary_value(const Batch<T, Arch>& a, const Batch<T, Arch>& b) {
   } else if constexpr (Op == BinaryOp::div) {
     return a / b;
   } else if constexpr (Op == BinaryOp::pow) {
-    return per_lane<T, Arch>([](T x, T y) { return std::pow(x, y); }, a, b);
+    return simd::pow(a, b);
   } else if constexpr (Op == BinaryOp::minimum) {
     return xsimd::select((a < b) || xsimd::isnan(a), a, b);  // NaN wins
   } else {
@@ -243,23 +205,6 @@ void binary_loop(std::int64_t n, T* y, const T* a, const T* b) {
       y, a, b);
 }
 
-/// y[i] = f(i) in blocks of a constant number of iterations, which compilers turn into vectors of
-/// mixed element sizes better than a vector library can say it.
-template <class Arch, class Y, class F>
-void block_loop(std::int64_t n, Y* y, F&& f) {
-  constexpr std::int64_t block = 64;
-  std::int64_t i = 0;
-  for (; i + block <= n; i += block) {
-    Y out[block];
-    for (std::int64_t j = 0; j < block; ++j) {
-      out[j] = f(i + j);
-    }
-    std::memcpy(y + i, out, sizeof(out));
-  }
-  for (; i < n; ++i) {
-    y[i] = f(i);
-  }
-}
 template <CompareOp Op, class T, class Arch>
 void compare_loop(std::int64_t n, bool* y, const T* a, const T* b) {
   block_loop<Arch>(n, y, [=](std::int64_t i) { return compare_value<Op>(a[i], b[i]); });
@@ -322,7 +267,7 @@ void compare(CompareOp op, View<const T> a, View<const T> b, View<bool> out) {
 template <class T, class Arch>
 void where(View<const bool> condition, View<const T> a, View<const T> b, View<T> out) {
   const auto loop = [](std::int64_t n, T* y, const bool* c, const T* x, const T* z) {
-    detail::block_loop<Arch>(n, y, [=](std::int64_t i) { return c[i] ? x[i] : z[i]; });
+    block_loop<Arch>(n, y, [=](std::int64_t i) { return c[i] ? x[i] : z[i]; });
   };
   map<Arch>(cheap_grain, loop, out, condition, a, b);
 }

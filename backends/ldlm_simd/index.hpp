@@ -104,7 +104,8 @@ void gather(View<const T> in, int axis, View<const std::int64_t> index, View<T> 
   const std::int64_t move = in.stride(axis);
   Strides starts = in.layout.strides;  // of the runs along the axis
   starts[static_cast<std::size_t>(axis)] = 0;
-  const Loops<3, Arch> loops(out.shape(), {out.layout.strides, starts, index.layout.strides}, 0);
+  Loops<3, Arch> loops(out.shape(), {out.layout.strides, starts, index.layout.strides}, 0);
+  loops.lengthen(8);
   for_stretches<Arch>(loops, cheap_grain / 4, [&](const auto& at, std::int64_t n) {
     const auto [out_step, in_step, index_step] = loops.step;
     for (std::int64_t i = 0; i < n; ++i) {

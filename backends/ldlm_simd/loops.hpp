@@ -60,6 +60,25 @@ class Loops {
     return taken;
   }
 
+  /// Puts the longest axis inside where the innermost one is shorter than `enough`: whatever is
+  /// done once for each line would otherwise count more than its elements.
+  void lengthen(std::int64_t enough = 32) {
+    std::size_t longest = rank_;
+    for (std::size_t i = 0; i < rank_ && length < enough; ++i) {
+      if (shape_[i] > (longest < rank_ ? shape_[longest] : length)) {
+        longest = i;
+      }
+    }
+    if (longest < rank_) {
+      std::swap(length, shape_[longest]);
+      std::swap(step, strides_[longest]);
+      lines = 1;
+      for (std::size_t i = 0; i < rank_; ++i) {
+        lines *= shape_[i];
+      }
+    }
+  }
+
   /// A line, and where it starts in each view.
   struct Cursor {
     Offsets offsets{};
@@ -149,6 +168,7 @@ void for_stretches(const Loops<N, Arch>& loops, std::int64_t grain, const Body& 
         loops.advance(cursor);
       }
     }
+    finish_streaming<Arch>();  // of results that went past the caches
   });
 }
 
@@ -191,6 +211,24 @@ void for_rows(const Shape& rows, std::int64_t grain, const Body& body, const Vie
   (std::index_sequence_for<T...>{});
 }
 
+/// y[i] = f(i) in blocks of a constant number of iterations, which compilers turn into vectors of
+/// mixed element sizes better than a vector library can say it.
+template <class Arch, class Y, class F>
+void block_loop(std::int64_t n, Y* y, F&& f) {
+  constexpr std::int64_t block = 64;
+  std::int64_t i = 0;
+  for (; i + block <= n; i += block) {
+    Y out[block];
+    for (std::int64_t j = 0; j < block; ++j) {
+      out[j] = f(i + j);
+    }
+    std::memcpy(y + i, out, sizeof(out));
+  }
+  for (; i < n; ++i) {
+    y[i] = f(i);
+  }
+}
+
 /// Copies n elements that lie `step` apart.
 template <class T, class Arch>
 void pack(const T* from, std::int64_t step, T* to, std::int64_t n) {
@@ -229,138 +267,6 @@ void unpack(const T* from, T* to, std::int64_t step, std::int64_t n) {
     for (std::int64_t i = 0; i < n; ++i) {
       to[i * step] = from[i];
     }
-  }
-}
-
-/// Elementwise kernels over any views: calls kernel(n, y, x...) on contiguous runs. What is not
-/// contiguous goes through small buffers, so a kernel knows one kind of loop only.
-template <class Arch, class Kernel, class Out, class... In>
-class Map {
-  static constexpr std::size_t operands = 1 + sizeof...(In);
-  static constexpr std::int64_t capacity = 1024;  // elements of a buffer
-  static constexpr auto each = std::index_sequence_for<In...>{};
-  using Walk = Loops<operands, Arch>;
-
- public:
-  Map(std::int64_t grain, const Kernel& kernel, const View<Out>& out, const View<const In>&... in)
-      : kernel_(kernel),
-        out_(out.data),
-        in_(in.data...),
-        loops_(out.shape(), {out.layout.strides, in.layout.strides...}, 0) {
-    for (const std::int64_t step : loops_.step) {
-      contiguous_ = contiguous_ && step == 1;
-    }
-    streams_ = contiguous_ && goes_past_caches<Arch>(out, in...);
-    if (!contiguous_ && 4 * loops_.length <= capacity && loops_.lines > 1) {
-      const std::int64_t group = capacity / loops_.length;
-      parallel_for(0, loops_.lines, std::max<std::int64_t>(1, grain / loops_.length),
-                   [&](std::int64_t lo, std::int64_t hi) {
-                     auto cursor = loops_.at(lo);
-                     for (std::int64_t line = lo; line < hi; line += group) {
-                       run_group(cursor, std::min(group, hi - line), each);
-                     }
-                   });
-    } else {
-      for_stretches<Arch>(loops_, grain, [&](const typename Walk::Offsets& at, std::int64_t n) {
-        run_stretch(at, n, each);
-      });
-    }
-  }
-
- private:
-  // (Out of line: a kernel's loop is compiled once.)
-  [[gnu::noinline]] void run(std::int64_t n, Out* y, const In*... x) const { kernel_(n, y, x...); }
-
-  template <std::size_t... I>
-  void run_stretch(const typename Walk::Offsets& at, std::int64_t n, std::index_sequence<I...>) {
-    if constexpr (std::is_floating_point_v<Out>) {
-      if (streams_) {
-        constexpr std::int64_t block = 128, ahead = 4 * block;
-        alignas(64) Out y[block];
-        for (std::int64_t first = 0; first < n; first += block) {
-          const std::int64_t count = std::min(block, n - first);
-          (ask_for(std::get<I>(in_) + at[I + 1] + first + ahead, block), ...);
-          run(count, y, (std::get<I>(in_) + at[I + 1] + first)...);
-          stream<Out, Arch>(count, y, out_ + at[0] + first);
-        }
-        finish_streaming<Arch>();
-        return;
-      }
-    }
-    if (contiguous_) {
-      run(n, out_ + at[0], (std::get<I>(in_) + at[I + 1])...);
-      return;
-    }
-    alignas(64) Out y[capacity];
-    std::tuple<Buffer<In>...> x;
-    for (std::int64_t first = 0; first < n; first += capacity) {
-      const std::int64_t count = std::min(capacity, n - first);
-      Out* const target = out_ + at[0] + first * loops_.step[0];
-      run(count, loops_.step[0] == 1 ? target : y,
-          source(std::get<I>(in_) + at[I + 1] + first * loops_.step[I + 1], loops_.step[I + 1],
-                 std::get<I>(x).data, count, first)...);
-      if (loops_.step[0] != 1) {
-        unpack<Out, Arch>(y, target, loops_.step[0], count);
-      }
-    }
-  }
-  template <class T>
-  static void ask_for(const T* from, std::int64_t n) {
-    for (std::int64_t i = 0; i < n; i += 64 / static_cast<std::int64_t>(sizeof(T))) {
-      prefetch(from + i);
-    }
-  }
-  // Several short lines as one run.
-  template <std::size_t... I>
-  void run_group(typename Walk::Cursor& cursor, std::int64_t lines, std::index_sequence<I...>) {
-    const std::int64_t n = loops_.length;
-    alignas(64) Out y[capacity];
-    std::tuple<Buffer<In>...> x;
-    typename Walk::Cursor reader = cursor;
-    for (std::int64_t line = 0; line < lines; ++line, loops_.advance(reader)) {
-      (pack<In, Arch>(std::get<I>(in_) + reader.offsets[I + 1], loops_.step[I + 1],
-                      std::get<I>(x).data + line * n, n),
-       ...);
-    }
-    run(lines * n, y, std::get<I>(x).data...);
-    for (std::int64_t line = 0; line < lines; ++line, loops_.advance(cursor)) {
-      unpack<Out, Arch>(y + line * n, out_ + cursor.offsets[0], loops_.step[0], n);
-    }
-  }
-
-  template <class T>
-  struct Buffer {
-    alignas(64) T data[capacity];
-  };
-  // The elements themselves if contiguous, else a packed copy. A repeated one is copied once.
-  template <class T>
-  static const T* source(const T* from, std::int64_t step, T* buffer, std::int64_t n,
-                         std::int64_t first) {
-    if (step == 1) {
-      return from;
-    }
-    if (step != 0) {
-      pack<T, Arch>(from, step, buffer, n);
-    } else if (first == 0) {
-      repeat<T, Arch>(*from, buffer, n);
-    }
-    return buffer;
-  }
-
-  const Kernel& kernel_;
-  Out* out_;
-  std::tuple<const In*...> in_;
-  Walk loops_;
-  bool contiguous_ = true;  // along lines
-  bool streams_ = false;    // the result is too large for the caches, and no operand
-};
-
-/// Runs kernel(n, y, x...) over all elements of views of one shape, in parallel.
-template <class Arch, class Kernel, class Out, class... In>
-void map(std::int64_t grain, const Kernel& kernel, const View<Out>& out,
-         const View<const In>&... in) {
-  if (out.numel() > 0) {
-    Map<Arch, Kernel, Out, In...>(grain, kernel, out, in...);
   }
 }
 

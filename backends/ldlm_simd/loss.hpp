@@ -1,7 +1,7 @@
 #pragma once
 // Softmax cross-entropy over large vocabularies: one pass over the logits forward, one backward.
 
-#include <ldlm_simd/rows.hpp>
+#include <ldlm_simd/softmax.hpp>
 
 namespace ldlm::simd {
 

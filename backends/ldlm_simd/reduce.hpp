@@ -142,7 +142,8 @@ std::int64_t find_first(const T* x, std::int64_t n, std::int64_t step, T value) 
   return i;
 }
 
-/// One reduction: outputs are walked by `kept`, the elements of each by `reduced`.
+/// One reduction: outputs are walked by `kept`, the elements of each by `reduced`. Each walks its
+/// longest axis inside if the innermost one is short.
 template <ReduceOp Op, class T, class Arch>
 class Reduction {
   using B = Batch<T, Arch>;
@@ -158,8 +159,9 @@ class Reduction {
         out_(out.data),
         kept_(out.shape(), {in.layout.strides, out.layout.strides}, 0),
         reduced_(reduced_shape(in, out), {in.layout.strides}, 0) {
-    const bool along_lines = kept_.length == 1 || (reduced_.step[0] <= kept_.step[0]);
-    along_lines ? reduce_lines() : reduce_columns();
+    kept_.lengthen();
+    reduced_.lengthen();
+    line_cost() <= column_cost() ? reduce_lines() : reduce_columns();
   }
 
  private:
@@ -169,6 +171,16 @@ class Reduction {
       shape[axis] = out.size(axis) == in.size(axis) ? 1 : shape[axis];
     }
     return shape;
+  }
+
+  // About what an output costs either way, in tenths of a nanosecond: elements that lie apart are
+  // packed first, and each run of either kind has a price of its own.
+  [[nodiscard]] std::int64_t line_cost() const {
+    return reduced_.lines * (200 + reduced_.length * (reduced_.step[0] == 1 ? 1 : 6));
+  }
+  [[nodiscard]] std::int64_t column_cost() const {
+    return reduced_.lines * reduced_.length *
+           ((kept_.step[0] == 1 ? 1 : 7) + 300 / std::min(columns, kept_.length));
   }
 
   // ---- The reduced elements lie together: each output is a few runs. ----
@@ -232,10 +244,26 @@ class Reduction {
     const std::int64_t block_rows = std::max<std::int64_t>(32, 4 * block / chunk_width);
     const std::int64_t blocks = std::max<std::int64_t>(1, (rows + block_rows - 1) / block_rows);
     const std::int64_t outputs = kept_.lines * kept_.length;
-    // blocks == 1 still goes through it: the output may have any stride.
-    const Scratch<T, Arch> partials(outputs * blocks);
     const std::int64_t grain = std::max<std::int64_t>(
         1, block / (chunk_width * std::max<std::int64_t>(1, std::min(rows, block_rows))));
+    if (blocks == 1) {
+      parallel_for(0, kept_.lines * chunks, grain, [&](std::int64_t lo, std::int64_t hi) {
+        alignas(64) T sums[columns];
+        for (std::int64_t task = lo; task < hi; ++task) {
+          const auto at = kept_.at(task / chunks).offsets;
+          const std::int64_t first = task % chunks * columns;
+          const std::int64_t n = std::min(columns, kept_.length - first);
+          T* const to = out_ + at[1] + first * kept_.step[1];
+          T* const total = kept_.step[1] == 1 ? to : sums;
+          add_rows(in_ + at[0] + first * kept_.step[0], 0, rows, total, n);
+          if (total != to) {
+            unpack<T, Arch>(sums, to, kept_.step[1], n);
+          }
+        }
+      });
+      return;
+    }
+    const Scratch<T, Arch> partials(outputs * blocks);
     parallel_for(0, kept_.lines * chunks * blocks, grain, [&](std::int64_t lo, std::int64_t hi) {
       for (std::int64_t task = lo; task < hi; ++task) {
         const std::int64_t b = task % blocks;
@@ -320,17 +348,78 @@ void reduce(ReduceOp op, View<const T> in, View<T> out) {
     fill<T, Arch>(out, T{0});  // only sums are taken of nothing
     return;
   }
-  visit_op(op, [&](auto constant) { detail::Reduction<constant(), T, Arch>(in, out); });
+  if (in.numel() > out.numel()) {
+    visit_op(op, [&](auto constant) { detail::Reduction<constant(), T, Arch>(in, out); });
+    return;
+  }
+  visit_op(op, [&](auto constant) {  // each is the only element of its sum
+    using B = Batch<T, Arch>;
+    using R = detail::Reducer<constant(), T, Arch>;
+    const auto loop = [](std::int64_t n, T* y, const T* x) {
+      transform<Arch>(
+          n, [](const B& v) { return R::take(B(R::identity), v); }, y, x);
+    };
+    map<Arch>(cheap_grain, loop, out, in);
+  });
 }
+
+namespace detail {
+
+/// arg_reduce of many runs side by side: of chunks of them, the best value and its position so far.
+template <ReduceOp Op, class T, class Arch>
+void arg_reduce_columns(const Loops<2, Arch>& runs, const T* in, std::int64_t n, std::int64_t step,
+                        std::int64_t* out) {
+  using B = Batch<T, Arch>;
+  constexpr std::int64_t columns = 256, W = width<T, Arch>;
+  const std::int64_t chunks = (runs.length + columns - 1) / columns;
+  const std::int64_t grain = std::max<std::int64_t>(1, cheap_grain / (n * columns));
+  parallel_for(0, runs.lines * chunks, grain, [&](std::int64_t lo, std::int64_t hi) {
+    alignas(64) T best[columns], position[columns], row[columns] = {};
+    for (std::int64_t task = lo; task < hi; ++task) {
+      const auto at = runs.at(task / chunks).offsets;
+      const std::int64_t first = task % chunks * columns;
+      const std::int64_t count = std::min(columns, runs.length - first);
+      for (std::int64_t j = 0; j < n; ++j) {
+        pack<T, Arch>(in + at[0] + first * runs.step[0] + j * step, runs.step[0], row, count);
+        const B here(static_cast<T>(j));
+        for (std::int64_t i = 0; i < count; i += W) {
+          const B v = B::load_aligned(row + i);
+          const B old = B::load_aligned(best + i);
+          const auto more = Op == ReduceOp::max ? v > old : v < old;
+          const auto better = more || (xsimd::isnan(v) && !xsimd::isnan(old));
+          const B place = B::load_aligned(position + i);
+          (j == 0 ? v : xsimd::select(better, v, old)).store_aligned(best + i);
+          (j == 0 ? here : xsimd::select(better, here, place)).store_aligned(position + i);
+        }
+      }
+      for (std::int64_t i = 0; i < count; ++i) {
+        out[at[1] + (first + i) * runs.step[1]] = static_cast<std::int64_t>(position[i]);
+      }
+    }
+  });
+}
+
+}  // namespace detail
 
 /// Position of the first largest (or smallest) element along `axis`; the first NaN if there is one.
 template <class T, class Arch>
 void arg_reduce(bool largest, View<const T> in, int axis, View<std::int64_t> out) {
+  if (out.numel() == 0) {
+    return;
+  }
   const std::int64_t n = in.size(axis);
   const std::int64_t step = in.stride(axis);
   View<const T> starts = in;  // of the runs along the axis: the view without it
   for (int i = axis; i + 1 < in.rank(); ++i) {
     starts.layout.strides[static_cast<std::size_t>(i)] = in.stride(i + 1);
+  }
+  // Short runs, and those whose elements lie apart, go side by side. (Positions are kept as T.)
+  Loops<2, Arch> runs(out.shape(), {starts.layout.strides, out.layout.strides}, 0);
+  runs.lengthen();
+  constexpr std::int64_t short_run = 32, exact = std::int64_t{1} << 24;
+  if (runs.length >= 8 && n <= exact && (n <= short_run || step > runs.step[0])) {
+    return largest ? detail::arg_reduce_columns<ReduceOp::max>(runs, in.data, n, step, out.data)
+                   : detail::arg_reduce_columns<ReduceOp::min>(runs, in.data, n, step, out.data);
   }
   for_rows<Arch>(
       out.shape(), std::max<std::int64_t>(1, cheap_grain / n),

@@ -1,75 +1,16 @@
 #pragma once
-// Kernels over rows, the last axis: softmax, log-softmax, layer norm, RMS norm and their backward
-// passes. A row stays in cache between its passes.
+// Layer norm, RMS norm and their backward passes over rows, the last axis. A row stays in cache
+// between its passes; short rows go side by side, in panels.
 
 #include <optional>
 
 #include <ldlm_simd/math.hpp>
+#include <ldlm_simd/panel.hpp>
 #include <ldlm_simd/reduce.hpp>
 
 namespace ldlm::simd {
 
 namespace detail {
-
-template <class Arch>
-Shape row_shape(const Shape& shape) {
-  return Shape(std::span<const std::int64_t>(shape.begin(), shape.end() - 1));
-}
-
-/// Rows worth a thread's while, if an element costs `cost` times a copy.
-template <class Arch>
-std::int64_t rows_grain(std::int64_t columns, std::int64_t cost) {
-  return std::max<std::int64_t>(1, cheap_grain / (cost * std::max<std::int64_t>(1, columns)));
-}
-
-/// y = exp(x - shift); returns its sum. y may be x.
-template <class T, class Arch>
-T exp_and_sum(std::int64_t n, T shift, const T* x, T* y) {
-  using B = Batch<T, Arch>;
-  constexpr std::int64_t W = width<T, Arch>;
-  const B by(shift);
-  B s0(T{0}), s1(T{0});
-  std::int64_t i = 0;
-  for (; i + 2 * W <= n; i += 2 * W) {
-    const B a = simd::exp(load<T, Arch>(x + i) - by);
-    const B b = simd::exp(load<T, Arch>(x + i + W) - by);
-    a.store_unaligned(y + i);
-    b.store_unaligned(y + i + W);
-    s0 += a;
-    s1 += b;
-  }
-  for (; i < n; i += W) {
-    const std::int64_t count = std::min(W, n - i);
-    const B v = count == W ? load<T, Arch>(x + i)
-                           : load_first<T, Arch>(x + i, count, -std::numeric_limits<T>::infinity());
-    const B e = simd::exp(v - by);
-    s0 += e;
-    count == W ? e.store_unaligned(y + i) : store_first<T, Arch>(y + i, e, count);
-  }
-  return sum_of_lanes<T, Arch>(s0 + s1);
-}
-
-/// Sum of exp(x - shift) over n contiguous elements. Asks for what comes 4 KiB later, since memory
-/// would be idle while exp is computed.
-template <class T, class Arch>
-T sum_of_exp(std::int64_t n, T shift, const T* x) {
-  using B = Batch<T, Arch>;
-  constexpr std::int64_t W = width<T, Arch>, ahead = 4096 / sizeof(T);
-  const B by(shift);
-  B s0(T{}), s1(T{});
-  std::int64_t i = 0;
-  for (; i + 2 * W <= n; i += 2 * W) {
-    prefetch(x + i + ahead);
-    prefetch(x + i + W + ahead);
-    s0 += simd::exp(load<T, Arch>(x + i) - by);
-    s1 += simd::exp(load<T, Arch>(x + i + W) - by);
-  }
-  for (; i < n; i += W) {
-    const std::int64_t count = std::min(W, n - i);
-    s0 += simd::exp(load_first<T, Arch>(x + i, count, -std::numeric_limits<T>::infinity()) - by);
-  }
-  return sum_of_lanes<T, Arch>(s0 + s1);
-}
 
 /// `view` if it is there, else n times `value`.
 template <class T, class Arch>
@@ -117,75 +58,111 @@ void sum_over_row_blocks(std::int64_t rows, std::int64_t n, T* total, const Body
 
 }  // namespace detail
 
-/// y = exp(x) / sum(exp(x)); y may be x.
-template <class T, class Arch>
-void softmax(View<const T> x, View<T> y) {
-  const std::int64_t C = x.shape().back();
-  constexpr std::int64_t most_streamed = 2048;  // elements of a row that is held in L1 meanwhile
-  for_rows<Arch>(
-      detail::row_shape<Arch>(x.shape()), detail::rows_grain<Arch>(C, 8),
-      [C, past_caches = C <= most_streamed && goes_past_caches<Arch>(y, x)](const T* in, T* out) {
-        alignas(64) T own[most_streamed];
-        T* const e = past_caches ? own : out;
-        const T sum = detail::exp_and_sum<T, Arch>(C, max_of<T, Arch>(C, in), in, e);
-        transform_row<Arch>(
-            past_caches, in + C, C,
-            [f = Batch<T, Arch>(T{1} / sum)](const auto& v) { return v * f; }, out,
-            static_cast<const T*>(e));
-      },
-      x, y);
-}
+namespace detail {
 
-/// dx = y (dy - sum(y dy)); dx may be dy.
+/// layer_norm of short rows, side by side.
 template <class T, class Arch>
-void softmax_backward(View<const T> y, View<const T> dy, View<T> dx) {
-  const std::int64_t C = y.shape().back();
-  for_rows<Arch>(
-      detail::row_shape<Arch>(y.shape()), detail::rows_grain<Arch>(C, 2),
-      [C](const T* p, const T* g, T* out) {
-        const T dot = sum_of<T, Arch>(
-            C, [](const auto& a, const auto& b) { return a * b; }, p, g);
-        transform<Arch>(
-            C, [d = Batch<T, Arch>(dot)](const auto& a, const auto& b) { return a * (b - d); }, out,
-            p, g);
-      },
-      y, dy, dx);
-}
-
-/// y = x - log(sum(exp(x)))
-template <class T, class Arch>
-void log_softmax(View<const T> x, View<T> y) {
+void layer_norm_panels(const Loops<6, Arch>& loops, std::int64_t C, const T* x, const T* residual,
+                       const T* gamma, const T* beta, T epsilon, T* sum, T* y, T* mean, T* rstd) {
   using B = Batch<T, Arch>;
-  const std::int64_t C = x.shape().back();
-  for_rows<Arch>(
-      detail::row_shape<Arch>(x.shape()), detail::rows_grain<Arch>(C, 8),
-      [C, past_caches = goes_past_caches<Arch>(y, x)](const T* in, T* out) {
-        const T largest = max_of<T, Arch>(C, in);
-        const T log_sum = std::log(detail::sum_of_exp<T, Arch>(C, largest, in));
-        // In this order, so that a row of large equal logits keeps its digits.
-        transform_row<Arch>(
-            past_caches, in + C, C,
-            [m = B(largest), l = B(log_sum)](const B& v) { return (v - m) - l; }, out, in);
-      },
-      x, y);
+  constexpr std::int64_t W = width<T, Arch>;
+  const PanelLayout<T, Arch> layout(C);
+  const std::int64_t lanes = layout.lanes;
+  const B count(static_cast<T>(C));
+  for_panels<Arch>(loops, lanes, rows_grain<Arch>(C, 4), [&](const auto& at, std::int64_t rows) {
+    const Scratch<T, Arch> memory(2 * (layout.size() + lanes));
+    T* const s = memory.data();
+    T* const other = s + layout.size();
+    T* const means = other + layout.size();
+    T* const rstds = means + lanes;
+    layout.read(x + at[0], loops.step[0], 1, rows, s);
+    if (residual != nullptr) {
+      layout.read(residual + at[1], loops.step[1], 1, rows, other);
+      transform<Arch>(
+          layout.size(), [](const B& a, const B& b) { return a + b; }, s, static_cast<const T*>(s),
+          static_cast<const T*>(other));
+    }
+    if (sum != nullptr) {
+      layout.write(s, sum + at[2], loops.step[2], 1, rows);
+    }
+    for (std::int64_t i = 0; i < rows; i += W) {
+      const auto total = [&](const auto& f) {
+        B all(T{0});
+        for (std::int64_t c = 0; c < C; ++c) {
+          all += f(load<T, Arch>(s + c * lanes + i));
+        }
+        return all;
+      };
+      B m = total([](const B& v) { return v; }) / count;
+      m += total([&](const B& v) { return v - m; }) / count;  // of equal elements: exactly they
+      const B squares = total([&](const B& v) { return (v - m) * (v - m); });
+      const B r = B(T{1}) / xsimd::sqrt(squares / count + B(epsilon));
+      for (std::int64_t c = 0; c < C; ++c) {
+        T* const v = s + c * lanes + i;
+        simd::fma((load<T, Arch>(v) - m) * r, B(gamma[c]), B(beta[c])).store_unaligned(v);
+      }
+      m.store_unaligned(means + i);
+      r.store_unaligned(rstds + i);
+    }
+    layout.write(s, y + at[3], loops.step[3], 1, rows);
+    if (mean != nullptr) {
+      unpack<T, Arch>(means, mean + at[4], loops.step[4], rows);
+    }
+    if (rstd != nullptr) {
+      unpack<T, Arch>(rstds, rstd + at[5], loops.step[5], rows);
+    }
+  });
 }
 
-/// dx = dy - exp(y) sum(dy)
+/// rms_norm of short rows, side by side.
 template <class T, class Arch>
-void log_softmax_backward(View<const T> y, View<const T> dy, View<T> dx) {
+void rms_norm_panels(const Loops<3, Arch>& loops, std::int64_t C, const T* x, const T* gamma,
+                     T epsilon, T* y, T* rstd) {
   using B = Batch<T, Arch>;
-  const std::int64_t C = y.shape().back();
-  for_rows<Arch>(
-      detail::row_shape<Arch>(y.shape()), detail::rows_grain<Arch>(C, 8),
-      [C](const T* log_p, const T* g, T* out) {
-        const T total = sum_of<T, Arch>(
-            C, [](const B& v) { return v; }, g);
-        transform<Arch>(
-            C, [t = B(total)](const B& a, const B& b) { return simd::fnma(simd::exp(a), t, b); },
-            out, log_p, g);
-      },
-      y, dy, dx);
+  constexpr std::int64_t W = width<T, Arch>;
+  const PanelLayout<T, Arch> layout(C);
+  const std::int64_t lanes = layout.lanes;
+  const B share(T{1} / static_cast<T>(C));
+  for_panels<Arch>(loops, lanes, rows_grain<Arch>(C, 3), [&](const auto& at, std::int64_t rows) {
+    const Scratch<T, Arch> memory(layout.size() + lanes);
+    T* const s = memory.data();
+    T* const rstds = s + layout.size();
+    layout.read(x + at[0], loops.step[0], 1, rows, s);
+    for (std::int64_t i = 0; i < rows; i += W) {
+      B squares(T{0});
+      for (std::int64_t c = 0; c < C; ++c) {
+        const B v = load<T, Arch>(s + c * lanes + i);
+        squares = simd::fma(v, v, squares);
+      }
+      const B r = B(T{1}) / xsimd::sqrt(simd::fma(squares, share, B(epsilon)));
+      for (std::int64_t c = 0; c < C; ++c) {
+        T* const v = s + c * lanes + i;
+        (load<T, Arch>(v) * r * B(gamma[c])).store_unaligned(v);
+      }
+      r.store_unaligned(rstds + i);
+    }
+    layout.write(s, y + at[1], loops.step[1], 1, rows);
+    if (rstd != nullptr) {
+      unpack<T, Arch>(rstds, rstd + at[2], loops.step[2], rows);
+    }
+  });
 }
+
+/// Loops over the rows of views (..., C), absent ones left out.
+template <class Arch, class... View>
+Loops<sizeof...(View), Arch> loops_over_rows(const Shape& rows, const View&... views) {
+  Loops<sizeof...(View), Arch> loops(rows, {(views.empty() ? Strides{} : views.layout.strides)...},
+                                     0);
+  loops.lengthen();
+  return loops;
+}
+/// Whether rows of C elements go side by side.
+template <class T, class Arch>
+bool in_panels(std::int64_t C, std::int64_t rows) {
+  return C <= short_row && rows >= width<T, Arch> / 2;
+}
+
+}  // namespace detail
 
 /// y = (s - mean(s)) rstd gamma + beta with s = x + residual. All but x and y may be absent.
 template <class T, class Arch>
@@ -195,6 +172,12 @@ void layer_norm(View<const T> x, View<const T> residual, View<const T> gamma, Vi
   const std::int64_t C = x.shape().back();
   const detail::RowParameter<T, Arch> scale(gamma, C, T{1});
   const detail::RowParameter<T, Arch> shift(beta, C, T{0});
+  const auto loops = detail::loops_over_rows<Arch>(detail::row_shape<Arch>(x.shape()), x, residual,
+                                                   sum, y, mean, rstd);
+  if (detail::in_panels<T, Arch>(C, loops.length)) {
+    return detail::layer_norm_panels<T, Arch>(loops, C, x.data, residual.data, scale, shift,
+                                              epsilon, sum.data, y.data, mean.data, rstd.data);
+  }
   const bool past_caches = residual.empty() && goes_past_caches<Arch>(y, x);
   for_rows<Arch>(
       detail::row_shape<Arch>(x.shape()), detail::rows_grain<Arch>(C, 4),
@@ -247,10 +230,7 @@ void norm_backward(const View<const T>& x, const View<const T>& gamma, const Vie
   const std::int64_t C = x.shape().back();
   const std::int64_t padded = (C + W - 1) / W * W;
   const RowParameter<T, Arch> scale(gamma, C, T{1});
-  const Loops<5, Arch> loops(row_shape<Arch>(x.shape()),
-                             {x.layout.strides, Centred ? mean.layout.strides : Strides{},
-                              rstd.layout.strides, dy.layout.strides, dx.layout.strides},
-                             0);
+  const auto loops = loops_over_rows<Arch>(row_shape<Arch>(x.shape()), x, mean, rstd, dy, dx);
   const auto run_row = [&](const T* in, T mu, T r, const T* grad, T* out, T* gamma_sum,
                            T* beta_sum) {
     const B m(mu), f(r);
@@ -279,10 +259,76 @@ void norm_backward(const View<const T>& x, const View<const T>& gamma, const Vie
         },
         out, in, grad, static_cast<const T*>(scale));
   };
+  // The same for up to `lanes` rows side by side. dy is 0 in lanes without a row.
+  const PanelLayout<T, Arch> layout(C);
+  const std::int64_t lanes = layout.lanes;
+  const auto run_panel = [&](const auto& at, std::int64_t rows, T* memory, T* gamma_sum,
+                             T* beta_sum) {
+    T* const in = memory;
+    T* const grad = in + layout.size();
+    T* const mu = grad + layout.size();
+    T* const r = mu + lanes;
+    layout.read(x.data + at[0], loops.step[0], 1, rows, in);
+    layout.read(dy.data + at[3], loops.step[3], 1, rows, grad);
+    std::fill(mu, mu + 2 * lanes, T{0});
+    if constexpr (Centred) {
+      pack<T, Arch>(mean.data + at[1], loops.step[1], mu, rows);
+    }
+    pack<T, Arch>(rstd.data + at[2], loops.step[2], r, rows);
+    for (std::int64_t i = 0; i < rows; i += W) {
+      const B m = load<T, Arch>(mu + i), f = load<T, Arch>(r + i);
+      B sum_g(T{0}), sum_gn(T{0});
+      for (std::int64_t c = 0; c < C; ++c) {
+        const B d = load<T, Arch>(grad + c * lanes + i);
+        const B n = (load<T, Arch>(in + c * lanes + i) - m) * f;
+        const B g = d * B(scale[c]);
+        sum_g += g;
+        sum_gn = simd::fma(g, n, sum_gn);
+        simd::fma(d, n, load<T, Arch>(gamma_sum + c * W)).store_unaligned(gamma_sum + c * W);
+        if constexpr (Centred) {
+          (load<T, Arch>(beta_sum + c * W) + d).store_unaligned(beta_sum + c * W);
+        }
+      }
+      const B count(static_cast<T>(C));
+      const B mean_g = Centred ? sum_g / count : B(T{0});
+      const B mean_gn = sum_gn / count;
+      for (std::int64_t c = 0; c < C; ++c) {
+        T* const v = in + c * lanes + i;
+        const B n = (load<T, Arch>(v) - m) * f;
+        const B g = load<T, Arch>(grad + c * lanes + i) * B(scale[c]);
+        (f * simd::fnma(n, mean_gn, g - mean_g)).store_unaligned(v);
+      }
+    }
+    layout.write(in, dx.data + at[4], loops.step[4], 1, rows);
+  };
+  const auto run_panels = [&](std::int64_t first, std::int64_t last, T* sums) {
+    const Scratch<T, Arch> memory(2 * (layout.size() + lanes + C * W));
+    T* const gamma_sum = memory.data() + 2 * (layout.size() + lanes);
+    T* const beta_sum = gamma_sum + C * W;
+    std::fill(gamma_sum, beta_sum + C * W, T{0});
+    for (std::int64_t row = first; row < last;) {
+      auto at = loops.at(row / loops.length).offsets;
+      const std::int64_t i = row % loops.length;
+      for (std::size_t k = 0; k < at.size(); ++k) {
+        at[k] += i * loops.step[k];
+      }
+      const std::int64_t rows = std::min({lanes, last - row, loops.length - i});
+      run_panel(at, rows, memory.data(), gamma_sum, beta_sum);
+      row += rows;
+    }
+    for (std::int64_t c = 0; c < C; ++c) {
+      sums[c] = sum_of_lanes<T, Arch>(load<T, Arch>(gamma_sum + c * W));
+      sums[padded + c] = sum_of_lanes<T, Arch>(load<T, Arch>(beta_sum + c * W));
+    }
+  };
+  const bool side_by_side = in_panels<T, Arch>(C, loops.length);
   const Scratch<T, Arch> totals(2 * padded);
   sum_over_row_blocks<T, Arch>(
       loops.lines * loops.length, 2 * padded, totals.data(),
       [&](std::int64_t first, std::int64_t last, T* sums) {
+        if (side_by_side) {
+          return run_panels(first, last, sums);
+        }
         auto cursor = loops.at(first / loops.length);
         std::int64_t i = first % loops.length;
         for (std::int64_t row = first; row < last; ++row) {
@@ -320,6 +366,10 @@ void rms_norm(View<const T> x, View<const T> gamma, T epsilon, View<T> y, View<T
   using B = Batch<T, Arch>;
   const std::int64_t C = x.shape().back();
   const detail::RowParameter<T, Arch> scale(gamma, C, T{1});
+  const auto loops = detail::loops_over_rows<Arch>(detail::row_shape<Arch>(x.shape()), x, y, rstd);
+  if (detail::in_panels<T, Arch>(C, loops.length)) {
+    return detail::rms_norm_panels<T, Arch>(loops, C, x.data, scale, epsilon, y.data, rstd.data);
+  }
   for_rows<Arch>(
       detail::row_shape<Arch>(x.shape()), detail::rows_grain<Arch>(C, 3),
       [&, past_caches = goes_past_caches<Arch>(y, x)](const T* in, T* out, T* rstd_out) {
@@ -339,7 +389,7 @@ void rms_norm(View<const T> x, View<const T> gamma, T epsilon, View<T> y, View<T
 template <class T, class Arch>
 void rms_norm_backward(View<const T> x, View<const T> gamma, View<const T> rstd, View<const T> dy,
                        View<T> dx, View<T> dgamma) {
-  detail::norm_backward<false, T, Arch>(x, gamma, {}, rstd, dy, dx, dgamma, {});
+  detail::norm_backward<false, T, Arch>(x, gamma, View<const T>(), rstd, dy, dx, dgamma, View<T>());
 }
 
 }  // namespace ldlm::simd

@@ -6,6 +6,7 @@
 #include <ldlm/core/registry.hpp>
 #include <ldlm_simd/attention.hpp>
 #include <ldlm_simd/attention_backward.hpp>
+#include <ldlm_simd/cast.hpp>
 #include <ldlm_simd/elementwise.hpp>
 #include <ldlm_simd/gemm.hpp>
 #include <ldlm_simd/index.hpp>
@@ -13,6 +14,9 @@
 #include <ldlm_simd/loss.hpp>
 #include <ldlm_simd/optim.hpp>
 #include <ldlm_simd/random.hpp>
+#include <ldlm_simd/rows.hpp>
+#include <ldlm_simd/softmax.hpp>
+#include <ldlm_simd/top_k.hpp>
 
 namespace ldlm::simd {
 
@@ -39,6 +43,7 @@ KernelTable<T> make_table(const KernelTable<T>& base) {
   t.name = "simd";
   t.instruction_set = instruction_set<Arch>();
   t.copy = copy<T, Arch>;
+  t.cast = cast<T, Arch>;
   t.gather_rows = gather_rows<T, Arch>;
   if constexpr (Floating<T>) {
     t.gemm = gemm<T, Arch>;
@@ -51,6 +56,7 @@ KernelTable<T> make_table(const KernelTable<T>& base) {
     t.axpy = axpy<T, Arch>;
     t.reduce = reduce<T, Arch>;
     t.arg_reduce = arg_reduce<T, Arch>;
+    t.top_k = top_k<T, Arch>;
     t.softmax = softmax<T, Arch>;
     t.softmax_backward = softmax_backward<T, Arch>;
     t.log_softmax = log_softmax<T, Arch>;

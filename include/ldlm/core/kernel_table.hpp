@@ -110,7 +110,8 @@ struct KernelTable {
   /// The k largest of each row, in falling order, ties by lower index. in (..., V), outs (..., k).
   void (*top_k)(View<const T> in, View<T> values, View<std::int64_t> indices) = nullptr;
 
-  // Rows: all views (..., C) of the same shape, unit stride on C; statistics (...).
+  // Rows: all views (..., C) of the same shape; statistics (...). Softmax's have any strides, the
+  // norms' unit stride on C.
   void (*softmax)(View<const T> x, View<T> y) = nullptr;  // y may be x
   void (*softmax_backward)(View<const T> y, View<const T> dy,
                            View<T> dx) = nullptr;  // dx may be dy

@@ -13,13 +13,12 @@ namespace detail {
 template <Floating T, class Entry>
 Tensor<T> softmax_backward(Entry entry, std::string_view op, const Tensor<T>& y,
                            const Tensor<T>& dy, int axis) {
-  const Tensor<T> y_rows = with_unit_rows(y.transpose(axis, -1), op);
-  const Tensor<T> dy_rows = with_unit_rows(dy.transpose(axis, -1), op);
-  Tensor<T> dx = Tensor<T>::empty(y_rows.shape(), y.device());
+  Tensor<T> dx = Tensor<T>::empty(y.shape(), y.device());
   if (dx.numel() > 0) {
-    kernel(y.device(), entry, op)(y_rows.view(), dy_rows.view(), dx.view());
+    kernel(y.device(), entry, op)(y.transpose(axis, -1).view(), dy.transpose(axis, -1).view(),
+                                  dx.transpose(axis, -1).view());
   }
-  return dx.transpose(axis, -1);
+  return dx;
 }
 
 /// dgamma and dbeta of a normalisation; those not wanted stay undefined.

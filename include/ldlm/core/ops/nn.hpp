@@ -32,28 +32,30 @@ void check_row_parameter(const Tensor<T>& parameter, std::int64_t columns, std::
 
 }  // namespace detail
 
+namespace detail {
+
+/// A kernel of rows, table.*entry, along any axis of x. Same shape as x.
+template <Floating T, class Entry>
+Tensor<T> along_axis(Entry entry, std::string_view op, const Tensor<T>& x, int axis) {
+  axis = normalize_axis(axis, x.rank(), op);
+  Tensor<T> out = Tensor<T>::empty(x.shape(), x.device());
+  if (out.numel() > 0) {
+    kernel(x.device(), entry, op)(x.transpose(axis, -1).view(), out.transpose(axis, -1).view());
+  }
+  return out;
+}
+
+}  // namespace detail
+
 /// exp(x) / sum(exp(x)) along an axis. Same shape as x.
 template <Floating T>
 Tensor<T> softmax(const Tensor<T>& x, int axis = -1) {
-  axis = normalize_axis(axis, x.rank(), "softmax");
-  const Tensor<T> rows = detail::with_unit_rows(x.transpose(axis, -1), "softmax");
-  Tensor<T> out = Tensor<T>::empty(rows.shape(), x.device());
-  if (out.numel() > 0) {
-    detail::kernel(x.device(), &KernelTable<T>::softmax, "softmax")(rows.view(), out.view());
-  }
-  return out.transpose(axis, -1);
+  return detail::along_axis(&KernelTable<T>::softmax, "softmax", x, axis);
 }
 /// Logarithm of softmax along an axis.
 template <Floating T>
 Tensor<T> log_softmax(const Tensor<T>& x, int axis = -1) {
-  axis = normalize_axis(axis, x.rank(), "log_softmax");
-  const Tensor<T> rows = detail::with_unit_rows(x.transpose(axis, -1), "log_softmax");
-  Tensor<T> out = Tensor<T>::empty(rows.shape(), x.device());
-  if (out.numel() > 0) {
-    detail::kernel(x.device(), &KernelTable<T>::log_softmax, "log_softmax")(rows.view(),
-                                                                            out.view());
-  }
-  return out.transpose(axis, -1);
+  return detail::along_axis(&KernelTable<T>::log_softmax, "log_softmax", x, axis);
 }
 
 /// What layer_norm computed beside its result; the backward pass needs it.
