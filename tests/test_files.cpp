@@ -274,7 +274,7 @@ TEST_CASE("whoever reads a folder during updates gets one state of it") {
       try {
         for (int i = 0;; ++i) {
           update_model(model, std::to_string(i));
-          ::usleep(2000);
+          ::usleep(50'000);
         }
       } catch (...) {
         ::_exit(1);

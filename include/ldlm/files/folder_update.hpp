@@ -89,10 +89,17 @@ inline bool exchange_paths([[maybe_unused]] const std::filesystem::path& a,
 inline void finish_update(const std::filesystem::path& folder) {
   namespace fs = std::filesystem;
   const fs::path committed = folder / detail::committed_name;
-  if (!detail::is_real_folder(committed)) {
-    return;
-  }
-  // Another process may be doing the same: what is gone has been moved.
+  detail::FileDescriptor lock(-1);
+  do {  // one process at a time, and only while the update that it holds is the one that is there
+    lock = detail::FileDescriptor(
+        ::open(committed.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+    if (!lock.is_open()) {
+      return;
+    }
+    while (::flock(lock.get(), LOCK_EX) != 0 && errno == EINTR) {
+    }
+  } while (!detail::names_file(committed, lock));
+  // What is gone has been moved by a process that was killed.
   const auto check = [&folder](bool ok) {
     LDLM_CHECK(ok || errno == ENOENT, "open", folder.native(),
                ": an update of this folder was cut short and cannot be finished: ",
@@ -128,7 +135,7 @@ inline void finish_update(const std::filesystem::path& folder) {
 }
 
 /// What read() makes of a folder, out of one state of it: where an update came meanwhile, it is
-/// read again.
+/// read again. Throws where one came each of ten times.
 template <class Read>
 auto read_folder(const std::filesystem::path& folder, Read&& read) {
   const auto state = [&folder] {
@@ -137,22 +144,23 @@ auto read_folder(const std::filesystem::path& folder, Read&& read) {
     const bool there = ::stat(folder.c_str(), &status) == 0;
     return std::tuple(there ? status.st_ino : 0, std::filesystem::last_write_time(folder, ignored));
   };
-  constexpr int most_attempts = 10;  // something else writes there all the time
-  for (int attempt = 1;; ++attempt) {
+  constexpr int attempts = 10;
+  for (int attempt = 0; attempt < attempts; ++attempt) {
     finish_update(folder);
     const auto before = state();
-    const auto may_retry = [&] { return attempt < most_attempts && state() != before; };
     try {
       auto out = read();
-      if (!may_retry()) {
+      if (state() == before) {
         return out;
       }
     } catch (const Error&) {
-      if (!may_retry()) {
+      if (state() == before) {
         throw;
       }
     }
   }
+  detail::fail("open", folder.native(), ": was written to each of the ", attempts,
+               " times that it was read");
 }
 
 class FolderUpdate {
@@ -361,6 +369,7 @@ class FolderUpdate {
       finish_update(target_);
     }
     staging_.path.clear();
+    staging_.file.close();  // which held a lock on it
     detail::sync_folder(target_);
     finish_update(target_);
   }

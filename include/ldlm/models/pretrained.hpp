@@ -26,6 +26,8 @@ namespace ldlm {
 /// Opens `folder`/config.json and checks that it describes a model of this type ("bert", "gpt2").
 [[nodiscard]] inline JsonConfig open_config(const std::filesystem::path& folder,
                                             std::string_view model_type) {
+  finish_update(folder);
+  finish_update(detail::folder_of(folder));  // of the model whose part it may be
   std::error_code ignored;  // what can't be looked at fails below, when it is opened
   LDLM_CHECK(!std::filesystem::is_regular_file(folder, ignored), "from_pretrained", folder.native(),
              ": is a file; a model is a folder with config.json and ", "model.safetensors");
