@@ -215,6 +215,37 @@ TEST_CASE("Ctrl-C while the corpus is read ends at once and leaves nothing") {
   CHECK_FALSE(fs::exists(out.string() + ".checkpoints"));
 }
 
+TEST_CASE("a second signal ends a training at once and leaves everything whole") {
+  const Workshop& w = workshop();
+  const auto stage = [&](const fs::path& out) {
+    return with(w.autoencoder(out.string(), 400),
+                {"--report-every", "1", "--checkpoint-every", "20"});
+  };
+  const fs::path out = w.folder / "twice";
+  const fs::path checkpoints = out.string() + ".checkpoints/autoencoder";
+  Process process(stage(out));
+  while (process.running() && checkpoints_in(checkpoints).empty()) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+  process.send(SIGTERM);
+  std::this_thread::sleep_for(std::chrono::microseconds(500));
+  process.send(SIGTERM);
+  CHECK(process.wait().status == 128 + SIGTERM);
+  CHECK_FALSE(fs::exists(out / "ldlm.json"));
+  REQUIRE_FALSE(checkpoints_in(checkpoints).empty());
+
+  output_of(stage(out));
+  const fs::path undisturbed = w.folder / "not-twice";
+  output_of(stage(undisturbed));
+  CHECK(same_weights(out, undisturbed));
+  CHECK(same_weights(checkpoints, undisturbed.string() + ".checkpoints/autoencoder"));
+  for (const fs::path& folder : {out, checkpoints}) {
+    for (const auto& entry : fs::recursive_directory_iterator(folder)) {
+      CHECK_FALSE(entry.path().filename().native().starts_with('.'));
+    }
+  }
+}
+
 TEST_CASE("a hang-up that is ignored, as nohup has it, ends nothing") {
   const Workshop& w = workshop();
   const fs::path out = w.folder / "nohup";
