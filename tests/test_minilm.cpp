@@ -5,8 +5,7 @@
 
 #include <doctest/doctest.h>
 #include <ldlm/io/json.hpp>
-#include <ldlm/models/bert.hpp>
-#include <ldlm/text/tokenizer_json.hpp>
+#include <ldlm/models/sentence_encoder.hpp>
 
 #include "model_support.hpp"
 
@@ -75,4 +74,24 @@ TEST_CASE("all-MiniLM-L6-v2 gives the sentence embeddings of transformers") {
   const auto similarity = matmul(embeddings, embeddings.transpose(0, 1));
   CHECK(similarity.at({0, 1}) > similarity.at({0, 3}) + 0.3F);
   CHECK(similarity.at({3, 4}) > similarity.at({1, 4}) + 0.3F);
+}
+
+TEST_CASE("all-MiniLM-L6-v2, untouched, gives the vectors of sentence-transformers") {
+  const char* const named = std::getenv("LDLM_MINILM_DIR");
+  if (named == nullptr) {
+    MESSAGE("skipped: LDLM_MINILM_DIR names no folder; see tools/setup_minilm.py");
+    return;
+  }
+  // Its tokenizer.json pads to 128 and cuts to 128 tokens; sentence_bert_config.json says 256.
+  const auto encoder = ldlm::SentenceEncoder<float>::from_pretrained(named);
+  CHECK(encoder.max_length() == 256);
+  CHECK(encoder.described());
+  const auto texts =
+      ldlm::read_json(golden_folder("minilm") / "texts.json").as<std::vector<std::string>>();
+  const auto expected = Golden("minilm", "sentence_transformers.safetensors").get<float>("vectors");
+  const Tensor<float> vectors = encoder.encode(texts, {.batch_size = 5});
+  REQUIRE(vectors.shape() == expected.shape());
+  const float largest = max(abs(vectors - expected)).item();
+  CHECK(largest < 1e-5F);
+  MESSAGE(texts.size(), " texts: largest difference ", largest);
 }

