@@ -2,7 +2,7 @@
 // GenerationConfig: which tokens begin and end texts, and how to decode, as a model's folder says.
 //
 //   const auto config = ldlm::GenerationConfig::from_folder("gpt2", gpt2.config);
-//   options.stop.end_tokens = config.end_tokens;
+//   options.stop.end_tokens = config.eos_token_id;
 
 #include <algorithm>
 #include <filesystem>
@@ -39,12 +39,10 @@ struct GenerationConfig {
   /// range, and for those that would change texts and are not supported.
   static GenerationConfig from_folder(const std::filesystem::path& folder,
                                       const Gpt2Config& model) {
-    GenerationConfig out;
-    out.bos_token_id = model.start_token();
-    out.eos_token_id = model.end_tokens();
+    GenerationConfig out = tokens_of_folder(folder, model);
     const std::filesystem::path path = folder / "generation_config.json";
     if (std::filesystem::exists(path)) {
-      out.read(JsonConfig::open(path), model);
+      out.read_decoding(JsonConfig::open(path));
     }
     return out;
   }
@@ -83,8 +81,7 @@ struct GenerationConfig {
     eos_token_id = tokens.end_tokens();
   }
 
-  void read(const JsonConfig& json, const Gpt2Config& model) {
-    read_tokens(json, model);
+  void read_decoding(const JsonConfig& json) {
     refuse_unsupported(json);
     const ConfigRules rules(json);
     const auto read_key = [&](std::string_view key, auto& value) {
