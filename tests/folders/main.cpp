@@ -62,7 +62,8 @@ void run_tokenizer(const std::filesystem::path& path, const char* texts, const c
   const auto tokenizer = std::filesystem::is_directory(path) ? ldlm::Tokenizer::from_folder(path)
                                                              : ldlm::Tokenizer::from_file(path);
   JsonValue out = JsonValue::array();
-  for (const JsonValue& text : ldlm::read_json(texts).items()) {
+  const JsonValue input = ldlm::read_json(texts);
+  for (const JsonValue& text : input.items()) {
     out.push_back(encoded(tokenizer, text.string()));
   }
   ldlm::write_json(output, out);

@@ -52,7 +52,7 @@ def both(ours, theirs):
     mine = other = why = refusal = None
     try:
         mine = ours()
-    except RuntimeError as error:
+    except (RuntimeError, OSError) as error:
         why = str(error)
     try:
         other = theirs()

@@ -458,6 +458,8 @@ def layer_norm(b, name, graph):
         x[...] = x.reshape(-1)[0].item()  # constant rows
     if b.chance(0.1):
         x += 1000
+    if graph:  # rows with NaN have no other gradient
+        x = x.nan_to_num(0, 3, -3)
     arguments = [b.operand(bounded(b, x), graph)] + rows(b, graph, shape[-1], 0.2)
     options = {"epsilon": b.exact(b.pick(*EPSILONS))}
     if graph:
@@ -480,7 +482,9 @@ def add_layer_norm(b, name, graph):
 @sampler("rms_norm", graph=True)
 def rms_norm(b, name, graph):
     shape = b.shape(1, least=1)
-    arguments = [b.operand(bounded(b, b.values(shape, tame(b))), graph), rows(b, graph, shape[-1], 0.2)[0]]
+    x = bounded(b, b.values(shape, tame(b)))
+    x = x.nan_to_num(0, 3, -3) if graph else x
+    arguments = [b.operand(x, graph), rows(b, graph, shape[-1], 0.2)[0]]
     if graph:
         b.promote(arguments)
     return [b.step(name, arguments, {"epsilon": b.exact(b.pick(*EPSILONS))})]

@@ -28,7 +28,7 @@ def gelu(x):
 
 def gelu_tanh(x):
     """By sigmoid, for the same reason."""
-    return x * torch.sigmoid(2 * math.sqrt(2 / math.pi) * (x + 0.044715 * x**3))
+    return x * torch.sigmoid(Noise.of(2 * math.sqrt(2 / math.pi) * (x + 0.044715 * x**3), 2))
 
 
 one("neg", torch.neg, exact=True)
@@ -77,18 +77,23 @@ def _gelu_slope(x, y):
     return Noise.of(cdf, 4) + Noise.of(torch.where(pdf == 0, pdf, x * pdf), 4)
 
 
+def _rest(u):
+    """1 - sigmoid(u), off by a rounding of 1, as a difference is."""
+    return torch.sigmoid(-u) + (Noise.of(torch.ones_like(u)) - 1)
+
+
 def _gelu_tanh_slope(x, y):
     k = math.sqrt(2 / math.pi)
-    g = torch.sigmoid(2 * k * (x + 0.044715 * x**3))
+    u = Noise.of(2 * k * (x + 0.044715 * x**3), 2)
+    g, rest = torch.sigmoid(u), _rest(u)
     slope = 2 * k * (1 + 3 * 0.044715 * x * x)
-    rest = torch.sigmoid(-2 * k * (x + 0.044715 * x**3))
     second = torch.where((g == 0) | (rest == 0), g * 0, g * rest * x * slope)
     return Noise.of(g, 4) + Noise.of(second, 4)
 
 
 def _silu_slope(x, y):
     g = torch.sigmoid(x)
-    second = torch.where(g == 0, g * 0, g * x * torch.sigmoid(-x))
+    second = torch.where(g == 0, g * 0, g * x * _rest(x))
     return Noise.of(g, 4) + Noise.of(second, 4)
 
 

@@ -134,7 +134,7 @@ def _normalised(x, centre, epsilon):
     if centre:
         x = noisy(noisy(x) - noisy(x.mean(-1, keepdim=True), n, n), 1, 1)
     rstd = noisy(torch.rsqrt(noisy((noisy(x) * x).mean(-1, keepdim=True), n, n) + epsilon), 4, 4)
-    return noisy(noisy(x) * rstd, 2, 2)
+    return noisy(noisy(x) * noisy(rstd.expand(x.shape), 1, n), 2, 2)
 
 
 @plain_where_odd(layer_norm)
@@ -214,12 +214,17 @@ def attention(args, o, careful=False):
         scores = scores.masked_fill(hidden, -math.inf)
     empty = (scores == -math.inf).all(-1, keepdim=True)
     scores = noisy(scores.masked_fill(empty, 0.0), 2, 2)
-    weights = (_careful_softmax if careful else torch.softmax)(scores, -1).masked_fill(empty, 0.0)
-    if o.get("dropout"):
-        weights = dropped(weights, o, o["dropout"])
-    if careful:  # products that are rounded each, which matters where they cancel
-        return [noisy(weights.unsqueeze(-1) * v.unsqueeze(2), 1, q.shape[3]).sum(3)]
-    return [torch.matmul(weights, v)]
+    drop = (lambda w: dropped(w, o, o["dropout"])) if o.get("dropout") else (lambda w: w)
+    if not careful:
+        weights = torch.softmax(scores, -1).masked_fill(empty, 0.0)
+        return [torch.matmul(drop(weights), v)]
+    # Each product is rounded by itself, and so is each share of the sums: gradients are differences
+    # of such sums, and may cancel.
+    keys, width = k.shape[2], q.shape[3]
+    e = noisy(torch.exp(scores - scores.detach().amax(-1, keepdim=True)), 4, 4).masked_fill(empty, 0.0)
+    total = noisy(e.sum(-1, keepdim=True), keys, keys).masked_fill(empty, 1.0)
+    values = noisy(drop(e).unsqueeze(-1) * v.unsqueeze(2), 1, width).sum(3)
+    return [noisy(values / noisy(total.expand(values.shape), 1, width), 2, 2)]
 
 
 OPS["scaled_dot_product_attention"].careful = lambda args, o: attention(args, o, True)

@@ -12,6 +12,7 @@ GPT2 = ["GPT2Model", "GPT2LMHeadModel", "GPT2DoubleHeadsModel", "GPT2ForSequence
 
 def make_all(folder):
     """The folders, one a class."""
+    transformers.utils.logging.disable_progress_bar()
     made = []
     for number, name in enumerate(BERT + GPT2):
         torch.manual_seed(number)
