@@ -54,16 +54,19 @@ inline bool lacks_terminals() {
 using Arguments = std::vector<std::string>;
 
 struct RunOptions {
-  std::string input{};              // standard input
-  std::string output{};             // where standard output goes instead of Result::out
-  bool terminal = false;            // standard error is one
-  rlim_t largest_file = 0;          // bytes, as a full disk; 0: no limit
+  std::string input{};           // standard input
+  std::string input_path{};      // what it is opened from instead; "-": it is closed
+  std::string output{};          // where standard output goes instead of Result::out; "-": closed
+  bool terminal = false;         // standard error is one
+  bool output_terminal = false;  // standard output is one, and Result::out what it was sent
+  rlim_t largest_file = 0;       // bytes, as a full disk; 0: no limit
   std::chrono::seconds limit{120};  // the test fails if it takes longer
 };
 
 struct Result {
   int status = -1;  // of the exit; 128 + signal if a signal ended it
   std::string out, err;
+  long peak_kilobytes = 0;  // of its memory
 };
 
 /// A running ldlm.
@@ -72,7 +75,7 @@ class Process {
   explicit Process(const Arguments& arguments, RunOptions options = {})
       : options_(std::move(options)) {
     write_file(folder_ / "in", options_.input);
-    const std::string out = options_.output.empty() ? (folder_ / "out").string() : options_.output;
+    std::string out = options_.output.empty() ? (folder_ / "out").string() : options_.output;
     std::vector<std::string> words{LDLM_COMMAND};
     words.insert(words.end(), arguments.begin(), arguments.end());
     std::vector<char*> argv;
@@ -80,20 +83,25 @@ class Process {
       argv.push_back(word.data());
     }
     argv.push_back(nullptr);
-    const std::string in = (folder_ / "in").string();
+    const std::string in =
+        options_.input_path.empty() ? (folder_ / "in").string() : options_.input_path;
     std::string err = (folder_ / "err").string();
-    if (options_.terminal) {
+    if (options_.terminal || options_.output_terminal) {
       terminal_ = ::posix_openpt(O_RDWR | O_NOCTTY);
       REQUIRE(terminal_ >= 0);
       REQUIRE(::fcntl(terminal_, F_SETFL, O_NONBLOCK) == 0);
       REQUIRE(::grantpt(terminal_) == 0);
       REQUIRE(::unlockpt(terminal_) == 0);
-      err = ::ptsname(terminal_);
+      (options_.terminal ? err : out) = ::ptsname(terminal_);
     }
     id_ = ::fork();
     if (id_ == 0) {
       const auto open_as = [](int target, const std::string& path, int flags) {
-        ::dup2(::open(path.c_str(), flags | O_NOCTTY, 0600), target);
+        if (path == "-") {
+          ::close(target);
+        } else {
+          ::dup2(::open(path.c_str(), flags | O_NOCTTY, 0600), target);
+        }
       };
       open_as(0, in, O_RDONLY);
       open_as(1, out, O_WRONLY | O_CREAT | O_TRUNC);
@@ -128,7 +136,7 @@ class Process {
 
   [[nodiscard]] bool running() {
     if (running_) {
-      running_ = ::waitpid(id_, &wait_status_, WNOHANG) == 0;
+      running_ = ::wait4(id_, &wait_status_, WNOHANG, &usage_) == 0;
     }
     return running_;
   }
@@ -152,8 +160,11 @@ class Process {
     read_terminal();
     REQUIRE_MESSAGE(!running_, "ldlm did not end within ", options_.limit.count(), " s");
     return {WIFSIGNALED(wait_status_) ? 128 + WTERMSIG(wait_status_) : WEXITSTATUS(wait_status_),
-            options_.output.empty() ? read_file(folder_ / "out") : std::string(),
-            without_refusals(terminal_ < 0 ? read_file(folder_ / "err") : screen_)};
+            options_.output_terminal  ? screen_
+            : options_.output.empty() ? read_file(folder_ / "out")
+                                      : std::string(),
+            without_refusals(options_.terminal ? screen_ : read_file(folder_ / "err")),
+            usage_.ru_maxrss};
   }
 
  private:
@@ -183,6 +194,7 @@ class Process {
   pid_t id_ = -1;
   bool running_ = true;
   int wait_status_ = 0;
+  rusage usage_{};
   int terminal_ = -1;  // our end of it
   std::string screen_;
 };

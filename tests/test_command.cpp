@@ -127,8 +127,8 @@ TEST_CASE("text comes from arguments, a file or standard input") {
   CHECK(output_of(command, {.input = read_file(file)}) == by_arguments);
   CHECK(output_of(command, {.input = "The cat sat on the mat.\nA dog."}) == by_arguments);
   check_error(command, {"there is no text"});
-  check_error(with({"--file", "/no/such/file"}), {"/no/such/file", "cannot be read"});
-  check_error(with({"--file", w.folder.path().string()}), {"cannot be read"});
+  check_error(with({"--file", "/no/such/file"}), {"/no/such/file", "no such file"});
+  check_error(with({"--file", w.folder.path().string()}), {"is a folder"});
   write_file(file, " \n\n");
   check_error(with({"--file", file.string()}), {"there is no text", file.string()});
 }

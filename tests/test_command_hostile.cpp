@@ -355,7 +355,7 @@ TEST_CASE("texts that hurt") {
   CHECK(tokens[0].find("ids")->items().size() > 200'000);
 
   for (const std::string& text :
-       {std::string("\xff\xfe invalid \xc3"), std::string("\xed\xa0\x80 \xf4\x90\x80\x80 \xc0\xaf"),
+       {std::string("\xc3 invalid \xff\xfe"), std::string("\xed\xa0\x80 \xf4\x90\x80\x80 \xc0\xaf"),
         std::string("a\0b \0", 5), std::string("tab\tand \x01\x7f control \x1b[31m"),
         std::string("\xf0\x9f\x99\x82 \xe6\x9d\xb1\xe4\xba\xac"), std::string("<|endoftext|>"),
         std::string("<|mask|> a <|endoftext|>"), std::string("\"quotes\" \\ and { braces }")}) {

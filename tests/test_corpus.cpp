@@ -3,10 +3,14 @@
 #include <algorithm>
 #include <cstdint>
 #include <filesystem>
+#include <fstream>
 #include <set>
 #include <string>
 #include <string_view>
+#include <thread>
 #include <vector>
+
+#include <sys/stat.h>
 
 #include <ldlm/core/error.hpp>
 #include <ldlm/text/corpus.hpp>
@@ -65,6 +69,63 @@ TEST_CASE("lines are read with any line end and any length") {
 
   const TemporaryFile empty("");
   CHECK_FALSE(text::LineReader(empty.path()).next());
+}
+
+TEST_CASE("lines end as in Python's text files, also where a buffer ends between them") {
+  const auto all = [](const std::string& contents) {
+    const TemporaryFile file(contents);
+    text::LineReader reader(file.path());
+    std::vector<std::string> out;
+    while (const auto line = reader.next()) {
+      out.emplace_back(*line);
+    }
+    CHECK(reader.line_number() == out.size());
+    return out;
+  };
+  using Lines = std::vector<std::string>;
+  CHECK(all("a\rb\r\rc") == Lines{"a", "b", "", "c"});
+  CHECK(all("a\r\nb\n\rc\r\n") == Lines{"a", "b", "", "c"});
+  CHECK(all("\r") == Lines{""});
+  CHECK(all("\n\n") == Lines{"", ""});
+  CHECK(all("a\r\r\n\nb") == Lines{"a", "", "", "b"});
+  for (const std::size_t size : {262142U, 262143U, 262144U, 262145U}) {  // about a buffer
+    const std::string full(size, 'x');
+    CHECK(all(full + "\r\nb") == Lines{full, "b"});
+    CHECK(all(full + "\rb") == Lines{full, "b"});
+    CHECK(all(full + "\r") == Lines{full});
+    CHECK(all(full + "\r\n") == Lines{full});
+    CHECK(all(full + "\n\r\n\r") == Lines{full, "", ""});
+  }
+  CHECK(all(std::string(3'000'000, '\r')).size() == 3'000'000);  // in no quadratic time
+}
+
+TEST_CASE("a corpus that is not UTF-8 is refused with its line and byte") {
+  for (const std::string start : {"", " = Title = \n"}) {
+    const TemporaryFile file(start + "One.\ncaf\xE9 au lait\n");
+    const std::string said =
+        ldlm_test::error_of([&] { text::for_each_sentence(file.path(), [](std::string_view) {}); });
+    CHECK(said.find(file.path().string() + ": line " + (start.empty() ? "2" : "3") +
+                    ", byte 3: not UTF-8") != std::string::npos);
+  }
+}
+
+TEST_CASE("a corpus may be a pipe, which is read once") {
+  for (const std::string& contents :
+       {std::string(" \n = Title = \n\n One . Two . \n"), std::string("\n \nOne.\nTwo.\n")}) {
+    const ldlm_test::TemporaryFolder folder;
+    const fs::path pipe = folder.path() / "pipe";
+    REQUIRE(::mkfifo(pipe.c_str(), 0600) == 0);
+    std::thread writer([&] {
+      std::ofstream stream(pipe, std::ios::binary);
+      for (const char c : contents) {
+        stream << c << std::flush;
+      }
+    });
+    std::size_t paragraphs = 0;
+    text::for_each_paragraph(pipe, [&](std::string_view) { ++paragraphs; });
+    writer.join();
+    CHECK(paragraphs == (contents.find('=') == std::string::npos ? 2 : 1));
+  }
 }
 
 TEST_CASE("files that are no plain text say so") {

@@ -51,7 +51,8 @@ const std::vector<Case>& cases() {
       {"\xFF\xFE\x00\x00H\x00\x00\x00"sv, FileKind::wide_text, "UTF-32"},
       {"PAR1\x15\x04\x15\x12"sv, FileKind::table, "Parquet"},
       {"ARROW1\x00\x00\xFF\xFF\xFF\xFF"sv, FileKind::table, "Arrow"},
-      {"\xFF\xFF\xFF\xFF\xA8\x00\x00\x00\x10\x00"sv, FileKind::table, "Arrow"},  // a stream
+      {"\xFF\xFF\xFF\xFF\xA8\x00\x00\x00\x10\x00\x00\x00\x00"sv, FileKind::table,
+       "Arrow"},  // a stream
       {"SQLite format 3\x00\x10\x00"sv, FileKind::table, "SQLite"},
       {"\x93NUMPY\x01\x00v\x00{'descr'"sv, FileKind::array, "NumPy"},
       {"PK\x03\x04\x2D\x00\x00\x00\x00\x00\x00\x00!\x00\xDF\x93\x96\x02\xFF\xFF\xFF\xFF\xFF\xFF\xFF"
@@ -59,7 +60,7 @@ const std::vector<Case>& cases() {
        "a.npy\x01"sv,
        FileKind::array, "NumPy"},
       {"%PDF-1.7\n", FileKind::document, "pdftotext"},
-      {"\n<!DOCTYPE HTML>\n<html>", FileKind::document, "HTML"},
+      {"\n<!DOCTYPE HTML>\n<html>", FileKind::web_page, "HTML"},
       {"\x28\x02\x00\x00\x00\x00\x00\x00{\"__metadata__\""sv, FileKind::safetensors, "safetensors"},
       // Lengths of a header whose bytes are a pickle's, gzip's, UTF-16's.
       {"\x80\x02\x00\x00\x00\x00\x00\x00{\"a\""sv, FileKind::safetensors, "safetensors"},

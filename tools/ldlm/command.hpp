@@ -1,6 +1,6 @@
 #pragma once
-// What the subcommands of `ldlm` share: common options, text input, progress on the terminal, and
-// a Ctrl-C that lets a training write its checkpoint.
+// What the subcommands of `ldlm` share: common options, output, progress on the terminal, and a
+// Ctrl-C that lets a training write its checkpoint.
 
 #include <cstdint>
 #include <functional>
@@ -13,6 +13,8 @@
 
 #include <ldlm/core/random.hpp>
 #include <ldlm/text/json_value.hpp>
+
+#include "text_input.hpp"
 
 namespace ldlm::command {
 
@@ -32,6 +34,11 @@ struct Common {
 CLI::App* add_subcommand(CLI::App& app, const std::string& name, const std::string& description,
                          const std::string& example, std::function<void()> action);
 
+/// Wrong usage if an option of a command, or of those above it, was given where it has no effect:
+/// "--eta: has no effect without --sampler ddim".
+void refuse_without_effect(const CLI::App& command, const std::string& option,
+                           const std::string& where);
+
 /// What an option may be: a level of the seed's schedule, or -1 for no noise; a probability in
 /// (0, 1]; a number of things; a share in [0, 1]; what the logits are divided by.
 inline const CLI::Range noise_level(-1, 999);
@@ -41,22 +48,25 @@ inline const CLI::Range non_negative(0, 1'000'000'000, "NONNEGATIVE");
 inline const CLI::Range share(0.0, 1.0, "SHARE");
 inline const CLI::Range temperature_range(0.0, 1e6, "NONNEGATIVE");
 
-/// Texts from the arguments, else the lines of a file, else the lines of standard input. Throws if
-/// there is none. Invalid UTF-8 becomes U+FFFD, as it would for the tokenizer.
-struct TextInput {
-  std::vector<std::string> texts;
-  std::string file;
-
-  void add_to(CLI::App& command);
-  [[nodiscard]] std::vector<std::string> read() const;
-};
-
-/// Prints to standard output.
+/// Prints to standard output. On a terminal, what it would act on is escaped (escape sequences,
+/// marks of bidirectional text), but for the ends of lines and tabs. Throws OutputError.
 void print(const std::string& line);
-/// Prints a JSON document on one line to standard output.
+/// Prints a JSON document on one line to standard output, with such characters always escaped.
 void print_json(const JsonValue& value);
+/// Shows what has been printed. Throws OutputError.
+void flush_output();
 /// A message to standard error, unless quiet.
 void say(const Common& common, const std::string& line);
+/// "ldlm: " and an error's message, as one short line on standard error, whatever a hostile file
+/// has put into it.
+void say_error(std::string_view message);
+
+/// Standard output cannot be written: its reader is gone, its disk is full. No work is of use then,
+/// so that it is no Error, which concerns one text of many.
+class OutputError : public std::runtime_error {
+ public:
+  using std::runtime_error::runtime_error;
+};
 
 /// A line on standard error that is rewritten in place; nothing if quiet or not a terminal.
 class ProgressLine {
@@ -73,10 +83,8 @@ class ProgressLine {
   bool dirty_ = false;
 };
 
-/// An error's message as one short line, whatever a hostile file has put into it.
-std::string one_line(std::string_view message);
-
-/// A table with aligned columns; the first row is the header.
+/// A table with aligned columns; the first row is the header. On a terminal, a cell's line ends are
+/// escaped, too.
 std::string format_table(const std::vector<std::vector<std::string>>& rows);
 /// A number with so many digits after the point.
 std::string fixed(double value, int digits);

@@ -28,16 +28,39 @@ void print_vector(const Common& common, const std::string& text, const Tensor<fl
       {{"text", text}, {"shape", vector.shape().to_vector()}, {"values", values}}));
 }
 
-void embed_latents(const Common& common, const std::vector<std::string>& texts) {
+void embed_latents(const Common& common, TextInput& input) {
   const NoGrad no_grad;
   const auto model = Ldlm<float>::load(common.model);
-  for (const std::string& text : texts) {
-    print_vector(common, text, model.encode({text}).select(0, 0));
+  input.for_each([&](const InputText& text) {
+    print_vector(common, text.text, model.encode({text.text}).select(0, 0));
+  });
+}
+
+/// Prints the vectors of some texts, which are read together; if that fails, one by one.
+void embed_batch(const Common& common, const SentenceEncoder<float>& encoder,
+                 const SentenceEncodeOptions& options, TextInput& input,
+                 std::span<const InputText> batch) {
+  std::vector<std::string> texts;
+  for (const InputText& text : batch) {
+    texts.push_back(text.text);
+  }
+  try {
+    const Tensor<float> vectors = encoder.encode(texts, options);
+    for (std::size_t i = 0; i < texts.size(); ++i) {
+      print_vector(common, texts[i], vectors.select(0, static_cast<std::int64_t>(i)));
+    }
+  } catch (const Error& error) {
+    if (batch.size() == 1) {
+      input.report(batch.front(), error);
+      return;
+    }
+    for (std::size_t i = 0; i < batch.size(); ++i) {
+      embed_batch(common, encoder, options, input, batch.subspan(i, 1));
+    }
   }
 }
 
-void embed_sentences(const Common& common, const EmbedArguments& arguments,
-                     const std::vector<std::string>& texts) {
+void embed_sentences(const Common& common, EmbedArguments& arguments) {
   PretrainedReport report;
   const auto encoder = SentenceEncoder<float>::from_pretrained(common.model, &report);
   std::erase_if(report.unused, [](const std::string& name) { return name.starts_with("cls."); });
@@ -56,37 +79,35 @@ void embed_sentences(const Common& common, const EmbedArguments& arguments,
   // Texts of one length are read together, within a part of them that is printed at once.
   const std::size_t part = 64 * static_cast<std::size_t>(arguments.batch_size);
   std::size_t cut = 0;
+  std::size_t read = 0;
   {
     ProgressLine progress(common);
-    for (std::size_t first = 0; first < texts.size(); first += part) {
-      const std::span<const std::string> some =
-          std::span(texts).subspan(first, std::min(part, texts.size() - first));
-      options.progress = [&](std::size_t done) {
-        progress.show("embed " + std::to_string(first + done) + " / " +
-                      std::to_string(texts.size()));
-      };
-      options.on_cut = [&](std::size_t, std::int64_t) { ++cut; };
-      const Tensor<float> vectors = encoder.encode(some, options);
-      for (std::size_t i = 0; i < some.size(); ++i) {
-        print_vector(common, some[i], vectors.select(0, static_cast<std::int64_t>(i)));
-      }
+    options.progress = [&](std::size_t done) {
+      progress.show("embed " + std::to_string(read + done));
+    };
+    options.on_cut = [&](std::size_t, std::int64_t) { ++cut; };
+    for (auto texts = arguments.input.next(part); !texts.empty();
+         texts = arguments.input.next(part)) {
+      embed_batch(common, encoder, options, arguments.input, texts);
+      read += texts.size();
     }
   }
   if (cut > 0) {
-    say(common, "note: " + std::to_string(cut) + " of " + std::to_string(texts.size()) +
+    say(common, "note: " + std::to_string(cut) + " of " + std::to_string(read) +
                     " texts had more than " + std::to_string(encoder.max_length()) +
                     " tokens and were cut to them");
   }
+  arguments.input.finish();
 }
 
-void embed(const Common& common, const EmbedArguments& arguments) {
-  const std::vector<std::string> texts = arguments.input.read();
+void embed(const Common& common, EmbedArguments& arguments) {
+  arguments.input.open();
   if (is_ldlm(common.model)) {
     LDLM_CHECK(arguments.prompt_option->count() + arguments.prompt_name_option->count() == 0,
                "embed", common.model, ": an LDLM has no prompts");
-    embed_latents(common, texts);
+    embed_latents(common, arguments.input);
   } else {
-    embed_sentences(common, arguments, texts);
+    embed_sentences(common, arguments);
   }
 }
 
@@ -100,7 +121,7 @@ void add_embed_command(CLI::App& app, Common& common) {
       "folder's files of sentence-transformers say (without them: the mean, normalised).",
       "ldlm embed --model all-MiniLM-L6-v2 \"a text\"",
       [&common, arguments] { embed(common, *arguments); });
-  arguments->input.add_to(*command);
+  arguments->input.add_to(*command, common);
   command->add_option("--batch-size", arguments->batch_size, "Texts that a BERT reads at once")
       ->check(positive);
   arguments->prompt_option =

@@ -259,7 +259,14 @@ void add_eval_command(CLI::App& app, Common& common) {
   CLI::App* const command = add_subcommand(
       app, "eval", "Measure reconstruction, decoding and sampling beside their baselines.",
       "ldlm eval --text wiki.test.raw --train wiki.train.txt --out results",
-      [&common, arguments] { evaluate(common, *arguments); });
+      [&app, &common, arguments] {
+        if (arguments->sample_count == 0) {
+          arguments->sampling.refuse_all("with --samples 0");
+          refuse_without_effect(*app.get_subcommand("eval"), "--judge", "with --samples 0");
+        }
+        arguments->sampling.check();
+        evaluate(common, *arguments);
+      });
   command->add_option("--text", arguments->text, "The text to evaluate on")->required();
   command->add_option("--train", arguments->train, "The training text, for the linear baseline")
       ->required();

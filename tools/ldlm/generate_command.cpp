@@ -108,7 +108,8 @@ std::vector<std::int64_t> continue_text(const Gpt2<float>& gpt2,
   return sample(session, prompt, decoding.sampling, generator).front();
 }
 
-void generate(const Common& common, const GenerateArguments& arguments) {
+void generate(const Common& common, GenerateArguments& arguments) {
+  arguments.prompts.open();
   const fs::path folder = part_of(common.model, "decoder");
   PretrainedReport report;
   const auto gpt2 = Gpt2<float>::from_pretrained(folder, &report);
@@ -132,8 +133,8 @@ void generate(const Common& common, const GenerateArguments& arguments) {
   LDLM_CHECK(!with_bos || config.bos_token_id, "generate", folder.native(),
              ": config.json has no bos_token_id");
   Generator generator = common.generator();
-  for (const std::string& prompt : arguments.prompts.read()) {
-    const auto ids = tokenizer.encode_ids(prompt);
+  arguments.prompts.for_each([&](const InputText& prompt) {
+    const auto ids = tokenizer.encode_ids(prompt.text);
     std::vector<std::int64_t> start;
     if (with_bos || ids.empty()) {
       LDLM_CHECK(config.bos_token_id, "generate", "the prompt is empty, and ", folder.native(),
@@ -158,11 +159,11 @@ void generate(const Common& common, const GenerateArguments& arguments) {
     }
     const std::string text = tokenizer.decode(all);
     if (common.json) {
-      print_json(JsonValue::object({{"prompt", prompt}, {"text", text}}));
+      print_json(JsonValue::object({{"prompt", prompt.text}, {"text", text}}));
     } else {
       print(text);
     }
-  }
+  });
 }
 
 }  // namespace
@@ -171,9 +172,16 @@ void add_generate_command(CLI::App& app, Common& common) {
   const auto arguments = std::make_shared<GenerateArguments>();
   CLI::App* const command = add_subcommand(
       app, "generate", "Go on with a prompt: a GPT-2 folder, or the model's decoder.",
-      "ldlm generate --model gpt2 \"Once upon a time\"",
-      [&common, arguments] { generate(common, *arguments); });
-  arguments->prompts.add_to(*command);
+      "ldlm generate --model gpt2 \"Once upon a time\"", [&app, &common, arguments] {
+        if (given(arguments->temperature_option) && arguments->temperature <= 0.0) {
+          for (const char* const option : {"--top-k", "--top-p"}) {
+            refuse_without_effect(*app.get_subcommand("generate"), option,
+                                  "with --temperature 0, which takes the likeliest token");
+          }
+        }
+        generate(common, *arguments);
+      });
+  arguments->prompts.add_to(*command, common);
   arguments->max_new_tokens_option =
       command
           ->add_option("--max-new-tokens", arguments->max_new_tokens,

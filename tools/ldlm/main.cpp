@@ -7,6 +7,9 @@
 #include <string>
 #include <vector>
 
+#include <fcntl.h>
+#include <unistd.h>
+
 #include <ldlm/core/backend_info.hpp>
 #include <ldlm/core/precision.hpp>
 #include <ldlm/core/threads.hpp>
@@ -14,8 +17,23 @@
 #include "command.hpp"
 #include "numbers.hpp"
 
+namespace {
+
+/// Takes the places of standard streams that were closed, so that no file of ours gets one of their
+/// numbers and is then written to as standard output. Reading and writing still fail.
+void occupy_standard_streams() {
+  for (int stream = STDIN_FILENO; stream <= STDERR_FILENO; ++stream) {
+    if (::fcntl(stream, F_GETFD) < 0) {  // the lowest free number is this one
+      (void)::open("/dev/null", stream == STDIN_FILENO ? O_WRONLY : O_RDONLY);
+    }
+  }
+}
+
+}  // namespace
+
 int main(int argc, char** argv) {
   using namespace ldlm;
+  occupy_standard_streams();
   command::Common common;
   CLI::App app("Latent diffusion for text: train, sample, reconstruct and evaluate.", "ldlm");
   app.require_subcommand(1);
@@ -63,6 +81,7 @@ int main(int argc, char** argv) {
   constexpr int failed = 1;
   constexpr int wrong_usage = 2;
   std::signal(SIGXFSZ, SIG_IGN);  // a file that may not grow is an error of its writer
+  std::signal(SIGPIPE, SIG_IGN);  // and so is a reader that has gone
   try {
     try {
       app.parse(argc, argv);
@@ -73,22 +92,26 @@ int main(int argc, char** argv) {
         if (dynamic_cast<const CLI::RequiredError*>(&error) != nullptr && !unknown.empty()) {
           message += "; unknown is " + unknown.front();  // such as a subcommand's name
         }
-        std::cerr << "ldlm: " << command::one_line(message)
-                  << "\nRun with --help for more information.\n";
+        command::say_error(message);
+        std::cerr << "Run with --help for more information.\n";
         return wrong_usage;
       }
       app.exit(error);  // prints the help or the version
     }
-    std::cout.flush();
-    LDLM_CHECK(std::cout.good(), "output", "standard output cannot be written");
+    command::flush_output();
+  } catch (const command::TextsFailed& failure) {  // each has been reported
+    if (!common.quiet && *failure.what() != '\0') {
+      command::say_error(failure.what());
+    }
+    return failed;
   } catch (const command::Interrupted& error) {
-    std::cerr << "ldlm: " << command::one_line(error.what()) << '\n';
+    command::say_error(error.what());
     return 128 + command::interrupt_signal();
   } catch (const std::bad_alloc&) {
-    std::cerr << "ldlm: out of memory\n";
+    command::say_error("out of memory");
     return failed;
   } catch (const std::exception& error) {
-    std::cerr << "ldlm: " << command::one_line(error.what()) << '\n';
+    command::say_error(error.what());
     return failed;
   }
   return command::interrupted() ? 128 + command::interrupt_signal() : 0;

@@ -16,16 +16,16 @@ namespace {
 
 namespace fs = std::filesystem;
 
-void tokenize(const Common& common, const std::string& file,
-              const std::vector<std::string>& texts) {
+void tokenize(const Common& common, const std::string& file, TextInput& input) {
+  input.open();
   const Tokenizer tokenizer =
       file.empty() ? decoder_tokenizer(common.model) : Tokenizer::from_file(file);
-  for (const std::string& text : texts) {
-    const Encoding encoding = tokenizer.encode(text);
+  input.for_each([&](const InputText& text) {
+    const Encoding encoding = tokenizer.encode(text.text);
     if (common.json) {
-      print_json(
-          JsonValue::object({{"text", text}, {"ids", encoding.ids}, {"tokens", encoding.tokens}}));
-      continue;
+      print_json(JsonValue::object(
+          {{"text", text.text}, {"ids", encoding.ids}, {"tokens", encoding.tokens}}));
+      return;
     }
     std::vector<std::vector<std::string>> rows{{"id", "token", "bytes"}};
     for (std::size_t i = 0; i < encoding.size(); ++i) {
@@ -34,7 +34,7 @@ void tokenize(const Common& common, const std::string& file,
                           std::to_string(encoding.byte_offsets[i].end)});
     }
     print(format_table(rows));
-  }
+  });
 }
 
 /// The tensors of a safetensors file or of every model in a folder.
@@ -102,10 +102,15 @@ void add_model_commands(CLI::App& app, Common& common) {
       std::string tokenizer;
     };
     const auto arguments = std::make_shared<Arguments>();
-    CLI::App* const command = add_subcommand(
-        app, "tokenize", "The tokens of texts.", "ldlm tokenize \"a text\"",
-        [&common, arguments] { tokenize(common, arguments->tokenizer, arguments->input.read()); });
-    arguments->input.add_to(*command);
+    CLI::App* const command =
+        add_subcommand(app, "tokenize", "The tokens of texts.", "ldlm tokenize \"a text\"",
+                       [&app, &common, arguments] {
+                         if (!arguments->tokenizer.empty()) {
+                           refuse_without_effect(app, "--model", "with --tokenizer");
+                         }
+                         tokenize(common, arguments->tokenizer, arguments->input);
+                       });
+    arguments->input.add_to(*command, common);
     command->add_option("--tokenizer", arguments->tokenizer,
                         "A tokenizer.json; by default the model's");
   }
@@ -113,8 +118,12 @@ void add_model_commands(CLI::App& app, Common& common) {
     const auto path = std::make_shared<std::string>();
     CLI::App* const command =
         add_subcommand(app, "inspect", "The tensors of a safetensors file or a model's folder.",
-                       "ldlm inspect weights/ldlm-tiny",
-                       [&common, path] { inspect(common, path->empty() ? common.model : *path); });
+                       "ldlm inspect weights/ldlm-tiny", [&app, &common, path] {
+                         if (!path->empty()) {
+                           refuse_without_effect(app, "--model", "with a path");
+                         }
+                         inspect(common, path->empty() ? common.model : *path);
+                       });
     command->add_option("path", *path, "The file or folder; by default the model");
   }
   {

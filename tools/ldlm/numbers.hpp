@@ -22,6 +22,9 @@ std::string normalize_number(std::string& text) {
   const auto [stopped, error] = std::from_chars(text.data(), end, value);
   if (error == std::errc() && stopped == end) {
     if constexpr (std::is_integral_v<T>) {
+      if (value == 0 && text.front() == '-') {
+        return text + " is no number of things";
+      }
       text = std::to_string(value);
       return {};
     } else if (std::isfinite(value)) {

@@ -183,7 +183,9 @@ void add_pretraining_commands(CLI::App& app, Common& common) {
     const auto arguments = std::make_shared<Arguments>();
     CLI::App* const command = add_subcommand(
         app, "train-tokenizer", "Learn a byte-level BPE tokenizer from a text.",
-        "ldlm train-tokenizer --corpus wiki.train.txt --out tokenizer.json", [&common, arguments] {
+        "ldlm train-tokenizer --corpus wiki.train.txt --out tokenizer.json",
+        [&app, &common, arguments] {
+          refuse_without_effect(app, "--model", "on this command");
           train_tokenizer(common, arguments->corpus, arguments->out, arguments->vocab_size);
         });
     command->add_option("--corpus", arguments->corpus, "The text")->required();

@@ -36,7 +36,8 @@ std::int64_t bytes_of(const Gpt2<float>& model) {
   return bytes;
 }
 
-void quantize(const Common& common, const QuantizeArguments& arguments) {
+void quantize(const Common& common, QuantizeArguments& arguments) {
+  arguments.texts.open();
   PretrainedReport report;
   const auto plain = Gpt2<float>::from_pretrained(common.model, &report);
   say_report(common, report);
@@ -51,9 +52,11 @@ void quantize(const Common& common, const QuantizeArguments& arguments) {
   LDLM_CHECK(!tokens.eos_token_id.empty(), "quantize", common.model,
              ": config.json has no eos_token_id for texts to begin and end with");
   const std::int64_t end = tokens.eos_token_id.front();
-  const std::vector<std::string> texts = arguments.texts.read();
-  const double before = perplexity(plain, tokenizer, end, texts);
-  const double after = perplexity(model, tokenizer, end, texts);
+  PerplexityMeter before, after;
+  arguments.texts.for_each([&](const InputText& text) {
+    before.add(plain, tokenizer, end, text.text);
+    after.add(model, tokenizer, end, text.text);
+  });
   const FolderLock lock(arguments.out);
   FolderUpdate update(arguments.out);
   model.save_pretrained(update);
@@ -72,8 +75,8 @@ void quantize(const Common& common, const QuantizeArguments& arguments) {
     print_json(JsonValue::object({{"format", arguments.format},
                                   {"bytes_before", bytes_of(plain)},
                                   {"bytes", bytes_of(model)},
-                                  {"perplexity_before", before},
-                                  {"perplexity", after}}));
+                                  {"perplexity_before", before.value()},
+                                  {"perplexity", after.value()}}));
     return;
   }
   const auto megabytes = [](std::int64_t bytes) {
@@ -81,7 +84,7 @@ void quantize(const Common& common, const QuantizeArguments& arguments) {
   };
   print(format_table({{"", "before", arguments.format},
                       {"size", megabytes(bytes_of(plain)), megabytes(bytes_of(model))},
-                      {"perplexity", fixed(before, 4), fixed(after, 4)}}));
+                      {"perplexity", fixed(before.value(), 4), fixed(after.value(), 4)}}));
 }
 
 }  // namespace
@@ -92,7 +95,7 @@ void add_quantize_command(CLI::App& app, Common& common) {
       app, "quantize", "Write a GPT-2 with weights of few bits, and say what it loses on texts.",
       "ldlm quantize --model gpt2 --format int4 --out gpt2-int4 --file wiki.valid.txt",
       [&common, arguments] { quantize(common, *arguments); });
-  arguments->texts.add_to(*command);
+  arguments->texts.add_to(*command, common);
   command->add_option("--format", arguments->format, "bf16, int8 or int4")
       ->check(CLI::IsMember({"bf16", "int8", "int4"}));
   command->add_option("--out", arguments->out, "The folder to write")->required();

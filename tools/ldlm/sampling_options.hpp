@@ -1,6 +1,7 @@
 #pragma once
 // Sampling new texts, as sample, demo and eval do it.
 
+#include <algorithm>
 #include <string>
 #include <vector>
 
@@ -22,6 +23,7 @@ struct SampleArguments {
   double top_p = 0.95;
 
   void add_to(CLI::App& command) {
+    command_ = &command;
     command.add_option("--steps", sampler.steps, "Steps of the sampler; 0: all of the schedule")
         ->check(non_negative);
     command
@@ -49,6 +51,27 @@ struct SampleArguments {
     command.add_option("--top-p", top_p, "Draw from the likeliest tokens of this probability")
         ->check(probability);
   }
+  /// Refuses options of which others take the effect. Once the command line is read.
+  void check() const {
+    if (sampler.kind != SamplerKind::ddim) {
+      refuse_without_effect(*command_, "--eta", "without --sampler ddim");
+    }
+    if (temperature > 0.0) {
+      refuse_without_effect(*command_, "--beams", "where --temperature draws the tokens");
+    } else {
+      refuse_without_effect(*command_, "--top-p", "without --temperature");
+    }
+  }
+  /// Refuses all of them, where nothing is sampled.
+  void refuse_all(const std::string& where) const {
+    for (const char* const option : {"--steps", "--sampler", "--eta", "--decode-level", "--beams",
+                                     "--temperature", "--top-p"}) {
+      refuse_without_effect(*command_, option, where);
+    }
+  }
+
+ private:
+  const CLI::App* command_ = nullptr;
 };
 
 /// New texts: the sampler runs down to the decode level, the decoder does the rest.
@@ -67,6 +90,22 @@ inline std::vector<std::string> draw_samples(const Ldlm<float>& model,
     decode.sampling->top_p = arguments.top_p;
   }
   return model.decode(latents, decode, &generator);
+}
+
+/// The same in batches, so that any number takes the memory of one: calls use(text) for each, and
+/// shows what it printed after each batch.
+template <class Use>
+void draw_samples(const Ldlm<float>& model, const SampleArguments& arguments, Generator& generator,
+                  Use&& use) {
+  constexpr std::int64_t batch = 256;
+  SampleArguments part = arguments;
+  for (std::int64_t left = arguments.count; left > 0; left -= part.count) {
+    part.count = std::min(left, batch);
+    for (const std::string& text : draw_samples(model, part, generator)) {
+      use(text);
+    }
+    flush_output();
+  }
 }
 
 }  // namespace ldlm::command

@@ -102,25 +102,25 @@ void add_text_commands(CLI::App& app, Common& common) {
     CLI::App* const command = add_subcommand(
         app, "reconstruct", "Encode texts, add noise, remove it in one step, decode.",
         "ldlm reconstruct --t 100 500 --file texts.txt", [&common, arguments] {
-          const auto texts = arguments->input.read();
+          arguments->input.open();
           const auto model = Ldlm<float>::load(common.model);
           Generator generator = common.generator();
-          for (const std::string& text : texts) {
+          arguments->input.for_each([&](const InputText& input) {
             const auto results =
-                reconstruct(model, text, arguments->levels, arguments->beams, generator);
+                reconstruct(model, input.text, arguments->levels, arguments->beams, generator);
             if (common.json) {
               JsonValue::Array levels;
               for (const Reconstruction& r : results) {
                 levels.push_back(r.to_json());
               }
-              print_json(JsonValue::object({{"text", text}, {"levels", levels}}));
+              print_json(JsonValue::object({{"text", input.text}, {"levels", levels}}));
             } else {
-              print(text);
+              print(input.text);
               print_reconstructions(results);
             }
-          }
+          });
         });
-    arguments->input.add_to(*command);
+    arguments->input.add_to(*command, common);
     command->add_option("--t", arguments->levels, "Noise levels, 0 to 999; -1: none")
         ->check(noise_level);
     command->add_option("--beams", arguments->beams, "Beams; 1: greedy; 0: the model's own number")
@@ -131,15 +131,16 @@ void add_text_commands(CLI::App& app, Common& common) {
     CLI::App* const command =
         add_subcommand(app, "sample", "Draw new texts from pure noise.",
                        "ldlm sample --count 10 --seed 7", [&common, arguments] {
+                         arguments->check();
                          const auto model = Ldlm<float>::load(common.model);
                          Generator generator = common.generator();
-                         for (const auto& text : draw_samples(model, *arguments, generator)) {
+                         draw_samples(model, *arguments, generator, [&](const std::string& text) {
                            if (common.json) {
                              print_json(JsonValue::object({{"text", text}}));
                            } else {
                              print(text);
                            }
-                         }
+                         });
                        });
     command->add_option("--count", arguments->count, "Number of texts")->check(positive);
     arguments->add_to(*command);

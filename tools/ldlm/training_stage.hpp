@@ -135,8 +135,11 @@ template <class Action>
 CLI::App* add_stage(CLI::App& parent, const std::string& name, const std::string& description,
                     const std::string& example, Action action) {
   const auto arguments = std::make_shared<TrainingArguments>();
-  CLI::App* const command = add_subcommand(parent, name, description, example,
-                                           [arguments, action] { action(*arguments); });
+  CLI::App* const command =
+      add_subcommand(parent, name, description, example, [&parent, arguments, action] {
+        refuse_without_effect(parent, "--model", "on a training: its model is in --out");
+        action(*arguments);
+      });
   arguments->add_to(*command);
   return command;
 }

@@ -1,19 +1,18 @@
 #pragma once
 // MappedFile: a file's bytes through a memory map (POSIX).
 
+#include <cerrno>
 #include <cstddef>
-#include <cstring>
 #include <filesystem>
 #include <memory>
 #include <span>
 #include <string>
 #include <string_view>
-#include <utility>
 
 #include <sys/mman.h>
-#include <sys/stat.h>
 
-#include <ldlm/files/file_descriptor.hpp>
+#include <ldlm/core/error.hpp>
+#include <ldlm/files/regular_file.hpp>
 
 namespace ldlm {
 
@@ -27,24 +26,14 @@ class MappedFile {
  public:
   /// Throws Error with the path and the system's reason when it can't be opened or isn't a file.
   static MappedFile open(const std::filesystem::path& path) {
-    const auto check = [&path](bool ok) {
-      LDLM_CHECK(ok, "open", path.native(), ": ", detail::errno_text(errno));
-    };
-    // O_NONBLOCK: opening a named pipe must fail below rather than wait for its other end.
-    const detail::FileDescriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
-    check(file.is_open());
-    struct stat status {};
-    check(::fstat(file.get(), &status) == 0);
-    LDLM_CHECK(!S_ISDIR(status.st_mode), "open", path.native(), ": is a folder, not a file");
-    LDLM_CHECK(S_ISREG(status.st_mode), "open", path.native(), ": is not a regular file");
-
+    const detail::RegularFile file = detail::open_regular_file(path);
     MappedFile out;
     out.path_ = path.native();
-    const auto size = static_cast<std::size_t>(status.st_size);
+    const std::size_t size = file.size;
     if (size > 0) {
-      void* const data =
-          ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_NORESERVE, file.get(), 0);
-      check(data != MAP_FAILED);
+      void* const data = ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_NORESERVE,
+                                file.descriptor.get(), 0);
+      LDLM_CHECK(data != MAP_FAILED, "open", path.native(), ": ", detail::errno_text(errno));
       out.bytes_ = {static_cast<std::byte*>(data), size};
       out.owner_ = std::shared_ptr<void>(data, [size](void* start) { ::munmap(start, size); });
     }

@@ -232,19 +232,35 @@ std::vector<double> token_log_likelihoods(const Gpt2<T>& model, const Tokenizer&
   return out;
 }
 
-/// exp of minus the mean log-likelihood of all tokens, each text weighing as its length.
+/// exp of minus the mean log-likelihood of all tokens, each text weighing as its length, of texts
+/// that come one by one.
+class PerplexityMeter {
+ public:
+  template <Floating T>
+  void add(const Gpt2<T>& model, const Tokenizer& tokenizer, std::int64_t end,
+           const std::string& text) {
+    const TextLikelihood of = text_likelihoods(model, tokenizer, end, {text}).front();
+    total_ += of.per_token * static_cast<double>(of.tokens);
+    tokens_ += static_cast<double>(of.tokens);
+  }
+  /// NaN before the first text.
+  [[nodiscard]] double value() const { return std::exp(-total_ / tokens_); }
+
+ private:
+  double total_ = 0.0;
+  double tokens_ = 0.0;
+};
+
+/// The same of texts at once.
 template <Floating T>
 double perplexity(const Gpt2<T>& model, const Tokenizer& tokenizer, std::int64_t end,
                   const std::vector<std::string>& texts) {
   LDLM_CHECK(!texts.empty(), "perplexity", "there is no text");
-  double total = 0.0;
-  double tokens = 0.0;
-  for (const TextLikelihood& likelihood : text_likelihoods(model, tokenizer, end, texts)) {
-    const auto count = static_cast<double>(likelihood.tokens);
-    total += likelihood.per_token * count;
-    tokens += count;
+  PerplexityMeter meter;
+  for (const std::string& text : texts) {
+    meter.add(model, tokenizer, end, text);
   }
-  return std::exp(-total / tokens);
+  return meter.value();
 }
 
 /// Each text's words in a random order.

@@ -278,10 +278,11 @@ class Ldlm {
     for (const std::string& text : texts) {
       rows.push_back(tokenize(text));
       const auto size = static_cast<std::int64_t>(rows.back().size());
-      LDLM_CHECK(size > 0, "encode", "text ", rows.size(), " is empty");
-      LDLM_CHECK(size <= capacity(), "encode", "text ", rows.size(), " has ", size,
-                 " tokens, the model takes ", capacity(), " at most: \"", text.substr(0, 60),
-                 text.size() > 60 ? "...\"" : "\"");
+      const std::string which =
+          texts.size() == 1 ? "the text" : "text " + std::to_string(rows.size());
+      LDLM_CHECK(size > 0, "encode", which, " is empty");
+      LDLM_CHECK(size <= capacity(), "encode", which, " has ", size, " tokens, the model takes ",
+                 capacity(), " at most: ", detail::quote(text, 60));
     }
     const bool sequence = config_.latent == LatentKind::sequence;
     BatchOptions options{.pad_id = sequence ? end_id_ : config_.encoder.pad_token_id,

@@ -28,22 +28,17 @@ enum class CorpusFormat {
 /// The articles of a file.
 class Corpus {
  public:
-  /// Error if the file cannot be read or is compressed.
+  /// A regular file or a pipe. Error if it cannot be read, is of another kind (compressed, a table,
+  /// ...) or, from next() too, is not UTF-8.
   explicit Corpus(const std::filesystem::path& path, CorpusFormat format = CorpusFormat::automatic)
       : reader_(std::in_place_type<LineReader>, path) {
+    auto& lines = std::get<LineReader>(reader_);
     if (format == CorpusFormat::automatic) {
-      format = CorpusFormat::lines;
-      LineReader probe(path);
-      while (const auto line = probe.next()) {
-        if (!detail::trim(*line).empty()) {
-          const bool title = detail::parse_heading(*line).first == 1;
-          format = title ? CorpusFormat::wikitext : CorpusFormat::lines;
-          break;
-        }
-      }
+      const bool title = detail::parse_heading(lines.first_text()).first == 1;
+      format = title ? CorpusFormat::wikitext : CorpusFormat::lines;
     }
     if (format == CorpusFormat::wikitext) {
-      reader_.emplace<WikiTextReader>(path);
+      reader_ = WikiTextReader(std::move(lines));
     }
   }
 
@@ -57,7 +52,7 @@ class Corpus {
     if (auto* wikitext = std::get_if<WikiTextReader>(&reader_)) {
       return wikitext->next();
     }
-    while (const auto line = std::get<LineReader>(reader_).next()) {
+    while (const auto line = std::get<LineReader>(reader_).next_utf8()) {
       if (const std::string_view text = detail::trim(*line); !text.empty()) {
         Article article;
         article.blocks.push_back({0, std::string(text)});

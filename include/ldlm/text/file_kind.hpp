@@ -11,6 +11,8 @@
 #include <string_view>
 #include <system_error>
 
+#include <ldlm/core/error.hpp>
+
 namespace ldlm::text {
 
 enum class FileKind {
@@ -21,7 +23,8 @@ enum class FileKind {
   wide_text,   ///< UTF-16, UTF-32
   table,       ///< Parquet, Arrow, SQLite
   array,       ///< NumPy
-  document,    ///< HTML, PDF
+  document,    ///< PDF
+  web_page,    ///< HTML
   safetensors,
   pytorch,  ///< torch.save
   pickle,
@@ -140,7 +143,7 @@ inline constexpr FileDescription utf16_text{
     std::string_view bytes;
     FileDescription is;
   };
-  constexpr std::array<Signature, 20> signatures{{
+  constexpr std::array<Signature, 19> signatures{{
       {"version https://git-lfs.github.com/spec/"sv,
        {FileKind::git_lfs,
         "is a Git LFS pointer, not the file itself: fetch the file first (git lfs pull)"}},
@@ -155,9 +158,6 @@ inline constexpr FileDescription utf16_text{
        {FileKind::compressed, "is compressed with lz4: unpack it first (lz4 -dk FILE)"}},
       {"7z\xBC\xAF\x27\x1C"sv, {FileKind::archive, "is a 7z archive: unpack it first (7z x FILE)"}},
       {"ARROW1\0\0"sv,
-       {FileKind::table,
-        "is an Arrow table: export its text column to a plain file first (a text a line)"}},
-      {"\xFF\xFF\xFF\xFF"sv,
        {FileKind::table,
         "is an Arrow table: export its text column to a plain file first (a text a line)"}},
       {"SQLite format 3\0"sv, {FileKind::table, "is an SQLite database"}},
@@ -193,6 +193,11 @@ inline constexpr FileDescription utf16_text{
       return signature.is;
     }
   }
+  if (head.starts_with("\xFF\xFF\xFF\xFF"sv) &&
+      head.substr(std::min<std::size_t>(6, head.size()), 6) == "\0\0\x10\0\0\0"sv) {
+    return {FileKind::table,  // a stream of Arrow's
+            "is an Arrow table: export its text column to a plain file first (a text a line)"};
+  }
   if (head == "PAR1"sv || head.starts_with("PAR1\x15"sv)) {
     return {FileKind::table,
             "is a Parquet table: export its text column to a plain file first (a text a line)"};
@@ -216,12 +221,18 @@ inline constexpr FileDescription utf16_text{
             "is a SentencePiece model, which is not supported: BPE and WordPiece are"};
   }
   if (detail::starts_like_html(head)) {
-    return {FileKind::document, "is an HTML page, such as a download's error or login page"};
+    return {FileKind::web_page, "is an HTML page, such as a download's error or login page"};
   }
   return {};
 }
 
-/// The same for a regular file; `other` if it can't be read.
+/// Throws Error "[op] name: is ..." for bytes of a known kind: where JSON, say, is to be read.
+inline void refuse_known_kinds(std::string_view op, std::string_view name, std::string_view head) {
+  const FileDescription is = what_is(head.substr(0, file_head));
+  LDLM_CHECK(is.kind == FileKind::other, op, name, ": ", is.message);
+}
+
+/// What a regular file is; `other` if it can't be read.
 [[nodiscard]] inline FileDescription what_is_file(const std::filesystem::path& path) {
   std::error_code ignored;
   if (!std::filesystem::is_regular_file(path, ignored)) {

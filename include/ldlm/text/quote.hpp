@@ -6,15 +6,10 @@
 #include <string_view>
 
 #include <ldlm/core/error.hpp>
+#include <ldlm/text/printable.hpp>
 #include <ldlm/text/utf8.hpp>
 
 namespace ldlm::detail {
-
-inline void append_hex(std::string& out, unsigned value, int digits) {
-  for (int shift = 4 * (digits - 1); shift >= 0; shift -= 4) {
-    out += "0123456789abcdef"[(value >> shift) & 0xFU];
-  }
-}
 
 /// Appends one byte as it stands inside a JSON string.
 inline void append_escaped(std::string& out, char c) {
@@ -43,14 +38,14 @@ inline void append_escaped(std::string& out, char c) {
     default:
       if (static_cast<unsigned char>(c) < 0x20) {
         out += "\\u";
-        append_hex(out, static_cast<unsigned char>(c), 4);
+        text::detail::append_hex(out, static_cast<unsigned char>(c), 4);
       } else {
         out += c;
       }
   }
 }
 
-/// `text` for an error message: in quotes, control characters escaped, ill-formed bytes as \xNN,
+/// `text` for an error message: in quotes, what terminals act on escaped, ill-formed bytes as \xNN,
 /// cut after `limit` bytes.
 inline std::string quote(std::string_view text, std::size_t limit = 100) {
   std::string out = "\"";
@@ -59,16 +54,12 @@ inline std::string quote(std::string_view text, std::size_t limit = 100) {
       return out + concat("...\" (", text.size(), " bytes)");
     }
     const text::CodePoint c = text::decode_utf8(text, i);
-    if (!c.valid) {
-      out += "\\x";
-      append_hex(out, static_cast<unsigned char>(text[i]), 2);
-      ++i;
-    } else if (c.size == 1) {
-      append_escaped(out, text[i++]);
+    if (c.valid && c.value < 0x7F) {
+      append_escaped(out, text[i]);
     } else {
-      out += text.substr(i, c.size);
-      i += c.size;
+      out += text::printable(text.substr(i, c.size));
     }
+    i += c.size;
   }
   return out + '"';
 }

@@ -1,40 +1,44 @@
 #pragma once
 // Text files, read whole.
 
-#include <cstdint>
+#include <cerrno>
+#include <cstddef>
 #include <filesystem>
 #include <fstream>
-#include <sstream>
 #include <string>
 #include <string_view>
 #include <system_error>
-#include <utility>
 
 #include <ldlm/core/error.hpp>
+#include <ldlm/files/regular_file.hpp>
 #include <ldlm/text/file_kind.hpp>
 
 namespace ldlm::text::detail {
 
-/// The contents of a file of text; Error if it cannot be read, or is of another kind.
+/// The contents of a regular file; Error if it cannot be read or is of a known other kind than
+/// plain text and JSON.
 [[nodiscard]] inline std::string read_text_file(const std::filesystem::path& path) {
-  constexpr std::uintmax_t max_bytes = std::uintmax_t{1} << 30;
+  constexpr std::size_t max_bytes = std::size_t{1} << 30;
   std::error_code error;
-  LDLM_CHECK(std::filesystem::exists(path, error), "open", path.string(), ": no such file");
-  LDLM_CHECK(!std::filesystem::is_directory(path, error), "open", path.string(),
-             ": is a folder, not a file");
-  LDLM_CHECK(std::filesystem::is_regular_file(path, error), "open", path.string(),
-             ": is no regular file");
-  LDLM_CHECK(std::filesystem::file_size(path, error) <= max_bytes, "open", path.string(),
-             ": is larger than ", max_bytes, " bytes");
-  std::ifstream file(path, std::ios::binary);
-  LDLM_CHECK(file, "open", path.string(), ": cannot be opened");
-  std::ostringstream contents;
-  contents << file.rdbuf();
-  LDLM_CHECK(file && !file.bad(), "open", path.string(), ": cannot be read");
-  std::string text = std::move(contents).str();
-  const FileDescription found = what_is(std::string_view(text).substr(0, file_head));
-  LDLM_CHECK(found.message.empty(), "open", path.string(), ": ", found.message);
-  return text;
+  LDLM_CHECK(std::filesystem::exists(path, error) || error, "open", path.string(),
+             ": no such file");
+  const ::ldlm::detail::RegularFile file = ::ldlm::detail::open_regular_file(path);
+  LDLM_CHECK(file.size <= max_bytes, "open", path.string(), ": is larger than ", max_bytes,
+             " bytes");
+  std::string contents(file.size, '\0');
+  std::size_t size = 0;
+  while (size < contents.size()) {
+    const ::ssize_t got = ::ldlm::detail::read_some(file.descriptor.get(), contents.data() + size,
+                                                    contents.size() - size);
+    LDLM_CHECK(got >= 0, "open", path.string(), ": ", ::ldlm::detail::errno_text(errno));
+    if (got == 0) {
+      break;  // it became shorter meanwhile
+    }
+    size += static_cast<std::size_t>(got);
+  }
+  contents.resize(size);
+  refuse_known_kinds("open", path.string(), contents);
+  return contents;
 }
 
 }  // namespace ldlm::text::detail

@@ -70,7 +70,10 @@ namespace detail {
 /// Streams the articles of a WikiText file; memory is bounded by the longest article.
 class WikiTextReader {
  public:
-  explicit WikiTextReader(const std::filesystem::path& path) : lines_(path) { advance(); }
+  /// Error if the file cannot be read, is no plain text, or (from next, too) not UTF-8.
+  explicit WikiTextReader(const std::filesystem::path& path) : WikiTextReader(LineReader(path)) {}
+  /// From lines of which none has been read yet.
+  explicit WikiTextReader(LineReader lines) : lines_(std::move(lines)) { advance(); }
 
   /// The next article, or nothing at the end.
   [[nodiscard]] std::optional<Article> next() {
@@ -129,7 +132,7 @@ class WikiTextReader {
   }
 
   std::optional<std::string> read() {
-    const auto line = lines_.next();
+    const auto line = lines_.next_utf8();
     return line ? std::optional<std::string>(*line) : std::nullopt;
   }
 
