@@ -100,7 +100,11 @@ class Process {
         if (path == "-") {
           ::close(target);
         } else {
-          ::dup2(::open(path.c_str(), flags | O_NOCTTY, 0600), target);
+          const int file = ::open(path.c_str(), flags | O_NOCTTY, 0600);
+          if (file != target) {  // a standard stream that is closed stays so
+            ::dup2(file, target);
+            ::close(file);
+          }
         }
       };
       open_as(0, in, O_RDONLY);
@@ -141,6 +145,10 @@ class Process {
     return running_;
   }
   void send(int signal) { ::kill(id_, signal); }
+  /// What it has written to standard output so far.
+  [[nodiscard]] std::string printed() const {
+    return fs::exists(folder_ / "out") ? read_file(folder_ / "out") : std::string();
+  }
   /// How many threads it has now; 0 if the system does not tell.
   [[nodiscard]] std::size_t threads() const {
     std::error_code ended;

@@ -8,7 +8,7 @@
 
 #include <unistd.h>
 
-#include <ldlm/io/atomic_file.hpp>
+#include <ldlm/files/file_descriptor.hpp>
 #include <ldlm/text/printable.hpp>
 
 #include "command.hpp"
