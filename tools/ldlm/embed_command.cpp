@@ -44,18 +44,23 @@ void embed_batch(const Common& common, const SentenceEncoder<float>& encoder,
   for (const InputText& text : batch) {
     texts.push_back(text.text);
   }
+  Tensor<float> vectors;
   try {
-    const Tensor<float> vectors = encoder.encode(texts, options);
-    for (std::size_t i = 0; i < texts.size(); ++i) {
-      print_vector(common, texts[i], vectors.select(0, static_cast<std::int64_t>(i)));
-    }
+    vectors = encoder.encode(texts, options);
   } catch (const Error& error) {
     if (batch.size() == 1) {
       input.report(batch.front(), error);
-      return;
     }
-    for (std::size_t i = 0; i < batch.size(); ++i) {
+    for (std::size_t i = 0; i < batch.size() && batch.size() > 1; ++i) {
       embed_batch(common, encoder, options, input, batch.subspan(i, 1));
+    }
+    return;
+  }
+  for (std::size_t i = 0; i < texts.size(); ++i) {
+    try {
+      print_vector(common, texts[i], vectors.select(0, static_cast<std::int64_t>(i)));
+    } catch (const Error& error) {
+      input.report(batch[i], error);
     }
   }
 }

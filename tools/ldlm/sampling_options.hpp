@@ -79,6 +79,8 @@ inline std::vector<std::string> draw_samples(const Ldlm<float>& model,
                                              const SampleArguments& arguments,
                                              Generator& generator) {
   SamplerOptions sampler = arguments.sampler;
+  LDLM_CHECK(sampler.steps <= model.schedule().steps(), "sample", "--steps: cannot take ",
+             sampler.steps, " of ", model.schedule().steps(), " steps of the model's schedule");
   if (arguments.decode_level >= 0) {
     sampler.stop_at = model.schedule().nearest(model.levels().alpha_bar(arguments.decode_level));
   }

@@ -67,7 +67,7 @@ inline void check_no_foreign_file(std::string_view contents, std::string_view op
     for (std::size_t i = 0; i < kinds.size(); ++i) {
       const bool matches =
           kinds[i].name.starts_with('.') ? name.ends_with(kinds[i].name) : name == kinds[i].name;
-      if (matches && (found[i].empty() || name < found[i])) {
+      if (matches && name != "model.safetensors" && (found[i].empty() || name < found[i])) {
         found[i] = name;
       }
     }
