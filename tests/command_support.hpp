@@ -25,6 +25,7 @@
 #include <ldlm/io/json.hpp>
 
 #include "io_support.hpp"
+#include "paths.hpp"
 
 namespace command_test {
 
@@ -76,7 +77,7 @@ class Process {
       : options_(std::move(options)) {
     write_file(folder_ / "in", options_.input);
     std::string out = options_.output.empty() ? (folder_ / "out").string() : options_.output;
-    std::vector<std::string> words{LDLM_COMMAND};
+    std::vector<std::string> words{ldlm_test::command()};
     words.insert(words.end(), arguments.begin(), arguments.end());
     std::vector<char*> argv;
     for (std::string& word : words) {

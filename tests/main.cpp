@@ -1,2 +1,18 @@
 #define DOCTEST_CONFIG_IMPLEMENT_WITH_MAIN
 #include <doctest/doctest.h>
+
+#include "paths.hpp"
+
+namespace ldlm_test {
+
+std::string data_dir() {
+  return LDLM_SOURCE_DIR "/tests";
+}
+std::string source_dir() {
+  return LDLM_SOURCE_DIR;
+}
+std::string command() {
+  return LDLM_COMMAND;
+}
+
+}  // namespace ldlm_test

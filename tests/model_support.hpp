@@ -14,10 +14,12 @@
 #include <ldlm/nn/module.hpp>
 #include <ldlm/optim/adam.hpp>
 
+#include "paths.hpp"
+
 namespace model_support {
 
 inline std::filesystem::path golden_folder(const std::filesystem::path& name) {
-  return std::filesystem::path(LDLM_TEST_DATA_DIR) / "golden" / "models" / name;
+  return std::filesystem::path(ldlm_test::data_dir()) / "golden" / "models" / name;
 }
 
 /// What a model agrees within, relative to the largest element of a tensor: 1e-4 is what is asked

@@ -10,14 +10,16 @@
 #include <ldlm/io/safetensors.hpp>
 #include <ldlm/nn/module.hpp>
 
+#include "paths.hpp"
+
 namespace nn_support {
 
 /// Values of tests/golden/nn/<file>, which tools/make_nn_fixtures.py made in double.
 inline const ldlm::SafetensorsFile& golden(const std::string& file) {
   static const auto layers =
-      ldlm::SafetensorsFile::open(LDLM_TEST_DATA_DIR "/golden/nn/layers.safetensors");
+      ldlm::SafetensorsFile::open(ldlm_test::data_dir() + "/golden/nn/layers.safetensors");
   static const auto optim =
-      ldlm::SafetensorsFile::open(LDLM_TEST_DATA_DIR "/golden/nn/optim.safetensors");
+      ldlm::SafetensorsFile::open(ldlm_test::data_dir() + "/golden/nn/optim.safetensors");
   return file == "layers" ? layers : optim;
 }
 

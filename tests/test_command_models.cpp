@@ -2,13 +2,14 @@
 // used is said. The texts are those of transformers, greedy (tests/golden/models/cases).
 
 #include "command_support.hpp"
+#include "paths.hpp"
 
 using namespace command_test;
 
 namespace {
 
 std::string case_folder(const std::string& name) {
-  return std::string(LDLM_TEST_DATA_DIR) + "/golden/models/cases/" + name;
+  return ldlm_test::data_dir() + "/golden/models/cases/" + name;
 }
 
 /// A copy of a case's folder, one of whose files has other contents.

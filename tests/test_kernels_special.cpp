@@ -13,13 +13,15 @@
 #include <ldlm/io/safetensors.hpp>
 #include <ldlm/models/pooling.hpp>
 
+#include "paths.hpp"
+
 using namespace ldlm;
 
 namespace {
 
 const SafetensorsFile& golden() {
   static const auto file =
-      SafetensorsFile::open(LDLM_TEST_DATA_DIR "/golden/kernels/special.safetensors");
+      SafetensorsFile::open(ldlm_test::data_dir() + "/golden/kernels/special.safetensors");
   return file;
 }
 

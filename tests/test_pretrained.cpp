@@ -13,6 +13,7 @@
 
 #include "io_support.hpp"
 #include "model_support.hpp"
+#include "paths.hpp"
 
 using io_support::message_of;
 using io_support::TempFolder;
@@ -278,9 +279,8 @@ TEST_CASE("transformers loads what we save") {
 
   const char* const chosen = std::getenv("LDLM_PYTHON");
   const std::string python = chosen != nullptr ? chosen : "python3";
-  const std::string command = "'" + python +
-                              "' '" LDLM_TEST_DATA_DIR "/interop/check_pretrained.py' '" +
-                              folder.path().native() + "'";
+  const std::string command = "'" + python + "' '" + ldlm_test::data_dir() +
+                              "/interop/check_pretrained.py' '" + folder.path().native() + "'";
   const int status = std::system(command.c_str());
   REQUIRE(WIFEXITED(status));
   const int code = WEXITSTATUS(status);

@@ -17,6 +17,7 @@
 
 #include "io_support.hpp"
 #include "kill_support.hpp"
+#include "paths.hpp"
 
 using namespace io_support;
 using ldlm::FileDType;
@@ -29,7 +30,7 @@ using ldlm::Tensor;
 
 namespace {
 
-const fs::path golden = fs::path(LDLM_TEST_DATA_DIR) / "golden" / "safetensors";
+const fs::path golden = fs::path(ldlm_test::data_dir()) / "golden" / "safetensors";
 
 template <ldlm::Scalar T>
 bool equal(const Tensor<T>& a, const Tensor<T>& b) {

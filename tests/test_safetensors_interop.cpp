@@ -12,6 +12,7 @@
 #include <ldlm/io/safetensors_writer.hpp>
 
 #include "io_support.hpp"
+#include "paths.hpp"
 
 using namespace io_support;
 using ldlm::SafetensorsWriter;
@@ -60,9 +61,8 @@ TEST_CASE("Python's safetensors reads our files") {
   write_files(folder.path());
   const char* const chosen = std::getenv("LDLM_PYTHON");
   const std::string python = chosen != nullptr ? chosen : "python3";
-  const std::string command = "'" + python +
-                              "' '" LDLM_TEST_DATA_DIR "/interop/check_safetensors.py' '" +
-                              folder.path().native() + "'";
+  const std::string command = "'" + python + "' '" + ldlm_test::data_dir() +
+                              "/interop/check_safetensors.py' '" + folder.path().native() + "'";
   const int status = std::system(command.c_str());
   REQUIRE(WIFEXITED(status));
   const int code = WEXITSTATUS(status);

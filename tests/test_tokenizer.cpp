@@ -13,6 +13,7 @@
 #include <ldlm/text/tokenizer_json.hpp>
 
 #include "generated_texts.hpp"
+#include "paths.hpp"
 #include "text_support.hpp"
 
 namespace fs = std::filesystem;
@@ -24,13 +25,13 @@ using ldlm_test::TemporaryFolder;
 namespace {
 
 ldlm::Tokenizer small(const std::string& name) {
-  return ldlm::Tokenizer::from_file(LDLM_TEST_DATA_DIR "/golden/tokenizers/" + name + ".json");
+  return ldlm::Tokenizer::from_file(ldlm_test::data_dir() + "/golden/tokenizers/" + name + ".json");
 }
 
 /// vocab.json and merges.txt with the model of bpe.json.
 void write_bpe_files(const TemporaryFolder& folder) {
-  const auto document =
-      nlohmann::json::parse(ldlm_test::read_file(LDLM_TEST_DATA_DIR "/golden/tokenizers/bpe.json"));
+  const auto document = nlohmann::json::parse(
+      ldlm_test::read_file(ldlm_test::data_dir() + "/golden/tokenizers/bpe.json"));
   folder.write("vocab.json", document["model"]["vocab"].dump());
   std::string merges = "#version: 0.2\n";
   for (const auto& merge : document["model"]["merges"]) {
@@ -53,7 +54,7 @@ void write_vocab_txt(const TemporaryFolder& folder) {
 
 TEST_CASE("a saved tokenizer is saved again byte for byte") {
   const std::string saved =
-      ldlm_test::read_file(LDLM_TEST_DATA_DIR "/golden/tokenizers/saved.json");
+      ldlm_test::read_file(ldlm_test::data_dir() + "/golden/tokenizers/saved.json");
   CHECK(ldlm::Tokenizer::from_json(saved).to_json() == saved);
 }
 
@@ -311,7 +312,7 @@ TEST_CASE("a long text that is normalized in turns gives the tokens of the whole
   for (const char* const name : {"wordpiece", "bpe"}) {
     CAPTURE(name);
     auto json = nlohmann::json::parse(ldlm_test::read_file(
-        LDLM_TEST_DATA_DIR "/golden/tokenizers/" + std::string(name) + ".json"));
+        ldlm_test::data_dir() + "/golden/tokenizers/" + std::string(name) + ".json"));
     if (std::string_view(name) == "bpe") {
       json["normalizer"] = {{"type", "NFC"}};
       json["pre_tokenizer"]["add_prefix_space"] = true;

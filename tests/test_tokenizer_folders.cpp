@@ -14,6 +14,7 @@
 #include <ldlm/text/tokenizer_json.hpp>
 
 #include "generated_texts.hpp"
+#include "paths.hpp"
 #include "text_support.hpp"
 
 using ldlm::Tokenizer;
@@ -25,7 +26,7 @@ namespace text = ldlm::text;
 
 namespace {
 
-const std::string golden = LDLM_TEST_DATA_DIR "/golden/tokenizers/";
+const std::string golden = ldlm_test::data_dir() + "/golden/tokenizers/";
 
 const Json& fixtures() {
   static const Json json = Json::parse(ldlm_test::read_file(golden + "folders.json"));

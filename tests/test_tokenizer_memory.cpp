@@ -11,6 +11,7 @@
 
 #include <ldlm/text/tokenizer_json.hpp>
 
+#include "paths.hpp"
 #include "text_support.hpp"
 
 namespace {
@@ -77,7 +78,8 @@ std::size_t peak_of(Call&& call) {
 /// with English.
 std::string long_text(const ldlm::Tokenizer& tokenizer, std::size_t size) {
   std::string words;
-  const std::string lines = ldlm_test::read_file(LDLM_TEST_DATA_DIR "/golden/tokenizers/text.txt");
+  const std::string lines =
+      ldlm_test::read_file(ldlm_test::data_dir() + "/golden/tokenizers/text.txt");
   for (std::size_t i = 0; i < lines.size();) {
     const std::size_t end = std::min(lines.find_first_of(" \n", i), lines.size());
     const std::string word = ' ' + lines.substr(i, end - i);
@@ -98,8 +100,8 @@ std::string long_text(const ldlm::Tokenizer& tokenizer, std::size_t size) {
 TEST_CASE("a long text takes less than twenty bytes of memory a byte") {
   for (const char* const name : {"bpe", "wordpiece"}) {
     CAPTURE(name);
-    const auto tokenizer = ldlm::Tokenizer::from_file(LDLM_TEST_DATA_DIR "/golden/tokenizers/" +
-                                                      std::string(name) + ".json");
+    const auto tokenizer = ldlm::Tokenizer::from_file(
+        ldlm_test::data_dir() + "/golden/tokenizers/" + std::string(name) + ".json");
     const std::string text = long_text(tokenizer, 4'000'000);
     const auto bytes = static_cast<double>(text.size());
     std::size_t tokens = 0;

@@ -13,6 +13,7 @@
 #include <ldlm/text/tokenizer_json.hpp>
 
 #include "generated_texts.hpp"
+#include "paths.hpp"
 #include "text_support.hpp"
 
 using Json = nlohmann::json;
@@ -24,7 +25,7 @@ constexpr std::size_t texts = 20'000;
 constexpr std::size_t block = 500;
 
 std::string golden_path(const std::string& name) {
-  return LDLM_TEST_DATA_DIR "/golden/tokenizers/" + name;
+  return ldlm_test::data_dir() + "/golden/tokenizers/" + name;
 }
 Json golden(const std::string& name) {
   return Json::parse(ldlm_test::read_file(golden_path(name)));

@@ -13,6 +13,7 @@
 #include <ldlm/text/tokenizer_trainer.hpp>
 
 #include "generated_texts.hpp"
+#include "paths.hpp"
 #include "text_support.hpp"
 
 using Json = nlohmann::json;
@@ -25,7 +26,8 @@ constexpr std::uint64_t trained_texts = 2000;  // as in tools/make_tokenizer_fix
 /// The texts that the golden tokenizers were trained on.
 std::vector<std::string> training_texts() {
   std::vector<std::string> texts;
-  const std::string own = ldlm_test::read_file(LDLM_TEST_DATA_DIR "/golden/tokenizers/text.txt");
+  const std::string own =
+      ldlm_test::read_file(ldlm_test::data_dir() + "/golden/tokenizers/text.txt");
   for (std::size_t at = 0; at < own.size();) {
     const std::size_t end = own.find('\n', at);
     texts.push_back(own.substr(at, end - at));
@@ -38,7 +40,7 @@ std::vector<std::string> training_texts() {
 }
 
 Json golden(const std::string& name) {
-  return Json::parse(ldlm_test::read_file(LDLM_TEST_DATA_DIR "/golden/tokenizers/" + name));
+  return Json::parse(ldlm_test::read_file(ldlm_test::data_dir() + "/golden/tokenizers/" + name));
 }
 
 ldlm::BpeTrainerOptions bpe_options(std::size_t vocab_size) {

@@ -8,6 +8,7 @@
 
 #include <ldlm/text/normalizer.hpp>
 
+#include "paths.hpp"
 #include "text_support.hpp"
 
 namespace text = ldlm::text;
@@ -23,7 +24,7 @@ bool is_surrogate(char32_t c) {
 }  // namespace
 
 TEST_CASE("every code point has the properties that Hugging Face's tokenizers give it") {
-  std::ifstream file(LDLM_TEST_DATA_DIR "/golden/unicode_hashes.json");
+  std::ifstream file(ldlm_test::data_dir() + "/golden/unicode_hashes.json");
   const nlohmann::json golden = nlohmann::json::parse(file);
 
   ldlm_test::Fnv classes, lower, nfd, nfc, combining;

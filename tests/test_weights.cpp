@@ -8,13 +8,15 @@
 #include <ldlm/ldlm/metrics.hpp>
 #include <ldlm/ldlm/pipeline.hpp>
 
+#include "paths.hpp"
+
 using namespace ldlm;
 
 namespace {
 
 const Ldlm<float>& shipped_model() {
   static const auto model =
-      Ldlm<float>::load(std::filesystem::path(LDLM_SOURCE_DIR) / "weights" / "ldlm-tiny");
+      Ldlm<float>::load(std::filesystem::path(ldlm_test::source_dir()) / "weights" / "ldlm-tiny");
   return model;
 }
 

@@ -19,6 +19,8 @@
 
 #include <ldlm/text/utf8.hpp>
 
+#include "paths.hpp"
+
 namespace ldlm_test {
 
 /// A folder for one test, gone with everything in it at the end.
@@ -58,9 +60,9 @@ inline std::string read_file(const std::filesystem::path& path) {
 /// A file or folder of the data that lies outside of the repository, or nothing, said aloud.
 inline std::optional<std::filesystem::path> shared_data(const std::string& name) {
   const char* folder = std::getenv("LDLM_SHARED_DIR");
-  const std::filesystem::path root = folder != nullptr
-                                         ? std::filesystem::path(folder)
-                                         : std::filesystem::path(LDLM_SOURCE_DIR) / "../shared";
+  const std::filesystem::path root =
+      folder != nullptr ? std::filesystem::path(folder)
+                        : std::filesystem::path(ldlm_test::source_dir()) / "../shared";
   if (std::filesystem::exists(root / name)) {
     return root / name;
   }
