@@ -38,10 +38,14 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   try_to([&] { return ldlm::text::detail::read_vocab_txt({"vocab.txt", contents}, {}); });
   const std::size_t end = contents.find('\0');
   if (end != std::string::npos) {
-    try_to([&] {
-      return ldlm::text::detail::read_bpe_files({"vocab.json", contents.substr(0, end)},
-                                                {"merges.txt", contents.substr(end + 1)});
-    });
+    for (const auto family :
+         {ldlm::text::detail::ClassFamily::gpt2, ldlm::text::detail::ClassFamily::roberta}) {
+      try_to([&] {
+        return ldlm::text::detail::read_bpe_files({"vocab.json", contents.substr(0, end)},
+                                                  {"merges.txt", contents.substr(end + 1)}, family,
+                                                  {});
+      });
+    }
   }
   return 0;
 }
