@@ -1,5 +1,4 @@
-// Files of other kinds are known by their first bytes. The heads are those that the programs named
-// beside them wrote.
+// Files of other kinds are known by their first bytes: heads as the formats' definitions give them.
 
 #include <doctest/doctest.h>
 
