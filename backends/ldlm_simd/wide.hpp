@@ -36,7 +36,7 @@ std::pair<Batch<double, Arch>, Batch<double, Arch>> widen(const Batch<float, Arc
 template <class Arch>
 Batch<float, Arch> narrow(const Batch<double, Arch>& low, const Batch<double, Arch>& high) {
   constexpr std::size_t half = Batch<double, Arch>::size;
-  typedef float Half [[gnu::vector_size(half * sizeof(float))]];
+  using Half [[gnu::vector_size(half * sizeof(float))]] = float;
   using Wide = typename Batch<double, Arch>::register_type;
   return detail::join_halves<Arch>(__builtin_convertvector(static_cast<Wide>(low), Half),
                                    __builtin_convertvector(static_cast<Wide>(high), Half),

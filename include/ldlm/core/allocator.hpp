@@ -150,6 +150,8 @@ class DefaultAllocator {
   ~DefaultAllocator() {
     allocator().release_cached();
   }
+
+ public:
   DefaultAllocator(const DefaultAllocator&) = delete;
   DefaultAllocator& operator=(const DefaultAllocator&) = delete;
 };

@@ -223,8 +223,9 @@ template <Floating T>
           equal(file.load<T>(name), file.load<T>(embedding))) {
         return OutputMatrix::tied;
       }
-      warnings.push_back(file.origin() + ": " + name + " differs from " + embedding +
-                         ", to which tie_word_embeddings ties it, and is used as it is");
+      warnings.push_back(
+          detail::concat(file.origin(), ": ", name, " differs from ", embedding,
+                         ", to which tie_word_embeddings ties it, and is used as it is"));
       return OutputMatrix::own;
     }
   }

@@ -267,7 +267,7 @@ class Tokenizer {
   [[nodiscard]] std::optional<std::int64_t> model_max_length() const noexcept {
     return info_.model_max_length;
   }
-  void set_info(TokenizerInfo info) { info_ = std::move(info); }
+  void set_info(const TokenizerInfo& info) { info_ = info; }
 
   void set_truncation(std::optional<Truncation> truncation) { truncation_ = truncation; }
   void set_padding(std::optional<Padding> padding) { padding_ = std::move(padding); }

@@ -163,7 +163,7 @@ inline void finish_class(Tokenizer& tokenizer, ClassFamily family, const FolderC
   set_class_template(tokenizer, family, config, named);
   TokenizerInfo info = config.info;
   info.special_tokens = special_ids(tokenizer, named);
-  tokenizer.set_info(std::move(info));
+  tokenizer.set_info(info);
 }
 
 /// The tokenizer of vocab.json and merges.txt.
@@ -322,7 +322,7 @@ inline void finish_class(Tokenizer& tokenizer, ClassFamily family, const FolderC
   info.special_tokens = special_ids(
       tokenizer,
       named_tokens(config, known != nullptr ? std::optional(known->family) : std::nullopt));
-  tokenizer.set_info(std::move(info));
+  tokenizer.set_info(info);
   return tokenizer;
 }
 
