@@ -261,7 +261,7 @@ TEST_CASE("files of other kinds are named as what they are") {
   says(json(std::string_view("GGUF\x03\0\0\0", 8)), "tokenizer.json: is ");
   says(json("\xFF\xFE{\0"), "tokenizer.json: is UTF-16");
   says(error_of([] { (void)ldlm::Tokenizer::from_file("/dev/null"); }),
-       "/dev/null: is no regular file");
+       "/dev/null: is not a regular file");
 }
 
 TEST_CASE("missing and unwritable places are named") {
