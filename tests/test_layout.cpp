@@ -60,6 +60,25 @@ TEST_CASE("Layout: strides and contiguity") {
   CHECK(Layout({2, 0}, {5, 9}, 0).is_contiguous());
 }
 
+TEST_CASE("a layout without gaps, in the order of another") {
+  const auto strides = [](const Layout& like) {
+    const Layout out = dense_like(like);
+    CHECK(out.shape == like.shape);
+    CHECK(out.offset == 0);
+    return std::vector<std::int64_t>(out.strides.begin(), out.strides.begin() + out.rank());
+  };
+  using Expected = std::vector<std::int64_t>;
+  CHECK(strides(Layout({2, 3, 4}, {12, 4, 1}, 7)) == Expected{12, 4, 1});
+  CHECK(strides(Layout({3, 2}, {1, 3}, 0)) == Expected{1, 3});            // transposed
+  CHECK(strides(Layout({2, 3, 4}, {1, 20, 3}, 5)) == Expected{1, 8, 2});  // with gaps, too
+  CHECK(strides(Layout({2, 3}, {30, 10}, 0)) == Expected{3, 1});          // sliced
+  CHECK(strides(Layout({2, 3}, {-1, 2}, 1)) == Expected{1, 2});           // reversed
+  CHECK(strides(Layout({2, 3}, {0, 1}, 0)) == Expected{3, 1});            // repeated
+  CHECK(strides(Layout({4, 1, 3}, {1, 99, 4}, 0)) == Expected{1, 1, 4});  // a single element
+  CHECK(strides(Layout({4, 0, 3}, {1, 4, 4}, 0)) == Expected{0, 3, 1});   // and none
+  CHECK(strides(Layout(Shape{})).empty());
+}
+
 TEST_CASE("axes count from the end, too") {
   CHECK(normalize_axis(0, 3, "op") == 0);
   CHECK(normalize_axis(-1, 3, "op") == 2);

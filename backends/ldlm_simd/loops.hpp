@@ -172,17 +172,21 @@ void for_stretches(const Loops<N, Arch>& loops, std::int64_t grain, const Body& 
   });
 }
 
-/// Whether a result should be written past the caches: it is larger than they are, its rows are
-/// contiguous, and it is no operand.
+/// Whether a result whose runs are contiguous should be written past the caches: it is larger than
+/// they are, and no operand.
 template <class Arch, class Out, class... In>
 bool goes_past_caches(const View<Out>& out, const View<const In>&... in) {
   if constexpr (std::is_floating_point_v<Out>) {
     const auto apart = [&](const void* x) { return x != out.data; };
-    const auto last = static_cast<std::size_t>(out.shape().rank()) - 1;
     return out.numel() * static_cast<std::int64_t>(sizeof(Out)) > 4 * cache_sizes().l2 &&
-           out.layout.strides[last] == 1 && (... && apart(in.data));
+           (... && apart(in.data));
   }
   return false;
+}
+/// The same of a result that is written row by row.
+template <class Arch, class Out, class... In>
+bool rows_go_past_caches(const View<Out>& out, const View<const In>&... in) {
+  return out.layout.stride(out.shape().rank() - 1) == 1 && goes_past_caches<Arch>(out, in...);
 }
 
 /// Calls body(p...) in parallel for every row of views (..., C), with pointers to their rows; of

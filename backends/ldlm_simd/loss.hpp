@@ -69,7 +69,7 @@ void cross_entropy_backward(View<const T> logits, View<const std::int64_t> targe
                             View<const T> dloss, View<T> dlogits) {
   using B = Batch<T, Arch>;
   const std::int64_t V = logits.size(1);
-  const bool past_caches = goes_past_caches<Arch>(dlogits, logits);
+  const bool past_caches = rows_go_past_caches<Arch>(dlogits, logits);
   for_rows<Arch>(
       detail::row_shape<Arch>(logits.shape()), detail::rows_grain<Arch>(V, 6),
       [&](const T* x, const std::int64_t* target, const T* total, const T* scale, T* out) {

@@ -178,7 +178,7 @@ void layer_norm(View<const T> x, View<const T> residual, View<const T> gamma, Vi
     return detail::layer_norm_panels<T, Arch>(loops, C, x.data, residual.data, scale, shift,
                                               epsilon, sum.data, y.data, mean.data, rstd.data);
   }
-  const bool past_caches = residual.empty() && goes_past_caches<Arch>(y, x);
+  const bool past_caches = residual.empty() && rows_go_past_caches<Arch>(y, x);
   for_rows<Arch>(
       detail::row_shape<Arch>(x.shape()), detail::rows_grain<Arch>(C, 4),
       [&](const T* in, const T* other, T* sum_out, T* out, T* mean_out, T* rstd_out) {
@@ -372,7 +372,7 @@ void rms_norm(View<const T> x, View<const T> gamma, T epsilon, View<T> y, View<T
   }
   for_rows<Arch>(
       detail::row_shape<Arch>(x.shape()), detail::rows_grain<Arch>(C, 3),
-      [&, past_caches = goes_past_caches<Arch>(y, x)](const T* in, T* out, T* rstd_out) {
+      [&, past_caches = rows_go_past_caches<Arch>(y, x)](const T* in, T* out, T* rstd_out) {
         const T squares = sum_of<T, Arch>(
             C, [](const B& v) { return v * v; }, in);
         const T r = 1 / std::sqrt(squares / static_cast<T>(C) + epsilon);

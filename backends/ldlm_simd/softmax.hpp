@@ -133,7 +133,7 @@ void softmax(View<const T> x, View<T> y) {
   using B = Batch<T, Arch>;
   const std::int64_t C = x.shape().back();
   constexpr std::int64_t most_streamed = 2048;  // elements of a row that is held in L1 meanwhile
-  const bool past_caches = C <= most_streamed && goes_past_caches<Arch>(y, x);
+  const bool past_caches = C <= most_streamed && rows_go_past_caches<Arch>(y, x);
   detail::for_rows_of<Arch>(
       y, 8,
       [C, past_caches](T* out, const T* in) {
@@ -198,7 +198,7 @@ void log_softmax(View<const T> x, View<T> y) {
   const std::int64_t C = x.shape().back();
   detail::for_rows_of<Arch>(
       y, 8,
-      [C, past_caches = goes_past_caches<Arch>(y, x)](T* out, const T* in) {
+      [C, past_caches = rows_go_past_caches<Arch>(y, x)](T* out, const T* in) {
         const T largest = max_of<T, Arch>(C, in);
         const T log_sum = std::log(detail::sum_of_exp<T, Arch>(C, largest, in));
         // In this order, so that a row of large equal logits keeps its digits.

@@ -1,7 +1,6 @@
 #pragma once
 // FunctionNode: a node made of the lambda that is a function's backward pass.
 
-#include <algorithm>
 #include <optional>
 
 #include <ldlm/autograd/node.hpp>
@@ -58,30 +57,6 @@ class InputGrads {
 
 namespace detail {
 
-/// Uninitialised and without gaps, its axes in memory in the order of `like`'s.
-template <class T>
-Tensor<T> empty_in_order_of(const Layout& like, Device device) {
-  bool row_major = like.is_contiguous();
-  for (int i = 0; i < like.rank(); ++i) {
-    row_major = row_major || (like.stride(i) == 0 && like.shape[i] > 1);  // repeats have no order
-  }
-  if (row_major) {
-    return Tensor<T>::empty(like.shape, device);
-  }
-  std::array<int, max_rank> order{0, 1, 2, 3, 4, 5};
-  const std::span<int> axes(order.data(), static_cast<std::size_t>(like.rank()));
-  std::stable_sort(axes.begin(), axes.end(),
-                   [&](int a, int b) { return like.stride(a) > like.stride(b); });
-  Shape shape = like.shape;
-  std::array<int, max_rank> inverse{};
-  for (int i = 0; i < like.rank(); ++i) {
-    const int axis = axes[static_cast<std::size_t>(i)];
-    shape[i] = like.shape[axis];
-    inverse[static_cast<std::size_t>(axis)] = i;
-  }
-  return Tensor<T>::empty(shape, device).permute(std::span<const int>(inverse.data(), axes.size()));
-}
-
 template <Floating T, class Backward>
 class FunctionNode final : public SlotNode<T> {
  public:
@@ -95,7 +70,7 @@ class FunctionNode final : public SlotNode<T> {
   /// Laid out as the value, so that where the value has a view, its gradient has one, too.
   GradTarget<T> open(bool can_add) override {
     if (!this->grad_.defined()) {
-      this->grad_ = empty_in_order_of<T>(layout_, this->device());
+      this->grad_ = Tensor<T>::empty_like(layout_, this->device());
       return {this->grad_, false};
     }
     return SlotNode<T>::open(can_add);

@@ -140,6 +140,37 @@ struct Layout {
 };
 static_assert(std::is_trivially_copyable_v<Layout>);
 
+/// Without gaps, the axes in memory in the order of `like`'s: the smaller its stride, the further
+/// inside. Row-major where `like` repeats elements, which leaves the order open.
+constexpr Layout dense_like(const Layout& like) {
+  Layout out(like.shape);
+  std::array<std::int64_t, max_rank> distances{};
+  for (int i = 0; i < like.rank(); ++i) {
+    const std::int64_t distance = like.stride(i) < 0 ? -like.stride(i) : like.stride(i);
+    if (distance == 0 && like.shape[i] > 1) {
+      return out;
+    }
+    distances[static_cast<std::size_t>(i)] = like.shape[i] > 1 ? distance : 0;
+  }
+  if (like.is_contiguous()) {
+    return out;
+  }
+  std::int64_t step = 1;
+  std::array<bool, max_rank> placed{};
+  for (int i = 0; i < like.rank(); ++i) {
+    std::size_t inner = max_rank;
+    for (auto axis = static_cast<std::size_t>(like.rank()); axis-- > 0;) {
+      if (!placed[axis] && (inner == max_rank || distances[axis] < distances[inner])) {
+        inner = axis;
+      }
+    }
+    placed[inner] = true;
+    out.strides[inner] = step;
+    step *= like.shape[static_cast<int>(inner)];
+  }
+  return out;
+}
+
 /// Axis in [0, rank), where a negative one counts from the end. Throws when out of range.
 constexpr int normalize_axis(int axis, int rank, std::string_view op) {
   LDLM_CHECK(axis >= -rank && axis < rank, op, "axis ", axis, " is out of range for rank ", rank);

@@ -40,6 +40,10 @@ class Tensor {
     const auto bytes = checked_bytes(shape);
     return {Storage::allocate(bytes, device), Layout(shape)};
   }
+  /// Uninitialised elements without gaps, the axes in memory in the order of `like`'s.
+  static Tensor empty_like(const Layout& like, Device device = cpu) {
+    return {Storage::allocate(checked_bytes(like.shape), device), dense_like(like)};
+  }
   static Tensor full(const Shape& shape, T value, Device device = cpu) {
     Tensor out = empty(shape, device);
     out.fill_(value);
@@ -109,7 +113,8 @@ class Tensor {
   [[nodiscard]] Device device() const noexcept { return defined() ? storage_.device() : cpu; }
   [[nodiscard]] bool is_contiguous() const noexcept { return layout_.is_contiguous(); }
 
-  /// Pointer to element (0, ..., 0). Writing through it is not seen by autograd's version check.
+  /// Pointer to element (0, ..., 0); the others lie as layout() says. Writing through it is not
+  /// seen by autograd's version check.
   [[nodiscard]] T* data() const noexcept {
     T* const first = defined() ? static_cast<T*>(storage_.data()) : nullptr;
     return first != nullptr ? first + layout_.offset : nullptr;  // no memory for no elements

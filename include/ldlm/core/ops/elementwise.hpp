@@ -1,5 +1,7 @@
 #pragma once
 // Elementwise ops with NumPy broadcasting: unary functions, arithmetic, comparisons, where, casts.
+// A result lies in memory as its operand does, without gaps, so that a function of a transposed
+// tensor is one of contiguous memory; it is row-major if an operand of its shape is.
 
 #include <ldlm/core/tensor.hpp>
 
@@ -18,13 +20,28 @@ View<T> broadcast_view(const Tensor<T>& t, const Shape& shape, std::string_view 
   return {t.data(), broadcast_to(t.layout(), shape, op)};
 }
 
+/// Where the elements of a result of several operands lie: in the order of the first that has its
+/// shape, or row-major if any such operand is.
+template <class... T>
+Layout result_layout(const Shape& shape, const Tensor<T>&... operands) {
+  const Layout* like = nullptr;
+  const auto look = [&](const Layout& layout) {
+    if (layout.shape == shape && (like == nullptr || layout.is_contiguous())) {
+      like = &layout;
+    }
+  };
+  (look(operands.layout()), ...);
+  return like != nullptr ? dense_like(*like) : Layout(shape);
+}
+
 template <class T>
 Tensor<T> binary(BinaryOp op, const Tensor<T>& a, const Tensor<T>& b, std::string_view name) {
   check_same_device(a, b.device(), name);
-  Tensor<T> out = Tensor<T>::empty(broadcast_shapes(a.shape(), b.shape(), name), a.device());
+  const Shape shape = broadcast_shapes(a.shape(), b.shape(), name);
+  const Tensor<T> out = Tensor<T>::empty_like(result_layout(shape, a, b), a.device());
   if (out.numel() > 0) {
-    kernel(a.device(), &KernelTable<T>::binary, name)(
-        op, broadcast_view(a, out.shape(), name), broadcast_view(b, out.shape(), name), out.view());
+    kernel(a.device(), &KernelTable<T>::binary, name)(op, broadcast_view(a, shape, name),
+                                                      broadcast_view(b, shape, name), out.view());
   }
   return out;
 }
@@ -43,10 +60,11 @@ void binary_in_place(BinaryOp op, const Tensor<T>& a, const Tensor<T>& b, std::s
 template <class T>
 Tensor<bool> compare(CompareOp op, const Tensor<T>& a, const Tensor<T>& b, std::string_view name) {
   check_same_device(a, b.device(), name);
-  Tensor<bool> out = Tensor<bool>::empty(broadcast_shapes(a.shape(), b.shape(), name), a.device());
+  const Shape shape = broadcast_shapes(a.shape(), b.shape(), name);
+  const Tensor<bool> out = Tensor<bool>::empty_like(result_layout(shape, a, b), a.device());
   if (out.numel() > 0) {
-    kernel(a.device(), &KernelTable<T>::compare, name)(
-        op, broadcast_view(a, out.shape(), name), broadcast_view(b, out.shape(), name), out.view());
+    kernel(a.device(), &KernelTable<T>::compare, name)(op, broadcast_view(a, shape, name),
+                                                       broadcast_view(b, shape, name), out.view());
   }
   return out;
 }
@@ -56,7 +74,7 @@ Tensor<bool> compare(CompareOp op, const Tensor<T>& a, const Tensor<T>& b, std::
 /// f(x) for any UnaryOp; the named functions below are the usual way. Same shape as x.
 template <class T>
 Tensor<T> unary(UnaryOp op, const Tensor<T>& x, T a = T{}, T b = T{}) {
-  Tensor<T> out = Tensor<T>::empty(x.shape(), x.device());
+  const Tensor<T> out = Tensor<T>::empty_like(x.layout(), x.device());
   if (out.numel() > 0) {
     detail::kernel(x.device(), &KernelTable<T>::unary, "unary")(op, x.view(), out.view(), a, b);
   }
@@ -90,6 +108,8 @@ void check_bounds(T low, T high) {
 // clang-format off
 template <class T> Tensor<T> neg(const Tensor<T>& x) { return unary(UnaryOp::neg, x); }
 template <class T> Tensor<T> abs(const Tensor<T>& x) { return unary(UnaryOp::abs, x); }
+/// e^x. A value below 2^-125.5 (1.7e-38) of floats, or 2^-1021.5 (3.1e-308) of doubles, may be 0, as
+/// in all functions that need one: sigmoid, silu, softmax, attention.
 template <class T> Tensor<T> exp(const Tensor<T>& x) { return unary(UnaryOp::exp, x); }
 template <class T> Tensor<T> log(const Tensor<T>& x) { return unary(UnaryOp::log, x); }
 template <class T> Tensor<T> sqrt(const Tensor<T>& x) { return unary(UnaryOp::sqrt, x); }
@@ -173,7 +193,8 @@ Tensor<T> where(const Tensor<bool>& condition, const Tensor<T>& a, const Tensor<
   detail::check_same_device(a, condition.device(), "where");
   const Shape shape =
       broadcast_shapes(condition.shape(), broadcast_shapes(a.shape(), b.shape(), "where"), "where");
-  Tensor<T> out = Tensor<T>::empty(shape, a.device());
+  const Tensor<T> out =
+      Tensor<T>::empty_like(detail::result_layout(shape, condition, a, b), a.device());
   if (out.numel() > 0) {
     detail::kernel(a.device(), &KernelTable<T>::where, "where")(
         detail::broadcast_view(condition, shape, "where"),
@@ -189,7 +210,7 @@ Tensor<To> cast(const Tensor<From>& x) {
   if constexpr (std::same_as<To, From>) {
     return x;
   } else {
-    Tensor<To> out = Tensor<To>::empty(x.shape(), x.device());
+    const Tensor<To> out = Tensor<To>::empty_like(x.layout(), x.device());
     if (out.numel() > 0) {
       detail::kernel(x.device(), &KernelTable<To>::cast, "cast")(
           dtype_of<From>, View<const void>(x.data(), x.layout()), out.view());
