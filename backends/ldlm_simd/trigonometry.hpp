@@ -12,28 +12,37 @@ namespace ldlm::simd {
 
 namespace detail {
 
-// pi / 2 in pieces of 33 bits, so that products with whole numbers below 2^20 are exact.
-inline constexpr double half_pi[] = {0x1.921fb544p+0, 0x1.0b4611a6p-34, 0x1.3198a2ep-69,
-                                     0x1.b839a252049c1p-104};
-inline constexpr double furthest_argument = 0x1p20;  // about, of what these pieces serve
+// pi / 2 in pieces whose products with whole numbers are exact: doubles of 33 bits, for numbers
+// below 2^20, and floats of 16 bits, for numbers below 2^8.
+template <class T>
+inline constexpr std::array<T, 4> half_pi{};
+template <>
+inline constexpr std::array<double, 4> half_pi<double>{0x1.921fb544p+0, 0x1.0b4611a6p-34,
+                                                       0x1.3198a2ep-69, 0x1.b839a252049c1p-104};
+template <>
+inline constexpr std::array<float, 4> half_pi<float>{0x1.921ep+0F, 0x1.b544p-16F, 0x1.0b46p-34F,
+                                                     0x1.1a6264p-54F};
+/// The largest arguments that these pieces serve, about.
+template <class T>
+inline constexpr T furthest_argument = sizeof(T) == 8 ? T{0x1p20} : T{400};
 
 /// x = quarter pi / 2 + r + rest with a whole quarter, |r| <= pi / 4 (about), and a rest below the
 /// last bit of r. |x| is below furthest_argument.
-template <class A>
+template <class T, class A>
 struct QuarterTurns {
-  xsimd::batch<double, A> quarter, r, rest;
+  xsimd::batch<T, A> quarter, r, rest;
 };
-template <class A>
-[[gnu::always_inline]] inline QuarterTurns<A> quarter_turns(const xsimd::batch<double, A>& x) {
-  using B = xsimd::batch<double, A>;
-  const B magic(MathConstants<double>::integer_magic);
-  const B q = (x * B(2 * std::numbers::inv_pi) + magic) - magic;
-  const B first = x - q * B(half_pi[0]);
-  const B second = q * B(half_pi[1]);
+template <class T, class A>
+[[gnu::always_inline]] inline QuarterTurns<T, A> quarter_turns(const xsimd::batch<T, A>& x) {
+  using B = xsimd::batch<T, A>;
+  const B magic(MathConstants<T>::integer_magic);
+  const B q = (x * B(2 * std::numbers::inv_pi_v<T>) + magic) - magic;
+  const B first = x - q * B(half_pi<T>[0]);
+  const B second = q * B(half_pi<T>[1]);
   const B middle = first - second;
   // What the two subtractions rounded away, and the last pieces.
   const B lost = (first - middle) - second;
-  const B small = q * B(half_pi[2]) - lost + q * B(half_pi[3]);
+  const B small = q * B(half_pi<T>[2]) - lost + q * B(half_pi<T>[3]);
   const B r = middle - small;
   return {q, r, (middle - r) - small};
 }
@@ -77,41 +86,47 @@ template <int Turns, class T, class A>
   return xsimd::select(lower == B(T{0}), value, negative(value));
 }
 
-template <int Turns, class A>
-[[gnu::always_inline]] inline xsimd::batch<double, A> sine_of(const xsimd::batch<double, A>& x) {
+template <int Turns, class T, class A>
+[[gnu::always_inline]] inline xsimd::batch<T, A> sine_of_near(const xsimd::batch<T, A>& x) {
   const auto [quarter, r, rest] = quarter_turns(x);
   return sine_of_turns<Turns>(quarter, r, rest);
 }
+/// The same of floats that may be as far as doubles'.
 template <int Turns, class A>
-[[gnu::always_inline]] inline xsimd::batch<float, A> sine_of(const xsimd::batch<float, A>& x) {
+[[gnu::always_inline]] inline xsimd::batch<float, A> sine_of_far(const xsimd::batch<float, A>& x) {
   const auto [low, high] = simd::widen<A>(x);
   const auto a = quarter_turns(low), b = quarter_turns(high);
   return sine_of_turns<Turns>(simd::narrow<A>(a.quarter, b.quarter), simd::narrow<A>(a.r, b.r),
                               xsimd::batch<float, A>(0.0F));
 }
 
-}  // namespace detail
+/// Arguments that are too large for any pieces go to the C library, one by one.
+template <int Turns, class T, class A, class Function>
+[[gnu::always_inline]] inline xsimd::batch<T, A> sine_of(const xsimd::batch<T, A>& x,
+                                                         const Function& function) {
+  using B = xsimd::batch<T, A>;
+  const B distance = xsimd::abs(x);
+  B y;
+  if constexpr (sizeof(T) == 4) {
+    y = xsimd::any(distance > B(furthest_argument<T>)) ? sine_of_far<Turns>(x)
+                                                       : sine_of_near<Turns>(x);
+  } else {
+    y = sine_of_near<Turns>(x);
+  }
+  const auto too_far = distance > B(static_cast<T>(furthest_argument<double>));
+  return xsimd::any(too_far) ? xsimd::select(too_far, per_lane<T, A>(function, x), y) : y;
+}
 
-// Arguments that are too large for the pieces of pi / 2 go to the C library, one by one.
+}  // namespace detail
 
 template <class T, class A>
 xsimd::batch<T, A> sin(const xsimd::batch<T, A>& x) {
-  using B = xsimd::batch<T, A>;
-  const auto far = xsimd::abs(x) > B(static_cast<T>(detail::furthest_argument));
-  // The sine of -0 is -0, which sums lose.
-  const B near = xsimd::select(x == B(T{0}), x, detail::sine_of<0>(x));
-  return !xsimd::any(far)
-             ? near
-             : xsimd::select(far, per_lane<T, A>([](T v) { return std::sin(v); }, x), near);
+  const auto y = detail::sine_of<0>(x, [](T v) { return std::sin(v); });
+  return xsimd::select(x == xsimd::batch<T, A>(T{0}), x, y);  // of -0 it is -0, which sums lose
 }
 template <class T, class A>
 xsimd::batch<T, A> cos(const xsimd::batch<T, A>& x) {
-  using B = xsimd::batch<T, A>;
-  const auto far = xsimd::abs(x) > B(static_cast<T>(detail::furthest_argument));
-  const B near = detail::sine_of<1>(x);
-  return !xsimd::any(far)
-             ? near
-             : xsimd::select(far, per_lane<T, A>([](T v) { return std::cos(v); }, x), near);
+  return detail::sine_of<1>(x, [](T v) { return std::cos(v); });
 }
 
 }  // namespace ldlm::simd
