@@ -177,6 +177,8 @@ TEST_CASE("options that have no effect beside others are wrong usage") {
   refused({"train-tokenizer", "--corpus", "c", "--out", "o", "--model", "m"}, "--model");
   refused({"train", "denoiser", "--corpus", "c", "--out", "o", "--model", "m"}, "--model");
   refused({"pretrain", "decoder", "--corpus", "c", "--out", "o", "--model", "m"}, "--model");
+  refused({"train", "joint", "--corpus", "c", "--out", "o", "--json"}, "--json");
+  refused({"train-tokenizer", "--corpus", "c", "--out", "o", "--json"}, "--json");
   check_usage({"tokenize", "--file", "texts.txt", "a text"}, {"--file", "text"});
   CHECK(run({"sample", "--model", w.model, "--count", "1", "--steps", "2", "--sampler", "ddim",
              "--eta", "0.5", "--temperature", "1", "--top-p", "0.5"})

@@ -434,5 +434,14 @@ TEST_CASE("a stage that lacks what it needs says so before it trains") {
   check_error({"pretrain", "decoder", "--from", w.model + "/decoder", "--corpus", w.corpus,
                "--tokenizer", larger, "--out", out + "-gpt2"},
               {"decoder's tokenizer", "300 rows"});
+  // Rows that are longer than the model's positions.
+  const auto longer = [&](const std::string& half, const std::string& length) {
+    check_error({"pretrain", half, "--corpus", w.corpus, "--tokenizer", w.tokenizer, "--config",
+                 w.config, "--out", out + "-long", "--length", length},
+                {"--length must be at most"});
+  };
+  longer("encoder", "5000");
+  longer("decoder", "5000");
+  CHECK_FALSE(fs::exists(out + "-long"));
   CHECK_FALSE(fs::exists(out + "/ldlm.json"));
 }

@@ -140,6 +140,14 @@ TEST_CASE("an LDLM, its schedules and samplers that cannot be are refused") {
     return message_of([&] { (void)config.make(); });
   };
   CHECK(schedule({}) == "no error");
+  const auto with = [](const std::string& old, const std::string& text) {
+    std::string file = ldlm::to_string(LdlmConfig::tiny().to_json());
+    file.replace(file.find(old), old.size(), text);
+    return message_of([&] { (void)LdlmConfig::from_json(ldlm::JsonConfig::parse(file)); });
+  };
+  CHECK(with("num_beams", "num_beams") == "no error");
+  CHECK(contains(with("num_beams", "beams"), "key \"beams\" is not known"));
+  CHECK(contains(with("shift", "shft"), "key \"schedule.shft\" is not known"));
   CHECK(contains(schedule({.kind = "sine"}), "kind must be one of scaled_linear"));
   CHECK(contains(schedule({.steps = 1'000'000'000}), "steps must lie in [1, 1000000]"));
   CHECK(contains(schedule({.shift = 1e30}), "shift must lie in"));

@@ -119,6 +119,24 @@ TEST_CASE("the joint loss has the gradients of its denoiser and decoder, and rea
   }
 }
 
+TEST_CASE("a masked language model reads what follows a text's end only where it is to") {
+  Generator generator(1);
+  BertConfig config = ldlm_test::small_config(40).encoder;
+  config.hidden_dropout_prob = config.attention_probs_dropout_prob = 0.0;
+  const BertForMaskedLM<double> model(config, generator);
+  const SpecialIds special{3, 4};
+  const auto loss = [&](std::int64_t padding_id, PaddingTokens padding) {
+    const auto ids =
+        Tensor<std::int64_t>::from_values({1, 8}, {7, 8, 9, 10, 11, 3, padding_id, padding_id});
+    Generator draws(5);
+    return masked_lm_loss(model, ids, special, padding, draws).item();
+  };
+  CHECK(loss(3, PaddingTokens::masked) ==
+        doctest::Approx(loss(20, PaddingTokens::masked)).epsilon(1e-12));
+  CHECK(std::abs(loss(3, PaddingTokens::read) - loss(20, PaddingTokens::read)) > 1e-6);
+  CHECK(std::abs(loss(3, PaddingTokens::read) - loss(3, PaddingTokens::masked)) > 1e-6);
+}
+
 TEST_CASE("training all parts together lowers the loss") {
   Whole<float> w;
   JointModel<float> all{w.autoencoder, w.denoiser};

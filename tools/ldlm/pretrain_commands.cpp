@@ -30,7 +30,7 @@ void train_tokenizer(const Common& common, const std::string& corpus, const std:
 }
 
 /// Which model to pretrain: another one's weights, or new ones in a configuration's shapes.
-struct ModelArguments {
+struct HalfArguments {
   std::string from, tokenizer;
   std::string config = "tiny";
   std::int64_t layers = 0, width = 0, heads = 0;  // 0: the configuration's
@@ -72,6 +72,13 @@ struct ModelArguments {
     const LdlmConfig c = shapes();
     return c.latent == LatentKind::sequence ? c.latent_length : usual;
   }
+  /// Whether the encoder is to read padding, as the encoder of a sequence latent does. Another
+  /// folder's model does where its tokenizer has no token for padding.
+  [[nodiscard]] PaddingTokens padding(const Tokenizer& with) const {
+    const bool real = from.empty() ? shapes().latent == LatentKind::sequence
+                                   : !with.special_tokens().pad.has_value();
+    return real ? PaddingTokens::read : PaddingTokens::masked;
+  }
   [[nodiscard]] Tokenizer read_tokenizer() const {
     LDLM_CHECK(!tokenizer.empty() || !from.empty(), "pretrain", "--tokenizer or --from is needed");
     return tokenizer.empty() ? Tokenizer::from_folder(from) : Tokenizer::from_file(tokenizer);
@@ -97,15 +104,18 @@ std::int64_t end_of_text(const Tokenizer& tokenizer) {
   return special_id(tokenizer, named.sep ? named.sep : named.eos, end_token, "[SEP]");
 }
 
-/// Trains `model` with loss(ids (B, T), generator) and writes it with its tokenizer.
+/// Trains `model`, which takes texts of up to `longest` tokens, with loss(ids (B, T), generator)
+/// and writes it with its tokenizer.
 template <class Model, class Loss>
-void pretrain(const Common& common, const TrainingArguments& arguments,
-              const ModelArguments& shapes, const std::string& stage, const Tokenizer& tokenizer,
-              Model& model, const JsonValue& config, std::int64_t vocab_size, std::int64_t end,
-              Loss&& loss) {
+void pretrain(const Common& common, const TrainingArguments& arguments, const HalfArguments& shapes,
+              const std::string& stage, const Tokenizer& tokenizer, Model& model,
+              const JsonValue& config, std::int64_t vocab_size, std::int64_t longest,
+              std::int64_t end, Loss&& loss) {
   check_tokenizer_fits(stage, tokenizer, vocab_size);
-  const FolderLock lock = prepare_output(arguments.out);
   const std::int64_t length = shapes.row_length();
+  LDLM_CHECK(length <= longest, "pretrain", "--length must be at most ", longest,
+             ", what the model's positions leave, got ", length);
+  const FolderLock lock = prepare_output(arguments.out);
   Dataset data(length, static_cast<std::int32_t>(end));
   read_sentences(common, arguments.corpus, length, [&](std::string_view sentence) {
     const auto ids = tokenizer.encode_ids(sentence);
@@ -121,11 +131,12 @@ void pretrain(const Common& common, const TrainingArguments& arguments,
 }
 
 void pretrain_encoder(const Common& common, const TrainingArguments& arguments,
-                      const ModelArguments& shapes) {
+                      const HalfArguments& shapes) {
   const Tokenizer tokenizer = shapes.read_tokenizer();
   const SpecialIds special{
       end_of_text(tokenizer),
       special_id(tokenizer, tokenizer.special_tokens().mask, mask_token, "[MASK]")};
+  const PaddingTokens padding = shapes.padding(tokenizer);
   Generator generator = common.generator();
   BertForMaskedLM<float> model = [&] {
     if (!shapes.from.empty()) {
@@ -142,14 +153,15 @@ void pretrain_encoder(const Common& common, const TrainingArguments& arguments,
     return BertForMaskedLM<float>(config, generator);
   }();
   pretrain(common, arguments, shapes, "encoder", tokenizer, model,
-           model.bert.config.to_json("BertForMaskedLM"), model.bert.config.vocab_size, special.end,
+           model.bert.config.to_json("BertForMaskedLM"), model.bert.config.vocab_size,
+           model.bert.config.max_position_embeddings, special.end,
            [&](const Tensor<std::int64_t>& ids, Generator& g) {
-             return masked_lm_loss(model, ids, special, g);
+             return masked_lm_loss(model, ids, special, padding, g);
            });
 }
 
 void pretrain_decoder(const Common& common, const TrainingArguments& arguments,
-                      const ModelArguments& shapes) {
+                      const HalfArguments& shapes) {
   const Tokenizer tokenizer = shapes.read_tokenizer();
   const std::int64_t end = end_of_text(tokenizer);
   Generator generator = common.generator();
@@ -166,10 +178,10 @@ void pretrain_decoder(const Common& common, const TrainingArguments& arguments,
     config.eos_token_id = {end};
     return Gpt2<float>(config, generator);
   }();
-  pretrain(common, arguments, shapes, "decoder", tokenizer, model, model.config.to_json(),
-           model.config.vocab_size, end, [&](const Tensor<std::int64_t>& ids, Generator&) {
-             return causal_lm_loss(model, ids, end);
-           });
+  pretrain(
+      common, arguments, shapes, "decoder", tokenizer, model, model.config.to_json(),
+      model.config.vocab_size, model.config.n_positions - 1, end,
+      [&](const Tensor<std::int64_t>& ids, Generator&) { return causal_lm_loss(model, ids, end); });
 }
 
 }  // namespace
@@ -186,6 +198,7 @@ void add_pretraining_commands(CLI::App& app, Common& common) {
         "ldlm train-tokenizer --corpus wiki.train.txt --out tokenizer.json",
         [&app, &common, arguments] {
           refuse_without_effect(app, "--model", "on this command");
+          refuse_without_effect(app, "--json", "on this command");
           train_tokenizer(common, arguments->corpus, arguments->out, arguments->vocab_size);
         });
     command->add_option("--corpus", arguments->corpus, "The text")->required();
@@ -200,7 +213,7 @@ void add_pretraining_commands(CLI::App& app, Common& common) {
   parent->fallthrough();
   const std::string options = " --corpus wiki.train.txt --tokenizer tokenizer.json --out runs/";
   const auto add = [&](const std::string& name, const std::string& description, auto run) {
-    const auto shapes = std::make_shared<ModelArguments>();
+    const auto shapes = std::make_shared<HalfArguments>();
     CLI::App* const command =
         add_stage(*parent, name, description, "ldlm pretrain " + name + options + name,
                   [&common, shapes, run](const TrainingArguments& arguments) {

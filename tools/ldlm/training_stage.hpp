@@ -138,6 +138,7 @@ CLI::App* add_stage(CLI::App& parent, const std::string& name, const std::string
   CLI::App* const command =
       add_subcommand(parent, name, description, example, [&parent, arguments, action] {
         refuse_without_effect(parent, "--model", "on a training: its model is in --out");
+        refuse_without_effect(parent, "--json", "on a training: its figures are in log.jsonl");
         action(*arguments);
       });
   arguments->add_to(*command);

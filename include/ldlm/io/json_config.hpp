@@ -1,7 +1,9 @@
 #pragma once
 // JsonConfig: typed keys of a JSON object, such as a Hugging Face config.json, with clear errors.
 
+#include <algorithm>
 #include <filesystem>
+#include <initializer_list>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -62,6 +64,14 @@ class JsonConfig {
     JsonConfig out(std::move(root), origin_);
     out.prefix_ = prefix_ + std::string(key) + '.';
     return out;
+  }
+
+  /// Throws if the object has a key that is none of these.
+  void refuse_others(std::initializer_list<std::string_view> keys) const {
+    for (const JsonValue::Member& member : root_.members()) {
+      check(std::find(keys.begin(), keys.end(), member.first) != keys.end(), member.first,
+            "is not known");
+    }
   }
 
   /// Throws `[config] <file>: key "n_head" <rule...>`; for rules of the caller's own.

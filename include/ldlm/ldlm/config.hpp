@@ -51,6 +51,7 @@ struct ScheduleConfig {
   }
 
   static ScheduleConfig from_json(const JsonConfig& json) {
+    json.refuse_others({"kind", "steps", "d", "shift"});
     ScheduleConfig c;
     c.kind = json.get<std::string>("kind");
     detail::read_key(json, "steps", c.steps);
@@ -173,6 +174,8 @@ struct LdlmConfig {
 
   /// The keys of ldlm.json. The parts' own configurations are in their folders' config.json.
   static LdlmConfig from_json(const JsonConfig& json) {
+    json.refuse_others({"model_type", "latent", "latent_length", "latent_channels", "schedule",
+                        "prediction", "num_beams", "max_new_tokens"});
     LdlmConfig c;
     const std::string type = json.get("model_type", "ldlm");
     json.check(type == "ldlm", "model_type", "must be \"ldlm\", got \"", type, '"');
@@ -195,14 +198,14 @@ struct LdlmConfig {
     return c;
   }
   [[nodiscard]] JsonValue to_json() const {
-    const char* const predictions[] = {"x0", "epsilon", "v"};
+    constexpr std::string_view predictions[] = {"x0", "epsilon", "v"};
     return JsonValue::object({
         {"model_type", "ldlm"},
         {"latent", latent == LatentKind::pooled ? "pooled" : "sequence"},
         {"latent_length", latent_length},
         {"latent_channels", latent_channels},
         {"schedule", schedule.to_json()},
-        {"prediction", predictions[static_cast<std::size_t>(prediction)]},
+        {"prediction", std::string(detail::name_in(predictions, prediction))},
         {"num_beams", num_beams},
         {"max_new_tokens", max_new_tokens},
     });

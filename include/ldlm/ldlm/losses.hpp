@@ -72,13 +72,20 @@ struct TextBatch {
   return out;
 }
 
-/// Masked-language-model loss of an encoder on texts (B, T): 15% of the tokens are to be predicted,
-/// of which 80% are masked, 10% replaced and 10% kept (Devlin et al., 2019).
+/// What attention sees of the tokens after a text's end: them as any others, or nothing.
+enum class PaddingTokens : std::uint8_t { read, masked };
+
+/// Masked-language-model loss of an encoder on texts (B, T), padded with the end token: 15% of the
+/// tokens are to be predicted, of which 80% are masked, 10% replaced and 10% kept (Devlin et al.,
+/// 2019).
 template <Floating T>
 Variable<T> masked_lm_loss(const BertForMaskedLM<T>& model, const Tensor<std::int64_t>& ids,
-                           const SpecialIds& special, Generator& generator) {
+                           const SpecialIds& special, PaddingTokens padding, Generator& generator) {
   Tensor<std::int64_t> inputs = ids.clone();
   Tensor<std::int64_t> labels = labels_until_end(ids, special.end);
+  const Tensor<bool> mask = padding == PaddingTokens::masked
+                                ? ne(labels, Tensor<std::int64_t>::scalar(ignored_target))
+                                : Tensor<bool>();
   const auto draws = rand<float>({ids.numel(), 2}, generator);
   std::int64_t chosen = 0;
   for (std::int64_t i = 0; i < ids.numel(); ++i) {
@@ -99,7 +106,7 @@ Variable<T> masked_lm_loss(const BertForMaskedLM<T>& model, const Tensor<std::in
     labels.data()[0] = ids.data()[0];
     inputs.data()[0] = special.mask;
   }
-  return model.loss({.ids = inputs}, labels, ignored_target);
+  return model.loss({.ids = inputs, .mask = mask}, labels, ignored_target);
 }
 
 /// Causal-language-model loss of a decoder on texts (B, T): every text follows an end token.

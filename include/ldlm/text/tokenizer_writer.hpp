@@ -8,6 +8,7 @@
 #include <utility>
 #include <variant>
 
+#include <ldlm/core/enumeration.hpp>
 #include <ldlm/text/json_value.hpp>
 #include <ldlm/text/tokenizer.hpp>
 
@@ -127,11 +128,12 @@ namespace ldlm::text::detail {
   if (!from) {
     return nullptr;
   }
-  const char* const strategies[] = {"LongestFirst", "OnlyFirst", "OnlySecond"};
-  return JsonValue::object({{"direction", from->direction == Direction::right ? "Right" : "Left"},
-                            {"max_length", from->max_length},
-                            {"strategy", strategies[static_cast<std::size_t>(from->strategy)]},
-                            {"stride", from->stride}});
+  constexpr std::string_view strategies[] = {"LongestFirst", "OnlyFirst", "OnlySecond"};
+  return JsonValue::object(
+      {{"direction", from->direction == Direction::right ? "Right" : "Left"},
+       {"max_length", from->max_length},
+       {"strategy", std::string(ldlm::detail::name_in(strategies, from->strategy))},
+       {"stride", from->stride}});
 }
 
 [[nodiscard]] inline JsonValue write_padding(const std::optional<Padding>& from) {
