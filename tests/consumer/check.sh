@@ -63,7 +63,7 @@ case $method in
     "$work/consumer"
     # Without optimisation intrinsics are macros, and not every xsimd compiles.
     if [[ $(uname -m) == x86_64 ]]; then
-      for level in native x86-64-v2 x86-64-v3 x86-64-v4; do
+      for level in native x86-64-v2 x86-64-v4; do
         $launcher "$compiler" -std=c++20 -O0 -march=$level "$@" -I"$source/include" \
           -I"$source/backends" -c "$source/tools/ldlm/kernels.cpp" -o "$work/$level.o"
       done
