@@ -6,8 +6,8 @@
 Each FOLDER (or tokenizer.json) is looked through for what it holds: a tokenizer (ids, offsets, ids
 without special tokens, decoded texts, of a set of difficult texts or the lines of --texts), a BERT
 or GPT-2 (hidden states, pooled states, logits, of random ids of which some are masked), a sentence
-encoder (vectors of `ldlm embed`). `--make FOLDER` first writes there a tiny random model of every
-Bert and GPT-2 class of transformers and compares those too.
+encoder (vectors of `ldlm embed`). tests/golden/models/classes has a tiny model of every Bert and
+GPT-2 class of transformers.
 
 Prints a line for each comparison, "same", "differs: how" or "only theirs loads: why", and exits
 with 1 if any differs. Needs torch, transformers, tokenizers, sentence-transformers, and a build of
@@ -44,17 +44,11 @@ def kinds_of(path):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("paths", type=Path, nargs="*", metavar="FOLDER")
+    parser.add_argument("paths", type=Path, nargs="+", metavar="FOLDER")
     parser.add_argument("--build", type=Path, default=ROOT / "build-release")
     parser.add_argument("--texts", type=Path, help="texts, one a line, in place of the usual ones")
-    parser.add_argument("--make", type=Path, help="write tiny models of every class there first")
     args = parser.parse_args()
     texts = args.texts.read_text(encoding="utf-8").splitlines() if args.texts else TEXTS
-    paths = list(args.paths)
-    if args.make:
-        from compare.tiny_models import make_all
-
-        paths += make_all(args.make)
     programs = Programs(args.build)
     compare = {
         "tokenizer": lambda path: compare_tokenizer(programs, path, texts),
@@ -62,7 +56,7 @@ def main():
         "embeddings": lambda path: compare_embeddings(programs, path, texts),
     }
     worse = 0
-    for path in paths:
+    for path in args.paths:
         kinds = kinds_of(path)
         if not kinds:
             print(f"{path}: no tokenizer and no model", flush=True)
