@@ -36,7 +36,7 @@ inline std::string read_file(const fs::path& path) {
   REQUIRE_MESSAGE(stream.is_open(), path.native());
   return {std::istreambuf_iterator<char>(stream), {}};
 }
-inline void write_file(const fs::path& path, const std::string& text) {
+inline void make_file(const fs::path& path, const std::string& text) {
   fs::create_directories(path.parent_path());
   std::ofstream(path, std::ios::binary) << text;
 }
@@ -75,7 +75,7 @@ class Process {
  public:
   explicit Process(const Arguments& arguments, RunOptions options = {})
       : options_(std::move(options)) {
-    write_file(folder_ / "in", options_.input);
+    make_file(folder_ / "in", options_.input);
     std::string out = options_.output.empty() ? (folder_ / "out").string() : options_.output;
     std::vector<std::string> words{ldlm_test::command()};
     words.insert(words.end(), arguments.begin(), arguments.end());
@@ -304,7 +304,7 @@ struct Workshop {
     for (const std::string& sentence : sentences()) {
       text += sentence + '\n';
     }
-    write_file(corpus, text);
+    make_file(corpus, text);
     write_config(config, 16);
     output_of({"train-tokenizer", "--corpus", corpus, "--out", tokenizer, "--vocab-size", "300"});
     output_of(autoencoder(model, 30));
@@ -316,24 +316,24 @@ struct Workshop {
   static void write_config(const fs::path& path, int width) {
     const std::string w = std::to_string(width);
     const std::string w2 = std::to_string(2 * width);
-    write_file(path / "ldlm.json",
-               R"({"latent": "sequence", "latent_length": 14, "latent_channels": 8,
+    make_file(path / "ldlm.json",
+              R"({"latent": "sequence", "latent_length": 14, "latent_channels": 8,
                    "schedule": {"kind": "tan_d"}, "num_beams": 3, "max_new_tokens": 14})");
-    write_file(path / "encoder" / "config.json",
-               R"({"model_type": "bert", "vocab_size": 300, "num_hidden_layers": 1,
+    make_file(path / "encoder" / "config.json",
+              R"({"model_type": "bert", "vocab_size": 300, "num_hidden_layers": 1,
                    "num_attention_heads": 2, "max_position_embeddings": 14, "type_vocab_size": 1,
                    "hidden_dropout_prob": 0, "attention_probs_dropout_prob": 0, "hidden_size": )" +
-                   w + R"(, "intermediate_size": )" + w2 + "}");
-    write_file(path / "decoder" / "config.json",
-               R"({"model_type": "gpt2", "vocab_size": 300, "n_positions": 32, "n_layer": 1,
+                  w + R"(, "intermediate_size": )" + w2 + "}");
+    make_file(path / "decoder" / "config.json",
+              R"({"model_type": "gpt2", "vocab_size": 300, "n_positions": 32, "n_layer": 1,
                    "n_head": 2, "embd_pdrop": 0, "resid_pdrop": 0, "attn_pdrop": 0, "n_embd": )" +
-                   w + "}");
-    write_file(path / "denoiser" / "config.json",
-               R"({"model_type": "reverse_transformer", "latent_dim": 8, "heads": 2,
+                  w + "}");
+    make_file(path / "denoiser" / "config.json",
+              R"({"model_type": "reverse_transformer", "latent_dim": 8, "heads": 2,
                    "encoder_layers": 1, "decoder_layers": 0, "length": 14, "norm_first": true,
                    "activation": "gelu_new", "dropout": 0, "self_conditioning": true,
                    "time_conditioning": "log_snr", "width": )" +
-                   w + R"(, "feed_forward": )" + w2 + "}");
+                  w + R"(, "feed_forward": )" + w2 + "}");
   }
 
   [[nodiscard]] Arguments autoencoder(const std::string& out, int steps) const {

@@ -17,6 +17,8 @@
 
 #include <ldlm/core/tensor.hpp>
 
+#include "error_message.hpp"
+
 namespace io_support {
 
 namespace fs = std::filesystem;
@@ -57,22 +59,7 @@ class TempFolder {
   fs::path path_;
 };
 
-/// The message of the ldlm::Error that `action` throws, with every mention of `folder` removed;
-/// "no error" if it throws none. Other exceptions pass.
-template <class Action>
-std::string message_of(Action&& action, const fs::path& folder = {}) {
-  try {
-    action();
-  } catch (const ldlm::Error& error) {
-    std::string text = error.what();
-    const std::string prefix = folder.native() + '/';
-    for (std::size_t at = 0; !folder.empty() && (at = text.find(prefix)) != std::string::npos;) {
-      text.erase(at, prefix.size());
-    }
-    return text;
-  }
-  return "no error";
-}
+using ldlm_test::message_of;
 
 inline std::string read_text(const fs::path& path) {
   std::ifstream file(path, std::ios::binary);

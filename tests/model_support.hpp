@@ -14,6 +14,7 @@
 #include <ldlm/nn/module.hpp>
 #include <ldlm/optim/adam.hpp>
 
+#include "error_message.hpp"
 #include "paths.hpp"
 
 namespace model_support {
@@ -135,19 +136,7 @@ class Golden {
   int count_ = 0;
 };
 
-/// The message of the ldlm::Error that `action` throws; "no error" if it throws none.
-template <class Action>
-std::string message_of(Action&& action) {
-  try {
-    action();
-  } catch (const ldlm::Error& error) {
-    return error.what();
-  }
-  return "no error";
-}
-
-inline bool contains(const std::string& text, const std::string& part) {
-  return text.find(part) != std::string::npos;
-}
+using ldlm_test::contains;
+using ldlm_test::message_of;
 
 }  // namespace model_support

@@ -10,6 +10,7 @@
 #include <ldlm/io/safetensors.hpp>
 #include <ldlm/nn/module.hpp>
 
+#include "error_message.hpp"
 #include "paths.hpp"
 
 namespace nn_support {
@@ -56,19 +57,7 @@ void check_close(const ldlm::Tensor<T>& actual, const ldlm::Tensor<T>& expected,
   CHECK(relative_error(actual, expected) <= limit);
 }
 
-/// The message of the ldlm::Error that `action` throws; "no error" if it throws none.
-template <class Action>
-std::string message_of(Action&& action) {
-  try {
-    action();
-  } catch (const ldlm::Error& error) {
-    return error.what();
-  }
-  return "no error";
-}
-
-inline bool contains(const std::string& text, const std::string& part) {
-  return text.find(part) != std::string::npos;
-}
+using ldlm_test::contains;
+using ldlm_test::message_of;
 
 }  // namespace nn_support

@@ -26,7 +26,7 @@ BertInputs inputs_of(const Golden& golden) {
           .token_type_ids = golden.ids("token_type_ids")};
 }
 
-BertConfig tiny() {
+BertConfig tiny_bert() {
   BertConfig config;
   config.vocab_size = 20;
   config.hidden_size = 8;
@@ -87,7 +87,7 @@ TEST_CASE_TEMPLATE("the masked language model agrees with transformers", T, floa
 
 TEST_CASE("padding changes nothing but itself") {
   Generator generator(1);
-  const Bert<double> bert(tiny(), generator);
+  const Bert<double> bert(tiny_bert(), generator);
   const auto alone = bert({.ids = ids_of({1, 3}, {4, 5, 6})});
   const auto padded =
       bert({.ids = ids_of({2, 5}, {4, 5, 6, 0, 0, 9, 8, 7, 6, 5}),
@@ -123,8 +123,8 @@ TEST_CASE("mean_pool averages real positions only") {
 TEST_CASE("a new model is seeded, and drops out in training only") {
   Generator a(5);
   Generator b(5);
-  const Bert<float> first(tiny(), a);
-  Bert<float> second(tiny(), b);
+  const Bert<float> first(tiny_bert(), a);
+  Bert<float> second(tiny_bert(), b);
   const auto ids = ids_of({1, 4}, {1, 2, 3, 4});
   const auto expected = first({.ids = ids}).hidden.value();
   CHECK(equal(expected, second({.ids = ids}).hidden.value()));
@@ -133,12 +133,12 @@ TEST_CASE("a new model is seeded, and drops out in training only") {
   CHECK_FALSE(equal(expected, second({.ids = ids}).hidden.value()));
   ldlm::nn::eval(second);
   CHECK(equal(expected, second({.ids = ids}).hidden.value()));
-  CHECK_FALSE(Bert<float>(tiny(), a, false)({.ids = ids}).pooled.defined());
+  CHECK_FALSE(Bert<float>(tiny_bert(), a, false)({.ids = ids}).pooled.defined());
 }
 
 TEST_CASE("wrong inputs are told apart") {
   Generator generator(1);
-  const Bert<float> bert(tiny(), generator);
+  const Bert<float> bert(tiny_bert(), generator);
   const auto ids = ids_of({1, 3}, {1, 2, 3});
   CHECK(message_of([&] {
           bert({.ids = ids_of({1, 7}, {1, 2, 3, 4, 5, 6, 7})});
@@ -153,7 +153,7 @@ TEST_CASE("wrong inputs are told apart") {
                    bert({.ids = ids, .token_type_ids = ids_of({1, 2}, {0, 1})});
                  }),
                  "token_type_ids (1, 2)"));
-  const BertForMaskedLM<float> model(tiny(), generator);
+  const BertForMaskedLM<float> model(tiny_bert(), generator);
   CHECK(contains(message_of([&] {
                    model.loss({.ids = ids}, Tensor<std::int64_t>::full({1, 3}, -100));
                  }),

@@ -115,7 +115,7 @@ TEST_CASE("wrong usage ends with status 2, says why, and prints nothing else") {
 TEST_CASE("text comes from arguments, a file or standard input") {
   const Workshop& w = workshop();
   const fs::path file = w.folder / "texts.txt";
-  write_file(file, "The cat sat on the mat.\r\n\n  \nA dog.\n");
+  make_file(file, "The cat sat on the mat.\r\n\n  \nA dog.\n");
   const Arguments command{"tokenize", "--model", w.model, "--json"};
   const auto with = [&](Arguments more) {
     more.insert(more.begin(), command.begin(), command.end());
@@ -129,7 +129,7 @@ TEST_CASE("text comes from arguments, a file or standard input") {
   check_error(command, {"there is no text"});
   check_error(with({"--file", "/no/such/file"}), {"/no/such/file", "no such file"});
   check_error(with({"--file", w.folder.path().string()}), {"is a folder"});
-  write_file(file, " \n\n");
+  make_file(file, " \n\n");
   check_error(with({"--file", file.string()}), {"there is no text", file.string()});
 }
 

@@ -15,7 +15,7 @@ struct Summary {
   ~Summary() { std::cout << "hostile inputs: " << wrong_inputs << '\n'; }
 } const summary;
 
-const std::string sentence = "The cat sat on the mat.";
+const std::string cat_sentence = "The cat sat on the mat.";
 
 /// A copy of the trained model to be spoilt.
 std::string copied_model(const std::string& name) {
@@ -35,9 +35,9 @@ void check_with(const fs::path& file, const std::string& contents, const std::st
                 const std::vector<std::string>& parts) {
   const std::string good = read_file(file);
   REQUIRE(contents != good);
-  write_file(file, contents);
+  make_file(file, contents);
   check_error(sample_of(model), parts);
-  write_file(file, good);
+  make_file(file, good);
 }
 
 std::string replaced(std::string text, const std::string& from, const std::string& to) {
@@ -63,7 +63,7 @@ void fill_weights(const fs::path& file, float value) {
   for (std::size_t i = 0; i + sizeof value <= data.size(); i += sizeof value) {
     std::copy_n(reinterpret_cast<const char*>(&value), sizeof value, data.data() + i);
   }
-  write_file(file, joined_safetensors(header, data));
+  make_file(file, joined_safetensors(header, data));
 }
 
 }  // namespace
@@ -73,10 +73,10 @@ TEST_CASE("a folder that is missing or no model is named") {
   const fs::path loop = w.folder / "loop";
   fs::create_symlink(loop, loop);
   for (const Arguments& command :
-       {Arguments{"sample"}, Arguments{"demo"}, Arguments{"reconstruct", sentence},
-        Arguments{"embed", sentence}, Arguments{"generate", sentence}, Arguments{"inspect"},
-        Arguments{"tokenize", sentence}, Arguments{"export", "--out", w.model + "2"},
-        Arguments{"quantize", "--out", w.model + "2", sentence},
+       {Arguments{"sample"}, Arguments{"demo"}, Arguments{"reconstruct", cat_sentence},
+        Arguments{"embed", cat_sentence}, Arguments{"generate", cat_sentence}, Arguments{"inspect"},
+        Arguments{"tokenize", cat_sentence}, Arguments{"export", "--out", w.model + "2"},
+        Arguments{"quantize", "--out", w.model + "2", cat_sentence},
         Arguments{"eval", "--text", w.corpus, "--train", w.corpus}}) {
     for (const std::string& folder :
          {std::string("/no/such/folder"), w.config, w.corpus, loop.string()}) {
@@ -107,7 +107,7 @@ TEST_CASE("a file of weights that is missing or broken is named") {
     REQUIRE(::mkfifo(weights.c_str(), 0600) == 0);  // opening it would wait for ever
     check_error(sample_of(model), {weights.string(), "not a regular file"});
     fs::remove(weights);
-    write_file(weights, good);
+    make_file(weights, good);
   }
   const fs::path weights = fs::path(model) / "encoder" / "model.safetensors";
   check_with(weights, read_file(fs::path(model) / "decoder" / "model.safetensors"), model,
@@ -189,7 +189,7 @@ TEST_CASE("JSON that is broken or says what cannot be is named") {
     check_with(file, "{}", model, {model});
     fs::remove(file);
     check_error(sample_of(model), {file.string()});
-    write_file(file, good);
+    make_file(file, good);
   }
 
   struct Value {
@@ -306,10 +306,10 @@ TEST_CASE("weights that are no numbers are an error, not a crash") {
       };
       const std::string no_numbers = "the model's weights lead to values that are no numbers";
       const Arguments sample{"sample", "--count", "2", "--steps", "3"};
-      const Arguments reconstruct{"reconstruct", sentence};
+      const Arguments reconstruct{"reconstruct", cat_sentence};
       if (part == "encoder") {  // sample has no use for it
         CHECK(run(sample_of(model)).status == 0);
-        check({"embed", sentence}, no_numbers);
+        check({"embed", cat_sentence}, no_numbers);
       } else {
         const std::string said = part == "denoiser" ? no_numbers : "NaN";
         check(sample, said);
@@ -317,10 +317,10 @@ TEST_CASE("weights that are no numbers are an error, not a crash") {
       }
       const std::string said = part == "decoder" ? "NaN" : no_numbers;
       check(reconstruct, said);
-      check({"reconstruct", "--beams", "1", sentence}, said);
+      check({"reconstruct", "--beams", "1", cat_sentence}, said);
       if (part == "decoder") {
-        check({"generate", sentence}, "NaN");
-        check({"generate", "--temperature", "0", sentence}, "NaN");
+        check({"generate", cat_sentence}, "NaN");
+        check({"generate", "--temperature", "0", cat_sentence}, "NaN");
       }
     }
   }
@@ -390,7 +390,7 @@ TEST_CASE("arguments that hurt") {
   check_error({"sample", "--model", huge}, {"xxx"});
   check_error({"sample", "--model", "no\n\x1b[31mmodel"}, {"[31mmodel"});
   check_error({"sample", "--model", w.model, "--steps", "1000000"}, {"1000000 of 1000 steps"});
-  check_error({"tokenize", "--tokenizer", huge, sentence}, {"xxx"});
+  check_error({"tokenize", "--tokenizer", huge, cat_sentence}, {"xxx"});
   check_error({"reconstruct", "--model", w.model, huge}, {"tokens, the model takes 13 at most"});
   check_error({"train", "autoencoder", "--corpus", w.corpus, "--tokenizer", w.tokenizer, "--config",
                huge, "--out", (w.folder / "unused").string()},
@@ -432,7 +432,7 @@ TEST_CASE("corpora that hurt") {
   const std::string file = (w.folder / "hurting.txt").string();
   const std::string out = (w.folder / "hurt").string();
   const auto check = [&](const std::string& corpus, const std::string& part) {
-    write_file(file, corpus);
+    make_file(file, corpus);
     check_error(
         {"train-tokenizer", "--corpus", file, "--out", out + ".json", "--vocab-size", "300"},
         {file, part});
@@ -462,12 +462,12 @@ TEST_CASE("a checkpoint that is broken is named") {
     for (const std::string& bad : {std::string(), good.substr(0, good.size() / 2), good + "x",
                                    replaced(good, name == "state.json" ? "\"step\": 2" : "F32",
                                             name == "state.json" ? "\"step\": 3" : "F33")}) {
-      write_file(step / name, bad);
+      make_file(step / name, bad);
       check_error(train, {folder.string()});
     }
     fs::remove(step / name);
     check_error(train, {folder.string()});
-    write_file(step / name, good);
+    make_file(step / name, good);
   }
   output_of(train);
 }
@@ -477,11 +477,11 @@ TEST_CASE("output that cannot be written is an error that leaves nothing half do
   const std::string encoder = w.model + "/encoder/model.safetensors";
   for (const Arguments& command :
        {Arguments{"--help"}, Arguments{"sample", "--help"}, Arguments{"--version"},
-        Arguments{"demo", "--model", w.model, sentence},
-        Arguments{"reconstruct", "--model", w.model, sentence}, sample_of(w.model),
-        Arguments{"generate", "--model", w.model, sentence},
-        Arguments{"embed", "--model", w.model, sentence},
-        Arguments{"tokenize", "--model", w.model, sentence}, Arguments{"inspect", encoder},
+        Arguments{"demo", "--model", w.model, cat_sentence},
+        Arguments{"reconstruct", "--model", w.model, cat_sentence}, sample_of(w.model),
+        Arguments{"generate", "--model", w.model, cat_sentence},
+        Arguments{"embed", "--model", w.model, cat_sentence},
+        Arguments{"tokenize", "--model", w.model, cat_sentence}, Arguments{"inspect", encoder},
         Arguments{"eval", "--model", w.model, "--text", w.corpus, "--train", w.corpus, "--samples",
                   "0", "--no-beam", "--t", "500"}}) {
     CAPTURE(joined(command));

@@ -84,13 +84,13 @@ TEST_CASE("what is no text file is refused by name and kind") {
            {std::string("T\0h\0e\0 \0c\0\n\0", 12), "UTF-16"},
            {"PAR1\x15\x04", "Parquet"},
        }) {
-    write_file(file, head);
+    make_file(file, head);
     check_error(tokenize({"--file", file}), {file + ": is ", part});
     check_error(tokenize(), {"standard input: is ", part}, {.input = head});
   }
-  write_file(file, "{\"model\": 5}");
+  make_file(file, "{\"model\": 5}");
   check_error({"tokenize", "--tokenizer", folder, "a"}, {folder, "is a folder"});
-  write_file(file, "version https://git-lfs.github.com/spec/v1\noid sha256:1\n");
+  make_file(file, "version https://git-lfs.github.com/spec/v1\noid sha256:1\n");
   check_error({"tokenize", "--tokenizer", file, "a"}, {file, "Git LFS pointer"});
   const fs::path pipe = w.folder / "tokenizer_pipe";
   REQUIRE(::mkfifo(pipe.c_str(), 0600) == 0);  // opening it would wait for ever
@@ -128,7 +128,7 @@ TEST_CASE("one text that cannot be worked on does not stop the rest, and is name
   const Workshop& w = workshop();
   const std::string longer = repeated("word ", 100);
   const std::string file = (w.folder / "some.txt").string();
-  write_file(file, "The cat sat.\n\n" + longer + "\nA dog ran.\n" + longer + "\n");
+  make_file(file, "The cat sat.\n\n" + longer + "\nA dog ran.\n" + longer + "\n");
   for (const std::string command : {"embed", "reconstruct", "generate"}) {
     CAPTURE(command);
     const Arguments arguments{command, "--model", w.model, "--json", "--file", file};

@@ -19,7 +19,7 @@ std::string copy_with(const io_support::TempFolder& folder, const std::string& n
   const fs::path copy = folder / std::to_string(number++);
   fs::copy(case_folder(name), copy, fs::copy_options::recursive);
   fs::remove(copy / file);
-  write_file(copy / file, contents);
+  make_file(copy / file, contents);
   return copy.string();
 }
 

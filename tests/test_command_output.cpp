@@ -28,7 +28,7 @@ std::string nasty_tokenizer() {
   tokens.push_back(token);
   json.set("added_tokens", tokens);
   const std::string path = (w.folder / "nasty.json").string();
-  write_file(path, ldlm::to_string(json));
+  make_file(path, ldlm::to_string(json));
   return path;
 }
 
@@ -67,7 +67,7 @@ TEST_CASE("a terminal gets no control characters of texts, tokens and names") {
                              R"(":{"dtype":"U8","shape":[1],"data_offsets":[0,1]}})";
   const std::uint64_t size = header.size();
   const std::string file = (w.folder / "named.safetensors").string();
-  write_file(file, std::string(reinterpret_cast<const char*>(&size), sizeof size) + header + "x");
+  make_file(file, std::string(reinterpret_cast<const char*>(&size), sizeof size) + header + "x");
   const Result tensors = run({"inspect", file}, {.output_terminal = true});
   CHECK(tensors.status == 0);
   CHECK_FALSE(acts(tensors.out));

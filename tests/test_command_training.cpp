@@ -200,7 +200,7 @@ TEST_CASE("Ctrl-C while the corpus is read ends at once and leaves nothing") {
       text += sentence + '\n';
     }
   }
-  write_file(corpus, text);
+  make_file(corpus, text);
   const fs::path out = w.folder / "interrupted-early";
   Process process({"pretrain", "decoder", "--corpus", corpus.string(), "--tokenizer", w.tokenizer,
                    "--config", w.config, "--out", out.string()});
@@ -294,7 +294,7 @@ TEST_CASE("a log goes on behind a line that was cut short, and no link is follow
   output_of(with(w.autoencoder(out.string(), 3), every));
   const std::string first = read_file(log);
   // As a kill leaves it: a step beyond the checkpoint, and half a line.
-  write_file(log, first + R"({"step":4,"loss":1})" + "\n" + R"({"step":5,"lo)");
+  make_file(log, first + R"({"step":4,"loss":1})" + "\n" + R"({"step":5,"lo)");
   output_of(with(w.autoencoder(out.string(), 6), every));
   const std::string text = read_file(log);
   CHECK(text.starts_with(first));
@@ -305,7 +305,7 @@ TEST_CASE("a log goes on behind a line that was cut short, and no link is follow
   }
 
   const fs::path victim = w.folder / "victim";
-  write_file(victim, "precious");
+  make_file(victim, "precious");
   fs::remove(log);
   fs::create_symlink(victim, log);
   check_error(with(w.autoencoder(out.string(), 7), every), {log.string() + ": is a symbolic link"});
@@ -325,7 +325,7 @@ TEST_CASE(
   output_of(w.autoencoder(out, 5));
   output_of(w.stage("denoiser", out, 5));
   const std::string other = (w.folder / "other.txt").string();
-  write_file(other, read_file(w.corpus) + "The sun sat on the hill.\n");
+  make_file(other, read_file(w.corpus) + "The sun sat on the hill.\n");
   Arguments arguments = w.autoencoder(out, 5);
   *(std::find(arguments.begin(), arguments.end(), w.corpus)) = other;
   check_error(arguments, {"another context: data is \"14 rows of 14 tokens", "15 rows"});
@@ -395,7 +395,7 @@ TEST_CASE("a denoiser and a decoder train at other noise than the schedule's") {
   // One that is told steps of the schedule would take another noise's step for the schedule's.
   ldlm::JsonValue json = ldlm::parse_json(read_file(out + "/denoiser/config.json"), "config.json");
   json.set("time_conditioning", "concat");
-  write_file(out + "/denoiser/config.json", ldlm::to_string(json));
+  make_file(out + "/denoiser/config.json", ldlm::to_string(json));
   fs::remove_all(out + ".checkpoints");
   check_error(with(w.stage("denoiser", out, 3), {"--noise-shift", "0.3"}), {"--noise-shift"});
 }
@@ -403,9 +403,9 @@ TEST_CASE("a denoiser and a decoder train at other noise than the schedule's") {
 TEST_CASE("a stage that lacks what it needs says so before it trains") {
   const Workshop& w = workshop();
   const fs::path empty = w.folder / "empty.txt";
-  write_file(empty, "");
+  make_file(empty, "");
   const fs::path unfit = w.folder / "unfit.txt";
-  write_file(unfit, "no capital letter here\nToo short.\n");
+  make_file(unfit, "no capital letter here\nToo short.\n");
   const std::string out = (w.folder / "lacking").string();
   const auto train = [&](const std::string& corpus, const std::string& tokenizer,
                          const std::string& config) {

@@ -16,6 +16,8 @@
 #include <ldlm/core/threads.hpp>
 #include <ldlm_simd/gemm.hpp>
 
+#include "threads.hpp"
+
 namespace {
 
 using ldlm::Activation;
@@ -38,7 +40,7 @@ double activate(Activation activation, double x) {
 }
 
 /// Everything that a product can have.
-struct Case {
+struct GemmCase {
   std::int64_t m = 1, n = 1, k = 1;
   bool transposed_a = false, transposed_b = false;
   std::int64_t a_gap = 0, b_gap = 0, c_gap = 0;  // unused elements between rows
@@ -65,7 +67,7 @@ struct Case {
 template <class T>
 class Problem {
  public:
-  explicit Problem(const Case& x, unsigned seed = 1) : random_(seed) {
+  explicit Problem(const GemmCase& x, unsigned seed = 1) : random_(seed) {
     g_.m = x.m;
     g_.n = x.n;
     g_.k = x.k;
@@ -203,17 +205,17 @@ class Problem {
 
   static double compare(const std::vector<T>& got, const std::vector<double>& want,
                         const std::vector<T>& before, const std::vector<double>& scale) {
-    constexpr double infinity = std::numeric_limits<double>::infinity();
+    constexpr double unbounded = std::numeric_limits<double>::infinity();
     double worst = 0;
     for (std::size_t i = 0; i < got.size(); ++i) {
       if (scale[i] == 0) {
         const bool same = got[i] == before[i] || (std::isnan(got[i]) && std::isnan(before[i]));
-        worst = same ? worst : infinity;
+        worst = same ? worst : unbounded;
         continue;
       }
       const double error = std::abs(static_cast<double>(got[i]) - want[i]) /
                            (scale[i] * static_cast<double>(std::numeric_limits<T>::epsilon()));
-      worst = error <= worst ? worst : std::isnan(error) ? infinity : error;
+      worst = error <= worst ? worst : std::isnan(error) ? unbounded : error;
     }
     return worst;
   }
@@ -224,25 +226,19 @@ class Problem {
   bool residual_is_c_ = false;
 };
 
-struct Threads {
-  explicit Threads(int count) { ldlm::set_num_threads(count); }
-  ~Threads() { ldlm::set_num_threads(before); }
-  Threads(const Threads&) = delete;
-  Threads& operator=(const Threads&) = delete;
-  int before = ldlm::num_threads();
-};
+using ldlm_test::Threads;
 
 template <class T, class Arch = ldlm::simd::NativeArch>
-void check(const Case& x, unsigned seed = 1) {
+void check(const GemmCase& x, unsigned seed = 1) {
   const Problem<T> problem(x, seed);
   const double error = problem.error(problem.template run<Arch>());
   CHECK_MESSAGE(error <= 1, std::string(Arch::name()) << ": " << x.text() << ": error " << error);
 }
 
 /// A case of the given size, its other properties drawn.
-Case drawn(std::mt19937& random, std::int64_t m, std::int64_t n, std::int64_t k) {
+GemmCase drawn(std::mt19937& random, std::int64_t m, std::int64_t n, std::int64_t k) {
   const auto one_in = [&](unsigned count) { return random() % count == 0; };
-  Case x;
+  GemmCase x;
   x.m = m;
   x.n = n;
   x.k = k;
@@ -296,7 +292,7 @@ TEST_CASE("every transpose and every epilogue") {
                                     Activation::gelu, Activation::gelu_tanh}) {
         for (const double beta : {0.0, 1.0, 0.3}) {
           for (const bool residual : {false, true}) {
-            Case x;
+            GemmCase x;
             x.m = 45;
             x.n = 77;
             x.k = 39;
@@ -320,7 +316,7 @@ TEST_CASE("factors of bf16, where they are allowed") {
   std::mt19937 random(11);
   unsigned seed = 1;
   const auto check_bf16 = [&](std::int64_t m, std::int64_t n, std::int64_t k) {
-    Case x = drawn(random, m, n, k);
+    GemmCase x = drawn(random, m, n, k);
     x.bf16 = true;
     check<float>(x, ++seed);
     check<double>(x, ++seed);  // allowed, and of no use
@@ -336,7 +332,7 @@ TEST_CASE("factors of bf16, where they are allowed") {
   check_bf16(130, 1500, 300);
   check_bf16(30, 70, 5001);
   check_bf16(257, 530, 1300);
-  Case x;
+  GemmCase x;
   x.m = 129;
   x.n = 300;
   x.k = 601;
@@ -359,7 +355,7 @@ TEST_CASE("large products: several blocks of rows, columns and K") {
       check<float>(drawn(random, m, n, k), repeat);
     }
     check<double>(drawn(random, m, n, k));
-    Case x = drawn(random, m, n, k);  // sums that must not lie in C, over several K blocks
+    GemmCase x = drawn(random, m, n, k);  // sums that must not lie in C, over several K blocks
     x.beta = 0.5;
     x.residual = false;
     x.residual_is_c = true;
@@ -412,7 +408,7 @@ TEST_CASE("a product too large for the caches has the bits of its parts") {
 TEST_CASE("beta 0 does not read C") {
   for (const std::int64_t k : {0, 5, 3000}) {
     for (const std::int64_t n : {1, 16, 45}) {
-      Case x;
+      GemmCase x;
       x.m = 19;
       x.n = n;
       x.k = k;
@@ -424,7 +420,7 @@ TEST_CASE("beta 0 does not read C") {
 }
 
 TEST_CASE("a broadcast operand within a matrix") {
-  Case x;
+  GemmCase x;
   x.m = 33;
   x.n = 50;
   x.k = 21;
@@ -448,7 +444,7 @@ TEST_CASE("batches") {
   for (const auto& shape : shapes) {
     for (const auto& [m, n, k] : sizes) {
       for (int repeat = 0; repeat < 3; ++repeat) {
-        Case x = drawn(random, m, n, k);
+        GemmCase x = drawn(random, m, n, k);
         x.batch = shape;
         for (std::size_t axis = 0; axis < shape.size(); ++axis) {
           x.broadcast_a.push_back(random() % 3 == 0);
@@ -459,14 +455,14 @@ TEST_CASE("batches") {
       }
     }
   }
-  Case large = drawn(random, 300, 130, 600);
+  GemmCase large = drawn(random, 300, 130, 600);
   large.batch = {3};
   large.broadcast_b = {true};
   check<float>(large);
 }
 
 /// Fails unless all numbers of threads give the bits that one gives.
-void check_threads(const Case& x) {
+void check_threads(const GemmCase& x) {
   const Problem<float> problem(x);
   const auto run = [&](int threads) {
     const Threads scope(threads);
@@ -495,7 +491,7 @@ TEST_CASE("the same bits with any number of threads") {
       check_threads(drawn(random, m, n, k));
     }
     if (m * n * k < 3'000'000) {
-      Case x = drawn(random, m, n, k);
+      GemmCase x = drawn(random, m, n, k);
       x.batch = {5};
       check_threads(x);
     }
@@ -506,7 +502,7 @@ TEST_CASE("one or two rows, and short rows of a B that no cache holds: parts of 
   std::mt19937 random(13);
   for (const std::int64_t n : {45, 1000}) {
     for (const std::int64_t m : {1, 2, 3}) {
-      Case x = drawn(random, m, n, ldlm::simd::cache_sizes().l2 / (4 * n) + 37);
+      GemmCase x = drawn(random, m, n, ldlm::simd::cache_sizes().l2 / (4 * n) + 37);
       x.transposed_b = false;
       x.b_step = 1;
       check<float>(x);

@@ -29,13 +29,13 @@ using model_support::contains;
 using model_support::Golden;
 using model_support::golden_folder;
 using model_support::message_of;
-using Ids = std::vector<std::int64_t>;
+using Tokens = std::vector<std::int64_t>;
 
 namespace {
 
-Tensor<std::int64_t> prompts_of(const std::vector<Ids>& rows) {
-  Ids flat;
-  for (const Ids& row : rows) {
+Tensor<std::int64_t> prompts_of(const std::vector<Tokens>& rows) {
+  Tokens flat;
+  for (const Tokens& row : rows) {
     flat.insert(flat.end(), row.begin(), row.end());
   }
   const auto count = static_cast<std::int64_t>(rows.size());
@@ -65,7 +65,7 @@ class MarkovChain {
     return logits;
   }
   void reorder(const Tensor<std::int64_t>& rows) {
-    Ids next;
+    Tokens next;
     for (const std::int64_t row : rows.to_vector()) {
       next.push_back(last_.at(static_cast<std::size_t>(row)));
     }
@@ -80,7 +80,7 @@ class MarkovChain {
 
  private:
   std::vector<std::vector<double>> table_;
-  Ids last_;
+  Tokens last_;
 };
 static_assert(ldlm::CausalLm<MarkovChain>);
 static_assert(ldlm::CausalLm<Gpt2Session<float>>);
@@ -92,10 +92,11 @@ const std::vector<std::vector<double>> weather{
 std::vector<Hypothesis> all_texts(const MarkovChain& chain, std::int64_t last,
                                   const BeamSearchOptions& options) {
   std::vector<Hypothesis> out;
-  const std::function<void(Ids, double)> extend = [&](const Ids& tokens, double log_probability) {
+  const std::function<void(Tokens, double)> extend = [&](const Tokens& tokens,
+                                                         double log_probability) {
     const std::int64_t from = tokens.empty() ? last : tokens.back();
     for (std::int64_t v = 0; v < 4; ++v) {
-      Ids longer = tokens;
+      Tokens longer = tokens;
       longer.push_back(v);
       const double total = log_probability + std::log(chain.probability(from, v));
       const auto length = static_cast<std::int64_t>(longer.size());
@@ -126,7 +127,7 @@ EarlyStopping early_stopping_of(const JsonValue& value) {
 TEST_CASE_TEMPLATE("generation gives the texts and scores of transformers", T, float, double) {
   const auto golden = ldlm::JsonConfig::open(golden_folder("gpt2") / "generation.json");
   const auto model = Gpt2<T>::from_pretrained(golden_folder("gpt2"));
-  const auto prompts = prompts_of(golden.get<std::vector<Ids>>("prompts"));
+  const auto prompts = prompts_of(golden.get<std::vector<Tokens>>("prompts"));
   int texts = 0;
   double worst = 0;
   for (const JsonValue& value : golden.get<std::vector<JsonValue>>("cases")) {
@@ -134,15 +135,15 @@ TEST_CASE_TEMPLATE("generation gives the texts and scores of transformers", T, f
     const auto name = test_case.get<std::string>("name");
     CAPTURE(name);
     StopOptions stop{.max_new_tokens = golden.get<std::int64_t>("max_new_tokens"),
-                     .end_tokens = test_case.get<Ids>("eos")};
-    auto padding = test_case.get<Ids>("pad");
+                     .end_tokens = test_case.get<Tokens>("eos")};
+    auto padding = test_case.get<Tokens>("pad");
     if (std::count(padding.begin(), padding.end(), 0) == 3) {
       padding.clear();
     }
     Gpt2Session<T> session(model, {.left_padding = padding});
     std::vector<std::vector<Hypothesis>> found;
     if (!test_case.has("num_beams")) {
-      for (const Ids& tokens : ldlm::greedy(session, prompts, stop)) {
+      for (const Tokens& tokens : ldlm::greedy(session, prompts, stop)) {
         found.push_back({{tokens, 0}});
       }
     } else {
@@ -166,7 +167,7 @@ TEST_CASE_TEMPLATE("generation gives the texts and scores of transformers", T, f
         CAPTURE(i);
         const ldlm::JsonConfig expected{rows[row][i]};
         const Hypothesis& actual = found[row][i];
-        CHECK(actual.tokens == expected.get<Ids>("tokens"));
+        CHECK(actual.tokens == expected.get<Tokens>("tokens"));
         if (expected.has("score")) {
           const auto score = expected.get<double>("score");
           const double error = std::abs(actual.score - score) / std::abs(score);
@@ -241,11 +242,11 @@ TEST_CASE("greedy takes the most probable token until an end token or the limit"
 
 TEST_CASE("samples follow the chain's probabilities") {
   constexpr std::int64_t texts = 4000;
-  std::map<Ids, int> counts;
+  std::map<Tokens, int> counts;
   Generator generator(11);
   MarkovChain chain(weather);
   const auto prompts = Tensor<std::int64_t>::zeros({texts, 1});
-  for (const Ids& tokens :
+  for (const Tokens& tokens :
        ldlm::sample(chain, prompts, {.stop = {.max_new_tokens = 2}}, generator)) {
     ++counts[tokens];
   }
@@ -289,7 +290,7 @@ TEST_CASE("a seed repeats texts, whatever else is in the batch") {
 
 TEST_CASE("a search with enough beams finds the best texts") {
   for (const double penalty : {1.0, 0.0, 2.5, -1.0}) {
-    for (const Ids& ends : {Ids{}, Ids{3}, Ids{0, 3}}) {
+    for (const Tokens& ends : {Tokens{}, Tokens{3}, Tokens{0, 3}}) {
       CAPTURE(penalty);
       CAPTURE(ends.size());
       const BeamSearchOptions options{.stop = {.max_new_tokens = 4, .end_tokens = ends},

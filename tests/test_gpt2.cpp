@@ -23,7 +23,7 @@ using model_support::message_of;
 
 namespace {
 
-Gpt2Config tiny() {
+Gpt2Config tiny_gpt2() {
   Gpt2Config config;
   config.vocab_size = 20;
   config.n_positions = 8;
@@ -166,7 +166,7 @@ TEST_CASE("a session reads a prefix first, with or without tokens") {
 
 TEST_CASE("the loss after a prefix counts the first token too") {
   Generator generator(3);
-  const Gpt2<double> model(tiny(), generator);
+  const Gpt2<double> model(tiny_gpt2(), generator);
   const auto ids = Tensor<std::int64_t>::from_values({2, 3}, {1, 2, 3, 4, 5, 6});
   const Variable<double> prefix(ldlm::randn<double>({2, 2, 8}, generator), true);
   const auto loss = model.loss({.ids = ids, .prefix = prefix}, ids);
@@ -185,12 +185,12 @@ TEST_CASE("the loss after a prefix counts the first token too") {
 }
 
 TEST_CASE("an untied head is a parameter of its own") {
-  Gpt2Config config = tiny();
+  Gpt2Config config = tiny_gpt2();
   config.tie_word_embeddings = false;
   Generator generator(4);
   const Gpt2<float> model(config, generator);
   CHECK(ldlm::nn::named_parameters(model).back().first == "lm_head.weight");
-  const Gpt2<float> tied(tiny(), generator);
+  const Gpt2<float> tied(tiny_gpt2(), generator);
   CHECK(ldlm::nn::num_parameters(model) == ldlm::nn::num_parameters(tied) + 20 * 8);
 }
 
@@ -203,7 +203,7 @@ TEST_CASE("quantized weights compute what they stand for") {
                                             {QuantizedFormat::bf16, false, 1e-5},
                                             {QuantizedFormat::int4, true, 1e-3},
                                             {QuantizedFormat::int4, false, 1e-3}}) {
-    Gpt2Config config = tiny();
+    Gpt2Config config = tiny_gpt2();
     config.tie_word_embeddings = tied;
     Generator generator(6);
     Gpt2<float> model(config, generator);
@@ -235,7 +235,7 @@ TEST_CASE("quantized weights compute what they stand for") {
 
 TEST_CASE("what is laid out for products is not saved") {
   Generator generator(6);
-  Gpt2<float> model(tiny(), generator);
+  Gpt2<float> model(tiny_gpt2(), generator);
   ldlm::nn::quantize(model, ldlm::QuantizedFormat::f32);
   CHECK(message_of([&] { model.save_pretrained("never_made"); }) ==
         "[save_pretrained] the matrices are laid out for products (f32); save the model before "
@@ -245,7 +245,7 @@ TEST_CASE("what is laid out for products is not saved") {
 
 TEST_CASE("positions can be moved") {
   Generator generator(5);
-  const Gpt2<double> model(tiny(), generator);
+  const Gpt2<double> model(tiny_gpt2(), generator);
   const auto ids = Tensor<std::int64_t>::from_values({1, 2}, {1, 2});
   const auto positions = Tensor<std::int64_t>::from_values({1, 2}, {3, 4});
   check_close(model({.ids = ids, .position_offset = 3}).value(),
@@ -254,7 +254,7 @@ TEST_CASE("positions can be moved") {
 
 TEST_CASE("wrong inputs are told apart") {
   Generator generator(1);
-  const Gpt2<float> model(tiny(), generator);
+  const Gpt2<float> model(tiny_gpt2(), generator);
   const auto ids = Tensor<std::int64_t>::from_values({1, 3}, {1, 2, 3});
   CHECK(message_of([&] { model({}); }) == "[gpt2] needs ids or a prefix");
   CHECK(message_of([&] {

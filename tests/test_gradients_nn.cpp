@@ -3,7 +3,7 @@
 #include "gradcheck.hpp"
 
 using namespace ldlm;
-using Ids = Tensor<std::int64_t>;
+using IdTensor = Tensor<std::int64_t>;
 
 TEST_CASE("gradients of softmax and log_softmax along any axis") {
   for (const Shape& shape : {Shape{4}, {2, 3}, {2, 3, 2}, {1, 1}, {0, 3}, {2, 0}}) {
@@ -138,7 +138,7 @@ TEST_CASE("gradients of attention over packed projections") {
 }
 
 TEST_CASE("gradients of cross_entropy") {
-  const Ids targets = Ids::from_values({4}, {2, -100, 0, 2});
+  const IdTensor targets = IdTensor::from_values({4}, {2, -100, 0, 2});
   for (const double smoothing : {0.0, 0.1}) {
     gradcheck::check("cross_entropy", {{4, 3}}, [&](const auto& in) {
       using T = typename std::decay_t<decltype(in[0])>::value_type;
@@ -154,20 +154,20 @@ TEST_CASE("gradients of cross_entropy") {
     });
   }
   gradcheck::check("another ignored index", {{4, 3}}, [&](const auto& in) {
-    return cross_entropy(in[0], Ids::from_values({4}, {1, 0, 0, 2}), {0, 0});
+    return cross_entropy(in[0], IdTensor::from_values({4}, {1, 0, 0, 2}), {0, 0});
   });
   gradcheck::check("the logits used twice", {{2, 3}}, [&](const auto& in) {
     const auto logits = in[0] * 2;
-    return cross_entropy(logits, Ids::from_values({2}, {1, 2})) + sum(square(logits));
+    return cross_entropy(logits, IdTensor::from_values({2}, {1, 2})) + sum(square(logits));
   });
   gradcheck::check("linear_cross_entropy, all rows, scaled", {{4, 2}, {3, 2}}, [&](const auto& in) {
-    return linear_cross_entropy(in[0], in[1], Ids::from_values({4}, {1, 0, 0, 2})) * 5;
+    return linear_cross_entropy(in[0], in[1], IdTensor::from_values({4}, {1, 0, 0, 2})) * 5;
   });
 }
 
 TEST_CASE("cross_entropy writes the gradient over logits that nobody else holds") {
   const Variable<double> x(gradcheck::values<double>({4, 3}, {}, 1), true);
-  const Ids targets = Ids::from_values({4}, {2, 1, 0, 2});
+  const IdTensor targets = IdTensor::from_values({4}, {2, 1, 0, 2});
   const Variable<double> held = x * 2;
   const Tensor<double> before = held.value().clone();
   Variable<double> loss = cross_entropy(held, targets);
@@ -187,7 +187,7 @@ TEST_CASE("linear_cross_entropy agrees with cross_entropy of linear over several
   Generator generator(1);
   const auto x = rand<double>({N, C}, generator, -1, 1);
   const auto w = rand<double>({V, C}, generator, -1, 1);
-  const Ids targets = Ids::empty({N});
+  const IdTensor targets = IdTensor::empty({N});
   for (std::int64_t i = 0; i < N; ++i) {
     targets.data()[i] = i % 7 == 0 ? -100 : generator.below(V);
   }
@@ -208,7 +208,7 @@ TEST_CASE("linear_cross_entropy agrees with cross_entropy of linear over several
 TEST_CASE("losses of no counted rows are NaN and give no gradient") {
   const Variable<double> x(Tensor<double>::ones({2, 3}), true),
       w(Tensor<double>::ones({4, 3}), true);
-  const Ids targets = Ids::from_values({2}, {-100, -100});
+  const IdTensor targets = IdTensor::from_values({2}, {-100, -100});
   const Variable<double> a = cross_entropy(x, targets);
   const Variable<double> b = linear_cross_entropy(x, w, targets);
   CHECK(std::isnan(a.item()));
@@ -221,11 +221,12 @@ TEST_CASE("losses of no counted rows are NaN and give no gradient") {
 
 TEST_CASE("errors of the losses") {
   const Variable<float> x(Tensor<float>::ones({2, 3}), true);
-  CHECK_THROWS_WITH_AS(static_cast<void>(cross_entropy(x, Ids::from_values({2}, {0, 3}))),
+  CHECK_THROWS_WITH_AS(static_cast<void>(cross_entropy(x, IdTensor::from_values({2}, {0, 3}))),
                        "[cross_entropy] target 3 at position 1 is outside [0, 3)", Error);
-  CHECK_THROWS_WITH_AS(static_cast<void>(linear_cross_entropy(x, x, Ids::from_values({2}, {0, 2}))),
-                       "[cross_entropy] target 2 at position 1 is outside [0, 2)", Error);
-  CHECK_THROWS_WITH_AS(static_cast<void>(linear_cross_entropy(x, x, Ids::zeros({3}))),
+  CHECK_THROWS_WITH_AS(
+      static_cast<void>(linear_cross_entropy(x, x, IdTensor::from_values({2}, {0, 2}))),
+      "[cross_entropy] target 2 at position 1 is outside [0, 2)", Error);
+  CHECK_THROWS_WITH_AS(static_cast<void>(linear_cross_entropy(x, x, IdTensor::zeros({3}))),
                        "[linear_cross_entropy] targets (3,) do not fit (2, 3)", Error);
   CHECK_THROWS_WITH_AS(static_cast<void>(mse_loss(x, Tensor<float>::ones({3}))),
                        "[mse_loss] shapes differ: (2, 3) and (3,)", Error);

@@ -6,7 +6,7 @@
 #include "gradcheck.hpp"
 
 using namespace ldlm;
-using Ids = Tensor<std::int64_t>;
+using IdTensor = Tensor<std::int64_t>;
 
 TEST_CASE("this program computes with the SIMD backend") {
   CHECK(kernels<double>(cpu).name != std::string("reference"));
@@ -25,8 +25,8 @@ TEST_CASE("SIMD gradients of elementwise functions in place") {
 
 TEST_CASE("SIMD gradients of a pre-norm transformer layer, packed heads, tied embedding") {
   constexpr std::int64_t B = 2, T = 5, H = 2, D = 9, C = H * D, V = 19;
-  const Ids ids = Ids::from_values({B, T}, {0, 3, 18, 3, 7, 1, 1, 0, 5, 4});
-  const Ids targets = Ids::from_values({B * T}, {3, 18, 3, 7, -100, 1, 0, 5, 4, 2});
+  const IdTensor ids = IdTensor::from_values({B, T}, {0, 3, 18, 3, 7, 1, 1, 0, 5, 4});
+  const IdTensor targets = IdTensor::from_values({B * T}, {3, 18, 3, 7, -100, 1, 0, 5, 4, 2});
   gradcheck::check(
       "layer", {{V, C}, {C}, {3 * C, C}, {3 * C}, {C, C}, {2 * C, C}, {2 * C}, {2 * C, C}},
       {-0.5, 0.5}, [&](const auto& in) {

@@ -215,6 +215,16 @@ TEST_CASE("incomplete and mismatched checkpoints are refused") {
   CHECK(message_of([&] { (void)load_checkpoint(folder / "none"); }, folder.path()) ==
         "[checkpoint] none: incomplete or no checkpoint: there is no state.json");
 
+  // Nor must going on from an earlier one than the last.
+  const std::string optimizer = read_text(newer / "optimizer.safetensors");
+  save_checkpoint(folder.path(), checkpoint_of(5));
+  fs::remove(newer / "optimizer.safetensors");
+  CHECK(
+      message_of([&] { (void)latest_checkpoint(folder.path()); }, folder.path()) ==
+      "[checkpoint] step-00000006: is incomplete; without it, training would go on from "
+      "step-00000005: [checkpoint] step-00000006/optimizer.safetensors: No such file or directory");
+  write_text(newer / "optimizer.safetensors", optimizer);
+
   // Starting afresh because nothing is complete must not happen unnoticed.
   fs::remove(newer / "model.safetensors");
   fs::remove_all(path);

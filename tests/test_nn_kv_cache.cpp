@@ -16,7 +16,7 @@ namespace nn = ldlm::nn;
 
 namespace {
 
-using Ids = Tensor<std::int64_t>;
+using IdTensor = Tensor<std::int64_t>;
 
 /// A cache of B = `batch` whose row b holds the value b everywhere.
 nn::KvCache<float> numbered_cache(std::int64_t batch) {
@@ -78,7 +78,7 @@ TEST_CASE("a cache says what does not fit") {
         "[KvCache] keys (3,) and values (2, 2, 1, 4) do not fit a cache of (2, 3, 6, 4)");
   CHECK(message_of([&] { cache.truncate(5); }) == "[KvCache] cannot keep 5 of 4 positions");
   CHECK(message_of([&] {
-          cache.reorder(Ids::from_values({2}, {0, 2}));
+          cache.reorder(IdTensor::from_values({2}, {0, 2}));
         }) == "[KvCache] index 2 at position 1 is outside [0, 2)");
   CHECK(message_of([&] { nn::KvCache<float>().append(four, four); }) ==
         "[KvCache] has no capacity: it was default-constructed");
@@ -89,7 +89,8 @@ TEST_CASE("reorder is any map of rows") {
   for (std::int64_t code = 0; code < 256; ++code) {
     auto cache = numbered_cache(4);
     const float* const data = cache.keys().data();
-    const auto map = Ids::from_values({4}, {code & 3, code >> 2 & 3, code >> 4 & 3, code >> 6 & 3});
+    const auto map =
+        IdTensor::from_values({4}, {code & 3, code >> 2 & 3, code >> 4 & 3, code >> 6 & 3});
     cache.reorder(map);
     CAPTURE(code);
     CHECK(cache.keys().data() == data);
@@ -101,14 +102,14 @@ TEST_CASE("reorder is any map of rows") {
 
 TEST_CASE("reorder to another number of rows") {
   auto cache = numbered_cache(2);
-  cache.reorder(Ids::from_values({5}, {1, 0, 0, 1, 1}));
+  cache.reorder(IdTensor::from_values({5}, {1, 0, 0, 1, 1}));
   CHECK(cache.batch() == 5);
   CHECK(cache.size() == 4);
   CHECK(cache.capacity() == 5);
   for (const auto& [row, value] : {std::pair{0, 1}, {1, 0}, {2, 0}, {3, 1}, {4, 1}}) {
     CHECK(row_value(cache, row) == static_cast<float>(value));
   }
-  cache.reorder(Ids::from_values({1}, {1}));
+  cache.reorder(IdTensor::from_values({1}, {1}));
   CHECK(cache.batch() == 1);
   CHECK(row_value(cache, 0) == 0.0F);
 }
@@ -167,7 +168,7 @@ TEST_CASE("a reordered cache continues the beams that were chosen") {
   const nn::MultiHeadAttention<float> attention(8, 2, g);
   const auto x = ldlm::randn<float>({3, 4, 8}, g);
   const auto next = Variable<float>(ldlm::randn<float>({3, 1, 8}, g));
-  const auto beams = Ids::from_values({3}, {2, 0, 0});
+  const auto beams = IdTensor::from_values({3}, {2, 0, 0});
   const NoGrad scope;
   nn::KvCache<float> cache(3, 2, 5, 4);
   attention(Variable<float>(x), {.causal = true, .cache = &cache});

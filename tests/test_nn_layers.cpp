@@ -19,12 +19,12 @@ namespace {
 
 constexpr std::int64_t channels = 8;
 constexpr std::int64_t heads = 2;
-const nn::TransformerOptions small{.d_model = channels,
-                                   .nhead = heads,
-                                   .num_encoder_layers = 2,
-                                   .num_decoder_layers = 2,
-                                   .dim_feedforward = 12,
-                                   .dropout = 0};
+const nn::TransformerOptions small_transformer{.d_model = channels,
+                                               .nhead = heads,
+                                               .num_encoder_layers = 2,
+                                               .num_decoder_layers = 2,
+                                               .dim_feedforward = 12,
+                                               .dropout = 0};
 
 template <class T>
 Tensor<T> load(const std::string& name) {
@@ -120,7 +120,7 @@ TEST_CASE_TEMPLATE("Transformer layers are PyTorch's", T, float, double) {
   Generator g(1);
   for (const bool norm_first : {false, true}) {
     for (const bool use_gelu : {false, true}) {
-      nn::TransformerOptions options = small;
+      nn::TransformerOptions options = small_transformer;
       options.norm_first = norm_first;
       options.activation = use_gelu ? Activation::gelu : Activation::relu;
       const std::string suffix =
@@ -142,7 +142,7 @@ TEST_CASE_TEMPLATE("Transformer layers are PyTorch's", T, float, double) {
 TEST_CASE_TEMPLATE("the whole Transformer is PyTorch's", T, float, double) {
   Generator g(1);
   for (const bool norm_first : {false, true}) {
-    nn::TransformerOptions options = small;
+    nn::TransformerOptions options = small_transformer;
     options.norm_first = norm_first;
     const std::string suffix = norm_first ? "pre" : "post";
     check_case<T>("transformer_" + suffix, nn::Transformer<T>(options, g), {"source", "target"},
@@ -161,7 +161,7 @@ TEST_CASE("a stack is its layers one after the other, with and without a final n
   Generator g(1);
   const Variable<double> x(ldlm::randn<double>({2, 3, channels}, g));
   for (const bool norm_first : {false, true}) {
-    nn::TransformerOptions options = small;
+    nn::TransformerOptions options = small_transformer;
     options.norm_first = norm_first;
     const nn::TransformerEncoder<double> plain(options, g, false);
     const Variable<double> expected = plain.layers[1](plain.layers[0](x));
@@ -177,7 +177,7 @@ TEST_CASE("a stack is its layers one after the other, with and without a final n
                 decoder.layers[1](decoder.layers[0](x, expected), expected).value(), "decoder");
   }
   // Layers of both kinds in one stack are nobody's default, but mean what they say.
-  nn::TransformerOptions options = small;
+  nn::TransformerOptions options = small_transformer;
   nn::TransformerEncoder<double> mixed(options, g, false);
   options.norm_first = true;
   mixed.layers[0] = nn::TransformerEncoderLayer<double>(options, g);

@@ -83,12 +83,12 @@ int number(const Calls& made, const std::string& kernel) {
   return found != made.end() ? found->second : 0;
 }
 
-const nn::TransformerOptions options{.d_model = 8,
-                                     .nhead = 2,
-                                     .num_encoder_layers = 3,
-                                     .num_decoder_layers = 3,
-                                     .dim_feedforward = 16,
-                                     .dropout = 0};
+const nn::TransformerOptions six_layers{.d_model = 8,
+                                        .nhead = 2,
+                                        .num_encoder_layers = 3,
+                                        .num_decoder_layers = 3,
+                                        .dim_feedforward = 16,
+                                        .dropout = 0};
 
 }  // namespace
 
@@ -107,7 +107,7 @@ TEST_CASE("residuals and norms are one pass, biases and activations none") {
   Generator g(1);
   const Variable<double> x(ldlm::randn<double>({2, 5, 8}, g), true);
   for (const bool norm_first : {false, true}) {
-    nn::TransformerOptions choice = options;
+    nn::TransformerOptions choice = six_layers;
     choice.norm_first = norm_first;
     const nn::TransformerEncoder<double> encoder(choice, g);
     const auto [forward, backward] = calls_of([&](const auto& input) { return encoder(input); }, x);
@@ -124,7 +124,7 @@ TEST_CASE("residuals and norms are one pass, biases and activations none") {
 
 TEST_CASE("decoding one token copies its keys and values and nothing else") {
   Generator g(1);
-  const nn::TransformerDecoder<double> decoder(options, g);
+  const nn::TransformerDecoder<double> decoder(six_layers, g);
   const Variable<double> memory(ldlm::randn<double>({2, 3, 8}, g));
   const Variable<double> x(ldlm::randn<double>({2, 1, 8}, g));
   const ldlm::NoGrad scope;

@@ -7,7 +7,7 @@
 
 using namespace ldlm;
 using Floats = Tensor<float>;
-using Ids = Tensor<std::int64_t>;
+using IdTensor = Tensor<std::int64_t>;
 
 // Checks that an expression throws an Error with exactly that message.
 #define CHECK_ERROR(expression, message) \
@@ -108,8 +108,9 @@ TEST_CASE("axes out of range or named twice") {
   CHECK_ERROR(pad(m23, 2, 1, 1), "[pad] axis 2 is out of range for rank 2");
   CHECK_ERROR(concat({m23, m23}, 2), "[concat] axis 2 is out of range for rank 2");
   CHECK_ERROR(stack({m23, m23}, 3), "[unsqueeze] axis 3 is out of range for rank 3");
-  CHECK_ERROR(gather(m23, 2, Ids::zeros({2, 3})), "[gather] axis 2 is out of range for rank 2");
-  CHECK_ERROR(index_select(m23, -3, Ids::zeros({2})),
+  CHECK_ERROR(gather(m23, 2, IdTensor::zeros({2, 3})),
+              "[gather] axis 2 is out of range for rank 2");
+  CHECK_ERROR(index_select(m23, -3, IdTensor::zeros({2})),
               "[index_select] axis -3 is out of range for rank 2");
 }
 
@@ -156,7 +157,7 @@ TEST_CASE("joining, splitting and padding") {
 
 TEST_CASE("indices outside of what they index name value, place and bounds") {
   const auto ids = [](std::initializer_list<std::int64_t> values) {
-    return Ids::from_values({static_cast<std::int64_t>(values.size())}, values);
+    return IdTensor::from_values({static_cast<std::int64_t>(values.size())}, values);
   };
   CHECK_ERROR(embedding(m23, ids({0, 2})), "[embedding] index 2 at position 1 is outside [0, 2)");
   CHECK_ERROR(embedding(m23, ids({-1})), "[embedding] index -1 at position 0 is outside [0, 2)");
@@ -168,13 +169,13 @@ TEST_CASE("indices outside of what they index name value, place and bounds") {
               "[embedding] the table needs at least one axis");
   CHECK_ERROR(index_select(m23, 1, ids({3})),
               "[embedding] index 3 at position 0 is outside [0, 3)");
-  CHECK_ERROR(index_select(m23, 1, Ids::zeros({1, 1})),
+  CHECK_ERROR(index_select(m23, 1, IdTensor::zeros({1, 1})),
               "[index_select] needs one axis of indices, got (1, 1)");
-  CHECK_ERROR(gather(m23, 1, Ids::full({2, 1}, 3)),
+  CHECK_ERROR(gather(m23, 1, IdTensor::full({2, 1}, 3)),
               "[gather] index 3 at position 0 is outside [0, 3)");
-  CHECK_ERROR(gather(m23, 1, Ids::zeros({3, 3})),
+  CHECK_ERROR(gather(m23, 1, IdTensor::zeros({3, 3})),
               "[gather] index (3, 3) does not fit (2, 3) along axis 1");
-  CHECK_ERROR(gather(m23, 1, Ids::zeros({2})),
+  CHECK_ERROR(gather(m23, 1, IdTensor::zeros({2})),
               "[gather] index (2,) does not fit (2, 3) along axis 1");
   CHECK_ERROR(index_add_(m23, ids({2}), Floats::ones({1, 3})),
               "[index_add_] index 2 at position 0 is outside [0, 2)");
@@ -182,9 +183,9 @@ TEST_CASE("indices outside of what they index name value, place and bounds") {
               "[index_add_] indices (1,) and source (2, 3) do not fit (2, 3)");
   CHECK_ERROR(index_add_(m23, ids({1}), Floats::ones({1, 4})),
               "[index_add_] source (1, 4) does not fit (2, 3)");
-  CHECK_ERROR(scatter_add_(m23, 0, Ids::full({1, 3}, 2), Floats::ones({1, 3})),
+  CHECK_ERROR(scatter_add_(m23, 0, IdTensor::full({1, 3}, 2), Floats::ones({1, 3})),
               "[scatter_add_] index 2 at position 0 is outside [0, 2)");
-  CHECK_ERROR(scatter_add_(m23, 0, Ids::zeros({1, 3}), Floats::ones({1, 2})),
+  CHECK_ERROR(scatter_add_(m23, 0, IdTensor::zeros({1, 3}), Floats::ones({1, 2})),
               "[scatter_add_] index (1, 3) and source (1, 2) do not fit (2, 3) along axis 0");
 }
 
@@ -225,24 +226,24 @@ TEST_CASE("attention") {
 }
 
 TEST_CASE("cross-entropy") {
-  CHECK_ERROR(cross_entropy_rows(m23, Ids::zeros({3})),
+  CHECK_ERROR(cross_entropy_rows(m23, IdTensor::zeros({3})),
               "[cross_entropy] needs logits (N, V) and targets (N), got (2, 3) and (3,)");
-  CHECK_ERROR(cross_entropy_rows(Floats::ones({2, 2, 3}), Ids::zeros({2})),
+  CHECK_ERROR(cross_entropy_rows(Floats::ones({2, 2, 3}), IdTensor::zeros({2})),
               "[cross_entropy] needs logits (N, V) and targets (N), got (2, 2, 3) and (2,)");
-  CHECK_ERROR(cross_entropy_rows(m23, Ids::from_values({2}, {0, 3})),
+  CHECK_ERROR(cross_entropy_rows(m23, IdTensor::from_values({2}, {0, 3})),
               "[cross_entropy] target 3 at position 1 is outside [0, 3)");
-  CHECK_ERROR(cross_entropy_rows(m23, Ids::from_values({2}, {-1, 0})),
+  CHECK_ERROR(cross_entropy_rows(m23, IdTensor::from_values({2}, {-1, 0})),
               "[cross_entropy] target -1 at position 0 is outside [0, 3)");
-  CHECK_ERROR(cross_entropy_rows(m23, Ids::zeros({2}), {-100, 1.5F}),
+  CHECK_ERROR(cross_entropy_rows(m23, IdTensor::zeros({2}), {-100, 1.5F}),
               "[cross_entropy] label smoothing must lie in [0, 1], got 1.5");
-  CHECK(cross_entropy_rows(m23, Ids::full({2}, -100)).to_vector() == std::vector<float>{0, 0});
+  CHECK(cross_entropy_rows(m23, IdTensor::full({2}, -100)).to_vector() == std::vector<float>{0, 0});
 }
 
 TEST_CASE("a failed op changes nothing") {
   const Floats x = Floats::ones({2, 3});
   const auto version = x.storage().version();
   CHECK_THROWS_AS(add_(x, m45), Error);
-  CHECK_THROWS_AS(index_add_(x, Ids::full({1}, 9), Floats::ones({1, 3})), Error);
+  CHECK_THROWS_AS(index_add_(x, IdTensor::full({1}, 9), Floats::ones({1, 3})), Error);
   CHECK(x.storage().version() == version);
   CHECK(equal(x, m23));
 }

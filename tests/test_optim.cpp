@@ -23,7 +23,7 @@ namespace optim = ldlm::optim;
 namespace {
 
 template <class T>
-Tensor<T> load(const std::string& name) {
+Tensor<T> golden_tensor(const std::string& name) {
   return golden("optim").load<T>(name);
 }
 
@@ -42,9 +42,9 @@ void check_optimiser(
     const std::function<double(decltype(make(std::vector<Variable<T>>()))&, const Variable<T>&,
                                std::int64_t)>& before_step = {}) {
   CAPTURE(name);
-  const Variable<T> parameter(load<T>(name + ".initial").clone(), true);
-  const Tensor<T> gradients = load<T>(name + ".gradients");
-  const Tensor<T> values = load<T>(name + ".values");
+  const Variable<T> parameter(golden_tensor<T>(name + ".initial").clone(), true);
+  const Tensor<T> gradients = golden_tensor<T>(name + ".gradients");
+  const Tensor<T> values = golden_tensor<T>(name + ".values");
   auto optimiser = make(std::vector<Variable<T>>{parameter});
   for (std::int64_t step = 0; step < gradients.size(0); ++step) {
     set_grad(parameter, gradients.select(0, step));
@@ -125,13 +125,13 @@ TEST_CASE_TEMPLATE("a training run is PyTorch's", T, float, double) {
   Net<T> net(g);
   ldlm::NamedTensors<T> initial;
   for (const auto& [name, tensor] : nn::state_dict(net)) {
-    initial.emplace_back(name, load<T>("training.initial." + name));
+    initial.emplace_back(name, golden_tensor<T>("training.initial." + name));
   }
   nn::load_state_dict(net, initial);
-  const Variable<T> inputs(load<T>("training.inputs"));
-  const Variable<T> targets(load<T>("training.targets"));
-  const auto losses = load<T>("training.losses");
-  const auto norms = load<T>("training.norms");
+  const Variable<T> inputs(golden_tensor<T>("training.inputs"));
+  const Variable<T> targets(golden_tensor<T>("training.targets"));
+  const auto losses = golden_tensor<T>("training.losses");
+  const auto norms = golden_tensor<T>("training.norms");
   optim::AdamW<T> optimiser(optim::decay_groups(nn::named_parameters(net), 0.1));
   const optim::WarmupCosine schedule{.warmup = 4, .total = 20};
   constexpr double drift = sizeof(T) == 4 ? 5e-5 : 1e-11;  // rounding adds up over the steps
@@ -148,13 +148,13 @@ TEST_CASE_TEMPLATE("a training run is PyTorch's", T, float, double) {
     CHECK(norm == doctest::Approx(static_cast<double>(norms.at({step}))).epsilon(drift));
   }
   for (const auto& [name, tensor] : nn::state_dict(net)) {
-    check_close(tensor, load<T>("training.final." + name), name, drift);
+    check_close(tensor, golden_tensor<T>("training.final." + name), name, drift);
   }
 }
 
 TEST_CASE("schedules are those of transformers, and have a floor") {
   const auto check = [](const std::string& name, const auto& schedule) {
-    const auto expected = load<double>("schedule." + name);
+    const auto expected = golden_tensor<double>("schedule." + name);
     for (std::int64_t step = 0; step < expected.numel(); ++step) {
       CAPTURE(step);
       CHECK(schedule(step) == doctest::Approx(expected.at({step})).epsilon(1e-12));

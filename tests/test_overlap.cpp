@@ -11,7 +11,7 @@
 
 using namespace ldlm;
 using Floats = Tensor<float>;
-using Ids = Tensor<std::int64_t>;
+using IdTensor = Tensor<std::int64_t>;
 
 #define CHECK_OVERLAP(expression, text) \
   CHECK_THROWS_WITH_AS(static_cast<void>(expression), doctest::Contains(text), Error)
@@ -155,11 +155,11 @@ TEST_CASE("ops in place refuse operands that overlap in part") {
   CHECK_OVERLAP(b.copy_(b.transpose(0, 1)), "[copy_] what it reads");
   CHECK_OVERLAP(b.slice(0, 1).copy_(b.slice(0, 0, 7)), "[copy_] what it reads");
   CHECK_OVERLAP(matmul_into(b, b, b), "[matmul] what it reads");
-  const auto ids = Ids::from_values({8}, {7, 6, 5, 4, 3, 2, 1, 0});
+  const auto ids = IdTensor::from_values({8}, {7, 6, 5, 4, 3, 2, 1, 0});
   CHECK_OVERLAP(index_add_(b, ids, b), "[index_add_] what it reads");
   CHECK_OVERLAP(scatter_add_(b, 0, ids.unsqueeze(1).expand({8, 8}), b),
                 "[scatter_add_] what it reads");
-  CHECK_OVERLAP(index_add_(ids, ids, Ids::ones({8})), "[index_add_] what it reads");
+  CHECK_OVERLAP(index_add_(ids, ids, IdTensor::ones({8})), "[index_add_] what it reads");
   CHECK(equal(b, Floats::arange(0, 64).reshape({8, 8})));
 }
 
@@ -167,7 +167,7 @@ TEST_CASE("ops in place refuse a result with elements that share memory") {
   const auto one = Floats::ones({1});
   const auto many = one.expand({5});
   const auto five = Floats::ones({5});
-  const auto ids = Ids::zeros({2});
+  const auto ids = IdTensor::zeros({2});
   CHECK_THROWS_WITH_AS(add_(many, 1),
                        "[add_] cannot write into (5,) with strides (0,), where elements share "
                        "memory; clone() it first",
@@ -207,7 +207,7 @@ TEST_CASE("the very same view and views beside each other are as good as others"
   CHECK(equal(even, sums));
   y.select(0, 1).copy_(y.select(0, 2));
   CHECK(equal(y.select(0, 1), y.select(0, 2)));
-  index_add_(y.slice(0, 0, 2), Ids::from_values({2}, {1, 0}), y.slice(0, 2));
+  index_add_(y.slice(0, 0, 2), IdTensor::from_values({2}, {1, 0}), y.slice(0, 2));
   // An axis of extent 1 has no steps: its stride says nothing.
   const auto row = Floats::ones({1, 6});
   add_(row.transpose(0, 1).unsqueeze(1).squeeze(1), row.transpose(0, 1));

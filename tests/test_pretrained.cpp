@@ -51,7 +51,7 @@ void write_renamed(const fs::path& from, const fs::path& to,
   writer.write(to / "model.safetensors");
 }
 
-std::string replaced(std::string text, const std::string& from, const std::string& to) {
+std::string with_replaced(std::string text, const std::string& from, const std::string& to) {
   const std::size_t at = text.find(from);
   return at == std::string::npos ? text : text.replace(at, from.size(), to);
 }
@@ -67,7 +67,7 @@ void check_same(const M& actual, const M& expected) {
   }
 }
 
-Gpt2Config tiny() {
+Gpt2Config one_layer_gpt2() {
   Gpt2Config config;
   config.vocab_size = 12;
   config.n_positions = 8;
@@ -109,7 +109,7 @@ TEST_CASE("GPT-2 loads under the names of every age") {
   // As the first files are: no prefix, the masks of attention as buffers, the head written out.
   write_renamed(
       golden_folder("gpt2"), folder.path(),
-      [](const std::string& name) { return replaced(name, "transformer.", ""); },
+      [](const std::string& name) { return with_replaced(name, "transformer.", ""); },
       [&](ldlm::SafetensorsWriter& writer) {
         for (int i = 0; i < 2; ++i) {
           const std::string layer = "h." + std::to_string(i);
@@ -126,8 +126,8 @@ TEST_CASE("BERT loads under the names of every age") {
   const auto expected = Bert<float>::from_pretrained(golden_folder("bert"));
   const auto masked = BertForMaskedLM<float>::from_pretrained(golden_folder("bert"));
   const auto old_name = [](const std::string& name) {
-    return replaced(replaced(name, "LayerNorm.weight", "LayerNorm.gamma"), "LayerNorm.bias",
-                    "LayerNorm.beta");
+    return with_replaced(with_replaced(name, "LayerNorm.weight", "LayerNorm.gamma"),
+                         "LayerNorm.bias", "LayerNorm.beta");
   };
   const auto positions = [](const std::string& name) {
     return [name](ldlm::SafetensorsWriter& writer) {
@@ -142,7 +142,7 @@ TEST_CASE("BERT loads under the names of every age") {
   write_renamed(
       golden_folder("bert"), folder.path(),
       [](const std::string& name) {
-        return contains(name, "cls.") ? "" : replaced(name, "bert.", "");
+        return contains(name, "cls.") ? "" : with_replaced(name, "bert.", "");
       },
       positions("embeddings.position_ids"));
   check_same(Bert<float>::from_pretrained(folder.path()), expected);
@@ -212,7 +212,7 @@ TEST_CASE("wrong folders are told apart") {
   CHECK(contains(message_of([&] { (void)Bert<float>::from_pretrained(golden); }),
                  "key \"model_type\" must be \"bert\", got \"gpt2\""));
   Generator generator;
-  const Gpt2<float> model(tiny(), generator);
+  const Gpt2<float> model(one_layer_gpt2(), generator);
   CHECK(contains(message_of([&] { model.save_pretrained("/proc/no/such/folder"); }),
                  "[write] /proc/no/such/folder: "));
 }
@@ -260,10 +260,10 @@ TEST_CASE("transformers loads what we save") {
   const auto gpt2 = Gpt2<double>::from_pretrained(golden_folder("gpt2"));
   gpt2.save_pretrained(folder / "gpt2");
   outputs.add("gpt2", gpt2({.ids = ids}).value());
-  const Gpt2<double> fresh(tiny(), generator);
+  const Gpt2<double> fresh(one_layer_gpt2(), generator);
   ldlm::save_pretrained(fresh, fresh.config.to_json(), folder / "sharded", 2000);
   outputs.add("sharded", fresh({.ids = ids}).value());
-  Gpt2Config config = tiny();
+  Gpt2Config config = one_layer_gpt2();
   config.tie_word_embeddings = false;
   config.n_inner = 20;
   const Gpt2<double> untied(config, generator);

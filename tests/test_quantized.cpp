@@ -66,7 +66,7 @@ Tensor<float> in_8_bits(const Tensor<float>& x) {
   return out;
 }
 
-float largest_difference(const Tensor<float>& a, const Tensor<float>& b) {
+float largest_error(const Tensor<float>& a, const Tensor<float>& b) {
   REQUIRE(a.shape() == b.shape());
   const auto x = a.to_vector();
   const auto y = b.to_vector();
@@ -97,7 +97,7 @@ TEST_CASE("the formats hold what they say") {
     CHECK(w.scales.shape() == ldlm::Shape{1, ldlm::groups_per_row(format, 40)});
     // int8 has -16 at -127, whose scale is rounded to bf16.
     const float most = format == QuantizedFormat::int8 ? 0.1F : 0.0F;
-    CHECK(largest_difference(ldlm::dequantize(w), matrix) <= most);
+    CHECK(largest_error(ldlm::dequantize(w), matrix) <= most);
   }
   const QuantizedMatrix w = ldlm::quantize(matrix, QuantizedFormat::int4);
   CHECK(static_cast<float>(w.scales.data()[0]) == 2.0F);
@@ -126,7 +126,7 @@ TEST_CASE("f32 is what it was, in panels of 32 rows") {
       ldlm::set_num_threads(2);
       CHECK(equal(ldlm::linear(x, panels), one));
       const auto plain = ldlm::linear(x, weight);
-      CHECK(largest_difference(one, plain) <= 2e-6F * (8 + static_cast<float>(k) / 8));
+      CHECK(largest_error(one, plain) <= 2e-6F * (8 + static_cast<float>(k) / 8));
     }
   }
 }
@@ -145,7 +145,7 @@ TEST_CASE("f32 is rounded to bf16 only where products may be") {
       const auto plain = ldlm::linear(x, weight);
       ldlm::set_matmul_precision(ldlm::MatmulPrecision::highest);
       CHECK(equal(rounded, plain));
-      CHECK(largest_difference(rounded, exact) <= 1e-2F * (8 + std::sqrt(static_cast<float>(k))));
+      CHECK(largest_error(rounded, exact) <= 1e-2F * (8 + std::sqrt(static_cast<float>(k))));
     }
   }
 }
@@ -203,9 +203,9 @@ TEST_CASE("products equal those of the reference kernel, by any number of thread
             ldlm::set_num_threads(1);
             const auto one = multiply(input);
             ldlm::set_num_threads(2);
-            CHECK(largest_difference(one, multiply(input)) == 0.0F);
+            CHECK(largest_error(one, multiply(input)) == 0.0F);
             const auto expected = exact_linear(ldlm::reference_cpu, input, w, bias, activation);
-            CHECK(largest_difference(one, expected) <=
+            CHECK(largest_error(one, expected) <=
                   tolerance * (8 + std::sqrt(static_cast<float>(k))));
           };
           check(x, 5e-6F, [&](const Tensor<float>& input) {
@@ -226,7 +226,7 @@ TEST_CASE("a transposed input gives the same product") {
   const QuantizedMatrix w = ldlm::quantize(random({50, 70}, 5), QuantizedFormat::int4);
   for (const std::int64_t m : {3, 30}) {
     const auto x = random({70, m}, 6).transpose(0, 1);
-    CHECK(largest_difference(ldlm::linear(x, w), ldlm::linear(x.contiguous(), w)) == 0.0F);
+    CHECK(largest_error(ldlm::linear(x, w), ldlm::linear(x.contiguous(), w)) == 0.0F);
   }
 }
 
@@ -268,8 +268,8 @@ TEST_CASE("rows of a quantized table") {
     const auto rows = ldlm::quantized_rows(w, ids);
     const auto all = ldlm::dequantize(w);
     CHECK(rows.shape() == ldlm::Shape{2, 2, 40});
-    CHECK(largest_difference(rows.select(0, 0).select(0, 0), all.select(0, 8)) == 0.0F);
-    CHECK(largest_difference(rows.select(0, 1).select(0, 0), all.select(0, 3)) == 0.0F);
+    CHECK(largest_error(rows.select(0, 0).select(0, 0), all.select(0, 8)) == 0.0F);
+    CHECK(largest_error(rows.select(0, 1).select(0, 0), all.select(0, 3)) == 0.0F);
   }
   const QuantizedMatrix w = ldlm::quantize(table, QuantizedFormat::int8);
   CHECK_THROWS_WITH_AS(ldlm::quantized_rows(w, Tensor<std::int64_t>::from_values({1}, {9})),

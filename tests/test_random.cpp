@@ -13,7 +13,7 @@ using namespace ldlm;
 
 namespace {
 
-using Words = std::array<std::uint32_t, 4>;
+using FourWords = std::array<std::uint32_t, 4>;
 
 struct Moments {
   double mean = 0, variance = 0, skewness = 0, kurtosis = 0;
@@ -57,11 +57,11 @@ double kolmogorov_smirnov(const Tensor<T>& x, Cdf cdf) {
 TEST_CASE("Philox4x32-10 gives the published words") {
   // Known answer of the Random123 distribution (kat_vectors), and others computed from the paper's
   // definition by an independent program.
-  CHECK(philox4x32(0, 0) == Words{0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8});
+  CHECK(philox4x32(0, 0) == FourWords{0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8});
   CHECK(philox4x32(0x123456789abcdef0, 0xfedcba9876543210) ==
-        Words{0xef8e01b2, 0x332e9f89, 0x255a0105, 0xdf74ab7c});
+        FourWords{0xef8e01b2, 0x332e9f89, 0x255a0105, 0xdf74ab7c});
   CHECK(philox4x32(0xffffffffffffffff, 0x1) ==
-        Words{0x19fed511, 0x4b67e034, 0x9d2c02e2, 0x9fe857b4});
+        FourWords{0x19fed511, 0x4b67e034, 0x9d2c02e2, 0x9fe857b4});
   static_assert(philox4x32(0, 0)[0] == 0x6627e8d5);
 }
 

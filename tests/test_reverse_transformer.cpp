@@ -23,7 +23,7 @@ using model_support::message_of;
 namespace {
 
 /// The golden model: the seed configuration in small.
-ReverseTransformerConfig small() {
+ReverseTransformerConfig small_denoiser() {
   ReverseTransformerConfig config;
   config.latent_dim = 32;
   config.width = 32;
@@ -66,7 +66,7 @@ ReverseTransformerConfig working() {
 
 TEST_CASE_TEMPLATE("the seed configuration agrees with torch", T, float, double) {
   Golden golden("reverse_transformer");
-  auto model = load<T>(small());
+  auto model = load<T>(small_denoiser());
   const Variable<T> z(golden.get<T>("z"));
   const Variable<T> target(golden.get<T>("target"));
   const auto times = golden.get<T>("timesteps");
@@ -92,13 +92,13 @@ TEST_CASE_TEMPLATE("pre-norm, GELU and the encoder alone agree with torch", T, f
   const Variable<T> z(golden.get<T>("z"));
   const auto times = golden.get<T>("timesteps");
   const auto mask = golden.mask("mask");
-  ReverseTransformerConfig config = small();
+  ReverseTransformerConfig config = small_denoiser();
   config.norm_first = true;
   golden.check(load<T>(config)({.z = z, .times = times, .mask = mask}).value(), "pre_norm.output");
   config.activation = Activation::gelu;
   golden.check(load<T>(config)({.z = z, .times = times, .mask = mask}).value(),
                "pre_norm_gelu.output");
-  config = small();
+  config = small_denoiser();
   config.decoder_layers = 0;
   golden.check(load<T>(config, false)({.z = z, .times = times, .mask = mask}).value(),
                "encoder_only.output");
@@ -108,7 +108,7 @@ TEST_CASE_TEMPLATE("pre-norm, GELU and the encoder alone agree with torch", T, f
 TEST_CASE("the state dict has torch's names and no others") {
   Golden golden("reverse_transformer");
   Generator generator;
-  const ReverseTransformer<float> model(small(), generator);
+  const ReverseTransformer<float> model(small_denoiser(), generator);
   std::vector<std::string> expected = golden.names_after("final.");
   std::vector<std::string> actual;
   for (const auto& [name, tensor] : ldlm::nn::state_dict(model)) {
@@ -179,7 +179,7 @@ TEST_CASE("padding changes nothing but itself") {
 }
 
 TEST_CASE("laid out for products, the model predicts the same") {
-  for (const auto& config : {small(), working()}) {
+  for (const auto& config : {small_denoiser(), working()}) {
     Generator generator(5);
     ReverseTransformer<float> model(config, generator);
     const Variable<float> z(ldlm::randn<float>({2, 5, config.latent_dim}, generator));
@@ -211,7 +211,7 @@ TEST_CASE("what is saved loads") {
 
 TEST_CASE("wrong inputs and configurations are told apart") {
   Generator generator;
-  const ReverseTransformer<float> model(small(), generator);
+  const ReverseTransformer<float> model(small_denoiser(), generator);
   const Variable<float> z(Tensor<float>::zeros({2, 3, 32}));
   const auto times = Tensor<float>::zeros({2});
   CHECK(contains(message_of([&] {

@@ -30,7 +30,7 @@ using ldlm::Tensor;
 
 namespace {
 
-const fs::path golden = fs::path(ldlm_test::data_dir()) / "golden" / "safetensors";
+const fs::path golden_files = fs::path(ldlm_test::data_dir()) / "golden" / "safetensors";
 
 template <ldlm::Scalar T>
 bool equal(const Tensor<T>& a, const Tensor<T>& b) {
@@ -42,7 +42,7 @@ bool equal(const Tensor<T>& a, const Tensor<T>& b) {
 }  // namespace
 
 TEST_CASE("every dtype that Python wrote is read, as itself and as float") {
-  const SafetensorsFile file = SafetensorsFile::open(golden / "dtypes.safetensors");
+  const SafetensorsFile file = SafetensorsFile::open(golden_files / "dtypes.safetensors");
   CHECK(file.tensors().size() == 13);
   for (const auto dtype :
        {ldlm::DType::f64, ldlm::DType::f32, ldlm::DType::f16, ldlm::DType::bf16, ldlm::DType::i64,
@@ -69,7 +69,7 @@ TEST_CASE("every dtype that Python wrote is read, as itself and as float") {
 }
 
 TEST_CASE("shapes, names, metadata and special values survive") {
-  const SafetensorsFile file = SafetensorsFile::open(golden / "shapes.safetensors");
+  const SafetensorsFile file = SafetensorsFile::open(golden_files / "shapes.safetensors");
   REQUIRE(file.metadata().size() == 1);
   CHECK(file.metadata()[0] == std::pair<std::string, std::string>{"format", "pt"});
 
@@ -88,15 +88,15 @@ TEST_CASE("shapes, names, metadata and special values survive") {
   // Seven axes are known to the file, but are too many for a tensor.
   CHECK(file.info("rank7").shape.size() == 7);
   CHECK(file.bytes("rank7").size() == 8);
-  CHECK(message_of([&] { (void)file.tensor<float>("rank7"); }, golden) ==
+  CHECK(message_of([&] { (void)file.tensor<float>("rank7"); }, golden_files) ==
         "[safetensors] shapes.safetensors: tensor \"rank7\": shape [1, 1, 1, 2, 1, 1, 1] has 7 "
         "axes, a tensor has at most 6");
 
-  CHECK(SafetensorsFile::open(golden / "none.safetensors").names().empty());
+  CHECK(SafetensorsFile::open(golden_files / "none.safetensors").names().empty());
 }
 
 TEST_CASE("tensors are listed in the order of their bytes") {
-  const SafetensorsFile file = SafetensorsFile::open(golden / "dtypes.safetensors");
+  const SafetensorsFile file = SafetensorsFile::open(golden_files / "dtypes.safetensors");
   CHECK(file.names() == std::vector<std::string>{"u64", "i64", "f64", "f32", "u32", "i32", "bf16",
                                                  "f16", "u16", "i16", "i8", "u8", "bool"});
 }
@@ -122,7 +122,7 @@ TEST_CASE("aligned tensors are views of the map, which they keep alive") {
 }
 
 TEST_CASE("misaligned tensors are copied") {
-  const SafetensorsFile file = SafetensorsFile::open(golden / "misaligned.safetensors");
+  const SafetensorsFile file = SafetensorsFile::open(golden_files / "misaligned.safetensors");
   const Tensor<float> x = file.tensor<float>("x");
   CHECK(x.to_vector() == std::vector<float>{0, 1, 2, 3, 4});
   CHECK(static_cast<const void*>(x.data()) != file.bytes("x").data());
@@ -130,7 +130,7 @@ TEST_CASE("misaligned tensors are copied") {
 }
 
 TEST_CASE("8-bit floats convert as torch converts them, all codes") {
-  const SafetensorsFile file = SafetensorsFile::open(golden / "float8.safetensors");
+  const SafetensorsFile file = SafetensorsFile::open(golden_files / "float8.safetensors");
   for (const std::string name : {"F8_E5M2", "F8_E4M3", "F8_E8M0", "F8_E4M3FNUZ", "F8_E5M2FNUZ"}) {
     CAPTURE(name);
     CHECK(ldlm::name_of(file.info(name).dtype) == name);
@@ -145,13 +145,13 @@ TEST_CASE("8-bit floats convert as torch converts them, all codes") {
 }
 
 TEST_CASE("types without a tensor type can be inspected, not loaded") {
-  const SafetensorsFile file = SafetensorsFile::open(golden / "other.safetensors");
+  const SafetensorsFile file = SafetensorsFile::open(golden_files / "other.safetensors");
   CHECK(file.info("f4").dtype == FileDType::f4);
   CHECK(file.bytes("f4").size() == 3);
   CHECK(file.info("f6a").dtype == FileDType::f6_e2m3);
   CHECK(file.info("f6b").dtype == FileDType::f6_e3m2);
   CHECK(file.bytes("c64").size() == 16);
-  CHECK(message_of([&] { (void)file.load<float>("f4"); }, golden) ==
+  CHECK(message_of([&] { (void)file.load<float>("f4"); }, golden_files) ==
         "[safetensors] other.safetensors: tensor \"f4\" is F4, which does not convert to F32");
 }
 
@@ -192,7 +192,7 @@ TEST_CASE("conversions: floats from everything, integers from integers that fit"
 TEST_CASE("our files equal Python's, byte for byte") {
   TempFolder folder;
   for (const std::string name : {"dtypes.safetensors", "none.safetensors"}) {
-    const SafetensorsFile file = SafetensorsFile::open(golden / name);
+    const SafetensorsFile file = SafetensorsFile::open(golden_files / name);
     SafetensorsWriter writer;
     for (std::size_t i = file.tensors().size(); i-- > 0;) {  // in another order than theirs
       const ldlm::TensorInfo& info = file.tensors()[i];
@@ -201,7 +201,7 @@ TEST_CASE("our files equal Python's, byte for byte") {
       });
     }
     writer.write(folder / name);
-    CHECK(read_text(folder / name) == read_text(golden / name));
+    CHECK(read_text(folder / name) == read_text(golden_files / name));
   }
 }
 

@@ -17,6 +17,8 @@
 #include <ldlm/core/error.hpp>
 #include <ldlm_simd/thread_pool.hpp>
 
+#include "threads.hpp"
+
 #if __has_include(<sys/wait.h>)
 #include <sys/wait.h>
 #include <unistd.h>
@@ -25,15 +27,7 @@
 namespace {
 
 using ldlm::simd::parallel_for;
-
-/// Restores the number of threads at the end of a test.
-struct Threads {
-  explicit Threads(int count) { ldlm::set_num_threads(count); }
-  ~Threads() { ldlm::set_num_threads(before); }
-  Threads(const Threads&) = delete;
-  Threads& operator=(const Threads&) = delete;
-  int before = ldlm::num_threads();
-};
+using ldlm_test::Threads;
 
 /// How often parallel_for visits each index of [begin, end).
 std::vector<int> visits(std::int64_t begin, std::int64_t end, std::int64_t grain) {

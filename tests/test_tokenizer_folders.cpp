@@ -26,10 +26,10 @@ namespace text = ldlm::text;
 
 namespace {
 
-const std::string golden = ldlm_test::data_dir() + "/golden/tokenizers/";
+const std::string tokenizers_folder = ldlm_test::data_dir() + "/golden/tokenizers/";
 
 const Json& fixtures() {
-  static const Json json = Json::parse(ldlm_test::read_file(golden + "folders.json"));
+  static const Json json = Json::parse(ldlm_test::read_file(tokenizers_folder + "folders.json"));
   return json;
 }
 
@@ -136,7 +136,7 @@ TEST_CASE("odd vocabularies load, and give what tokenizers gives") {
   CHECK(fixtures()["odd"].size() == 9);
   for (const auto& [name, wanted] : fixtures()["odd"].items()) {
     CAPTURE(name);
-    const std::filesystem::path path = golden + "odd/" + name;
+    const std::filesystem::path path = tokenizers_folder + "odd/" + name;
     const Tokenizer tokenizer = std::filesystem::is_directory(path) ? Tokenizer::from_folder(path)
                                                                     : Tokenizer::from_file(path);
     CHECK(tokenizer.vocab_size() == wanted["size"].get<std::size_t>());
@@ -158,7 +158,7 @@ TEST_CASE("odd vocabularies load, and give what tokenizers gives") {
 }
 
 TEST_CASE("a vocabulary is saved and loaded with the holes of its repeated lines") {
-  const Tokenizer tokenizer = Tokenizer::from_folder(golden + "odd/vocab_duplicate");
+  const Tokenizer tokenizer = Tokenizer::from_folder(tokenizers_folder + "odd/vocab_duplicate");
   const Tokenizer again = Tokenizer::from_json(tokenizer.to_json());
   CHECK(again.encode_ids("the river rises") == tokenizer.encode_ids("the river rises"));
   CHECK(again.id_bound() == tokenizer.id_bound());
@@ -166,7 +166,7 @@ TEST_CASE("a vocabulary is saved and loaded with the holes of its repeated lines
 }
 
 TEST_CASE("of added tokens that are alike when normalized, the first is found") {
-  const Tokenizer tokenizer = Tokenizer::from_file(golden + "odd/bert_added_case.json");
+  const Tokenizer tokenizer = Tokenizer::from_file(tokenizers_folder + "odd/bert_added_case.json");
   CHECK(tokenizer.encode_ids("Covid-19 COVID-19 covid-19") == Ids{2, 45, 45, 45, 3});
   for (const ldlm::TokenId id : {45, 46, 47}) {
     CHECK(tokenizer.decode(Ids{id}) == "covid-19");

@@ -21,7 +21,7 @@ namespace text = ldlm::text;
 
 namespace {
 
-constexpr std::size_t texts = 20'000;
+constexpr std::size_t text_count = 20'000;
 constexpr std::size_t block = 500;
 
 std::string golden_path(const std::string& name) {
@@ -131,7 +131,7 @@ TEST_CASE("20,000 generated texts, and whole files, give Hugging Face's ids, off
     }
     CAPTURE(name);
     const Json& expected = entry.value();
-    for (std::size_t b = 0; b < texts / block; ++b) {
+    for (std::size_t b = 0; b < text_count / block; ++b) {
       CAPTURE(b);
       BlockHash hash;
       for (std::size_t i = b * block; i < (b + 1) * block; ++i) {

@@ -39,7 +39,7 @@ std::vector<std::string> training_texts() {
   return texts;
 }
 
-Json golden(const std::string& name) {
+Json golden_json(const std::string& name) {
   return Json::parse(ldlm_test::read_file(ldlm_test::data_dir() + "/golden/tokenizers/" + name));
 }
 
@@ -56,7 +56,7 @@ TEST_CASE("the BPE trainer learns what Hugging Face's learns") {
   options.special_tokens = {"<|endoftext|>", "<pad>"};
   const ldlm::Tokenizer tokenizer = ldlm::train_bpe(training_texts(), options);
   const Json trained = Json::parse(tokenizer.to_json());
-  Json wanted = golden("bpe.json");
+  Json wanted = golden_json("bpe.json");
   for (Json& merge : wanted["model"]["merges"]) {
     merge = merge[0].get<std::string>() + ' ' + merge[1].get<std::string>();
   }
@@ -72,7 +72,7 @@ TEST_CASE("the WordPiece trainer learns what the book says") {
   options.normalizer.lowercase = false;
   const ldlm::Tokenizer tokenizer = ldlm::train_wordpiece(training_texts(), options);
   const Json trained = Json::parse(tokenizer.to_json());
-  const Json wanted = golden("wordpiece.json");
+  const Json wanted = golden_json("wordpiece.json");
   CHECK(trained["model"]["vocab"] == wanted["model"]["vocab"]);
   CHECK(trained == wanted);
 }

@@ -25,11 +25,11 @@ namespace fs = std::filesystem;
 namespace {
 
 // A regression with dropout, so that the random streams matter as well.
-struct Net {
+struct Regressor {
   nn::Linear<float> hidden, out;
   nn::Dropout<float> dropout;
 
-  explicit Net(Generator& g) : hidden(4, 16, g), out(16, 1, g), dropout(0.1) {}
+  explicit Regressor(Generator& g) : hidden(4, 16, g), out(16, 1, g), dropout(0.1) {}
   template <class V>
   void visit(V&& v) {
     v("hidden", hidden);
@@ -56,7 +56,7 @@ TrainOptions small_options(const fs::path& folder) {
 NamedTensors<float> train(const TrainOptions& options, std::int64_t stop_after = -1,
                           std::vector<TrainProgress>* reports = nullptr) {
   Generator generator(3);
-  Net net(generator);
+  Regressor net(generator);
   Trainer trainer(net, options);
   BatchOrder order(50, options.batch_size, options.seed);
   std::int64_t done = 0;
@@ -149,7 +149,7 @@ TEST_CASE("more steps and another learning rate are taken, and said") {
   options.steps = 20;
   (void)train(options);
   Generator generator(3);
-  Net net(generator);
+  Regressor net(generator);
   CHECK(Trainer(net, options).changes().empty());
   options.steps = 30;
   options.learning_rate = 2e-2;
@@ -167,7 +167,7 @@ TEST_CASE("a broken checkpoint is refused with its file, and the module is left 
     damage(checkpoint);
     save_checkpoint(folder.path(), checkpoint);
     Generator generator(3);
-    Net net(generator);
+    Regressor net(generator);
     NamedTensors<float> before;
     for (const auto& [name, tensor] : nn::state_dict(net)) {
       before.emplace_back(name, tensor.clone());
@@ -205,7 +205,7 @@ TEST_CASE("a broken checkpoint is refused with its file, and the module is left 
 TEST_CASE("one trainer at a time has a folder of checkpoints") {
   const io_support::TempFolder folder;
   Generator generator(3);
-  Net net(generator);
+  Regressor net(generator);
   {
     const Trainer first(net, small_options(folder.path()));
     CHECK_THROWS_WITH_AS(Trainer(net, small_options(folder.path())),
@@ -218,7 +218,7 @@ TEST_CASE("one trainer at a time has a folder of checkpoints") {
 
 TEST_CASE("options that are out of range are refused by name") {
   Generator generator(3);
-  Net net(generator);
+  Regressor net(generator);
   const auto refuse = [&](const std::string& name, auto&& change) {
     TrainOptions options;
     change(options);

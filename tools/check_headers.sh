@@ -11,17 +11,34 @@ if ! command -v "$compiler" >/dev/null; then
   exit 77
 fi
 
+flags=()
+for flag in "$@"; do
+  if [[ $flag == @* ]]; then # its path would be part of what the cache knows
+    read -r -d '' -a more <"${flag#@}" || true
+    flags+=("${more[@]}")
+  else
+    flags+=("$flag")
+  fi
+done
+
+# Each is compiled, and not only parsed, so that a compiler cache knows it the next time.
+export LDLM_ROOT=$PWD launcher=$(command -v ccache || true)
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
 check_header() {
-  local header=$1 && shift
+  local header=$1 name stub && shift
   # As an input of its own, a header would draw a warning about `#pragma once`.
-  local name=${header#include/}
+  name=${header#include/}
   name=${name#backends/}
-  printf '#include <%s>\n' "$name" |
-    "$@" -x c++ -std=c++20 -fsyntax-only -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Werror \
-      -Iinclude -Ibackends - || { echo "$header does not compile by itself" && return 1; }
+  stub=${name//\//-}
+  printf '#include <%s>\n' "$name" >"$stub.cpp"
+  $launcher "$@" -std=c++20 -c -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Werror \
+    -I"$LDLM_ROOT/include" -I"$LDLM_ROOT/backends" "$stub.cpp" -o "$stub.o" ||
+    { echo "$header does not compile by itself" && return 1; }
 }
 export -f check_header
 
 headers=$(find include backends -name '*.hpp' | sort)
-xargs -P "$(nproc)" -I{} bash -c 'check_header "$@"' _ {} "$compiler" "$@" <<<"$headers"
+cd "$work"
+xargs -P "$(nproc)" -I{} bash -c 'check_header "$@"' _ {} "$compiler" "${flags[@]}" <<<"$headers"
 echo "$(wc -l <<<"$headers") headers compile by themselves"

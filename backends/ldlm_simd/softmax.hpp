@@ -125,6 +125,16 @@ void for_rows_of(const View<T>& out, std::int64_t cost, const Row& row, const Pa
   (std::index_sequence_for<In...>{});
 }
 
+/// The largest of C elements in each lane: rows side by side, `lanes` apart.
+template <class T, class Arch>
+Batch<T, Arch> max_of_lanes(std::int64_t C, std::int64_t lanes, const T* e) {
+  Batch<T, Arch> largest = load<T, Arch>(e);
+  for (std::int64_t c = 1; c < C; ++c) {
+    largest = simd::max(largest, load<T, Arch>(e + c * lanes));
+  }
+  return largest;
+}
+
 }  // namespace detail
 
 /// y = exp(x) / sum(exp(x)); y may be x.
@@ -146,10 +156,7 @@ void softmax(View<const T> x, View<T> y) {
             static_cast<const T*>(e));
       },
       [C](std::int64_t lanes, T* e) {
-        B largest = load<T, Arch>(e);
-        for (std::int64_t c = 1; c < C; ++c) {
-          largest = simd::max(largest, load<T, Arch>(e + c * lanes));
-        }
+        const B largest = detail::max_of_lanes<T, Arch>(C, lanes, e);
         B sum(T{0});
         for (std::int64_t c = 0; c < C; ++c) {
           const B v = simd::exp(load<T, Arch>(e + c * lanes) - largest);
@@ -207,10 +214,7 @@ void log_softmax(View<const T> x, View<T> y) {
             [m = B(largest), l = B(log_sum)](const B& v) { return (v - m) - l; }, out, in);
       },
       [C](std::int64_t lanes, T* e) {
-        B largest = load<T, Arch>(e);
-        for (std::int64_t c = 1; c < C; ++c) {
-          largest = simd::max(largest, load<T, Arch>(e + c * lanes));
-        }
+        const B largest = detail::max_of_lanes<T, Arch>(C, lanes, e);
         B sum(T{0});
         for (std::int64_t c = 0; c < C; ++c) {
           sum += simd::exp(load<T, Arch>(e + c * lanes) - largest);

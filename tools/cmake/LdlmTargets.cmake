@@ -55,8 +55,7 @@ function(ldlm_add_command)
   add_executable(ldlm_command ${sources})
   set_target_properties(ldlm_command PROPERTIES OUTPUT_NAME ldlm RUNTIME_OUTPUT_DIRECTORY
                                                                  "${PROJECT_BINARY_DIR}")
-  # Two units, in which the models' functions are compiled once: a third of the time.
-  set_target_properties(ldlm_command PROPERTIES UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE 6)
+  set_target_properties(ldlm_command PROPERTIES UNITY_BUILD ${LDLM_UNITY} UNITY_BUILD_BATCH_SIZE 6)
   ldlm_own_target(ldlm_command)
   target_link_libraries(ldlm_command PRIVATE ldlm_kernels CLI11::CLI11)
   target_compile_definitions(ldlm_command PRIVATE LDLM_VERSION="${PROJECT_VERSION}")

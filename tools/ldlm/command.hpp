@@ -34,6 +34,11 @@ struct Common {
 CLI::App* add_subcommand(CLI::App& app, const std::string& name, const std::string& description,
                          const std::string& example, std::function<void()> action);
 
+/// Takes "[a, b]" as it stands, and not as a list of two.
+inline void take_literally(CLI::Option& texts) {
+  texts.allow_extra_args(false);
+}
+
 /// Wrong usage if an option of a command, or of those above it, was given where it has no effect:
 /// "--eta: has no effect without --sampler ddim".
 void refuse_without_effect(const CLI::App& command, const std::string& option,
@@ -53,6 +58,19 @@ inline const CLI::Range temperature_range(0.0, 1e6, "NONNEGATIVE");
 void print(const std::string& line);
 /// Prints a JSON document on one line to standard output, with such characters always escaped.
 void print_json(const JsonValue& value);
+/// Prints a part of such a document.
+void print_json_part(std::string_view part);
+/// The same of an array of to_json(item), which may be long.
+template <class Items, class ToJson>
+void print_json_array(const Items& items, const ToJson& to_json) {
+  std::string_view separator = "[";
+  for (const auto& item : items) {
+    print_json_part(separator);
+    print_json_part(to_string(JsonValue(to_json(item))));
+    separator = ",";
+  }
+  print_json_part(items.empty() ? "[]" : "]");
+}
 /// Shows what has been printed. Throws OutputError.
 void flush_output();
 /// A message to standard error, unless quiet.
@@ -86,6 +104,9 @@ class ProgressLine {
 /// A table with aligned columns; the first row is the header. On a terminal, a cell's line ends are
 /// escaped, too.
 std::string format_table(const std::vector<std::vector<std::string>>& rows);
+/// Prints such a table of `count` rows, which row(i) makes twice: a long one takes no memory.
+void print_table(std::size_t count,
+                 const std::function<std::vector<std::string>(std::size_t)>& row);
 /// A number with so many digits after the point.
 std::string fixed(double value, int digits);
 

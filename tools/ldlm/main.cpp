@@ -49,7 +49,8 @@ int main(int argc, char** argv) {
       "Print the version, and which kernels run on this processor");
   app.footer(
       "Exit status: 0, 1 for errors, 2 for wrong usage; 128 + signal where Ctrl-C, SIGTERM\n"
-      "or SIGHUP ended a training, which has then written a checkpoint.\n"
+      "or SIGHUP ended a training, which has then written a checkpoint (a second one ends it at\n"
+      "once).\n"
       "Example:\n  ldlm demo \"The river rises in the north.\"");
   app.option_defaults()->always_capture_default();
   app.add_option("--model", common.model, "The model's folder");

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <optional>
 
 #include <ldlm/files/folder_lock.hpp>
 #include <ldlm/io/safetensors_model.hpp>
@@ -16,24 +17,33 @@ namespace {
 
 namespace fs = std::filesystem;
 
+/// A text's own tokens, never padded or cut. A text may have millions: they are printed one by one.
 void tokenize(const Common& common, const std::string& file, TextInput& input) {
   input.open();
-  const Tokenizer tokenizer =
-      file.empty() ? decoder_tokenizer(common.model) : Tokenizer::from_file(file);
+  Tokenizer tokenizer = file.empty() ? decoder_tokenizer(common.model) : Tokenizer::from_file(file);
+  tokenizer.set_padding(std::nullopt);
+  tokenizer.set_truncation(std::nullopt);
   input.for_each([&](const InputText& text) {
-    const Encoding encoding = tokenizer.encode(text.text);
     if (common.json) {
-      print_json(JsonValue::object(
-          {{"text", text.text}, {"ids", encoding.ids}, {"tokens", encoding.tokens}}));
+      const std::vector<TokenId> ids = tokenizer.encode_ids(text.text);
+      print_json_part("{\"text\":" + to_string(JsonValue(text.text)) + ",\"ids\":");
+      print_json_array(ids, [](TokenId id) { return id; });
+      print_json_part(",\"tokens\":");
+      print_json_array(ids, [&](TokenId id) { return std::string(tokenizer.id_to_token(id)); });
+      print_json_part("}\n");
       return;
     }
-    std::vector<std::vector<std::string>> rows{{"id", "token", "bytes"}};
-    for (std::size_t i = 0; i < encoding.size(); ++i) {
-      rows.push_back({std::to_string(encoding.ids[i]), encoding.tokens[i],
-                      std::to_string(encoding.byte_offsets[i].begin) + ".." +
-                          std::to_string(encoding.byte_offsets[i].end)});
-    }
-    print(format_table(rows));
+    const Encoding encoding = tokenizer.encode(text.text);
+    print_table(encoding.size() + 1, [&encoding](std::size_t row) {
+      if (row == 0) {
+        return std::vector<std::string>{"id", "token", "bytes"};
+      }
+      const text::Span bytes = encoding.byte_offsets[row - 1];
+      return std::vector<std::string>{
+          std::to_string(encoding.ids[row - 1]), encoding.tokens[row - 1],
+          std::to_string(bytes.begin) + ".." + std::to_string(bytes.end)};
+    });
+    print("");
   });
 }
 

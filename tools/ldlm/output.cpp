@@ -42,7 +42,11 @@ void print(const std::string& line) {
   check_output();
 }
 void print_json(const JsonValue& value) {
-  std::cout << text::printable(to_string(value)) << '\n';
+  print_json_part(to_string(value));
+  print_json_part("\n");
+}
+void print_json_part(std::string_view part) {
+  std::cout << text::printable(part, "\n");
   check_output();
 }
 void flush_output() {
@@ -82,27 +86,51 @@ void ProgressLine::show(const std::string& line) {
   }
 }
 
-std::string format_table(const std::vector<std::vector<std::string>>& rows) {
-  std::vector<std::vector<std::string>> cells = rows;
+namespace {
+
+/// Calls use(text) for each line of a table.
+template <class Row, class Use>
+void for_each_line(std::size_t count, const Row& row, const Use& use) {
+  const auto cells_of = [&row](std::size_t i) {
+    std::vector<std::string> cells = row(i);
+    for (std::string& cell : cells) {
+      cell = output_is_terminal() ? text::printable(cell) : cell;
+    }
+    return cells;
+  };
   std::vector<std::size_t> widths;
-  for (auto& row : cells) {
-    widths.resize(std::max(widths.size(), row.size()));
-    for (std::size_t i = 0; i < row.size(); ++i) {
-      row[i] = output_is_terminal() ? text::printable(row[i]) : row[i];
-      widths[i] = std::max(widths[i], width_of(row[i]));
+  for (std::size_t i = 0; i < count; ++i) {
+    const auto cells = cells_of(i);
+    widths.resize(std::max(widths.size(), cells.size()));
+    for (std::size_t k = 0; k < cells.size(); ++k) {
+      widths[k] = std::max(widths[k], width_of(cells[k]));
     }
   }
-  std::string out;
-  for (const auto& row : cells) {
-    for (std::size_t i = 0; i < row.size(); ++i) {
-      out += row[i];
-      if (i + 1 < row.size()) {
-        out.append(widths[i] - width_of(row[i]) + 2, ' ');
+  for (std::size_t i = 0; i < count; ++i) {
+    const auto cells = cells_of(i);
+    std::string line;
+    for (std::size_t k = 0; k < cells.size(); ++k) {
+      line += cells[k];
+      if (k + 1 < cells.size()) {
+        line.append(widths[k] - width_of(cells[k]) + 2, ' ');
       }
     }
-    out += '\n';
+    use(line);
   }
+}
+
+}  // namespace
+
+std::string format_table(const std::vector<std::vector<std::string>>& rows) {
+  std::string out;
+  for_each_line(
+      rows.size(), [&rows](std::size_t i) { return rows[i]; },
+      [&out](const std::string& line) { out += line + '\n'; });
   return out;
+}
+void print_table(std::size_t count,
+                 const std::function<std::vector<std::string>(std::size_t)>& row) {
+  for_each_line(count, row, [](const std::string& line) { print(line); });
 }
 
 std::string fixed(double value, int digits) {

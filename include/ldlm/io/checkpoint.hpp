@@ -129,23 +129,26 @@ inline JsonConfig open_checkpoint_state(const std::filesystem::path& folder) {
   return state;
 }
 
-/// Complete checkpoints as list_checkpoints gives them, and why the first of the others is not.
-inline std::pair<std::vector<CheckpointEntry>, std::string> complete_checkpoints(
-    const std::filesystem::path& root) {
-  std::vector<CheckpointEntry> out;
-  std::string first_error;
+/// Complete checkpoints as list_checkpoints gives them, and the others with what is wrong there.
+struct Checkpoints {
+  std::vector<CheckpointEntry> complete;
+  std::vector<std::pair<std::filesystem::path, std::string>> others;
+};
+inline Checkpoints find_checkpoints(const std::filesystem::path& root) {
+  Checkpoints found;
+  auto& [out, others] = found;
   for (const auto& path : scan_checkpoints(root).checkpoints) {
     try {
       const JsonConfig state = open_checkpoint_state(path);
       out.push_back({path, state.get<std::int64_t>("step"), state.get<std::int64_t>("sequence")});
     } catch (const Error& error) {
-      first_error = first_error.empty() ? error.what() : first_error;
+      others.emplace_back(path, error.what());
     }
   }
   std::sort(out.begin(), out.end(), [](const CheckpointEntry& a, const CheckpointEntry& b) {
     return std::tie(a.sequence, a.step, a.path) < std::tie(b.sequence, b.step, b.path);
   });
-  return {std::move(out), std::move(first_error)};
+  return found;
 }
 
 inline constexpr std::array checkpoint_parts{
@@ -198,17 +201,27 @@ inline void write_checkpoint(const std::filesystem::path& folder, const Checkpoi
   if (!std::filesystem::exists(root, ignored)) {
     return {};
   }
-  auto [out, first_error] = detail::complete_checkpoints(root);
-  LDLM_CHECK(!out.empty() || first_error.empty(), "checkpoint", root.native(),
-             ": holds no complete checkpoint: ", first_error);
-  return out;
+  detail::Checkpoints found = detail::find_checkpoints(root);
+  LDLM_CHECK(!found.complete.empty() || found.others.empty(), "checkpoint", root.native(),
+             ": holds no complete checkpoint: ", found.others.front().second);
+  return std::move(found.complete);
 }
 
-/// The checkpoint that was saved last; nothing if the folder holds none. See list_checkpoints.
+/// The checkpoint that was saved last; nothing if the folder holds none. See list_checkpoints. An
+/// incomplete one of a later step is an Error that says what it lacks: no kill leaves such a one.
 [[nodiscard]] inline std::optional<std::filesystem::path> latest_checkpoint(
     const std::filesystem::path& root) {
   const std::vector<CheckpointEntry> all = list_checkpoints(root);
-  return all.empty() ? std::nullopt : std::optional(all.back().path);
+  if (all.empty()) {
+    return std::nullopt;
+  }
+  const std::filesystem::path& last = all.back().path;
+  for (const auto& [path, error] : detail::find_checkpoints(root).others) {
+    LDLM_CHECK(path.filename() < last.filename(), "checkpoint", path.native(),
+               ": is incomplete; without it, training would go on from ", last.filename().native(),
+               ": ", error);
+  }
+  return last;
 }
 
 /// Saves to `root`/step-N, replacing what is there, and keeps the last `keep_last` checkpoints (at
@@ -231,7 +244,7 @@ inline std::filesystem::path save_checkpoint(const std::filesystem::path& root,
   for (const auto& replaced : before.replaced) {
     detail::remove_checkpoint(replaced);
   }
-  const std::vector<CheckpointEntry> earlier = detail::complete_checkpoints(root).first;
+  const std::vector<CheckpointEntry> earlier = detail::find_checkpoints(root).complete;
   const std::int64_t sequence = earlier.empty() ? 1 : earlier.back().sequence + 1;
 
   std::filesystem::path target = root / detail::checkpoint_name(checkpoint.step);
@@ -260,7 +273,7 @@ inline std::filesystem::path save_checkpoint(const std::filesystem::path& root,
     detail::remove_checkpoint(old);
   }
 
-  const std::vector<CheckpointEntry> all = detail::complete_checkpoints(root).first;
+  const std::vector<CheckpointEntry> all = detail::find_checkpoints(root).complete;
   for (std::size_t i = 0; i + std::max<std::size_t>(keep_last, 1) < all.size(); ++i) {
     detail::remove_checkpoint(all[i].path);
   }

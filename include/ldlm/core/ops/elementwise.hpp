@@ -38,7 +38,7 @@ template <class T>
 Tensor<T> binary(BinaryOp op, const Tensor<T>& a, const Tensor<T>& b, std::string_view name) {
   check_same_device(a, b.device(), name);
   const Shape shape = broadcast_shapes(a.shape(), b.shape(), name);
-  const Tensor<T> out = Tensor<T>::empty_like(result_layout(shape, a, b), a.device());
+  Tensor<T> out = Tensor<T>::empty_like(result_layout(shape, a, b), a.device());
   if (out.numel() > 0) {
     kernel(a.device(), &KernelTable<T>::binary, name)(op, broadcast_view(a, shape, name),
                                                       broadcast_view(b, shape, name), out.view());
@@ -61,7 +61,7 @@ template <class T>
 Tensor<bool> compare(CompareOp op, const Tensor<T>& a, const Tensor<T>& b, std::string_view name) {
   check_same_device(a, b.device(), name);
   const Shape shape = broadcast_shapes(a.shape(), b.shape(), name);
-  const Tensor<bool> out = Tensor<bool>::empty_like(result_layout(shape, a, b), a.device());
+  Tensor<bool> out = Tensor<bool>::empty_like(result_layout(shape, a, b), a.device());
   if (out.numel() > 0) {
     kernel(a.device(), &KernelTable<T>::compare, name)(op, broadcast_view(a, shape, name),
                                                        broadcast_view(b, shape, name), out.view());
@@ -74,7 +74,7 @@ Tensor<bool> compare(CompareOp op, const Tensor<T>& a, const Tensor<T>& b, std::
 /// f(x) for any UnaryOp; the named functions below are the usual way. Same shape as x.
 template <class T>
 Tensor<T> unary(UnaryOp op, const Tensor<T>& x, T a = T{}, T b = T{}) {
-  const Tensor<T> out = Tensor<T>::empty_like(x.layout(), x.device());
+  Tensor<T> out = Tensor<T>::empty_like(x.layout(), x.device());
   if (out.numel() > 0) {
     detail::kernel(x.device(), &KernelTable<T>::unary, "unary")(op, x.view(), out.view(), a, b);
   }
@@ -193,8 +193,7 @@ Tensor<T> where(const Tensor<bool>& condition, const Tensor<T>& a, const Tensor<
   detail::check_same_device(a, condition.device(), "where");
   const Shape shape =
       broadcast_shapes(condition.shape(), broadcast_shapes(a.shape(), b.shape(), "where"), "where");
-  const Tensor<T> out =
-      Tensor<T>::empty_like(detail::result_layout(shape, condition, a, b), a.device());
+  Tensor<T> out = Tensor<T>::empty_like(detail::result_layout(shape, condition, a, b), a.device());
   if (out.numel() > 0) {
     detail::kernel(a.device(), &KernelTable<T>::where, "where")(
         detail::broadcast_view(condition, shape, "where"),
@@ -210,7 +209,7 @@ Tensor<To> cast(const Tensor<From>& x) {
   if constexpr (std::same_as<To, From>) {
     return x;
   } else {
-    const Tensor<To> out = Tensor<To>::empty_like(x.layout(), x.device());
+    Tensor<To> out = Tensor<To>::empty_like(x.layout(), x.device());
     if (out.numel() > 0) {
       detail::kernel(x.device(), &KernelTable<To>::cast, "cast")(
           dtype_of<From>, View<const void>(x.data(), x.layout()), out.view());
