@@ -220,11 +220,74 @@ TEST_CASE("values of the files beside a vocabulary are obeyed or refused by name
             .find("cls_token is null, but the class puts it around texts") != std::string::npos);
   CHECK(error_with({{"never_split", Json::array()}, {"do_basic_tokenize", true}}) == "no error");
   TemporaryFolder lower;
-  lower.write("tokenizer.json",
-              fixtures()["folders"]["gpt2_json"]["files"]["tokenizer.json"].dump());
-  lower.write("tokenizer_config.json", R"({"do_lower_case": true})");
-  CHECK(load_error(lower).find("do_lower_case is true, but this file does not lowercase") !=
+  write_folder(lower, "made_bpe", Json::object());
+  CHECK(error_of([&] {
+          (void)Tokenizer::from_folder(lower.path(), {.lowercase = true});
+        }).find("do_lower_case is true, but this file does not lowercase") != std::string::npos);
+}
+
+TEST_CASE("a tokenizer.json that is not what its class makes is refused by name") {
+  const auto load = [](const std::string& kind, const std::string& place, const Json& value,
+                       const Json& config) {
+    TemporaryFolder folder;
+    write_folder(folder, kind, config);
+    Json file = fixtures()["vocabularies"][kind]["tokenizer.json"];
+    if (!place.empty()) {
+      file[Json::json_pointer(place)] = value;
+    }
+    folder.write("tokenizer.json", file.dump());
+    return load_error(folder);
+  };
+  struct Case {
+    std::string kind, place;
+    Json value;
+    std::string said;
+  };
+  const std::vector<Case> cases{
+      {"made_wordpiece", "/normalizer/clean_text", false, ".normalizer.clean_text: is false, but"},
+      {"made_wordpiece", "/normalizer/lowercase", false,
+       ".normalizer.lowercase: is false, but BertTokenizer makes it true where "
+       "tokenizer_config.json has no do_lower_case"},
+      {"made_wordpiece", "/normalizer/handle_chinese_chars", false, "no tokenize_chinese_chars"},
+      {"made_wordpiece", "/normalizer/strip_accents", false, "makes it null"},
+      {"made_wordpiece", "/normalizer", nullptr, ".normalizer: is null, but BertTokenizer"},
+      {"made_wordpiece", "/normalizer", {{"type", "NFC"}}, ".normalizer.type: is \"NFC\", but"},
+      {"made_wordpiece", "/decoder/cleanup", false, ".decoder.cleanup: is false"},
+      {"made_wordpiece", "/decoder", nullptr, ".decoder: is null"},
+      {"made_wordpiece", "/model/max_input_chars_per_word", 9, "makes it 100"},
+      {"made_wordpiece", "/model/continuing_subword_prefix", "@@", "makes it \"##\""},
+      {"made_wordpiece", "/model/unk_token", "<unk>", "makes it \"[UNK]\" where"},
+      {"made_bpe", "/normalizer", {{"type", "NFC"}}, ".normalizer: is"},
+      {"made_bpe", "/pre_tokenizer/use_regex", false, ".pre_tokenizer.use_regex: is false"},
+      {"made_bpe", "/pre_tokenizer/add_prefix_space", true, "has no add_prefix_space"},
+      {"made_bpe", "/model/ignore_merges", true, ".model.ignore_merges: is true"},
+  };
+  for (const Case& each : cases) {
+    CAPTURE(each.place);
+    CAPTURE(each.value);
+    const char* const name = each.kind == "made_bpe" ? "GPT2Tokenizer" : "BertTokenizer";
+    const std::string error = load(each.kind, each.place, each.value, {{"tokenizer_class", name}});
+    CAPTURE(error);
+    CHECK(error.find("tokenizer.json" + (each.said[0] == '.' ? each.said : "")) !=
+          std::string::npos);
+    CHECK(error.find(each.said) != std::string::npos);
+    CHECK(error.find("(/") != std::string::npos);  // where the class is named
+    CHECK(error.find("tokenizer_config.json.tokenizer_class)") != std::string::npos);
+    // Without a class the file counts.
+    CHECK(load(each.kind, each.place, each.value, Json::object()) == "no error");
+  }
+  CHECK(load("made_wordpiece", "/normalizer/lowercase", false,
+             {{"tokenizer_class", "BertTokenizer"}, {"do_lower_case", false}}) == "no error");
+  CHECK(load("made_wordpiece", "", {}, {{"tokenizer_class", "GPT2Tokenizer"}})
+            .find("tokenizer_config.json.tokenizer_class: GPT2Tokenizer has no WordPiece model") !=
         std::string::npos);
+  CHECK(load("made_bpe", "", {}, {{"tokenizer_class", "BertTokenizerFast"}})
+            .find("BertTokenizer has no BPE model, but ") != std::string::npos);
+  // A class that only model_type stands for leaves another kind of tokenizer as it is.
+  TemporaryFolder folder;
+  write_folder(folder, "made_bpe", Json::object());
+  folder.write("config.json", R"({"model_type": "bert"})");
+  CHECK(load_error(folder) == "no error");
 }
 
 TEST_CASE("a batch is padded with the pad token and on the side that the folder names") {

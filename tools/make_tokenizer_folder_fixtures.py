@@ -82,6 +82,7 @@ def config(**keys):
 
 
 VOCABULARIES = {"bpe": bpe_files(), "wordpiece": wordpiece_files()}
+VOCABULARIES |= {"made_" + kind: {"tokenizer.json": tokenizer_json(kind)} for kind in ("bpe", "wordpiece")}
 
 FIXED_PADDING = {"strategy": {"Fixed": 12}, "direction": "Left", "pad_to_multiple_of": None, "pad_id": 1,
                  "pad_type_id": 0, "pad_token": "<pad>"}
@@ -148,6 +149,44 @@ def folders():
         "wordpiece", padding=FIXED_PADDING | {"pad_token": "[PAD]", "pad_id": 0}, truncation=SHORT)}
     yield "plain_json_padded", "bpe_json", {"tokenizer.json": tokenizer_json("bpe", padding=FIXED_PADDING)} | config(
         tokenizer_class="PreTrainedTokenizerFast", eos_token="</s>")
+    yield from classes_beside_json()
+
+
+def classes_beside_json():
+    """Whether the class or tokenizer.json counts."""
+    bert, roberta = ({"config.json": {"model_type": name}} for name in ("bert", "roberta"))
+    bare = {"tokenizer.json": tokenizer_json("wordpiece", post_processor=None)}
+    names = {"cls_token": "<s>", "sep_token": "</s>"}
+    for name, keys in {"none": {}, "plain": {"tokenizer_class": "PreTrainedTokenizerFast"},
+                       "backend": {"tokenizer_class": "TokenizersBackend"},
+                       "unknown": {"tokenizer_class": "OtherTokenizer"},
+                       "convbert": {"tokenizer_class": "ConvBertTokenizer"},
+                       "bert": {"tokenizer_class": "BertTokenizerFast"},
+                       "distilbert": {"tokenizer_class": "DistilBertTokenizer"}}.items():
+        yield f"json_{name}_cased", "made_wordpiece", config(do_lower_case=False, **keys)
+        yield f"json_{name}_names", "made_wordpiece", config(**names, **keys)
+    yield "json_plain_bare", "", bare | config(tokenizer_class="PreTrainedTokenizerFast")
+    yield "json_bert_bare", "", bare | config(tokenizer_class="BertTokenizer")
+    yield "json_model_bare", "", bare | bert
+    yield "json_model_cased", "made_wordpiece", bert | config(do_lower_case=False)
+    yield "json_model_names", "made_wordpiece", bert | {"special_tokens_map.json": names}
+    yield "json_model_plain", "made_wordpiece", bert | config(
+        tokenizer_class="PreTrainedTokenizerFast", do_lower_case=False)
+    without_mask = tokenizer_json("wordpiece")
+    without_mask["added_tokens"].pop()
+    for piece in ("[MASK]", "hello世界"):  # the last piece takes its id
+        without_mask["model"]["vocab"].pop(piece)
+    without_mask["model"]["vocab"]["hello世界"] = 4
+    yield "json_bert_without_mask", "", bert | {"tokenizer.json": without_mask}
+    yield "json_bert_unlisted", "", {"tokenizer.json": tokenizer_json("wordpiece", added_tokens=[
+        token("hello", id=9, special=True), token("the", id=11, special=False)])} | config(
+            tokenizer_class="BertTokenizer", added_tokens_decoder={"11": token("the", special=False)})
+    yield "json_gpt2_cased", "made_bpe", config(tokenizer_class="GPT2Tokenizer", do_lower_case=True)
+    yield "json_plain_prefix_space", "made_bpe", config(
+        tokenizer_class="PreTrainedTokenizerFast", add_prefix_space=True)
+    yield "json_roberta", "made_bpe", config(tokenizer_class="RobertaTokenizer")
+    yield "json_roberta_model", "made_bpe", roberta | config(cls_token="<user>", add_prefix_space=True)
+    yield "json_bart", "made_bpe", config(tokenizer_class="BartTokenizer", sep_token="<mask>")
 
 
 def outputs(tokenizer):

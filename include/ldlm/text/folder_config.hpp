@@ -28,6 +28,7 @@ namespace ldlm::text::detail {
 struct FolderConfig {
   std::string tokenizer_class;  ///< without "Fast"; empty if no file names one
   std::string class_place;      ///< the file and key that named it
+  bool class_named = false;     ///< as a class, not by the model_type that it goes with
   std::optional<bool> do_lower_case, strip_accents, tokenize_chinese_chars;
   std::optional<bool> add_prefix_space, trim_offsets, add_bos_token, add_eos_token;
   /// By key, as "bos_token"; a token that a file sets to null has no value.
@@ -35,6 +36,7 @@ struct FolderConfig {
   std::vector<AddedToken> extra;         ///< special tokens without a name
   std::map<TokenId, AddedToken> added;   ///< with their ids
   std::map<TokenId, std::string> where;  ///< the place of each of those, for messages
+  bool lists_added = false;              ///< whether tokenizer_config.json lists them
   TokenizerInfo info;                    ///< all but the special tokens
 };
 
@@ -118,12 +120,20 @@ inline void add_token(FolderConfig& out, std::int64_t id, AddedToken token, std:
   out.where[static_cast<TokenId>(id)] = std::move(place);
 }
 
-/// tokenizer_config.json. Whether it lists the added tokens, which makes older files void.
-inline bool read_tokenizer_config(const JsonView& root, FolderConfig& out) {
-  if (const auto name = root.find("tokenizer_class")) {
+/// The tokenizer's class, if a file names it.
+inline bool read_class(const JsonView& root, FolderConfig& out) {
+  const auto name = root.find("tokenizer_class");
+  if (name) {
     out.tokenizer_class = class_name(name->string());
     out.class_place = name->path();
+    out.class_named = true;
   }
+  return name.has_value();
+}
+
+/// tokenizer_config.json. If it lists the added tokens, older files are void.
+inline void read_tokenizer_config(const JsonView& root, FolderConfig& out) {
+  read_class(root, out);
   out.do_lower_case = read_flag(root, "do_lower_case");
   out.strip_accents = read_flag(root, "strip_accents");
   out.tokenize_chinese_chars = read_flag(root, "tokenize_chinese_chars");
@@ -155,8 +165,9 @@ inline bool read_tokenizer_config(const JsonView& root, FolderConfig& out) {
   }
   read_named_tokens(root, out);
   const auto added = root.find("added_tokens_decoder");
+  out.lists_added = added.has_value();
   if (!added) {
-    return false;
+    return;
   }
   for (const auto& [number, value] : added->members()) {
     const JsonView view(value, added->path() + '.' + number);
@@ -167,7 +178,6 @@ inline bool read_tokenizer_config(const JsonView& root, FolderConfig& out) {
     }
     add_token(out, std::stoi(number), read_added_token(view), view.path());
   }
-  return true;
 }
 
 /// added_tokens.json: contents and their ids. They are special if another file names them so.
@@ -212,10 +222,9 @@ void with_json_file(const std::filesystem::path& folder, const char* name, Read&
 
 [[nodiscard]] inline FolderConfig read_folder_config(const std::filesystem::path& folder) {
   FolderConfig out;
-  bool listed = false;
   with_json_file(folder, "tokenizer_config.json",
-                 [&](const JsonView& root) { listed = read_tokenizer_config(root, out); });
-  if (!listed) {  // as transformers: the newer file makes the older ones void
+                 [&](const JsonView& root) { read_tokenizer_config(root, out); });
+  if (!out.lists_added) {  // as transformers: the newer file makes the older ones void
     with_json_file(folder, "special_tokens_map.json",
                    [&](const JsonView& root) { read_named_tokens(root, out); });
     with_json_file(folder, "added_tokens.json",
@@ -225,10 +234,10 @@ void with_json_file(const std::filesystem::path& folder, const char* name, Read&
     if (!out.tokenizer_class.empty() || !root.value().is_object()) {
       return;
     }
-    if (const auto name = root.find("tokenizer_class")) {
-      out.tokenizer_class = class_name(name->string());
-      out.class_place = name->path();
-    } else if (const auto type = root.find("model_type"); type && type->value().is_string()) {
+    if (read_class(root, out)) {
+      return;
+    }
+    if (const auto type = root.find("model_type"); type && type->value().is_string()) {
       out.tokenizer_class = class_of_model(type->string());
       out.class_place = type->path();
     }

@@ -38,8 +38,7 @@ struct EncodeOptions {
 };
 
 struct FolderOptions {
-  /// BERT: lower case and no accents. Unset: `do_lower_case` of tokenizer_config.json, else what
-  /// tokenizer.json says, else true.
+  /// BERT: lower case and no accents. Unset: what the folder's files and its class say.
   std::optional<bool> lowercase = std::nullopt;
 };
 

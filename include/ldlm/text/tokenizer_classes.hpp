@@ -55,6 +55,7 @@ using NamedToken = std::pair<std::string_view, std::string_view>;
 struct KnownClass {
   std::string_view name;  ///< without "Fast"
   ClassFamily family;
+  bool keeps_json = false;  ///< takes all but the template from a tokenizer.json
 };
 
 inline constexpr std::array<KnownClass, 12> known_classes{{
@@ -67,7 +68,7 @@ inline constexpr std::array<KnownClass, 12> known_classes{{
     {"DistilBertTokenizer", ClassFamily::bert},
     {"ElectraTokenizer", ClassFamily::bert},
     {"MobileBertTokenizer", ClassFamily::bert},
-    {"ConvBertTokenizer", ClassFamily::bert},
+    {"ConvBertTokenizer", ClassFamily::bert, true},
     {"LayoutLMTokenizer", ClassFamily::bert},
     {"LxmertTokenizer", ClassFamily::bert},
 }};
@@ -88,7 +89,7 @@ inline constexpr std::array<KnownClass, 12> known_classes{{
                                               {"distilbert", "DistilBertTokenizer"},
                                               {"electra", "ElectraTokenizer"},
                                               {"mobilebert", "MobileBertTokenizer"},
-                                              {"convbert", "ConvBertTokenizer"},
+                                              {"convbert", "BertTokenizer"},
                                               {"layoutlm", "LayoutLMTokenizer"},
                                               {"gpt2", "GPT2Tokenizer"},
                                               {"gpt_neo", "GPT2Tokenizer"},

@@ -121,6 +121,10 @@ inline void add_folder_tokens(Tokenizer& tokenizer, const FolderConfig& config,
 inline void set_class_template(Tokenizer& tokenizer, ClassFamily family, const FolderConfig& config,
                                std::span<const std::pair<std::string_view, AddedToken>> named) {
   PostProcessor out = tokenizer.post_processor();
+  if (family == ClassFamily::roberta) {
+    out.byte_level = OffsetTrimming{config.add_prefix_space.value_or(false),
+                                    config.trim_offsets.value_or(true), true};
+  }
   Template made;
   if (family == ClassFamily::gpt2) {
     const std::string bos =
@@ -183,10 +187,7 @@ inline void finish_class(Tokenizer& tokenizer, ClassFamily family, const FolderC
   TokenizerParts parts;
   parts.pre_tokenizer.kind = PreTokenizer::Kind::byte_level;
   parts.pre_tokenizer.add_prefix_space = config.add_prefix_space.value_or(false);
-  parts.post_processor.byte_level = family == ClassFamily::roberta
-                                        ? OffsetTrimming{parts.pre_tokenizer.add_prefix_space,
-                                                         config.trim_offsets.value_or(true), true}
-                                        : OffsetTrimming{true, false, true};
+  parts.post_processor.byte_level = OffsetTrimming{true, false, true};
   parts.decoder.kind = Decoder::Kind::byte_level;
   return with_place(merges_txt.name, [&] {
     Tokenizer tokenizer(BpeModel(std::move(vocabulary), std::move(merges), {}), std::move(parts));
@@ -302,28 +303,6 @@ inline void finish_class(Tokenizer& tokenizer, ClassFamily family, const FolderC
   }
   return read_bpe_files(read_named(folder / "vocab.json"), read_named(folder / "merges.txt"),
                         family, config);
-}
-
-/// The tokenizer of a folder's tokenizer.json and the files beside it. Special tokens that only the
-/// defaults of its class name count where the tokenizer has them.
-[[nodiscard]] inline Tokenizer read_json_folder(const std::filesystem::path& folder,
-                                                FolderConfig config) {
-  const NamedText file = read_named(folder / "tokenizer.json");
-  const JsonValue document = parse_document(file.contents, file.name);
-  Tokenizer tokenizer = read_tokenizer(JsonView(document, file.name), config);
-  if (const auto& padding = tokenizer.padding();
-      padding && tokenizer.token_to_id(padding->pad_token) == padding->pad_id) {
-    config.named.emplace("pad_token", special_token(padding->pad_token));  // unless a file has one
-  }
-  const KnownClass* const known = find_class(config.tokenizer_class);
-  const auto named = named_tokens(config, std::nullopt);
-  add_folder_tokens(tokenizer, config, named);
-  TokenizerInfo info = config.info;
-  info.special_tokens = special_ids(
-      tokenizer,
-      named_tokens(config, known != nullptr ? std::optional(known->family) : std::nullopt));
-  tokenizer.set_info(info);
-  return tokenizer;
 }
 
 }  // namespace ldlm::text::detail

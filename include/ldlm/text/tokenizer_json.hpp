@@ -13,6 +13,7 @@
 #include <ldlm/files/atomic_file.hpp>
 #include <ldlm/text/tokenizer.hpp>
 #include <ldlm/text/tokenizer_files.hpp>
+#include <ldlm/text/tokenizer_json_folder.hpp>
 #include <ldlm/text/tokenizer_reader.hpp>
 #include <ldlm/text/tokenizer_writer.hpp>
 
@@ -47,12 +48,13 @@ inline Tokenizer Tokenizer::from_folder(const std::filesystem::path& folder,
   LDLM_CHECK(std::filesystem::is_directory(folder), "tokenizer", folder.string(),
              ": no such folder");
   detail::FolderConfig config = detail::read_folder_config(folder);
+  if (std::filesystem::exists(folder / "tokenizer.json")) {
+    return detail::read_json_folder(folder, std::move(config), options.lowercase);
+  }
   if (options.lowercase) {
     config.do_lower_case = options.lowercase;
   }
-  return std::filesystem::exists(folder / "tokenizer.json")
-             ? detail::read_json_folder(folder, config)
-             : detail::read_vocabulary_folder(folder, config);
+  return detail::read_vocabulary_folder(folder, config);
 }
 
 inline std::string Tokenizer::to_json() const {

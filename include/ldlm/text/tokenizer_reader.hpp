@@ -108,10 +108,14 @@ template <class AnyModel>
   return with_place(place, [&] { return Tokenizer(std::move(model), std::move(parts)); });
 }
 
-[[nodiscard]] inline Tokenizer read_model(const JsonView& view, TokenizerParts parts) {
+/// The type of a model. Files from before the key existed are told apart by their merges.
+[[nodiscard]] inline std::string model_type(const JsonView& view) {
   const auto type = view.find("type");
-  // Files from before the key existed are told apart by their merges.
-  const std::string name = type ? type->string() : view.find("merges") ? "BPE" : "WordPiece";
+  return type ? type->string() : view.find("merges") ? "BPE" : "WordPiece";
+}
+
+[[nodiscard]] inline Tokenizer read_model(const JsonView& view, TokenizerParts parts) {
+  const std::string name = model_type(view);
   if (name == "BPE") {
     return make_tokenizer(read_bpe(view), std::move(parts), view.path());
   }
@@ -119,8 +123,9 @@ template <class AnyModel>
     return make_tokenizer(read_wordpiece(view), std::move(parts), view.path());
   }
   const bool unigram = name == "Unigram";
-  type->fail("\"", name, "\" is not supported; BPE and WordPiece are, as GPT-2 and BERT have them",
-             unigram ? " (this is a SentencePiece model, as T5, ALBERT and XLM-RoBERTa have)" : "");
+  view.at("type").fail(
+      "\"", name, "\" is not supported; BPE and WordPiece are, as GPT-2 and BERT have them",
+      unigram ? " (this is a SentencePiece model, as T5, ALBERT and XLM-RoBERTa have)" : "");
 }
 
 inline void read_normalizer(const JsonView& view, Normalizer& out) {
@@ -337,7 +342,7 @@ inline void read_post_processor(const JsonView& view, PostProcessor& out) {
   return out;
 }
 
-/// Lets tokenizer_config.json have the last word on what it names, as transformers does.
+/// Sets what tokenizer_config.json names.
 inline void override_parts(TokenizerParts& parts, const FolderConfig& config) {
   bool lowercase = false;
   BertNormalizer* bert = nullptr;
@@ -385,9 +390,10 @@ inline void check_ids(const Tokenizer& tokenizer, const JsonView& root) {
   }
 }
 
-/// A tokenizer.json, beside the other files of its folder.
-[[nodiscard]] inline Tokenizer read_tokenizer(const JsonView& root,
-                                              const FolderConfig& config = {}) {
+/// A tokenizer.json, where what `config` sets is changed; `only_listed`: without added tokens that
+/// it does not list.
+[[nodiscard]] inline Tokenizer read_tokenizer(const JsonView& root, const FolderConfig& config = {},
+                                              bool only_listed = false) {
   TokenizerParts parts;
   if (const auto view = root.find("normalizer")) {
     read_normalizer(*view, parts.normalizer);
@@ -407,6 +413,9 @@ inline void check_ids(const Tokenizer& tokenizer, const JsonView& root) {
     for (const JsonView& entry : added->items()) {
       const auto id = static_cast<TokenId>(entry.at("id").number());
       AddedToken token = read_added_token(entry);
+      if (only_listed && !config.added.contains(id)) {
+        continue;
+      }
       with_place(entry.path(), [&] { tokenizer.add_token(std::move(token), id); });
     }
   }
