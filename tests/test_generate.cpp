@@ -3,19 +3,23 @@
 
 #include <algorithm>
 #include <cmath>
+#include <fstream>
 #include <functional>
 #include <map>
 
 #include <doctest/doctest.h>
 #include <ldlm/generate/beam_search.hpp>
+#include <ldlm/generate/generation_config.hpp>
 #include <ldlm/generate/gpt2_session.hpp>
 #include <ldlm/generate/sampling.hpp>
 #include <ldlm/io/json_config.hpp>
 
+#include "io_support.hpp"
 #include "model_support.hpp"
 
 using ldlm::BeamSearchOptions;
 using ldlm::EarlyStopping;
+using ldlm::GenerationConfig;
 using ldlm::Generator;
 using ldlm::Gpt2;
 using ldlm::Gpt2Session;
@@ -370,4 +374,57 @@ TEST_CASE("wrong options are told apart") {
   MarkovChain broken({{NAN, 1}, {1, 1}});
   CHECK(contains(message_of([&] { (void)ldlm::sample(broken, prompts, {}, generator); }),
                  "the logit of token 0 is NaN"));
+}
+
+TEST_CASE("what a folder says about decoding counts as in transformers, or is refused by name") {
+  const io_support::TempFolder folder;
+  const ldlm::Gpt2Config model{
+      .vocab_size = 270, .n_positions = 32, .bos_token_id = 0, .eos_token_id = {0}};
+  const auto read = [&](const std::string& file, const std::string& contents) {
+    std::filesystem::remove(folder / "generation_config.json");
+    std::filesystem::remove(folder / "config.json");
+    std::ofstream(folder / file) << contents;
+    return GenerationConfig::from_folder(folder.path(), model);
+  };
+  const auto own = [&](const std::string& json) { return read("generation_config.json", json); };
+  // Of config.json nothing counts where generation_config.json is, no end token either.
+  CHECK(own("{}").eos_token_id.empty());
+  CHECK(own(R"({"do_sample": false})").eos_token_id.empty());
+  CHECK(own(R"({"eos_token_id": null})").eos_token_id.empty());
+  CHECK(own(R"({"eos_token_id": [0, 71]})").eos_token_id == Tokens{0, 71});
+  CHECK(own(R"({"bos_token_id": 5})").bos_token_id == 5);
+  CHECK(GenerationConfig::tokens_of_folder(folder.path(), model).eos_token_id.empty());
+  // Where it is not, config.json says how to decode.
+  const GenerationConfig old = read("config.json", R"({"do_sample": true, "max_length": 7})");
+  CHECK(old.eos_token_id == Tokens{0});
+  CHECK(old.do_sample);
+  CHECK(old.new_tokens(5) == 2);
+  CHECK(contains(message_of([&] { (void)old.new_tokens(7); }),
+                 "the prompt has 7 tokens, but the folder's max_length is 7"));
+  CHECK_FALSE(read("config.json", "{}").says_how);
+
+  const auto refused = [&](const std::string& key, const std::string& value,
+                           const std::string& said) {
+    CAPTURE(key);
+    CAPTURE(value);
+    const std::string json = "{\"" + key + "\": " + value + "}";
+    const std::string error = message_of([&] { (void)own(json); });
+    CAPTURE(error);
+    CHECK(contains(error, "generation_config.json: key \"" + key + "\" " + said));
+  };
+  refused("bos_token_id", "[1]", "must be one id or null, got ");
+  refused("bos_token_id", "270", "must be an id below vocab_size 270, got 270");
+  refused("bos_token_id", "-1", "must be an id");
+  refused("eos_token_id", "[]", "must be an id, a list of ids or null, got an empty list");
+  refused("eos_token_id", "[0, 270]", "must be an id below vocab_size 270");
+  refused("eos_token_id", "-1", "must be an id below vocab_size 270");
+  refused("pad_token_id", "-5", "must be an id below vocab_size 270, got -5");
+  refused("pad_token_id", "270", "must be an id below vocab_size 270");
+  refused("pad_token_id", "[1]", "must be one id or null, got ");
+  refused("max_length", "1000000", "is 1000000, more than the n_positions 32 of the model");
+  refused("max_length", "0", "must be at least 1");
+  refused("max_new_tokens", "33", "is 33, more than the n_positions 32");
+  refused("max_new_tokens", "0", "must be at least 1");
+  refused("length_penalty", "-1e30", "must lie in [-100, 100], got -1e+30");
+  CHECK(own(R"({"max_length": 32, "pad_token_id": 269, "length_penalty": -2})").max_length == 32);
 }

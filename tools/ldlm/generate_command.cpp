@@ -52,7 +52,7 @@ bool given(const CLI::Option* option) {
   return option->count() > 0;
 }
 
-/// The command line first, then generation_config.json, then the command's defaults.
+/// The command line first, then the folder, then the command's defaults.
 Decoding decoding_of(const GenerateArguments& arguments, const GenerationConfig& config) {
   Decoding out;
   const bool by_folder = config.says_how;
@@ -120,12 +120,13 @@ void generate(const Common& common, GenerateArguments& arguments) {
                     ? GenerationConfig::tokens_of_folder(folder, gpt2.config)
                     : GenerationConfig::from_folder(folder, gpt2.config);
   if (const auto end = tokenizer.special_tokens().eos;
-      end && config.eos_token_id.empty() && !gpt2.config.eos_token_id.empty()) {
+      end && config.eos_token_id.empty() && !gpt2.config.eos_token_id.empty() &&
+      !fs::exists(folder / "generation_config.json")) {
     config.eos_token_id = {*end};  // nobody has set the model's, which is beyond its vocabulary
   }
   const Decoding decoding = decoding_of(arguments, config);
   if (config.says_how) {
-    say(common, "note: decoding " + decoding.describe() + ", as generation_config.json and the " +
+    say(common, "note: decoding " + decoding.describe() + ", as the folder and the " +
                     "options say");
   }
   // An LDLM's decoder has learned texts behind its first token, a GPT-2 has them as they are.

@@ -48,10 +48,13 @@ void quantize(const Common& common, QuantizeArguments& arguments) {
   const NoGrad scope;
   const Tokenizer tokenizer = Tokenizer::from_folder(common.model);
   check_tokenizer_fits(common.model + ": model", tokenizer, plain.config.vocab_size);
-  const auto tokens = GenerationConfig::tokens_of_folder(common.model, plain.config);
-  LDLM_CHECK(!tokens.eos_token_id.empty(), "quantize", common.model,
+  auto ends = GenerationConfig::tokens_of_folder(common.model, plain.config).eos_token_id;
+  if (ends.empty()) {
+    ends = plain.config.end_tokens();  // where generation_config.json names none
+  }
+  LDLM_CHECK(!ends.empty(), "quantize", common.model,
              ": config.json has no eos_token_id for texts to begin and end with");
-  const std::int64_t end = tokens.eos_token_id.front();
+  const std::int64_t end = ends.front();
   PerplexityMeter before, after;
   arguments.texts.for_each([&](const InputText& text) {
     before.add(plain, tokenizer, end, text.text);

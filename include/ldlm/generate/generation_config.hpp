@@ -4,7 +4,7 @@
 //   const auto config = ldlm::GenerationConfig::from_folder("gpt2", gpt2.config);
 //   options.stop.end_tokens = config.eos_token_id;
 
-#include <algorithm>
+#include <cmath>
 #include <filesystem>
 #include <optional>
 #include <string>
@@ -34,15 +34,18 @@ struct GenerationConfig {
   std::optional<std::int64_t> max_new_tokens = std::nullopt;
   std::optional<std::int64_t> max_length = std::nullopt;  // with the prompt
 
-  /// Reads generation_config.json, if the folder has it; tokens that it does not name are those of
-  /// the model's config.json. Throws an Error that names the file and the key for values out of
-  /// range, and for those that would change texts and are not supported.
+  /// Reads generation_config.json or, in a folder without it, what config.json says about decoding.
+  /// As in transformers, texts end at no token where the former names none; they begin with that of
+  /// config.json. Throws an Error that names the file and the key for values out of range, and for
+  /// those that would change texts and are not supported.
   static GenerationConfig from_folder(const std::filesystem::path& folder,
                                       const Gpt2Config& model) {
     GenerationConfig out = tokens_of_folder(folder, model);
-    const std::filesystem::path path = folder / "generation_config.json";
+    const std::filesystem::path own = folder / "generation_config.json";
+    const std::filesystem::path path =
+        std::filesystem::exists(own) ? own : folder / "config.json";
     if (std::filesystem::exists(path)) {
-      out.read_decoding(JsonConfig::open(path));
+      out.read_decoding(JsonConfig::open(path), model);
     }
     return out;
   }
@@ -59,29 +62,34 @@ struct GenerationConfig {
     return out;
   }
 
-  /// The most new tokens after a prompt of `length`, if the folder says so.
+  /// The most new tokens after a prompt of `length`, if the folder says so. Throws for a prompt that
+  /// leaves no room for one.
   [[nodiscard]] std::optional<std::int64_t> new_tokens(std::int64_t length) const {
     if (max_new_tokens || !max_length) {
       return max_new_tokens;
     }
-    return std::max<std::int64_t>(0, *max_length - length);
+    LDLM_CHECK(length < *max_length, "generate", "the prompt has ", length,
+               " tokens, but the folder's max_length is ", *max_length);
+    return *max_length - length;
   }
 
  private:
   void read_tokens(const JsonConfig& json, const Gpt2Config& model) {
     // As in Gpt2Config: beyond a smaller vocabulary the default stands for none.
     Gpt2Config tokens = model;
-    if (const auto bos = token_ids_from(json, "bos_token_id")) {
-      json.check(bos->size() <= 1, "bos_token_id", "must be one id");
-      tokens.bos_token_id = bos->empty() ? std::nullopt : std::optional(bos->front());
+    tokens.bos_token_id = token_id_from(json, "bos_token_id", tokens.bos_token_id);
+    tokens.eos_token_id =
+        token_ids_from(json, "eos_token_id").value_or(std::vector<std::int64_t>());
+    const ConfigRules rules(json);
+    tokens.validate(rules);
+    if (const auto pad = token_id_from(json, "pad_token_id", std::nullopt)) {
+      tokens.check_id(rules, "pad_token_id", *pad);
     }
-    tokens.eos_token_id = token_ids_from(json, "eos_token_id").value_or(tokens.eos_token_id);
-    tokens.validate(ConfigRules(json));
     bos_token_id = tokens.start_token();
     eos_token_id = tokens.end_tokens();
   }
 
-  void read_decoding(const JsonConfig& json) {
+  void read_decoding(const JsonConfig& json, const Gpt2Config& model) {
     refuse_unsupported(json);
     const ConfigRules rules(json);
     const auto read_key = [&](std::string_view key, auto& value) {
@@ -102,6 +110,9 @@ struct GenerationConfig {
     rules.check(num_beams == 1 || !do_sample, "do_sample",
                 "must be false with num_beams above 1: beams that are drawn are not supported");
     read_key("length_penalty", length_penalty);
+    // Beyond, powers of lengths are no numbers.
+    rules.check(std::abs(length_penalty) <= 100, "length_penalty", "must lie in [-100, 100], got ",
+                length_penalty);
     if (json.has("early_stopping")) {
       const JsonValue& value = *json.root().find("early_stopping");
       const auto flag = value.get_if<bool>();
@@ -116,6 +127,8 @@ struct GenerationConfig {
       if (json.has(key)) {
         *value = json.get<std::int64_t>(key);
         rules.at_least(key, **value);
+        rules.check(**value <= model.n_positions, key, "is ", **value,
+                    ", more than the n_positions ", model.n_positions, " of the model");
       }
     }
   }

@@ -61,16 +61,17 @@ struct Gpt2Config {
     rules.dropout("attn_pdrop", attn_pdrop);
     rules.epsilon("layer_norm_epsilon", layer_norm_epsilon);
     rules.deviation("initializer_range", initializer_range);
-    const auto check_id = [&](std::string_view key, std::int64_t id) {
-      rules.check(id >= 0 && (id < vocab_size || id == default_token_id), key,
-                  "must be an id below vocab_size ", vocab_size, ", got ", id);
-    };
     if (bos_token_id) {
-      check_id("bos_token_id", *bos_token_id);
+      check_id(rules, "bos_token_id", *bos_token_id);
     }
     for (const std::int64_t id : eos_token_id) {
-      check_id("eos_token_id", id);
+      check_id(rules, "eos_token_id", id);
     }
+  }
+  /// Throws for what is no id of the vocabulary.
+  void check_id(const ConfigRules& rules, std::string_view key, std::int64_t id) const {
+    rules.check(id >= 0 && (id < vocab_size || id == default_token_id), key,
+                "must be an id below vocab_size ", vocab_size, ", got ", id);
   }
 
   /// Throws an Error that names the file and the key for values that make no GPT-2, and for keys
@@ -94,10 +95,7 @@ struct Gpt2Config {
     detail::read_key(json, "attn_pdrop", c.attn_pdrop);
     detail::read_key(json, "layer_norm_epsilon", c.layer_norm_epsilon);
     detail::read_key(json, "initializer_range", c.initializer_range);
-    if (const auto bos = token_ids_from(json, "bos_token_id")) {
-      json.check(bos->size() <= 1, "bos_token_id", "must be one id");
-      c.bos_token_id = bos->empty() ? std::nullopt : std::optional(bos->front());
-    }
+    c.bos_token_id = token_id_from(json, "bos_token_id", c.bos_token_id);
     c.eos_token_id = token_ids_from(json, "eos_token_id").value_or(c.eos_token_id);
     detail::read_key(json, "add_cross_attention", c.add_cross_attention);
     detail::read_key(json, "tie_word_embeddings", c.tie_word_embeddings);

@@ -23,9 +23,23 @@ namespace ldlm {
     return std::vector<std::int64_t>{*id};
   }
   auto ids = value->get_if<std::vector<std::int64_t>>();
-  json.check(ids.has_value(), key, "must be an id, a list of ids or null, got ", value->preview(),
-             " (at byte ", value->offset(), ')');
+  const bool empty = ids && ids->empty();
+  json.check(ids && !empty, key, "must be an id, a list of ids or null, got ",
+             empty ? "an empty list" : value->preview(), " (at byte ", value->offset(), ')');
   return ids;
+}
+
+/// The one id under a key: none for null; `fallback` if the key is missing.
+[[nodiscard]] inline std::optional<std::int64_t> token_id_from(
+    const JsonConfig& json, std::string_view key, std::optional<std::int64_t> fallback) {
+  const JsonValue* const value = json.root().find(key);
+  if (value == nullptr) {
+    return fallback;
+  }
+  const auto id = value->get_if<std::int64_t>();
+  json.check(id || value->is_null(), key, "must be one id or null, got ", value->preview(),
+             " (at byte ", value->offset(), ')');
+  return id;
 }
 
 /// As token_ids_from reads them.
