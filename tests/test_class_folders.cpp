@@ -263,6 +263,9 @@ TEST_CASE("values of a configuration that would change results are refused by na
     CHECK(contains(message, "\"" + value.key + "\""));
     CHECK(contains(message, "config.json"));
   }
+  CHECK(contains(refused("BertModel", "hidden_act", "\"quick_gelu\""),
+                 "must be one of gelu, gelu_python, gelu_new, gelu_fast, gelu_accurate, "
+                 "gelu_pytorch_tanh, gelu_python_tanh, relu, silu, swish and linear, got"));
   // And those that change nothing are not.
   for (const Value& value : std::vector<Value>{{"chunk_size_feed_forward", "4"},
                                                {"use_cache", "false"},

@@ -145,6 +145,92 @@ TEST_CASE("what a sentence encoder's files say is obeyed or refused by name") {
                  "should be left or right, not \"up\""));
 }
 
+TEST_CASE(
+    "the names that sentence-transformers gives the encoder's file are all read, in its order") {
+  const TempFolder folder;
+  const std::string usual = "sentence_bert_config.json";
+  const fs::path to = copy_with(folder / "a", "mean", "README.md", "");
+  const auto length = [&] { return SentenceEncoder<float>::from_pretrained(to).max_length(); };
+  fs::remove(to / usual);
+  CHECK(length() == 64);
+  std::int64_t expected = 10;
+  for (const char* const model :
+       {"xlnet", "xlm-roberta", "albert", "camembert", "distilbert", "roberta", "bert"}) {
+    CAPTURE(model);  // each comes before those that are there
+    std::ofstream(to / ("sentence_" + std::string(model) + "_config.json"))
+        << R"({"max_seq_length": )" << ++expected << "}";
+    CHECK(length() == expected);
+  }
+  std::ofstream(to / usual) << "{}";  // says nothing: the next one is read
+  CHECK(length() == expected - 1);
+  // The vectors are those of the file under its usual name.
+  fs::remove(to / usual);
+  fs::copy_file(golden_folder("sentence") / "mean" / usual, to / "sentence_roberta_config.json",
+                fs::copy_options::overwrite_existing);
+  const auto encoder = SentenceEncoder<float>::from_pretrained(to);
+  CHECK(largest_difference(encoder.encode(texts()), Golden("sentence/mean").get<float>("vectors")) <
+        1e-5F);
+  std::ofstream(to / "sentence_roberta_config.json") << R"({"do_lower_case": 1})";
+  CHECK(contains(message_of([&] { (void)SentenceEncoder<float>::from_pretrained(to); }),
+                 "sentence_roberta_config.json: key \"do_lower_case\""));
+}
+
+TEST_CASE("an encoder that gives something else than its last states is refused by name") {
+  const TempFolder folder;
+  int number = 0;
+  const auto said = [&](const std::string& contents) {
+    const fs::path to =
+        copy_with(folder / std::to_string(number++), "mean", "sentence_bert_config.json", contents);
+    return message_of([&] { (void)SentenceEncoder<float>::from_pretrained(to); });
+  };
+  // `text` is the entry of modality_config, `more` what follows it.
+  const auto with = [&](const std::string& text, const std::string& more = "") {
+    return said(R"({"transformer_task": "feature-extraction", "modality_config": {"text": )" +
+                text + more + R"(}, "module_output_name": "token_embeddings"})");
+  };
+  const auto output = [&](const std::string& name) {
+    return with(R"({"method": "forward", "method_output_name": )" + name + "}");
+  };
+  CHECK(output(R"("last_hidden_state")") == "no error");  // as sentence-transformers 6.2 saves it
+  CHECK(output(R"(["last_hidden_state"])") == "no error");
+  CHECK(contains(output(R"("pooler_output")"),
+                 "sentence_bert_config.json: key \"modality_config.text.method_output_name\" must "
+                 "be \"last_hidden_state\", got \"pooler_output\""));
+  CHECK(contains(output(R"(["hidden_states", 1])"), "method_output_name\" must be"));
+  CHECK(contains(output("null"), "method_output_name\" must be"));
+  const std::string usual = R"({"method": "forward", "method_output_name": "last_hidden_state"})";
+  CHECK(with(usual, R"(, "image": )" + usual) == "no error");
+  CHECK(contains(with(usual, R"(, "message": )" + usual), "has \"message\""));
+  CHECK(contains(with(R"({"method": "encode", "method_output_name": "last_hidden_state"})"),
+                 "\"modality_config.text.method\" must be \"forward\", got \"encode\""));
+  CHECK(contains(said(R"({"modality_config": {}})"), "\"modality_config\" must have \"text\""));
+  CHECK(contains(said(R"({"modality_config": null})"), "\"modality_config\""));
+  const std::string only = R"({"modality_config": {"text": )" + usual + "}";
+  CHECK(contains(said(only + "}"), "\"module_output_name\""));
+  CHECK(contains(said(only + R"(, "module_output_name": "sentence_embedding"})"),
+                 "\"module_output_name\" must be \"token_embeddings\", got "
+                 "\"sentence_embedding\""));
+  CHECK(said(R"({"module_output_name": "sentence_embedding"})") == "no error");  // counts not alone
+  CHECK(contains(said(R"({"document_length": 8})"), "\"document_length\" is not supported"));
+  CHECK(contains(said(R"({"length": 8})"), "\"length\" is not known"));
+}
+
+TEST_CASE("a length without room for the special tokens is refused with the file that sets it") {
+  const TempFolder folder;
+  const auto said = [&](const std::string& name, const std::string& of_encoder,
+                        const std::string& of_tokenizer) {
+    const fs::path to = copy_with(folder / name, "mean", "sentence_bert_config.json", of_encoder);
+    std::ofstream(to / "tokenizer_config.json") << of_tokenizer;
+    return message_of([&] { (void)SentenceEncoder<float>::from_pretrained(to); });
+  };
+  CHECK(contains(said("a", R"({"max_seq_length": 1})", "{}"),
+                 "sentence_bert_config.json: max_seq_length: texts of 1 tokens leave no room for "
+                 "the 2 special tokens"));
+  CHECK(said("b", R"({"max_seq_length": 2})", "{}") == "no error");
+  CHECK(contains(said("c", "{}", R"({"model_max_length": 1})"),
+                 "tokenizer_config.json: model_max_length: texts of 1 tokens leave no room"));
+}
+
 TEST_CASE("every way of pooling weighs real positions only, and passes gradients") {
   const Variable<double> states(
       Tensor<double>::from_values({2, 3, 2}, {1, 10, 3, 20, 99, 99, 5, -6, 7, -8, 9, -10}), true);

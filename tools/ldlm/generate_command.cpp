@@ -126,8 +126,8 @@ void generate(const Common& common, GenerateArguments& arguments) {
   }
   const Decoding decoding = decoding_of(arguments, config);
   if (config.says_how) {
-    say(common, "note: decoding " + decoding.describe() + ", as the folder and the " +
-                    "options say");
+    say(common,
+        "note: decoding " + decoding.describe() + ", as the folder and the " + "options say");
   }
   // An LDLM's decoder has learned texts behind its first token, a GPT-2 has them as they are.
   const bool with_bos = arguments.bos || is_ldlm(common.model);

@@ -42,8 +42,7 @@ struct GenerationConfig {
                                       const Gpt2Config& model) {
     GenerationConfig out = tokens_of_folder(folder, model);
     const std::filesystem::path own = folder / "generation_config.json";
-    const std::filesystem::path path =
-        std::filesystem::exists(own) ? own : folder / "config.json";
+    const std::filesystem::path path = std::filesystem::exists(own) ? own : folder / "config.json";
     if (std::filesystem::exists(path)) {
       out.read_decoding(JsonConfig::open(path), model);
     }
@@ -62,8 +61,8 @@ struct GenerationConfig {
     return out;
   }
 
-  /// The most new tokens after a prompt of `length`, if the folder says so. Throws for a prompt that
-  /// leaves no room for one.
+  /// The most new tokens after a prompt of `length`, if the folder says so. Throws for a prompt
+  /// that leaves no room for one.
   [[nodiscard]] std::optional<std::int64_t> new_tokens(std::int64_t length) const {
     if (max_new_tokens || !max_length) {
       return max_new_tokens;

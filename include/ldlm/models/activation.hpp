@@ -35,8 +35,11 @@ namespace ldlm {
       return activation;
     }
   }
-  config.check(false, key, "must be one of gelu, gelu_new, relu, silu and linear, got \"", name,
-               '"');
+  std::string known;
+  for (const auto& [each, activation] : names) {
+    known += (known.empty() ? "" : each == names.back().first ? " and " : ", ") + std::string(each);
+  }
+  config.check(false, key, "must be one of ", known, ", got \"", name, '"');
   return Activation::none;
 }
 

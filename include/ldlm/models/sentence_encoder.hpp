@@ -47,15 +47,22 @@ class SentenceEncoder {
                "from_pretrained", modules.encoder.native(), ": the tokenizer has ids up to ",
                tokenizer.id_bound() - 1, ", vocab_size of config.json is ", bert.config.vocab_size);
     const std::int64_t positions = bert.config.max_position_embeddings;
+    const std::string length_place =
+        inputs.max_length ? inputs.config_name + ": max_seq_length"
+        : tokenizer.model_max_length()
+            ? (modules.encoder / "tokenizer_config.json").native() + ": model_max_length"
+            : (modules.encoder / "config.json").native() + ": max_position_embeddings";
     inputs.max_length = inputs.max_length ? inputs.max_length : tokenizer.model_max_length();
     LDLM_CHECK(!modules.described || !inputs.max_length || *inputs.max_length <= positions,
-               "from_pretrained", modules.encoder.native(), ": texts of ",
-               inputs.max_length.value_or(0), " tokens (max_seq_length or model_max_length) are ",
-               "longer than max_position_embeddings ", positions);
+               "from_pretrained", length_place, ": texts of ", inputs.max_length.value_or(0),
+               " tokens are longer than max_position_embeddings ", positions);
     inputs.max_length = std::min(inputs.max_length.value_or(positions), positions);
     LDLM_CHECK(!inputs.do_lower_case || lowers_case(tokenizer), "from_pretrained",
-               modules.encoder.native(), ": do_lower_case of sentence_bert_config.json is only ",
-               "supported with a tokenizer that lowers the case itself");
+               inputs.config_name, ": do_lower_case is only supported with a tokenizer that ",
+               "lowers the case itself");
+    const auto added = static_cast<std::int64_t>(tokenizer.post_processor().added(false));
+    LDLM_CHECK(*inputs.max_length >= added, "from_pretrained", length_place, ": texts of ",
+               *inputs.max_length, " tokens leave no room for the ", added, " special tokens");
     std::int64_t width =
         bert.config.hidden_size * static_cast<std::int64_t>(modules.pooling.size());
     for (const auto& step : modules.steps) {

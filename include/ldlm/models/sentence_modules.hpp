@@ -207,9 +207,55 @@ template <Floating T>
 
 }  // namespace detail
 
+namespace detail {
+
+/// The configuration of a Transformer module: the first file that is there and not empty, as
+/// sentence-transformers looks for it. Nothing if there is none.
+[[nodiscard]] inline std::optional<JsonConfig> open_transformer_config(
+    const std::filesystem::path& folder) {
+  for (const char* const model :
+       {"bert", "roberta", "distilbert", "camembert", "albert", "xlm-roberta", "xlnet"}) {
+    const auto path = folder / ("sentence_" + std::string(model) + "_config.json");
+    if (std::filesystem::exists(path)) {
+      JsonConfig json = JsonConfig::open(path);
+      if (!json.root().members().empty()) {
+        return json;
+      }
+    }
+  }
+  return std::nullopt;
+}
+
+/// Throws unless texts become the encoder's last states, as they do by default.
+inline void check_modalities(const JsonConfig& json) {
+  constexpr std::string_view key = "modality_config";
+  if (json.root().find(key) == nullptr) {
+    return;  // module_output_name counts only beside it
+  }
+  const JsonConfig modalities = json.section(key);
+  json.check(modalities.root().find("text") != nullptr, key, "must have \"text\"");
+  json.check(modalities.root().find("message") == nullptr, key,
+             "has \"message\": texts as messages are not supported");
+  const JsonConfig text = modalities.section("text");
+  const auto method = text.get<std::string>("method");
+  text.check(method == "forward", "method", "must be \"forward\", got \"", method, '"');
+  const JsonValue* const output = text.root().find("method_output_name");
+  const std::vector<std::string> expected{"last_hidden_state"};
+  text.check(output != nullptr && (output->get_if<std::string>() == expected.front() ||
+                                   output->get_if<std::vector<std::string>>() == expected),
+             "method_output_name", "must be \"last_hidden_state\", got ",
+             output != nullptr ? output->preview() : "nothing");
+  const auto name = json.get<std::string>("module_output_name");
+  json.check(name == "token_embeddings", "module_output_name",
+             "must be \"token_embeddings\", got \"", name, '"');
+}
+
+}  // namespace detail
+
 /// How texts become tokens, as sentence_bert_config.json and config_sentence_transformers.json say.
 struct SentenceInputs {
   std::optional<std::int64_t> max_length = std::nullopt;  // unset: the tokenizer's
+  std::string config_name{};                              // of the file that set it, for messages
   bool do_lower_case = false;
   std::map<std::string, std::string> prompts{{"query", ""}, {"document", ""}};
   std::optional<std::string> default_prompt_name = std::nullopt;
@@ -217,8 +263,14 @@ struct SentenceInputs {
   static SentenceInputs from_folder(const std::filesystem::path& folder,
                                     const std::filesystem::path& encoder) {
     SentenceInputs out;
-    if (const auto path = encoder / "sentence_bert_config.json"; std::filesystem::exists(path)) {
-      const JsonConfig json = JsonConfig::open(path);
+    if (const auto config = detail::open_transformer_config(encoder)) {
+      const JsonConfig& json = *config;
+      out.config_name = json.origin();
+      json.refuse_others({"max_seq_length", "do_lower_case", "transformer_task", "modality_config",
+                          "module_output_name", "unpad_inputs", "model_args", "model_kwargs",
+                          "config_args", "config_kwargs", "tokenizer_args", "processor_kwargs",
+                          "processing_kwargs", "query_length", "document_length", "query_expansion",
+                          "tokenizer_name_or_path"});
       if (json.has("max_seq_length")) {
         out.max_length = json.get<std::int64_t>("max_seq_length");
         json.check(*out.max_length > 0, "max_seq_length", "must be positive, got ",
@@ -235,6 +287,11 @@ struct SentenceInputs {
                        (value->is_object() && value->members().empty()),
                    key, "must be empty: such options are not supported");
       }
+      for (const char* const key :
+           {"query_length", "document_length", "query_expansion", "tokenizer_name_or_path"}) {
+        json.check(!json.has(key), key, "is not supported");
+      }
+      detail::check_modalities(json);
     }
     const auto path = folder / "config_sentence_transformers.json";
     if (std::filesystem::exists(path)) {
