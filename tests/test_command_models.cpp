@@ -39,6 +39,15 @@ TEST_CASE("generate ends at the folder's tokens, and neither pads nor cuts promp
   CHECK(greedy("generate_other_eos", "The river") == "The riverefghaaab");
   CHECK(greedy("generate_padded", "hi there") == "hi therecdefghaaab");
   CHECK(greedy("generate_padded", "The river") == "The riverefghaaabcde");
+  // A generation_config.json without an end token: texts go on behind that of config.json, which
+  // ends them while weights are measured.
+  const io_support::TempFolder folder;
+  const std::string endless = copy_with(folder, "generate_other_eos", "generation_config.json",
+                                        R"({"do_sample": false, "max_new_tokens": 4})");
+  CHECK(text_of({"generate", "--model", endless, "--quiet", "hi there"}) == "hi therecde");
+  CHECK(text_of({"generate", "--model", endless, "--quiet", "The river"}) == "The riverefgh");
+  CHECK(run({"quantize", "--model", endless, "--out", (folder / "int8").string(), "hi there"})
+            .status == 0);
 }
 
 TEST_CASE("generate decodes as generation_config.json says, but for the options") {
