@@ -98,8 +98,8 @@ void check_folder(const fs::path& folder) {
 }
 
 /// A copy of a golden folder whose config.json has another value under a key.
-void copy_with(const fs::path& from, const fs::path& to, const std::string& key,
-               const std::string& value) {
+void copy_with_key(const fs::path& from, const fs::path& to, const std::string& key,
+                   const std::string& value) {
   fs::copy(from, to);
   ldlm::JsonValue json = ldlm::read_json(from / "config.json");
   json.set(key, ldlm::parse_json(value, "value"));
@@ -218,7 +218,7 @@ TEST_CASE("values of a configuration that would change results are refused by na
   const auto refused = [&](const std::string& source, const std::string& key,
                            const std::string& value) {
     const fs::path to = folder / std::to_string(number++);
-    copy_with(golden_folder("classes") / source, to, key, value);
+    copy_with_key(golden_folder("classes") / source, to, key, value);
     return message_of([&] {
       if (is_bert(to)) {
         (void)Bert<float>::from_pretrained(to);

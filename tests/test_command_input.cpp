@@ -34,6 +34,13 @@ std::string repeated(const std::string& line, int count) {
 
 }  // namespace
 
+TEST_CASE("texts in square brackets are texts, not lists") {
+  const Texts texts{"[a, b]", "[]", "[[1],[2]]", "[MASK] x [SEP]", "plain", "[x]\x1f"};
+  CHECK(texts_of(output_of(tokenize(texts))) == texts);
+  CHECK(texts_of(output_of(tokenize({"--", "[a, b]"}))) == Texts{"[a, b]"});
+  check_error(tokenize({"--file", "[no, file]"}), {"[no, file]"});
+}
+
 TEST_CASE("lines may have any end, and a file a byte order mark") {
   const RunOptions input{.input =
                              "\xEF\xBB\xBF"

@@ -28,8 +28,8 @@ std::vector<std::string> texts() {
 }
 
 /// A copy of a golden folder, one of whose files has other contents.
-fs::path copy_with(const fs::path& to, const std::string& from, const fs::path& file,
-                   const std::string& contents) {
+fs::path copy_with_file(const fs::path& to, const std::string& from, const fs::path& file,
+                        const std::string& contents) {
   fs::copy(golden_folder("sentence") / from, to, fs::copy_options::recursive);
   fs::create_directories((to / file).parent_path());
   std::ofstream(to / file) << contents;
@@ -105,7 +105,7 @@ TEST_CASE("what a sentence encoder's files say is obeyed or refused by name") {
   const TempFolder folder;
   int number = 0;
   const auto said = [&](const fs::path& file, const std::string& contents) {
-    const fs::path to = copy_with(folder / std::to_string(number++), "mean", file, contents);
+    const fs::path to = copy_with_file(folder / std::to_string(number++), "mean", file, contents);
     return message_of([&] { (void)SentenceEncoder<float>::from_pretrained(to); });
   };
   const auto module = [](const std::string& type, const std::string& path) {
@@ -149,7 +149,7 @@ TEST_CASE(
     "the names that sentence-transformers gives the encoder's file are all read, in its order") {
   const TempFolder folder;
   const std::string usual = "sentence_bert_config.json";
-  const fs::path to = copy_with(folder / "a", "mean", "README.md", "");
+  const fs::path to = copy_with_file(folder / "a", "mean", "README.md", "");
   const auto length = [&] { return SentenceEncoder<float>::from_pretrained(to).max_length(); };
   fs::remove(to / usual);
   CHECK(length() == 64);
@@ -179,8 +179,8 @@ TEST_CASE("an encoder that gives something else than its last states is refused 
   const TempFolder folder;
   int number = 0;
   const auto said = [&](const std::string& contents) {
-    const fs::path to =
-        copy_with(folder / std::to_string(number++), "mean", "sentence_bert_config.json", contents);
+    const fs::path to = copy_with_file(folder / std::to_string(number++), "mean",
+                                       "sentence_bert_config.json", contents);
     return message_of([&] { (void)SentenceEncoder<float>::from_pretrained(to); });
   };
   // `text` is the entry of modality_config, `more` what follows it.
@@ -219,7 +219,8 @@ TEST_CASE("a length without room for the special tokens is refused with the file
   const TempFolder folder;
   const auto said = [&](const std::string& name, const std::string& of_encoder,
                         const std::string& of_tokenizer) {
-    const fs::path to = copy_with(folder / name, "mean", "sentence_bert_config.json", of_encoder);
+    const fs::path to =
+        copy_with_file(folder / name, "mean", "sentence_bert_config.json", of_encoder);
     std::ofstream(to / "tokenizer_config.json") << of_tokenizer;
     return message_of([&] { (void)SentenceEncoder<float>::from_pretrained(to); });
   };

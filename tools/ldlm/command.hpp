@@ -34,11 +34,6 @@ struct Common {
 CLI::App* add_subcommand(CLI::App& app, const std::string& name, const std::string& description,
                          const std::string& example, std::function<void()> action);
 
-/// Takes "[a, b]" as it stands, and not as a list of two.
-inline void take_literally(CLI::Option& texts) {
-  texts.allow_extra_args(false);
-}
-
 /// Wrong usage if an option of a command, or of those above it, was given where it has no effect:
 /// "--eta: has no effect without --sampler ddim".
 void refuse_without_effect(const CLI::App& command, const std::string& option,

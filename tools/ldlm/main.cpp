@@ -15,6 +15,7 @@
 #include <ldlm/core/threads.hpp>
 
 #include "command.hpp"
+#include "literal_arguments.hpp"
 #include "numbers.hpp"
 
 namespace {
@@ -78,6 +79,7 @@ int main(int argc, char** argv) {
   command::add_eval_command(app, common);
   command::add_quantize_command(app, common);
   command::read_numbers_strictly(app);
+  command::read_brackets_literally(app);
 
   constexpr int failed = 1;
   constexpr int wrong_usage = 2;
@@ -85,7 +87,12 @@ int main(int argc, char** argv) {
   std::signal(SIGPIPE, SIG_IGN);  // and so is a reader that has gone
   try {
     try {
-      app.parse(argc, argv);
+      const std::vector<std::string> arguments = command::mark_brackets(argc, argv);
+      std::vector<const char*> pointers;
+      for (const std::string& argument : arguments) {
+        pointers.push_back(argument.c_str());
+      }
+      app.parse(argc, pointers.data());
     } catch (const CLI::ParseError& error) {
       if (error.get_exit_code() != 0) {
         std::string message = error.what();

@@ -90,7 +90,7 @@ void add_text_commands(CLI::App& app, Common& common) {
         app, "demo", "A sentence to its latent, through noise and back; then new sentences.",
         "ldlm demo \"The river rises in the north.\"",
         [&common, words] { run_demo(common, *words); });
-    take_literally(*command->add_option("sentence", *words, "The sentence"));
+    command->add_option("sentence", *words, "The sentence");
   }
   {
     struct Arguments {

@@ -15,7 +15,6 @@ void TextInput::add_to(CLI::App& command, const Common& common) {
   common_ = &common;
   CLI::Option* const texts = command.add_option(
       "text", arguments_, "Texts; without them the lines of --file or standard input");
-  take_literally(*texts);
   command
       .add_option("--file", file_,
                   "A file with a text a line, - for standard input; blank lines are left out")

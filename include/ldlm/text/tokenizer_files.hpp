@@ -51,14 +51,14 @@ struct NamedText {
 
 /// The named special tokens of a folder: its own, or else the defaults of its class.
 [[nodiscard]] inline std::vector<std::pair<std::string_view, AddedToken>> named_tokens(
-    const FolderConfig& config, std::optional<ClassFamily> family) {
+    const FolderConfig& config, const ClassFamily* family) {
   std::vector<std::pair<std::string_view, AddedToken>> out;
   for (const std::string_view key : special_token_keys) {
     if (const auto own = config.named.find(key); own != config.named.end()) {
       if (own->second) {
         out.emplace_back(key, *own->second);
       }
-    } else if (family) {
+    } else if (family != nullptr) {
       for (const auto& [name, content] : default_special_tokens(*family)) {
         if (name == key) {
           out.emplace_back(key, special_token(std::string(content)));
@@ -162,7 +162,7 @@ inline void set_class_template(Tokenizer& tokenizer, ClassFamily family, const F
 
 /// Gives a tokenizer that was made of its class' vocabulary files what else its folder says.
 inline void finish_class(Tokenizer& tokenizer, ClassFamily family, const FolderConfig& config) {
-  const auto named = named_tokens(config, family);
+  const auto named = named_tokens(config, &family);
   add_folder_tokens(tokenizer, config, named);
   set_class_template(tokenizer, family, config, named);
   TokenizerInfo info = config.info;
@@ -230,7 +230,8 @@ inline void finish_class(Tokenizer& tokenizer, ClassFamily family, const FolderC
   parts.pre_tokenizer.kind = PreTokenizer::Kind::bert;
   parts.decoder.kind = Decoder::Kind::wordpiece;
   WordPieceModel::Options options;
-  for (const auto& [key, token] : named_tokens(config, ClassFamily::bert)) {
+  constexpr ClassFamily bert = ClassFamily::bert;
+  for (const auto& [key, token] : named_tokens(config, &bert)) {
     if (key == "unk_token") {
       options.unk_token = token.content;
     }

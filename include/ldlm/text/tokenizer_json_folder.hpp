@@ -154,9 +154,8 @@ inline void forget_settings(FolderConfig& config, const KnownClass* known,
       padding && tokenizer.token_to_id(padding->pad_token) == padding->pad_id) {
     config.named.emplace("pad_token", special_token(padding->pad_token));  // unless a file has one
   }
-  const auto family = known != nullptr ? std::optional(known->family) : std::nullopt;
-  const auto named = named_tokens(config, family);
-  add_folder_tokens(tokenizer, config, counts ? named : named_tokens(config, std::nullopt));
+  const auto named = named_tokens(config, known != nullptr ? &known->family : nullptr);
+  add_folder_tokens(tokenizer, config, counts ? named : named_tokens(config, nullptr));
   if (counts && known->family != ClassFamily::gpt2) {
     set_class_template(tokenizer, known->family, config, named);
   }
