@@ -45,8 +45,8 @@ TEST_CASE("reduce kernels over every set of axes") {
 
 TEST_CASE("reduce kernels of large views keep their digits, and NaN wins in max and min") {
   for (const auto& [op, name] : reduce_ops) {
-    for (const Shape& shape : {Shape{100003}, Shape{3, 301, 93}, Shape{20001, 5}, Shape{5, 20001},
-                               Shape{9000, 3, 3}, Shape{1, 9000, 2}}) {
+    for (const Shape& shape : {Shape{100003}, Shape{3, 101, 93}, Shape{20001, 5}, Shape{5, 8001},
+                               Shape{3000, 3, 3}, Shape{1, 9000, 2}}) {
       for (const unsigned mask : {1U, 2U, 3U, 4U, 5U, 6U, 7U}) {
         if (mask >= 1U << shape.rank()) {
           continue;
