@@ -25,7 +25,7 @@ units=()
 for source in tests/main.cpp tests/test_kernels_*.cpp; do
   units+=("$work/$(basename "$source" .cpp).o")
   compile "$source" "${units[-1]}" -O1 -Itests -DDOCTEST_CONFIG_VOID_CAST_EXPRESSIONS \
-    -DLDLM_TEST_DATA_DIR="\"$PWD/tests\""
+    -DLDLM_SOURCE_DIR="\"$PWD\"" -DLDLM_COMMAND='""'
 done
 
 # Which cases the slow ways leave to the others: they take a third of the time.
