@@ -1,9 +1,11 @@
 #!/usr/bin/env bash
 # Builds and runs the tests of the kernels against versions of xsimd, and prints a table:
 #   bash tools/check_xsimd.sh [include folder of xsimd...]       without folders: the system's
-# Each in three ways: header-only without optimisation (run for this processor, and compiled for
-# x86-64-v4), header-only with -O2, and a debug build of ldlm::simd, whose kernels for AVX2 and for
-# any processor of the architecture run too. CXX names the compiler; it all goes to build-xsimd/.
+# Each in three ways, of which the variable WAYS may name some:
+#   unoptimised  header-only at -O0, run for this processor, and compiled for x86-64-v4
+#   optimised    header-only at -O2
+#   debug_simd   a debug build of ldlm::simd, run with every instruction set of the processor
+# CXX names the compiler; it all goes to build-xsimd/.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 [[ $# -gt 0 ]] || set -- /usr/include
@@ -67,13 +69,18 @@ debug_simd() {
 }
 
 status=0
-rows=("xsimd|-O0|-O2|Debug, ldlm::simd")
+ways=${WAYS:-unoptimised optimised debug_simd}
+title=xsimd
+for way in $ways; do
+  title+="|$way"
+done
+rows=("$title")
 for include in "$@"; do
   include=$(realpath "$include")
   version=$(sed -n 's/^#define XSIMD_VERSION_[A-Z]* //p' "$include/xsimd/config/xsimd_config.hpp" |
     paste -sd.)
   row=$version
-  for way in ${WAYS:-unoptimised optimised debug_simd}; do
+  for way in $ways; do
     folder=$work/$version-$way
     mkdir -p "$folder"
     if $way "$folder" "$include" >"$folder/log" 2>&1; then
