@@ -200,11 +200,12 @@ TEST_CASE("messages about tensors have the names of the file") {
       }
     });
   };
-  for (const auto& [source, dropped] :
+  for (const auto& [folder_name, dropped] :
        {std::pair<std::string, std::string>{"GPT2Model", "h.0.ln_1.bias"},
         {"GPT2LMHeadModel", "transformer.h.0.ln_1.bias"},
         {"BertModel", "encoder.layer.0.output.dense.bias"},
         {"BertForQuestionAnswering", "bert.encoder.layer.0.output.dense.bias"}}) {
+    const std::string source = folder_name;  // (clang captures no structured bindings)
     CAPTURE(source);
     const std::string message = load(source, dropped);
     CHECK(contains(message, "missing: " + dropped));

@@ -61,7 +61,9 @@ std::optional<std::int64_t> optional_number(const Json& json) {
 
 TEST_CASE("folders give the ids, special tokens and limits that transformers gives for them") {
   CHECK(fixtures()["folders"].size() > 30);
-  for (const auto& [name, wanted] : fixtures()["folders"].items()) {
+  for (const auto& item : fixtures()["folders"].items()) {
+    const std::string name = item.key();  // (clang captures no structured bindings)
+    const Json& wanted = item.value();
     CAPTURE(name);
     TemporaryFolder folder;
     const auto shared = fixtures()["vocabularies"].find(wanted["kind"].get<std::string>());
@@ -100,7 +102,9 @@ TEST_CASE("folders give the ids, special tokens and limits that transformers giv
 
 TEST_CASE("published folders, untouched, give what a call of transformers gives") {
   const char* const minilm = std::getenv("LDLM_MINILM_DIR");
-  for (const auto& [name, wanted] : fixtures()["published"].items()) {
+  for (const auto& item : fixtures()["published"].items()) {
+    const std::string name = item.key();  // (clang captures no structured bindings)
+    const Json& wanted = item.value();
     CAPTURE(name);
     std::optional<std::filesystem::path> folder;
     if (name != "all-MiniLM-L6-v2") {
@@ -134,7 +138,9 @@ TEST_CASE("published folders, untouched, give what a call of transformers gives"
 
 TEST_CASE("odd vocabularies load, and give what tokenizers gives") {
   CHECK(fixtures()["odd"].size() == 9);
-  for (const auto& [name, wanted] : fixtures()["odd"].items()) {
+  for (const auto& item : fixtures()["odd"].items()) {
+    const std::string name = item.key();  // (clang captures no structured bindings)
+    const Json& wanted = item.value();
     CAPTURE(name);
     const std::filesystem::path path = tokenizers_folder + "odd/" + name;
     const Tokenizer tokenizer = std::filesystem::is_directory(path) ? Tokenizer::from_folder(path)
