@@ -151,6 +151,22 @@ TEST_CASE("embed pools as the folder says, in batches, and says what it cuts") {
   check_error({"embed", "--model", case_folder("bert_classifier"), "a"}, {"bert_classifier"});
 }
 
+TEST_CASE("a text without a token leaves the vectors of its batch as they are") {
+  const io_support::TempFolder folder;
+  std::string tokenizer = read_file(case_folder("embed_plain") + "/tokenizer.json");
+  const std::string named = R"("unk_token": "[UNK]")";
+  REQUIRE(tokenizer.find(named) != std::string::npos);
+  tokenizer.replace(tokenizer.find(named), named.size(), R"("unk_token": "[NONE]")");
+  const std::string model = copy_with(folder, "embed_plain", "tokenizer.json", tokenizer);
+  const Result some = run({"embed", "--model", model, "--quiet", "hello", "zebra", "the river ."});
+  CHECK(some.status == 1);
+  CHECK(some.err.find("text 2") != std::string::npos);
+  CHECK(some.err.find("[NONE]") != std::string::npos);
+  CHECK(lines(some.err).size() == 1);
+  CHECK(some.out == output_of({"embed", "--model", model, "--quiet", "hello"}) +
+                        output_of({"embed", "--model", model, "--quiet", "the river ."}));
+}
+
 TEST_CASE("quantize measures with the folder's end token") {
   const io_support::TempFolder folder;
   const std::string out = (folder / "int8").string();

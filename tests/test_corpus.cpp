@@ -102,8 +102,8 @@ TEST_CASE("lines end as in Python's text files, also where a buffer ends between
 TEST_CASE("a corpus that is not UTF-8 is refused with its line and byte") {
   for (const std::string start : {"", " = Title = \n"}) {
     const TemporaryFile file(start + "One.\ncaf\xE9 au lait\n");
-    const std::string said =
-        ldlm_test::error_of([&] { text::for_each_sentence(file.path(), [](std::string_view) {}); });
+    const std::string said = ldlm_test::message_of(
+        [&] { text::for_each_sentence(file.path(), [](std::string_view) {}); });
     CHECK(said.find(file.path().string() + ": line " + (start.empty() ? "2" : "3") +
                     ", byte 3: not UTF-8") != std::string::npos);
   }
@@ -132,7 +132,7 @@ TEST_CASE("files that are no plain text say so") {
   using namespace std::string_literals;
   const auto message = [](std::string_view contents) {
     const TemporaryFile file(contents);
-    return ldlm_test::error_of([&] { text::Corpus corpus(file.path()); });
+    return ldlm_test::message_of([&] { text::Corpus corpus(file.path()); });
   };
   CHECK(message("\xFD"
                 "7zXZ\0"s)

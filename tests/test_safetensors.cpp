@@ -155,6 +155,16 @@ TEST_CASE("types without a tensor type can be inspected, not loaded") {
         "[safetensors] other.safetensors: tensor \"f4\" is F4, which does not convert to F32");
 }
 
+TEST_CASE("an element type that is none of them is refused") {
+  const auto file_type = static_cast<FileDType>(37);
+  CHECK(message_of([&] { (void)ldlm::name_of(file_type); }) ==
+        "[FileDType] 37 is none of its values");
+  CHECK(message_of([&] { (void)ldlm::bits_of(file_type); }) ==
+        "[FileDType] 37 is none of its values");
+  CHECK(message_of([] { (void)ldlm::to_file_dtype(static_cast<ldlm::DType>(37)); }) ==
+        "[DType] 37 is none of its values");
+}
+
 TEST_CASE("conversions: floats from everything, integers from integers that fit") {
   TempFolder folder;
   const fs::path path = folder / "c.safetensors";

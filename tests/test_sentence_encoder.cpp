@@ -74,6 +74,13 @@ TEST_CASE("padding and truncation of tokenizer.json do not act on texts to embed
   const std::vector<std::string> some{"the river rises .", "hello world",
                                       "a b c a b c a b c a b c a b"};
   CHECK(largest_difference(plain.encode(some), padded.encode(some)) == 0);
+  // Without modules.json: the mean of the states, as sentence-transformers gives it.
+  {
+    const ldlm::NoGrad scope;
+    const auto batch = ldlm::to_batch(plain.tokenizer(), std::vector<std::string>{some[0]});
+    const auto states = plain.bert()({.ids = batch.ids}).hidden.value();
+    CHECK(largest_difference(plain.encode({some[0]}), mean(states, 1)) < 1e-6F);
+  }
   // embed_cls takes the first token's state, not normalised.
   const auto cls = SentenceEncoder<float>::from_pretrained(cases / "embed_cls");
   const ldlm::NoGrad scope;

@@ -88,9 +88,9 @@ TEST_CASE("a batch cuts texts, never their special tokens") {
         Values{2, 4, 5, 3, 0, 2, 6, 3});
   CHECK(cut({.max_length = 2}) == Values{2, 3, 2, 3});
   CHECK(cut({.max_length = 3, .length = 4, .pad_id = 8}) == Values{2, 4, 3, 8, 2, 6, 3, 8});
-  CHECK(ldlm_test::error_of([&] { (void)cut({.max_length = 1}); }) ==
+  CHECK(ldlm_test::message_of([&] { (void)cut({.max_length = 1}); }) ==
         "[to_batch] max_length 1 leaves no room for 2 special tokens");
-  CHECK(ldlm_test::error_of([&] { (void)cut({.length = 6}); }) ==
+  CHECK(ldlm_test::message_of([&] { (void)cut({.length = 6}); }) ==
         "[to_batch] row 0 has 7 tokens, the batch takes 6");
   // The sides of the file hold where the caller names none.
   Tokenizer left = letters();
@@ -105,7 +105,7 @@ TEST_CASE("a batch cuts texts, never their special tokens") {
 TEST_CASE("a pad token is needed only where rows differ in length") {
   const Tokenizer tokenizer = letters();
   CHECK(to_batch(tokenizer, Texts{"a", "b"}).ids.to_vector() == Values{2, 4, 3, 2, 5, 3});
-  CHECK(ldlm_test::error_of([&] {
+  CHECK(ldlm_test::message_of([&] {
           (void)to_batch(tokenizer, Texts{"a", "a b"});
         }) ==
         "[to_batch] the rows differ in length, and no token to pad them with is known: set "

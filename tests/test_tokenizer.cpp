@@ -275,7 +275,7 @@ TEST_CASE("truncation that cannot work says why") {
   text::Truncation truncation;
   const auto message = [&](std::string_view first, std::string_view second) {
     tokenizer.set_truncation(truncation);
-    return ldlm_test::error_of([&] { (void)tokenizer.encode(first, second); });
+    return ldlm_test::message_of([&] { (void)tokenizer.encode(first, second); });
   };
   truncation.max_length = 2;
   CHECK(message("a", "b") == "[truncate] max_length 2 leaves no room for 3 special tokens");
@@ -284,20 +284,20 @@ TEST_CASE("truncation that cannot work says why") {
   CHECK(message("a", "b c d e f g").find("too few to take away") != std::string::npos);
   truncation.strategy = text::Truncation::Strategy::only_second;
   tokenizer.set_truncation(truncation);
-  CHECK(ldlm_test::error_of([&] { (void)tokenizer.encode("a b c d e f g h"); }) ==
+  CHECK(ldlm_test::message_of([&] { (void)tokenizer.encode("a b c d e f g h"); }) ==
         "[truncate] strategy only_second needs a second text");
   truncation.strategy = text::Truncation::Strategy::longest_first;
   truncation.keep_overflow = true;
   truncation.stride = 4;
   tokenizer.set_truncation(truncation);
-  CHECK(ldlm_test::error_of([&] {
+  CHECK(ldlm_test::message_of([&] {
           (void)tokenizer.encode("a b c d e f g h");
         }).find("stride 4 is not below") != std::string::npos);
 }
 
 TEST_CASE("ids without a piece are errors, not silence") {
   const ldlm::Tokenizer tokenizer = small("bpe");
-  CHECK(ldlm_test::error_of([&] { (void)tokenizer.decode(Ids{1500}); }) ==
+  CHECK(ldlm_test::message_of([&] { (void)tokenizer.decode(Ids{1500}); }) ==
         "[tokenizer] no piece has id 1500; the ids end before 1500");
   CHECK_THROWS_AS((void)tokenizer.decode(Ids{-1}), ldlm::Error);
   CHECK_THROWS_AS((void)tokenizer.decode(Ids{2'000'000'000}), ldlm::Error);

@@ -18,7 +18,7 @@
 #include "text_support.hpp"
 
 using ldlm::Tokenizer;
-using ldlm_test::error_of;
+using ldlm_test::message_of;
 using ldlm_test::TemporaryFolder;
 using Ids = std::vector<ldlm::TokenId>;
 using Json = nlohmann::json;
@@ -46,7 +46,7 @@ void write_folder(const TemporaryFolder& folder, const std::string& kind, const 
 }
 
 std::string load_error(const TemporaryFolder& folder) {
-  return error_of([&] { (void)Tokenizer::from_folder(folder.path()); });
+  return message_of([&] { (void)Tokenizer::from_folder(folder.path()); });
 }
 
 std::vector<std::optional<ldlm::TokenId>> as_list(const text::SpecialTokens& s) {
@@ -151,7 +151,7 @@ TEST_CASE("odd vocabularies load, and give what tokenizers gives") {
       CAPTURE(input);
       const Json& ids = wanted["ids"][i];
       if (ids.is_null()) {  // a piece is needed that there is not
-        CHECK(error_of([&] { (void)tokenizer.encode(input); }).find("\"<unk>\"") !=
+        CHECK(message_of([&] { (void)tokenizer.encode(input); }).find("\"<unk>\"") !=
               std::string::npos);
         CHECK_THROWS_AS((void)tokenizer.encode_ids(input), ldlm::Error);
         continue;
@@ -227,7 +227,7 @@ TEST_CASE("values of the files beside a vocabulary are obeyed or refused by name
   CHECK(error_with({{"never_split", Json::array()}, {"do_basic_tokenize", true}}) == "no error");
   TemporaryFolder lower;
   write_folder(lower, "made_bpe", Json::object());
-  CHECK(error_of([&] {
+  CHECK(message_of([&] {
           (void)Tokenizer::from_folder(lower.path(), {.lowercase = true});
         }).find("do_lower_case is true, but this file does not lowercase") != std::string::npos);
 }

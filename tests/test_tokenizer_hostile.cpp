@@ -13,13 +13,13 @@
 
 namespace fs = std::filesystem;
 using Json = nlohmann::json;
-using ldlm_test::error_of;
+using ldlm_test::message_of;
 using ldlm_test::TemporaryFolder;
 
 namespace {
 
 std::string json_error(const std::string& contents) {
-  return error_of([&] { (void)ldlm::Tokenizer::from_json(contents, "t.json"); });
+  return message_of([&] { (void)ldlm::Tokenizer::from_json(contents, "t.json"); });
 }
 
 Json small_document() {
@@ -215,7 +215,7 @@ TEST_CASE("BERT's and GPT-2's files are checked line by line") {
   const TemporaryFolder folder;
   const auto vocab_txt = [&](std::string_view contents) {
     folder.write("vocab.txt", contents);
-    return error_of([&] { (void)ldlm::Tokenizer::from_folder(folder.path()); });
+    return message_of([&] { (void)ldlm::Tokenizer::from_folder(folder.path()); });
   };
   says(vocab_txt(""), "vocab.txt: holds no piece");
   CHECK(vocab_txt("a\nb\n") == "no error");
@@ -230,7 +230,7 @@ TEST_CASE("BERT's and GPT-2's files are checked line by line") {
   const auto merges_txt = [&](std::string_view vocab, std::string_view merges) {
     folder.write("vocab.json", vocab);
     folder.write("merges.txt", merges);
-    return error_of([&] { (void)ldlm::Tokenizer::from_folder(folder.path()); });
+    return message_of([&] { (void)ldlm::Tokenizer::from_folder(folder.path()); });
   };
   const char* const vocab = R"({"a": 0, "b": 1, "ab": 2})";
   CHECK(merges_txt(vocab, "#version: 0.2\na b\n") == "no error");
@@ -246,7 +246,7 @@ TEST_CASE("BERT's and GPT-2's files are checked line by line") {
   says(merges_txt("{\"a\": 0", ""), "vocab.json: byte 7: ");
   folder.write("vocab.json", vocab);
   fs::remove(folder.path() / "merges.txt");
-  says(error_of([&] { (void)ldlm::Tokenizer::from_folder(folder.path()); }),
+  says(message_of([&] { (void)ldlm::Tokenizer::from_folder(folder.path()); }),
        "merges.txt: no such file");
 }
 
@@ -254,30 +254,30 @@ TEST_CASE("files of other kinds are named as what they are") {
   const TemporaryFolder folder;
   const auto json = [&](std::string_view contents) {
     folder.write("tokenizer.json", contents);
-    return error_of([&] { (void)ldlm::Tokenizer::from_folder(folder.path()); });
+    return message_of([&] { (void)ldlm::Tokenizer::from_folder(folder.path()); });
   };
   says(json("version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 466062\n"),
        "tokenizer.json: is a Git LFS pointer");
   says(json(std::string_view("GGUF\x03\0\0\0", 8)), "tokenizer.json: is ");
   says(json("\xFF\xFE{\0"), "tokenizer.json: is UTF-16");
-  says(error_of([] { (void)ldlm::Tokenizer::from_file("/dev/null"); }),
+  says(message_of([] { (void)ldlm::Tokenizer::from_file("/dev/null"); }),
        "/dev/null: is not a regular file");
 }
 
 TEST_CASE("missing and unwritable places are named") {
   const TemporaryFolder folder;
-  says(error_of([&] { (void)ldlm::Tokenizer::from_folder(folder.path()); }),
+  says(message_of([&] { (void)ldlm::Tokenizer::from_folder(folder.path()); }),
        "holds no tokenizer.json, vocab.json or vocab.txt");
-  says(error_of([] { (void)ldlm::Tokenizer::from_folder("/no/such"); }),
+  says(message_of([] { (void)ldlm::Tokenizer::from_folder("/no/such"); }),
        "/no/such: no such folder");
-  says(error_of([] { (void)ldlm::Tokenizer::from_file("/no/such"); }), "/no/such: no such file");
-  says(error_of([&] { (void)ldlm::Tokenizer::from_file(folder.path()); }),
+  says(message_of([] { (void)ldlm::Tokenizer::from_file("/no/such"); }), "/no/such: no such file");
+  says(message_of([&] { (void)ldlm::Tokenizer::from_file(folder.path()); }),
        "is a folder, not a file");
   const auto tokenizer = ldlm::Tokenizer::from_json(small_document().dump());
-  says(error_of([&] { tokenizer.save("/no/such/folder/t.json"); }),
+  says(message_of([&] { tokenizer.save("/no/such/folder/t.json"); }),
        "/no/such/folder/t.json: No such file or directory");
   fs::create_directory(folder.path() / "taken.json");
-  says(error_of([&] { tokenizer.save(folder.path() / "taken.json"); }), "taken.json: ");
+  says(message_of([&] { tokenizer.save(folder.path() / "taken.json"); }), "taken.json: ");
   // No link is written through, whatever its name.
   std::ofstream(folder.path() / "victim") << "precious";
   for (const char* const name : {"new.json", "new.json.part", ".new.json.tmp"}) {

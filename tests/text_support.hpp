@@ -12,13 +12,13 @@
 #include <iterator>
 #include <optional>
 #include <random>
-#include <stdexcept>
 #include <string>
 #include <string_view>
 #include <system_error>
 
 #include <ldlm/text/utf8.hpp>
 
+#include "error_message.hpp"
 #include "paths.hpp"
 
 namespace ldlm_test {
@@ -91,16 +91,5 @@ class Fnv {
  private:
   std::uint64_t hash_ = 0xCBF29CE484222325ULL;
 };
-
-/// The message of the ldlm::Error that a call throws.
-template <class Call>
-std::string error_of(Call&& call) {
-  try {
-    call();
-  } catch (const std::runtime_error& error) {
-    return error.what();
-  }
-  return "no error";
-}
 
 }  // namespace ldlm_test

@@ -72,7 +72,7 @@ void embed_sentences(const Common& common, EmbedArguments& arguments) {
   say_report(common, report);
   if (!encoder.described()) {
     say(common, "note: " + common.model +
-                    " has no modules.json: vectors are means of states, normalised to length 1");
+                    " has no modules.json: vectors are means of states, not of length 1");
   }
   SentenceEncodeOptions options{.batch_size = arguments.batch_size};
   if (arguments.prompt_option->count() > 0) {
@@ -123,7 +123,7 @@ void add_embed_command(CLI::App& app, Common& common) {
   CLI::App* const command = add_subcommand(
       app, "embed",
       "Vectors of texts: an LDLM's latents, or those of a BERT, pooled, normalised and cut as the "
-      "folder's files of sentence-transformers say (without them: the mean, normalised).",
+      "folder's files of sentence-transformers say (without them: the mean).",
       "ldlm embed --model all-MiniLM-L6-v2 \"a text\"",
       [&common, arguments] { embed(common, *arguments); });
   arguments->input.add_to(*command, common);

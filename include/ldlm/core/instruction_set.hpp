@@ -5,6 +5,8 @@
 #include <cstdint>
 #include <string_view>
 
+#include <ldlm/core/enumeration.hpp>
+
 namespace ldlm {
 
 /// From narrow to wide. `other`: vectors that are part of their architecture, as NEON is.
@@ -15,7 +17,7 @@ constexpr std::string_view name_of(InstructionSet set) {
                                         "sse2",       "sse4.2",
                                         "avx",        "avx2 without fma",
                                         "avx2",       "avx512"};
-  return names[static_cast<std::size_t>(set)];
+  return detail::name_in(names, set);
 }
 
 /// Whether the running processor, and the system, have the set. (`Unit`: units that are compiled

@@ -10,6 +10,7 @@
 #include <string_view>
 
 #include <ldlm/core/dtype.hpp>
+#include <ldlm/core/enumeration.hpp>
 
 namespace ldlm {
 
@@ -68,7 +69,11 @@ inline constexpr std::array<FileDTypeEntry, 22> file_dtypes{{{"BOOL", 8, DType::
                                                              {"I64", 64, DType::i64},
                                                              {"U64", 64, DType::u64}}};
 constexpr const FileDTypeEntry& entry_of(FileDType dtype) {
-  return file_dtypes[static_cast<std::size_t>(dtype)];
+  const auto index = static_cast<std::size_t>(dtype);
+  if (index >= file_dtypes.size()) {
+    fail_unknown("FileDType", dtype);
+  }
+  return file_dtypes[index];
 }
 }  // namespace detail
 
@@ -94,11 +99,12 @@ constexpr std::optional<FileDType> parse_file_dtype(std::string_view name) {
   return std::nullopt;
 }
 constexpr FileDType to_file_dtype(DType dtype) {
-  std::size_t i = 0;
-  while (detail::file_dtypes[i].dtype != dtype) {
-    ++i;
+  for (std::size_t i = 0; i < detail::file_dtypes.size(); ++i) {
+    if (detail::file_dtypes[i].dtype == dtype) {
+      return static_cast<FileDType>(i);
+    }
   }
-  return static_cast<FileDType>(i);
+  detail::fail_unknown("DType", dtype);
 }
 
 namespace detail {

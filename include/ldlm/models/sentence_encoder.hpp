@@ -6,7 +6,7 @@
 //   const auto query = encoder.encode({"a question"}, {.prompt_name = "query"});
 //
 // The folder holds a BERT with its tokenizer and, beside modules.json, what is to be done with its
-// states. A BERT without modules.json gives the mean of its states, normalised to length 1.
+// states. A BERT without modules.json gives the mean of its states.
 
 #include <algorithm>
 #include <functional>

@@ -159,14 +159,13 @@ template <Floating T>
   return dense;
 }
 
-/// Reads modules.json and the folders that it names. Without it: the mean, normalised.
+/// Reads modules.json and the folders that it names. Without it: the mean.
 template <Floating T>
 [[nodiscard]] SentenceModules<T> read_sentence_modules(const std::filesystem::path& folder) {
   SentenceModules<T> out;
   out.encoder = folder;
   const std::filesystem::path path = folder / "modules.json";
   if (!std::filesystem::exists(path)) {
-    out.steps.emplace_back();
     return out;
   }
   out.described = true;

@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include <ldlm/core/enumeration.hpp>
 #include <ldlm/text/json_value.hpp>
 
 namespace ldlm::text::detail {
@@ -84,9 +85,9 @@ class JsonView {
     return {value, path_ + '.' + std::string(key)};
   }
   [[nodiscard]] std::string kind_name() const {
-    constexpr const char* names[] = {"null",   "boolean", "number", "number",
-                                     "string", "array",   "object"};
-    return names[static_cast<std::size_t>(value_->kind())];
+    constexpr std::string_view names[] = {"null",   "boolean", "number", "number",
+                                          "string", "array",   "object"};
+    return std::string(::ldlm::detail::name_in(names, value_->kind()));
   }
   void check(bool right, std::string_view what) const {
     if (!right) {
