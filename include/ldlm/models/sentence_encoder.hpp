@@ -6,7 +6,8 @@
 //   const auto query = encoder.encode({"a question"}, {.prompt_name = "query"});
 //
 // The folder holds a BERT with its tokenizer and, beside modules.json, what is to be done with its
-// states. A BERT without modules.json gives the mean of its states.
+// states. A BERT without modules.json gives the mean of its states; texts are cut as its
+// sentence_bert_config.json says all the same.
 
 #include <algorithm>
 #include <functional>
