@@ -173,11 +173,9 @@ TEST_CASE("embed prints one vector a text, of an LDLM and of a BERT") {
              w.config, "--out", bert, "--steps", "5", "--batch-size", "8"});
   const auto vectors = json_lines(output_of({"embed", "--model", bert, "The cat sat."}));
   REQUIRE(vectors.size() == 1);
-  double squares = 0;
-  for (const auto& value : vectors[0].find("values")->items()) {
-    squares += value.as<double>() * value.as<double>();
-  }
-  CHECK(squares == doctest::Approx(1.0));
+  const auto config = ldlm::parse_json(read_file(fs::path(bert) / "config.json"), "config");
+  CHECK(vectors[0].find("values")->items().size() ==
+        static_cast<std::size_t>(config.find("hidden_size")->as<std::int64_t>()));
   check_error({"embed", "--model", w.model, ""}, {"empty"});
 }
 
