@@ -138,6 +138,10 @@ TEST_CASE("embed pools as the folder says, in batches, and says what it cuts") {
   const std::string prompts =
       copy_with(folder, "embed_plain", "config_sentence_transformers.json",
                 R"({"prompts": {"query": "hello "}, "default_prompt_name": null})");
+  make_file(fs::path(prompts) / "modules.json",
+            R"([{"path": "", "type": "sentence_transformers.models.Transformer"},
+                {"path": "1_Pooling", "type": "sentence_transformers.models.Pooling"}])");
+  make_file(fs::path(prompts) / "1_Pooling/config.json", R"({"pooling_mode_mean_tokens": true})");
   const auto embed = [&](const Arguments& more) {
     Arguments arguments{"embed", "--model", prompts, "--quiet"};
     arguments.insert(arguments.end(), more.begin(), more.end());
@@ -178,4 +182,83 @@ TEST_CASE("quantize measures with the folder's end token") {
   CHECK(json[0].find("perplexity")->get_if<double>().value() > 1);
   CHECK(text_of({"generate", "--model", out, "--temperature", "0", "--max-new-tokens", "12",
                  "The river"}) == "The riverefghaaab");
+}
+
+TEST_CASE("a quantized folder decodes and reads text as the one it was made of") {
+  const io_support::TempFolder folder;
+  auto config =
+      ldlm::parse_json(read_file(case_folder("generate_padded") + "/config.json"), "config.json");
+  config.set("do_sample", false);
+  config.set("max_new_tokens", 4);
+  config.set("tokenizer_class", "PreTrainedTokenizerFast");
+  config.set("torch_dtype", "float32");
+  const std::string model =
+      copy_with(folder, "generate_padded", "config.json", ldlm::to_string(config));
+  fs::remove(fs::path(model) / "generation_config.json");
+  const std::string out = (folder / "bf16").string();
+  output_of({"quantize", "--model", model, "--out", out, "--format", "bf16", "The river"});
+  const auto written = ldlm::parse_json(read_file(out + "/config.json"), "config.json");
+  CHECK(written.find("max_new_tokens")->as<int>() == 4);
+  CHECK(written.find("tokenizer_class")->as<std::string>() == "PreTrainedTokenizerFast");
+  CHECK(written.find("torch_dtype") == nullptr);
+  CHECK(written.find("quantization_config")->find("format")->as<std::string>() == "bf16");
+  CHECK(text_of({"generate", "--model", out, "The river"}) ==
+        text_of({"generate", "--model", model, "The river"}));
+  check_error({"quantize", "--model", out, "--out", out, "a"}, {"--out is the folder of --model"});
+}
+
+TEST_CASE("a model that begins with another folder's reads and decodes as that one") {
+  const io_support::TempFolder folder;
+  const std::string corpus = (folder / "corpus.txt").string();
+  make_file(corpus, read_file(workshop().corpus));
+  const Arguments training{"--corpus",     corpus, "--steps",  "1",
+                           "--batch-size", "2",    "--length", "30"};
+  const auto pretrain = [&](const std::string& half, Arguments arguments) {
+    arguments.insert(arguments.begin(), {"pretrain", half, "--quiet"});
+    arguments.insert(arguments.end(), training.begin(), training.end());
+    output_of(arguments);
+  };
+  const auto ids = [](const std::string& model) {
+    const auto values = output_of({"tokenize", "--model", model, "--json", "The River a"});
+    return ldlm::to_string(*json_lines(values)[0].find("ids"));
+  };
+  // A cased BERT, over a folder with the files of another model.
+  std::string tokenizer = read_file(case_folder("embed_plain") + "/tokenizer.json");
+  const std::string lower = R"("lowercase": true)";
+  REQUIRE(tokenizer.find(lower) != std::string::npos);
+  tokenizer.replace(tokenizer.find(lower), lower.size(), R"("lowercase": false)");
+  const std::string cased = (folder / "cased").string();
+  pretrain("encoder", {"--tokenizer", case_folder("embed_plain") + "/tokenizer.json", "--layers",
+                       "1", "--width", "16", "--heads", "2", "--out", cased});
+  make_file(fs::path(cased) / "tokenizer.json", tokenizer);
+  make_file(fs::path(cased) / "tokenizer_config.json",
+            R"({"tokenizer_class": "BertTokenizer", "do_lower_case": false})");
+  const std::string encoder = (folder / "encoder").string();
+  make_file(fs::path(encoder) / "tokenizer_config.json", R"({"unk_token": "[OTHER]"})");
+  make_file(fs::path(encoder) / "vocab.txt", "[OTHER]\nthe\n");
+  make_file(fs::path(encoder) / "notes.txt", "mine");
+  pretrain("encoder", {"--from", cased, "--out", encoder});
+  CHECK(ids(encoder) == ids(cased));
+  CHECK(ids(encoder) != ids(case_folder("embed_plain")));
+  CHECK_FALSE(fs::exists(fs::path(encoder) / "vocab.txt"));
+  CHECK(read_file(fs::path(encoder) / "notes.txt") == "mine");
+  // A GPT-2 with what its folder says about decoding.
+  const std::string decoder = (folder / "decoder").string();
+  const std::string from = copy_with(folder, "generate_other_eos", "generation_config.json",
+                                     R"({"do_sample": false, "max_new_tokens": 4})");
+  make_file(fs::path(decoder) / "generation_config.json", R"({"num_beams": 7})");
+  pretrain("decoder", {"--from", from, "--out", decoder});
+  CHECK(read_file(decoder + "/generation_config.json") ==
+        read_file(from + "/generation_config.json"));
+  CHECK(ids(decoder) == ids(from));
+  // One that begins anew has nothing of it.
+  fs::remove_all(decoder + ".checkpoints");
+  pretrain("decoder", {"--tokenizer", workshop().tokenizer, "--layers", "1", "--width", "16",
+                       "--heads", "2", "--out", decoder});
+  CHECK_FALSE(fs::exists(fs::path(decoder) / "generation_config.json"));
+  check_error({"pretrain", "decoder", "--tokenizer", workshop().tokenizer, "--corpus", corpus,
+               "--width", "17", "--heads", "3", "--out", decoder},
+              {"--heads 3", "17 features of --width"});
+  check_error({"train-tokenizer", "--corpus", corpus, "--out", corpus}, {"the text would be lost"});
+  CHECK(read_file(corpus) == read_file(workshop().corpus));
 }

@@ -70,7 +70,7 @@ TEST_CASE("padding and truncation of tokenizer.json do not act on texts to embed
   const auto plain = SentenceEncoder<float>::from_pretrained(cases / "embed_plain");
   const auto padded = SentenceEncoder<float>::from_pretrained(cases / "embed_padded");
   CHECK_FALSE(plain.described());
-  CHECK(padded.max_length() == 32);
+  CHECK(padded.max_length() == 64);  // as without modules.json, whatever the other files say
   const std::vector<std::string> some{"the river rises .", "hello world",
                                       "a b c a b c a b c a b c a b"};
   CHECK(largest_difference(plain.encode(some), padded.encode(some)) == 0);
@@ -124,6 +124,15 @@ TEST_CASE("what a sentence encoder's files say is obeyed or refused by name") {
     return said("modules.json", "[" + transformer + "," + pooling + "," + last + "]");
   };
   CHECK(with(module("sentence_transformers.models.Normalize", "2_Normalize")) == "no error");
+  for (const char* const key : {"module_input_name", "module_output_name"}) {
+    const fs::path to = copy_with_file(folder / key, "mean", "2_Normalize/config.json",
+                                       "{\"" + std::string(key) + "\": \"token_embeddings\"}");
+    std::ofstream(to / "modules.json")
+        << "[" + transformer + "," + pooling + "," +
+               module("sentence_transformers.models.Normalize", "2_Normalize") + "]";
+    CHECK(contains(message_of([&] { (void)SentenceEncoder<float>::from_pretrained(to); }),
+                   std::string("2_Normalize/config.json: key \"") + key + "\" must be"));
+  }
   CHECK(contains(with(module("sentence_transformers.models.CNN", "2_CNN")),
                  "models.CNN\", which is not supported"));
   CHECK(contains(with(module("custom.Module", "2")), "\"type\" is \"custom.Module\""));
@@ -144,6 +153,8 @@ TEST_CASE("what a sentence encoder's files say is obeyed or refused by name") {
                  "\"model_args\" must be empty"));
   CHECK(contains(said("config_sentence_transformers.json", R"({"default_prompt_name": "q"})"),
                  "\"default_prompt_name\" is \"q\""));
+  CHECK(contains(said("config_sentence_transformers.json", R"({"model_type": "CrossEncoder"})"),
+                 "\"model_type\" must be \"SentenceTransformer\", got \"CrossEncoder\""));
   CHECK(contains(said("config_sentence_transformers.json", R"({"truncate_dim": 4})"),
                  "\"truncate_dim\""));
   CHECK(said("tokenizer_config.json", R"({"model_max_length": 1000000000000000019884624838656})") ==
@@ -235,8 +246,28 @@ TEST_CASE("a length without room for the special tokens is refused with the file
                  "sentence_bert_config.json: max_seq_length: texts of 1 tokens leave no room for "
                  "the 2 special tokens"));
   CHECK(said("b", R"({"max_seq_length": 2})", "{}") == "no error");
+  CHECK(said("d", "{}", R"({"model_max_length": 512})") == "no error");  // the positions' number
   CHECK(contains(said("c", "{}", R"({"model_max_length": 1})"),
                  "tokenizer_config.json: model_max_length: texts of 1 tokens leave no room"));
+}
+
+TEST_CASE("what would change a vector in silence is refused") {
+  const TempFolder folder;
+  const std::string activation = R"({"in_features": 8, "out_features": 4, "bias": true,
+      "activation_function": "mine.ReLU"})";
+  const fs::path dense =
+      copy_with_file(folder / "dense", "dense", "2_Dense/config.json", activation);
+  CHECK(contains(message_of([&] { (void)SentenceEncoder<float>::from_pretrained(dense); }),
+                 "must be torch.nn's Identity, Tanh, ReLU or GELU, got \"mine.ReLU\""));
+  const fs::path prompts = copy_with_file(folder / "prompts", "prompts", "1_Pooling/config.json",
+                                          R"({"pooling_mode": "mean", "include_prompt": false})");
+  const auto encoder = SentenceEncoder<float>::from_pretrained(prompts);
+  std::string longer;
+  for (int i = 0; i < 70; ++i) {
+    longer += "hello ";
+  }
+  CHECK(contains(message_of([&] { (void)encoder.encode({"a"}, {.prompt = longer}); }),
+                 "takes 71 tokens, texts are cut to 64"));
 }
 
 TEST_CASE("every way of pooling weighs real positions only, and passes gradients") {

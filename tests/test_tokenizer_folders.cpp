@@ -57,6 +57,35 @@ std::optional<std::int64_t> optional_number(const Json& json) {
   return json.is_null() ? std::nullopt : std::optional<std::int64_t>(json.get<std::int64_t>());
 }
 
+/// Compares a folder's tokenizer with what transformers gave for the folder.
+void check_tokenizer(Tokenizer tokenizer, const Json& wanted) {
+  const auto special = as_list(tokenizer.special_tokens());
+  for (std::size_t i = 0; i < special.size(); ++i) {
+    CAPTURE(i);
+    CHECK(special[i] == optional_number(wanted["special"][i]));
+  }
+  CHECK(tokenizer.model_max_length() == optional_number(wanted["model_max_length"]));
+  CHECK(tokenizer.vocab_size() == wanted["size"].get<std::size_t>());
+  const auto& info = tokenizer.info();
+  const text::Direction side = info.padding_side.value_or(
+      tokenizer.padding() ? tokenizer.padding()->direction : text::Direction::right);
+  CHECK(side == (wanted["side"] == "left" ? text::Direction::left : text::Direction::right));
+  tokenizer.set_padding(std::nullopt);  // a call of transformers takes neither from the file
+  tokenizer.set_truncation(std::nullopt);
+  for (std::size_t i = 0; i < fixtures()["texts"].size(); ++i) {
+    const auto input = fixtures()["texts"][i].get<std::string>();
+    const Json& output = wanted["outputs"][i];
+    CAPTURE(input);
+    const Ids ids = tokenizer.encode_ids(input);
+    CHECK(ids == output["ids"].get<Ids>());
+    CHECK(tokenizer.encode(input).ids == ids);
+    const auto pair = tokenizer.encode(input, fixtures()["pair"].get<std::string>());
+    CHECK(pair.ids == output["pair"].get<Ids>());
+    CHECK(pair.type_ids == output["types"].get<std::vector<std::int32_t>>());
+    CHECK(tokenizer.decode(ids) == output["text"].get<std::string>());
+  }
+}
+
 }  // namespace
 
 TEST_CASE("folders give the ids, special tokens and limits that transformers gives for them") {
@@ -71,32 +100,11 @@ TEST_CASE("folders give the ids, special tokens and limits that transformers giv
       write_files(folder, *shared);
     }
     write_files(folder, wanted["files"]);
-    Tokenizer tokenizer = Tokenizer::from_folder(folder.path());
-    const auto special = as_list(tokenizer.special_tokens());
-    for (std::size_t i = 0; i < special.size(); ++i) {
-      CAPTURE(i);
-      CHECK(special[i] == optional_number(wanted["special"][i]));
-    }
-    CHECK(tokenizer.model_max_length() == optional_number(wanted["model_max_length"]));
-    CHECK(tokenizer.vocab_size() == wanted["size"].get<std::size_t>());
-    const auto& info = tokenizer.info();
-    const text::Direction side = info.padding_side.value_or(
-        tokenizer.padding() ? tokenizer.padding()->direction : text::Direction::right);
-    CHECK(side == (wanted["side"] == "left" ? text::Direction::left : text::Direction::right));
-    tokenizer.set_padding(std::nullopt);  // a call of transformers takes neither from the file
-    tokenizer.set_truncation(std::nullopt);
-    for (std::size_t i = 0; i < fixtures()["texts"].size(); ++i) {
-      const auto input = fixtures()["texts"][i].get<std::string>();
-      const Json& output = wanted["outputs"][i];
-      CAPTURE(input);
-      const Ids ids = tokenizer.encode_ids(input);
-      CHECK(ids == output["ids"].get<Ids>());
-      CHECK(tokenizer.encode(input).ids == ids);
-      const auto pair = tokenizer.encode(input, fixtures()["pair"].get<std::string>());
-      CHECK(pair.ids == output["pair"].get<Ids>());
-      CHECK(pair.type_ids == output["types"].get<std::vector<std::int32_t>>());
-      CHECK(tokenizer.decode(ids) == output["text"].get<std::string>());
-    }
+    const Tokenizer tokenizer = Tokenizer::from_folder(folder.path());
+    check_tokenizer(tokenizer, wanted);
+    // What it saves is the same tokenizer, whatever lay in the folder before.
+    tokenizer.save_pretrained(folder.path());
+    check_tokenizer(Tokenizer::from_folder(folder.path()), wanted);
   }
 }
 

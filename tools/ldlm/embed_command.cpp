@@ -72,7 +72,8 @@ void embed_sentences(const Common& common, EmbedArguments& arguments) {
   say_report(common, report);
   if (!encoder.described()) {
     say(common, "note: " + common.model +
-                    " has no modules.json: vectors are means of states, not of length 1");
+                    " has no modules.json: vectors are means of states, not of length 1, and other "
+                    "files of sentence-transformers do not count");
   }
   SentenceEncodeOptions options{.batch_size = arguments.batch_size};
   if (arguments.prompt_option->count() > 0) {

@@ -24,6 +24,33 @@ inline Tokenizer decoder_tokenizer(const std::filesystem::path& model) {
   return is_ldlm(model) ? LdlmTokenizers::load(model).decoder : Tokenizer::from_folder(model);
 }
 
+/// The config.json of a folder with these values in place of its own. What it says besides, such as
+/// how to decode, stays, but for how the old weights were stored.
+inline JsonValue config_over(const std::filesystem::path& folder, const JsonValue& values) {
+  const JsonValue old = read_json(folder / "config.json");
+  JsonValue out = JsonValue::object({});
+  for (const auto& [key, value] : old.members()) {
+    if (key != "dtype" && key != "torch_dtype" && key != "quantization_config") {
+      out.set(key, value);
+    }
+  }
+  for (const auto& [key, value] : values.members()) {
+    out.set(key, value);
+  }
+  return out;
+}
+
+/// Gives an update the file of this name of a folder, or none where the folder has none.
+inline void take_over(FolderUpdate& update, const std::filesystem::path& folder,
+                      const std::string& file) {
+  update.remove(file);
+  if (std::filesystem::exists(folder / file)) {
+    update.add(file, [&](const std::filesystem::path& path) {
+      write_file(path, MappedFile::open(folder / file).text());
+    });
+  }
+}
+
 /// Says what a folder holds that is not used, and what is unlike its config.json.
 inline void say_report(const Common& common, const PretrainedReport& report) {
   for (const std::string& warning : report.warnings) {

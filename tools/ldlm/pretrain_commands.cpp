@@ -3,6 +3,7 @@
 #include <ldlm/ldlm/pipeline.hpp>
 #include <ldlm/text/tokenizer_trainer.hpp>
 
+#include "model_folder.hpp"
 #include "training_stage.hpp"
 
 namespace ldlm::command {
@@ -17,6 +18,9 @@ void train_tokenizer(const Common& common, const std::string& corpus, const std:
   options.vocab_size = vocab_size;
   options.special_tokens = {end_token, mask_token};
   options.add_prefix_space = true;
+  std::error_code none;
+  LDLM_CHECK(!fs::equivalent(corpus, out, none), "train-tokenizer",
+             "--out is the file of --corpus: the text would be lost");
   AtomicFile file(out);  // first, so that a mistake shows before the work
   text::BpeTrainer trainer(options);
   for_each_training_sentence(corpus, [&](std::string_view sentence) { trainer.add(sentence); });
@@ -35,6 +39,7 @@ struct HalfArguments {
   std::string config = "tiny";
   std::int64_t layers = 0, width = 0, heads = 0;  // 0: the configuration's
   std::int64_t length = 0;                        // 0: the sequence latent's, or 40
+  static constexpr std::int64_t most = 1000, widest = 65'536;
 
   void add_to(CLI::App& command) {
     CLI::Option* const folder =
@@ -50,7 +55,7 @@ struct HalfArguments {
           {"--heads", &heads, "attention heads"}}) {
       command
           .add_option(name, *value, "Number of " + std::string(what) + "; 0: the configuration's")
-          ->check(non_negative)
+          ->check(CLI::Range(std::int64_t{0}, name == std::string("--width") ? widest : most))
           ->excludes(folder);
     }
     command
@@ -78,6 +83,11 @@ struct HalfArguments {
     const bool real = from.empty() ? shapes().latent == LatentKind::sequence
                                    : !with.special_tokens().pad.has_value();
     return real ? PaddingTokens::read : PaddingTokens::masked;
+  }
+  /// Throws unless the heads share the features evenly.
+  void check_heads(std::int64_t features, std::int64_t count) const {
+    LDLM_CHECK(features % count == 0, "pretrain", "--heads ", count, " does not divide the ",
+               features, " features of --width");
   }
   [[nodiscard]] Tokenizer read_tokenizer() const {
     LDLM_CHECK(!tokenizer.empty() || !from.empty(), "pretrain", "--tokenizer or --from is needed");
@@ -124,8 +134,12 @@ void pretrain(const Common& common, const TrainingArguments& arguments, const Ha
   if (run_stage(common, model, arguments.options(common, stage), data,
                 JsonValue::object({{"configuration", config}}), loss)) {
     FolderUpdate update(arguments.out);
-    model.save_pretrained(update);
-    update.add("tokenizer.json", [&](const fs::path& path) { tokenizer.save(path); });
+    save_pretrained(model, shapes.from.empty() ? config : config_over(shapes.from, config), update);
+    tokenizer.save_pretrained(update);
+    update.remove("generation_config.json");
+    if (!shapes.from.empty()) {
+      take_over(update, shapes.from, "generation_config.json");
+    }
     update.commit();
   }
 }
@@ -149,6 +163,7 @@ void pretrain_encoder(const Common& common, const TrainingArguments& arguments,
       config.hidden_size = shapes.width;
       config.intermediate_size = 4 * shapes.width;
     }
+    shapes.check_heads(config.hidden_size, config.num_attention_heads);
     config.vocab_size = static_cast<std::int64_t>(tokenizer.id_bound());
     return BertForMaskedLM<float>(config, generator);
   }();
@@ -163,16 +178,23 @@ void pretrain_encoder(const Common& common, const TrainingArguments& arguments,
 void pretrain_decoder(const Common& common, const TrainingArguments& arguments,
                       const HalfArguments& shapes) {
   const Tokenizer tokenizer = shapes.read_tokenizer();
-  const std::int64_t end = end_of_text(tokenizer);
+  std::int64_t end = -1;
   Generator generator = common.generator();
   Gpt2<float> model = [&] {
     if (!shapes.from.empty()) {
-      return Gpt2<float>::from_pretrained(shapes.from);
+      auto from = Gpt2<float>::from_pretrained(shapes.from);
+      end = find_end_id(tokenizer, from.config, "pretrain");
+      if (end >= from.config.vocab_size) {  // the id that a config.json without one stands for
+        end = end_of_text(tokenizer);
+      }
+      return from;
     }
+    end = end_of_text(tokenizer);
     Gpt2Config config = shapes.shapes().decoder;
     config.n_layer = shapes.layers > 0 ? shapes.layers : config.n_layer;
     config.n_head = shapes.heads > 0 ? shapes.heads : config.n_head;
     config.n_embd = shapes.width > 0 ? shapes.width : config.n_embd;
+    shapes.check_heads(config.n_embd, config.n_head);
     config.vocab_size = static_cast<std::int64_t>(tokenizer.id_bound());
     config.bos_token_id = end;
     config.eos_token_id = {end};

@@ -37,6 +37,9 @@ std::int64_t bytes_of(const Gpt2<float>& model) {
 }
 
 void quantize(const Common& common, QuantizeArguments& arguments) {
+  std::error_code none;
+  LDLM_CHECK(!fs::equivalent(arguments.out, common.model, none), "quantize",
+             "--out is the folder of --model: its weights would be lost");
   arguments.texts.open();
   PretrainedReport report;
   const auto plain = Gpt2<float>::from_pretrained(common.model, &report);
@@ -62,16 +65,12 @@ void quantize(const Common& common, QuantizeArguments& arguments) {
   });
   const FolderLock lock(arguments.out);
   FolderUpdate update(arguments.out);
-  model.save_pretrained(update);
+  const char* const architecture = model.has_head() ? "GPT2LMHeadModel" : "GPT2Model";
+  save_pretrained(model, config_over(common.model, model.config.to_json(architecture)), update);
   for (const char* const file :
        {"tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json",
         "vocab.json", "merges.txt", "generation_config.json"}) {
-    update.remove(file);
-    if (fs::exists(fs::path(common.model) / file)) {
-      update.add(file, [&](const fs::path& path) {
-        write_file(path, MappedFile::open(fs::path(common.model) / file).text());
-      });
-    }
+    take_over(update, common.model, file);
   }
   update.commit();
   if (common.json) {
@@ -95,7 +94,9 @@ void quantize(const Common& common, QuantizeArguments& arguments) {
 void add_quantize_command(CLI::App& app, Common& common) {
   const auto arguments = std::make_shared<QuantizeArguments>();
   CLI::App* const command = add_subcommand(
-      app, "quantize", "Write a GPT-2 with weights of few bits, and say what it loses on texts.",
+      app, "quantize",
+      "Write a GPT-2 with weights of few bits, and say what it loses on texts: their perplexity, "
+      "each text between two end tokens.",
       "ldlm quantize --model gpt2 --format int4 --out gpt2-int4 --file wiki.valid.txt",
       [&common, arguments] { quantize(common, *arguments); });
   arguments->texts.add_to(*command, common);

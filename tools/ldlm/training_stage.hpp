@@ -25,7 +25,9 @@ struct TrainingArguments {
     const CLI::Range rate(0.0, 10.0, "NONNEGATIVE");
     command.add_option("--corpus", corpus, "The training text: WikiText's layout or a text a line")
         ->required();
-    command.add_option("--out", out, "The folder to write the result to")->required();
+    command.add_option("--out", out, "The folder to write the result to")
+        ->required()
+        ->check(not_empty);
     command.add_option("--checkpoints", checkpoints,
                        "The folder of the checkpoints; by default <out>.checkpoints/<stage>");
     command.add_option("--steps", train.steps, "Optimiser steps in all")->check(positive);
@@ -49,6 +51,9 @@ struct TrainingArguments {
     out_options.seed = common.seed;
     out_options.folder = checkpoints.empty() ? std::filesystem::path(out + ".checkpoints") / stage
                                              : std::filesystem::path(checkpoints);
+    std::error_code none;
+    LDLM_CHECK(!std::filesystem::equivalent(out, out_options.folder, none), stage,
+               "--checkpoints is the folder of --out: each needs one of its own");
     return out_options;
   }
 };

@@ -163,8 +163,8 @@ void save_denoiser(const ReverseTransformer<T>& model, FolderUpdate& update,
 /// Throws unless a model with `rows` embeddings can read all ids of its tokenizer.
 inline void check_tokenizer_fits(std::string_view part, const Tokenizer& tokenizer,
                                  std::int64_t rows) {
-  LDLM_CHECK(static_cast<std::int64_t>(tokenizer.id_bound()) <= rows, "ldlm", "the ", part,
-             "'s tokenizer has ids up to ", tokenizer.id_bound() - 1, ", its embedding ", rows,
+  LDLM_CHECK(static_cast<std::int64_t>(tokenizer.id_bound()) <= rows, "ldlm", part,
+             ": the tokenizer has ids up to ", tokenizer.id_bound() - 1, ", the embedding ", rows,
              " rows");
 }
 
@@ -225,6 +225,8 @@ class Ldlm {
     return read_folder(folder, [&folder] {
       return detail::name_in_errors(folder, [&folder] {
         const LdlmConfig config = load_config(folder);
+        LDLM_CHECK(std::filesystem::exists(folder / "denoiser"), "ldlm", folder.native(),
+                   ": has no denoiser yet (`ldlm train denoiser` makes one)");
         return Ldlm(config, LdlmTokenizers::load(folder), load_autoencoder<T>(folder, config),
                     ReverseTransformer<T>::from_pretrained(folder / "denoiser"));
       });

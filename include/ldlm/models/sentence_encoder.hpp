@@ -6,8 +6,9 @@
 //   const auto query = encoder.encode({"a question"}, {.prompt_name = "query"});
 //
 // The folder holds a BERT with its tokenizer and, beside modules.json, what is to be done with its
-// states. A BERT without modules.json gives the mean of its states; texts are cut as its
-// sentence_bert_config.json says all the same.
+// states. A BERT without modules.json gives the mean of its states; other files of
+// sentence-transformers do not count there. Positions count from a text's first token, whatever its
+// batch: a tokenizer's padding side changes nothing.
 
 #include <algorithm>
 #include <functional>
@@ -40,7 +41,10 @@ class SentenceEncoder {
   static SentenceEncoder from_pretrained(const std::filesystem::path& folder,
                                          PretrainedReport* report = nullptr) {
     SentenceModules<T> modules = detail::read_sentence_modules<T>(folder);
-    SentenceInputs inputs = SentenceInputs::from_folder(folder, modules.encoder);
+    SentenceInputs inputs;
+    if (modules.described) {
+      inputs = SentenceInputs::from_folder(folder, modules.encoder);
+    }
     Bert<T> bert = Bert<T>::from_pretrained(modules.encoder, report);
     Tokenizer tokenizer = Tokenizer::from_folder(modules.encoder);
     const std::string name = folder.native();
@@ -53,11 +57,11 @@ class SentenceEncoder {
         : tokenizer.model_max_length()
             ? (modules.encoder / "tokenizer_config.json").native() + ": model_max_length"
             : (modules.encoder / "config.json").native() + ": max_position_embeddings";
-    inputs.max_length = inputs.max_length ? inputs.max_length : tokenizer.model_max_length();
-    LDLM_CHECK(!modules.described || !inputs.max_length || *inputs.max_length <= positions,
-               "from_pretrained", length_place, ": texts of ", inputs.max_length.value_or(0),
+    LDLM_CHECK(inputs.max_length.value_or(0) <= positions, "from_pretrained", length_place,
+               ": texts of ", inputs.max_length.value_or(0),
                " tokens are longer than max_position_embeddings ", positions);
-    inputs.max_length = std::min(inputs.max_length.value_or(positions), positions);
+    inputs.max_length = std::min(
+        inputs.max_length.value_or(tokenizer.model_max_length().value_or(positions)), positions);
     LDLM_CHECK(!inputs.do_lower_case || lowers_case(tokenizer), "from_pretrained",
                inputs.config_name, ": do_lower_case is only supported with a tokenizer that ",
                "lowers the case itself");
@@ -88,6 +92,9 @@ class SentenceEncoder {
     const std::string prompt = prompt_of(options);
     const std::int64_t skipped =
         modules_.include_prompt || prompt.empty() ? 0 : prompt_tokens(prompt);
+    LDLM_CHECK(skipped < max_length(), "encode", "the prompt ", detail::quote(prompt), " takes ",
+               skipped, " tokens, texts are cut to ", max_length(),
+               ", and the folder's include_prompt is false: nothing is left");
     std::vector<std::vector<TokenId>> tokens;
     for (const std::string& text : texts) {
       tokens.push_back(tokenizer_.encode_ids(prompt + text, {.add_special_tokens = false}));

@@ -124,22 +124,29 @@ namespace detail {
   return out.empty() ? std::vector<PoolingMode>{PoolingMode::mean} : out;
 }
 
+/// Throws unless a module reads the pooled vector and puts another in its place.
+inline void check_module_names(const JsonConfig& json) {
+  for (const char* const key : {"module_input_name", "module_output_name"}) {
+    const std::string name = json.get(key, "sentence_embedding");
+    json.check(name == "sentence_embedding", key, "must be \"sentence_embedding\", got \"", name,
+               '"');
+  }
+}
+
 /// A Dense module's folder: config.json and model.safetensors.
 template <Floating T>
 [[nodiscard]] SentenceDense<T> read_dense(const std::filesystem::path& folder) {
   using Kind = typename SentenceDense<T>::Kind;
   const JsonConfig json = JsonConfig::open(folder / "config.json");
-  for (const auto& [key, expected] : {std::pair("module_input_name", "sentence_embedding"),
-                                      std::pair("module_output_name", "sentence_embedding")}) {
-    const std::string name = json.get(key, expected);
-    json.check(name == expected, key, "must be \"", expected, "\", got \"", name, '"');
-  }
+  check_module_names(json);
   json.check(!json.get("use_residual", false), "use_residual", "must be false");
   SentenceDense<T> dense;
   const std::string function = json.get("activation_function", "torch.nn.modules.activation.Tanh");
-  const std::string name = function.substr(function.rfind('.') + 1);
+  const std::string name =
+      function.starts_with("torch.nn.") ? function.substr(function.rfind('.') + 1) : "";
   json.check(name == "Identity" || name == "Tanh" || name == "ReLU" || name == "GELU",
-             "activation_function", "must be Identity, Tanh, ReLU or GELU, got \"", function, '"');
+             "activation_function", "must be torch.nn's Identity, Tanh, ReLU or GELU, got \"",
+             function, '"');
   dense.activation = name == "Tanh"   ? Kind::tanh
                      : name == "ReLU" ? Kind::relu
                      : name == "GELU" ? Kind::gelu
@@ -194,6 +201,9 @@ template <Floating T>
       out.pooling = read_pooling_modes(pooling);
       out.include_prompt = pooling.get("include_prompt", true);
     } else if (name == "Normalize") {
+      if (!place.empty() && std::filesystem::exists(module / "config.json")) {
+        check_module_names(JsonConfig::open(module / "config.json"));
+      }
       out.steps.emplace_back();
     } else {
       out.steps.push_back({read_dense<T>(module)});
@@ -295,6 +305,9 @@ struct SentenceInputs {
     const auto path = folder / "config_sentence_transformers.json";
     if (std::filesystem::exists(path)) {
       const JsonConfig json = JsonConfig::open(path);
+      const std::string kind = json.get("model_type", "SentenceTransformer");
+      json.check(kind == "SentenceTransformer", "model_type",
+                 "must be \"SentenceTransformer\", got \"", kind, '"');
       if (json.has("prompts")) {
         const JsonConfig section = json.section("prompts");
         for (const auto& [name, value] : section.root().members()) {

@@ -31,6 +31,10 @@
 #include <ldlm/text/special_tokens.hpp>
 #include <ldlm/text/wordpiece.hpp>
 
+namespace ldlm {
+class FolderUpdate;
+}
+
 namespace ldlm::text {
 
 struct EncodeOptions {
@@ -79,6 +83,12 @@ class Tokenizer {
                                                      const BertNormalizer& normalizer = {});
   /// Writes a tokenizer.json that Hugging Face's library reads as well.
   void save(const std::filesystem::path& tokenizer_json) const;
+  /// Writes a folder that from_folder, and AutoTokenizer of transformers, load as this tokenizer:
+  /// tokenizer.json, and a tokenizer_config.json by which it counts as it is. Files of another
+  /// tokenizer that is there are removed.
+  void save_pretrained(const std::filesystem::path& folder) const;
+  /// The same as a part of an update.
+  void save_pretrained(FolderUpdate& update) const;
   [[nodiscard]] std::string to_json() const;
 
   /// Encodes a text, truncated and padded as the file or set_truncation and set_padding say.

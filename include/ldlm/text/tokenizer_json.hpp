@@ -2,6 +2,7 @@
 // Loading and saving tokenizers: Hugging Face's tokenizer.json, GPT-2's vocab.json + merges.txt,
 // BERT's vocab.txt. Apart from tokenizer.hpp because nlohmann-json is slow to compile.
 
+#include <array>
 #include <cstddef>
 #include <filesystem>
 #include <optional>
@@ -11,6 +12,7 @@
 #include <vector>
 
 #include <ldlm/files/atomic_file.hpp>
+#include <ldlm/files/folder_update.hpp>
 #include <ldlm/text/tokenizer.hpp>
 #include <ldlm/text/tokenizer_files.hpp>
 #include <ldlm/text/tokenizer_json_folder.hpp>
@@ -85,6 +87,40 @@ inline std::string Tokenizer::to_json() const {
 
 inline void Tokenizer::save(const std::filesystem::path& tokenizer_json) const {
   write_file(tokenizer_json, to_json());
+}
+
+inline void Tokenizer::save_pretrained(const std::filesystem::path& folder) const {
+  FolderUpdate update(folder);
+  save_pretrained(update);
+  update.commit();
+}
+inline void Tokenizer::save_pretrained(FolderUpdate& update) const {
+  JsonValue config = JsonValue::object({{"tokenizer_class", "PreTrainedTokenizerFast"}});
+  const SpecialTokens& special = special_tokens();
+  const std::array<std::optional<TokenId>, detail::special_token_keys.size()> ids{
+      special.bos, special.eos, special.unk, special.sep, special.pad, special.cls, special.mask};
+  for (std::size_t i = 0; i < ids.size(); ++i) {
+    if (ids[i]) {
+      config.set(std::string(detail::special_token_keys[i]), std::string(id_to_token(*ids[i])));
+    }
+  }
+  if (info_.model_max_length) {
+    config.set("model_max_length", *info_.model_max_length);
+  }
+  for (const auto& [key, side] : {std::pair("padding_side", info_.padding_side),
+                                  std::pair("truncation_side", info_.truncation_side)}) {
+    if (side) {
+      config.set(key, *side == Direction::left ? "left" : "right");
+    }
+  }
+  for (const char* const file :
+       {"vocab.txt", "vocab.json", "merges.txt", "special_tokens_map.json", "added_tokens.json"}) {
+    update.remove(file);
+  }
+  update.add("tokenizer.json", [this](const std::filesystem::path& path) { save(path); });
+  update.add("tokenizer_config.json", [&config](const std::filesystem::path& path) {
+    write_file(path, to_string(config) + "\n");
+  });
 }
 
 }  // namespace ldlm::text

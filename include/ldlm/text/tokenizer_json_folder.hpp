@@ -1,10 +1,10 @@
 #pragma once
 // Reads a folder's tokenizer.json with the files beside it.
 //
-// As in `transformers`, PreTrainedTokenizerFast and unknown classes take tokenizer.json as it is,
-// while the known ones make their tokenizer anew: of the file only the pieces, the added tokens,
-// padding and truncation count, for GPT-2 the post-processor too. What else the file says must be
-// what its class makes, or an Error names it.
+// As in `transformers`, PreTrainedTokenizerFast takes tokenizer.json as it is, and so do, here, the
+// classes that tokenizer_classes.hpp does not know; the known ones make their tokenizer anew: of
+// the file only the pieces, the added tokens, padding and truncation count, for GPT-2 the
+// post-processor too. What else the file says must be what its class makes, or an Error names it.
 
 #include <cstddef>
 #include <filesystem>
