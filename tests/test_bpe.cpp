@@ -171,6 +171,20 @@ TEST_CASE("unknown bytes become the unknown token, and go where there is none") 
   options.fuse_unk = true;
   const text::BpeModel fused(small, {}, options);
   CHECK(pieces(fused, "axya") == Words{"a", "?", "a"});
+  // In a long word a fused token has as many places as bytes.
+  text::Vocabulary pairs = small;
+  pairs.add("aa", 2);
+  const text::BpeModel merging(pairs, {{0, 0}}, options);
+  std::string word;
+  Words wanted;
+  for (int i = 0; i < 50; ++i) {
+    word += "aaaxyzax";
+    wanted.insert(wanted.end(), {"aa", "a", "?", "a", "?"});
+  }
+  CHECK(pieces(merging, word) == wanted);
+  merging.tokenize(word, out);
+  CHECK(std::vector<std::uint32_t>(out.sizes.end() - 5, out.sizes.end()) ==
+        std::vector<std::uint32_t>{2, 1, 3, 1, 1});
   options.unk_token = "none";
   const text::BpeModel absent(small, {}, options);
   CHECK(pieces(absent, "aa") == Words{"a", "a"});

@@ -155,6 +155,18 @@ TEST_CASE("embed pools as the folder says, in batches, and says what it cuts") {
   check_error({"embed", "--model", case_folder("bert_classifier"), "a"}, {"bert_classifier"});
 }
 
+TEST_CASE("a folder's padding side is said to change no vector") {
+  const io_support::TempFolder folder;
+  const std::string left =
+      copy_with(folder, "embed_plain", "tokenizer_config.json", R"({"padding_side": "left"})");
+  CHECK(run({"embed", "--model", left, "hello"}).err.find("padding_side left changes nothing") !=
+        std::string::npos);
+  const auto vectors = [](const std::string& model) {
+    return output_of({"embed", "--model", model, "--quiet", "hello", "the river rises ."});
+  };
+  CHECK(vectors(left) == vectors(case_folder("embed_plain")));
+}
+
 TEST_CASE("a text without a token leaves the vectors of its batch as they are") {
   const io_support::TempFolder folder;
   std::string tokenizer = read_file(case_folder("embed_plain") + "/tokenizer.json");

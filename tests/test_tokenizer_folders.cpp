@@ -297,6 +297,25 @@ TEST_CASE("a tokenizer.json that is not what its class makes is refused by name"
         std::string::npos);
   CHECK(load("made_bpe", "", {}, {{"tokenizer_class", "BertTokenizerFast"}})
             .find("BertTokenizer has no BPE model, but ") != std::string::npos);
+  for (const std::string name : {"MPNetTokenizer", "WhisperTokenizerFast", "AlbertTokenizer",
+                                 "XLNetTokenizer", "BertJapaneseTokenizer"}) {
+    for (const char* const kind : {"made_bpe", "made_wordpiece"}) {
+      const std::string error = load(kind, "", {}, {{"tokenizer_class", name}});
+      CAPTURE(error);
+      CHECK(
+          error.find("tokenizer_config.json.tokenizer_class: " + name.substr(0, name.find("Fast")) +
+                     " makes its own tokenizer") != std::string::npos);
+    }
+  }
+  TemporaryFolder mpnet;
+  write_folder(mpnet, "made_wordpiece", Json::object());
+  mpnet.write("config.json", R"({"model_type": "mpnet"})");
+  CHECK(load_error(mpnet).find("config.json.model_type: MPNetTokenizer makes its own") !=
+        std::string::npos);
+  // Neither transformers nor this library has these.
+  for (const char* const name : {"BloomTokenizerFast", "NetTokenizer", "MPNet"}) {
+    CHECK(load("made_bpe", "", {}, {{"tokenizer_class", name}}) == "no error");
+  }
   // A class that only model_type stands for leaves another kind of tokenizer as it is.
   TemporaryFolder folder;
   write_folder(folder, "made_bpe", Json::object());

@@ -120,3 +120,25 @@ TEST_CASE("a long text takes less than twenty bytes of memory a byte") {
     CHECK(in_use <= idle + text.size() / 100);
   }
 }
+
+TEST_CASE("a text without end takes less than twenty bytes of memory a byte, token by token") {
+  for (const char* const name : {"bpe", "wordpiece"}) {
+    CAPTURE(name);
+    const auto tokenizer = ldlm::Tokenizer::from_file(
+        ldlm_test::data_dir() + "/golden/tokenizers/" + std::string(name) + ".json");
+    const auto bytes_a_byte = [&](const std::string& text) {
+      std::size_t tokens = 0;
+      const std::size_t taken =
+          peak_of([&] { tokenizer.for_each_token(text, [&](ldlm::TokenId, auto) { ++tokens; }); });
+      CHECK(tokens > 0);
+      return static_cast<double>(taken) / static_cast<double>(text.size());
+    };
+    CHECK(bytes_a_byte(long_text(tokenizer, 4'000'000)) < 1.5);
+    std::string digits;
+    while (digits.size() < 4'000'000) {
+      digits += "8 ";
+    }
+    CHECK(bytes_a_byte(digits) < 1.5);
+    CHECK(bytes_a_byte(std::string(4'000'000, 'a')) < 19.0);  // one word
+  }
+}

@@ -51,6 +51,19 @@ std::optional<ldlm::Tokenizer> tokenizer_of(const std::string& name) {
   return folder ? std::optional(ldlm::Tokenizer::from_folder(*folder, options)) : std::nullopt;
 }
 
+/// Whether for_each_token gives the ids and the bytes of an encoding that is not padded or cut.
+bool is_streamed(const ldlm::Tokenizer& tokenizer, std::string_view input,
+                 const ldlm::Encoding& encoding, const text::EncodeOptions& options = {}) {
+  std::vector<ldlm::TokenId> ids;
+  std::vector<text::Span> bytes;
+  const auto keep = [&](ldlm::TokenId id, text::Span source) {
+    ids.push_back(id);
+    bytes.push_back(source);
+  };
+  tokenizer.for_each_token(input, keep, options);
+  return ids == encoding.ids && bytes == encoding.byte_offsets;
+}
+
 /// Hashes of ids, offsets and decoded texts, as the fixtures have them.
 class BlockHash {
  public:
@@ -65,7 +78,8 @@ class BlockHash {
       offsets_.add(span.end);
     }
     decoded_.add(tokenizer.decode(encoding.ids));
-    same_ids_ = same_ids_ && tokenizer.encode_ids(input) == encoding.ids;
+    same_ids_ = same_ids_ && tokenizer.encode_ids(input) == encoding.ids &&
+                is_streamed(tokenizer, input, encoding);
   }
   void check(const Json& expected) const {
     CHECK(ids_.hex() == expected[0]);
@@ -217,8 +231,9 @@ TEST_CASE("added tokens, templates, truncation, padding and normalizers work as 
         ldlm::Tokenizer bare = tokenizer;
         bare.set_truncation(std::nullopt);
         bare.set_padding(std::nullopt);
-        CHECK(tokenizer.encode_ids(input.get<std::string>(), options) ==
-              bare.encode(input.get<std::string>(), options).ids);
+        const ldlm::Encoding whole = bare.encode(input.get<std::string>(), options);
+        CHECK(tokenizer.encode_ids(input.get<std::string>(), options) == whole.ids);
+        CHECK(is_streamed(tokenizer, input.get<std::string>(), whole, options));
       } else if (expected.size() == 1 && input.size() == 2) {
         encodings.push_back(
             tokenizer.encode(input[0].get<std::string>(), input[1].get<std::string>(), options));

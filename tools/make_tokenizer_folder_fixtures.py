@@ -131,6 +131,7 @@ def folders():
     yield "bart", "bpe", config(tokenizer_class="BartTokenizer", cls_token="<user>", sep_token="<bot>")
     yield "longformer", "bpe", config(tokenizer_class="LongformerTokenizer")
     yield "led", "bpe", config(tokenizer_class="LEDTokenizer")
+    yield "mvp", "bpe", config(tokenizer_class="MvpTokenizer")
     yield "bert", "wordpiece", bert
     yield "bert_cased", "wordpiece", config(tokenizer_class="BertTokenizer", do_lower_case=False)
     yield "bert_accents", "wordpiece", config(tokenizer_class="BertTokenizerFast", strip_accents=False)
@@ -140,7 +141,7 @@ def folders():
         "cls_token": "<s>", "sep_token": "</s>", "unk_token": "<unk>", "pad_token": "<pad>", "mask_token": "<user>"}}
     yield "bert_added", "wordpiece", bert | {"added_tokens.json": {"<Bot>": 45, "<sys>": 46}}
     yield "distilbert", "wordpiece", config(tokenizer_class="DistilBertTokenizer", model_max_length=64)
-    for name in ("Electra", "MobileBert", "ConvBert", "LayoutLM", "Lxmert"):
+    for name in ("Electra", "MobileBert", "ConvBert", "LayoutLM", "Lxmert", "SqueezeBert"):
         yield name.lower(), "wordpiece", config(tokenizer_class=name + "Tokenizer")
     yield "bert_json", "wordpiece_json", bert | wordpiece_json
     yield "bert_json_cased", "wordpiece_json", wordpiece_json | config(

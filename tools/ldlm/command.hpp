@@ -57,17 +57,6 @@ void print(const std::string& line);
 void print_json(const JsonValue& value);
 /// Prints a part of such a document.
 void print_json_part(std::string_view part);
-/// The same of an array of to_json(item), which may be long.
-template <class Items, class ToJson>
-void print_json_array(const Items& items, const ToJson& to_json) {
-  std::string_view separator = "[";
-  for (const auto& item : items) {
-    print_json_part(separator);
-    print_json_part(to_string(JsonValue(to_json(item))));
-    separator = ",";
-  }
-  print_json_part(items.empty() ? "[]" : "]");
-}
 /// Shows what has been printed. Throws OutputError.
 void flush_output();
 /// A message to standard error, unless quiet.
@@ -101,9 +90,10 @@ class ProgressLine {
 /// A table with aligned columns; the first row is the header. On a terminal, a cell's line ends are
 /// escaped, too.
 std::string format_table(const std::vector<std::vector<std::string>>& rows);
-/// Prints such a table of `count` rows, which row(i) makes twice: a long one takes no memory.
-void print_table(std::size_t count,
-                 const std::function<std::vector<std::string>(std::size_t)>& row);
+/// Takes the cells of a table's next row.
+using TakeRow = std::function<void(std::vector<std::string>)>;
+/// Prints such a table of the rows that `each_row` gives, twice: a long one takes no memory.
+void print_table(const std::function<void(const TakeRow&)>& each_row);
 /// A number with so many digits after the point.
 std::string fixed(double value, int digits);
 

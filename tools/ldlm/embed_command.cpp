@@ -75,6 +75,12 @@ void embed_sentences(const Common& common, EmbedArguments& arguments) {
                     " has no modules.json: vectors are means of states, not of length 1, and other "
                     "files of sentence-transformers do not count");
   }
+  if (encoder.tokenizer().info().padding_side == text::Direction::left) {
+    say(common,
+        "note: " + common.model +
+            ": padding_side left changes nothing: positions count from a text's first token, "
+            "as when it is read alone");
+  }
   SentenceEncodeOptions options{.batch_size = arguments.batch_size};
   if (arguments.prompt_option->count() > 0) {
     options.prompt = arguments.prompt;

@@ -17,31 +17,39 @@ namespace {
 
 namespace fs = std::filesystem;
 
-/// A text's own tokens, never padded or cut. A text may have millions: they are printed one by one.
+/// One text's tokens as a JSON document.
+void print_tokens_json(const Tokenizer& tokenizer, const std::string& text) {
+  const auto print_array = [&](std::string_view key, const auto& to_json) {
+    print_json_part(key);
+    std::string_view separator = "[";
+    tokenizer.for_each_token(text, [&](TokenId id, text::Span) {
+      print_json_part(separator);
+      print_json_part(to_string(JsonValue(to_json(id))));
+      separator = ",";
+    });
+    print_json_part(separator == "[" ? "[]" : "]");
+  };
+  print_json_part("{\"text\":" + to_string(JsonValue(text)));
+  print_array(",\"ids\":", [](TokenId id) { return id; });
+  print_array(",\"tokens\":", [&](TokenId id) { return tokenizer.id_to_token(id); });
+  print_json_part("}\n");
+}
+
+/// A text's own tokens, never padded or cut. A text may have millions, which are not kept.
 void tokenize(const Common& common, const std::string& file, TextInput& input) {
   input.open();
-  Tokenizer tokenizer = file.empty() ? decoder_tokenizer(common.model) : Tokenizer::from_file(file);
-  tokenizer.set_padding(std::nullopt);
-  tokenizer.set_truncation(std::nullopt);
+  const Tokenizer tokenizer =
+      file.empty() ? decoder_tokenizer(common.model) : Tokenizer::from_file(file);
   input.for_each([&](const InputText& text) {
     if (common.json) {
-      const std::vector<TokenId> ids = tokenizer.encode_ids(text.text);
-      print_json_part("{\"text\":" + to_string(JsonValue(text.text)) + ",\"ids\":");
-      print_json_array(ids, [](TokenId id) { return id; });
-      print_json_part(",\"tokens\":");
-      print_json_array(ids, [&](TokenId id) { return std::string(tokenizer.id_to_token(id)); });
-      print_json_part("}\n");
-      return;
+      return print_tokens_json(tokenizer, text.text);
     }
-    const Encoding encoding = tokenizer.encode(text.text);
-    print_table(encoding.size() + 1, [&encoding](std::size_t row) {
-      if (row == 0) {
-        return std::vector<std::string>{"id", "token", "bytes"};
-      }
-      const text::Span bytes = encoding.byte_offsets[row - 1];
-      return std::vector<std::string>{
-          std::to_string(encoding.ids[row - 1]), encoding.tokens[row - 1],
-          std::to_string(bytes.begin) + ".." + std::to_string(bytes.end)};
+    print_table([&](const TakeRow& take) {
+      take({"id", "token", "bytes"});
+      tokenizer.for_each_token(text.text, [&](TokenId id, text::Span bytes) {
+        take({std::to_string(id), tokenizer.id_to_token(id),
+              std::to_string(bytes.begin) + ".." + std::to_string(bytes.end)});
+      });
     });
     print("");
   });

@@ -89,48 +89,41 @@ void ProgressLine::show(const std::string& line) {
 namespace {
 
 /// Calls use(text) for each line of a table.
-template <class Row, class Use>
-void for_each_line(std::size_t count, const Row& row, const Use& use) {
-  const auto cells_of = [&row](std::size_t i) {
-    std::vector<std::string> cells = row(i);
-    for (std::string& cell : cells) {
-      cell = output_is_terminal() ? text::printable(cell) : cell;
-    }
-    return cells;
+template <class EachRow, class Use>
+void for_each_line(const EachRow& each_row, const Use& use) {
+  const auto shown = [](std::string cell) {
+    return output_is_terminal() ? text::printable(cell) : cell;
   };
   std::vector<std::size_t> widths;
-  for (std::size_t i = 0; i < count; ++i) {
-    const auto cells = cells_of(i);
+  each_row([&](const std::vector<std::string>& cells) {
     widths.resize(std::max(widths.size(), cells.size()));
     for (std::size_t k = 0; k < cells.size(); ++k) {
-      widths[k] = std::max(widths[k], width_of(cells[k]));
+      widths[k] = std::max(widths[k], width_of(shown(cells[k])));
     }
-  }
-  for (std::size_t i = 0; i < count; ++i) {
-    const auto cells = cells_of(i);
+  });
+  each_row([&](const std::vector<std::string>& cells) {
     std::string line;
     for (std::size_t k = 0; k < cells.size(); ++k) {
-      line += cells[k];
+      const std::string cell = shown(cells[k]);
+      line += cell;
       if (k + 1 < cells.size()) {
-        line.append(widths[k] - width_of(cells[k]) + 2, ' ');
+        line.append(widths[k] - width_of(cell) + 2, ' ');
       }
     }
     use(line);
-  }
+  });
 }
 
 }  // namespace
 
 std::string format_table(const std::vector<std::vector<std::string>>& rows) {
   std::string out;
-  for_each_line(
-      rows.size(), [&rows](std::size_t i) { return rows[i]; },
-      [&out](const std::string& line) { out += line + '\n'; });
+  for_each_line([&rows](const auto& take) { std::for_each(rows.begin(), rows.end(), take); },
+                [&out](const std::string& line) { out += line + '\n'; });
   return out;
 }
-void print_table(std::size_t count,
-                 const std::function<std::vector<std::string>(std::size_t)>& row) {
-  for_each_line(count, row, [](const std::string& line) { print(line); });
+void print_table(const std::function<void(const TakeRow&)>& each_row) {
+  for_each_line(each_row, [](const std::string& line) { print(line); });
 }
 
 std::string fixed(double value, int digits) {

@@ -36,9 +36,9 @@ void TextInput::open() {
 }
 
 std::optional<InputText> TextInput::next_line() {
-  while (const auto line = lines_->next()) {
-    if (line->find_first_not_of(" \t") != std::string_view::npos) {
-      return InputText{std::string(*line),
+  while (auto line = lines_->next_string()) {
+    if (line->find_first_not_of(" \t") != std::string::npos) {
+      return InputText{*std::move(line),
                        lines_->name() + ": line " + std::to_string(lines_->line_number())};
     }
   }

@@ -7,8 +7,8 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <optional>
-#include <queue>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -138,6 +138,8 @@ class BpeModel {
 
   /// One symbol a byte.
   void start(std::string_view word, Pieces& out) const {
+    out.ids.reserve(word.size());
+    out.sizes.reserve(word.size());
     for (const char c : word) {
       const TokenId id = byte_ids_[static_cast<unsigned char>(c)];
       if (id >= 0) {
@@ -202,66 +204,93 @@ class BpeModel {
     word.sizes.resize(n);
   }
 
-  /// For long words: a heap of (rank, position) over a linked list of symbols, n log n.
+  /// For long words: a heap of (rank, place), n log n. Symbols stay at their places and are as wide
+  /// as they have bytes: the id stands at the first place, the width at the first and the last.
   void merge_by_heap(Pieces& word) const {
-    const std::size_t n = word.ids.size();
-    const auto none = static_cast<std::uint32_t>(n);
-    std::vector<std::uint32_t> next(n + 1), previous(n + 1);
-    for (std::uint32_t i = 0; i < none; ++i) {
-      next[i] = i + 1;
-      previous[i] = i == 0 ? none : i - 1;
-    }
-    std::vector<std::uint64_t> storage;
-    storage.reserve(n);
-    const auto entry = [&](std::uint32_t i) -> std::uint64_t {
-      const std::uint32_t r = rank(word.ids[i], word.ids[next[i]]);
-      return r == no_rank ? ~std::uint64_t{0} : std::uint64_t{r} << 32 | i;
+    widen(word);
+    auto& [ids, widths] = word;
+    const std::size_t n = ids.size();
+    using Entry = std::uint64_t;
+    std::vector<Entry> heap;
+    const std::size_t room = n + n / 16;  // what merges have made stale is dropped when it is full
+    heap.reserve(room);
+    const auto rank_at = [&, n](std::size_t i) {
+      const std::size_t next = i + widths[i];
+      return ids[i] == absorbed || next == n ? no_rank : rank(ids[i], ids[next]);
     };
-    for (std::uint32_t i = 0; i + 1 < none; ++i) {
-      if (const std::uint64_t e = entry(i); e != ~std::uint64_t{0}) {
-        storage.push_back(e);
+    const auto is_stale = [&](Entry e) { return rank_at(place_of(e)) != rank_of(e); };
+    const auto push = [&](std::size_t i) {
+      const std::uint32_t r = rank_at(i);
+      if (r == no_rank) {
+        return;
       }
+      if (heap.size() == room) {
+        std::erase_if(heap, is_stale);
+        std::make_heap(heap.begin(), heap.end(), std::greater<>());
+      }
+      heap.push_back(Entry{r} << 32 | i);
+      std::push_heap(heap.begin(), heap.end(), std::greater<>());
+    };
+    for (std::size_t i = 0; i < n; i += widths[i]) {
+      push(i);
     }
-    std::priority_queue<std::uint64_t, std::vector<std::uint64_t>, std::greater<>> queue(
-        std::greater<>(), std::move(storage));
-    while (!queue.empty()) {
-      const auto i = static_cast<std::uint32_t>(queue.top());
-      const auto r = static_cast<std::uint32_t>(queue.top() >> 32);
-      queue.pop();
-      const std::uint32_t right = next[i];
-      // Entries whose pair has changed since are stale.
-      if (word.sizes[i] == 0 || right == none) {
+    while (!heap.empty()) {
+      std::pop_heap(heap.begin(), heap.end(), std::greater<>());
+      const Entry top = heap.back();
+      heap.pop_back();
+      if (is_stale(top)) {
         continue;
       }
-      const auto* merge = table_.find(word.ids[i], word.ids[right]);
-      if (merge == nullptr || merge->rank != r) {
-        continue;
-      }
-      word.ids[i] = merge->merged;
-      word.sizes[i] += word.sizes[right];
-      word.sizes[right] = 0;
-      next[i] = next[right];
-      previous[next[i]] = i;
-      if (next[i] != none) {
-        if (const std::uint64_t e = entry(i); e != ~std::uint64_t{0}) {
-          queue.push(e);
-        }
-      }
-      if (previous[i] != none) {
-        if (const std::uint64_t e = entry(previous[i]); e != ~std::uint64_t{0}) {
-          queue.push(e);
-        }
+      const std::size_t i = place_of(top);
+      const std::size_t right = i + widths[i];
+      const std::uint32_t width = widths[i] + widths[right];
+      ids[i] = table_.find(ids[i], ids[right])->merged;
+      ids[right] = absorbed;
+      widths[i] = widths[i + width - 1] = width;
+      push(i);
+      if (i > 0) {
+        push(i - widths[i - 1]);
       }
     }
     std::size_t kept = 0;
-    for (std::size_t i = 0; i < n; ++i) {
-      if (word.sizes[i] != 0) {
-        word.ids[kept] = word.ids[i];
-        word.sizes[kept++] = word.sizes[i];
-      }
+    for (std::size_t i = 0; i < n;) {
+      const std::uint32_t width = widths[i];
+      ids[kept] = ids[i];
+      widths[kept++] = width;
+      i += width;
     }
-    word.ids.resize(kept);
-    word.sizes.resize(kept);
+    ids.resize(kept);
+    widths.resize(kept);
+  }
+
+  static constexpr TokenId absorbed = -1;  // at a place inside of a symbol
+  static constexpr std::size_t place_of(std::uint64_t entry) {
+    return static_cast<std::uint32_t>(entry);
+  }
+  static constexpr std::uint32_t rank_of(std::uint64_t entry) {
+    return static_cast<std::uint32_t>(entry >> 32);
+  }
+
+  /// Gives symbols of several bytes (unknown ones that were fused) as many places.
+  static void widen(Pieces& word) {
+    std::size_t at = 0;
+    for (const std::uint32_t size : word.sizes) {
+      at += size;
+    }
+    std::size_t i = word.ids.size();
+    if (at == i) {
+      return;
+    }
+    word.ids.resize(at);
+    word.sizes.resize(at);
+    while (i-- > 0) {
+      const TokenId id = word.ids[i];
+      const std::uint32_t width = word.sizes[i];
+      at -= width;
+      std::fill_n(word.ids.begin() + static_cast<std::ptrdiff_t>(at), width, absorbed);
+      word.ids[at] = id;
+      word.sizes[at] = word.sizes[at + width - 1] = width;
+    }
   }
 
   Vocabulary vocabulary_;

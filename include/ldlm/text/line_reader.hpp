@@ -78,7 +78,16 @@ class LineReader {
     return any ? std::optional<std::string_view>(count(line_)) : std::nullopt;
   }
 
-  /// The same, but an Error for a line that is not UTF-8.
+  /// The next line as a string of its own: a long one is handed over, not copied.
+  [[nodiscard]] std::optional<std::string> next_string() {
+    const auto line = next();
+    if (!line) {
+      return std::nullopt;
+    }
+    return line->data() == line_.data() ? std::move(line_) : std::string(*line);
+  }
+
+  /// The same as `next`, but an Error for a line that is not UTF-8.
   [[nodiscard]] std::optional<std::string_view> next_utf8() {
     const auto line = next();
     if (line) {

@@ -138,24 +138,40 @@ struct PostProcessor {
 
 namespace detail {
 
-/// Takes the spaces at both ends of each byte-level piece out of its offsets.
-inline void trim_offsets(Encoding& encoding, bool add_prefix_space) {
-  for (std::size_t i = 0; i < encoding.size(); ++i) {
-    const std::u32string piece = to_utf32(encoding.tokens[i]);
+/// The spaces at both ends of a byte-level piece, which do not count as its source.
+class PieceSpaces {
+ public:
+  /// `keeps_one`: a leading space that was put in before the text has no source.
+  PieceSpaces(std::string_view token, bool keeps_one) {
+    const std::u32string piece = to_utf32(token);
     const auto blank = [](char32_t c) { return c == U'\u0120' || is_whitespace(c); };
     const auto first = std::find_if_not(piece.begin(), piece.end(), blank);
     const auto last = std::find_if_not(piece.rbegin(), piece.rend(), blank);
-    auto leading = static_cast<std::uint32_t>(first - piece.begin());
-    const auto trailing = static_cast<std::uint32_t>(last - piece.rbegin());
-    if (leading == 1 && add_prefix_space && (i == 0 || encoding.offsets[i].begin == 0)) {
-      leading = 0;
+    leading_ = static_cast<std::uint32_t>(first - piece.begin());
+    trailing_ = static_cast<std::uint32_t>(last - piece.rbegin());
+    if (leading_ == 1 && keeps_one) {
+      leading_ = 0;
     }
-    for (Span* span : {&encoding.offsets[i], &encoding.byte_offsets[i]}) {
-      span->begin = std::min(span->begin + leading, span->end);
-      if (span->end >= trailing) {
-        span->end = std::max(span->end - trailing, span->begin);
-      }
+  }
+  [[nodiscard]] Span without(Span span) const {
+    span.begin = std::min(span.begin + leading_, span.end);
+    if (span.end >= trailing_) {
+      span.end = std::max(span.end - trailing_, span.begin);
     }
+    return span;
+  }
+
+ private:
+  std::uint32_t leading_ = 0, trailing_ = 0;
+};
+
+/// Takes the spaces at both ends of each byte-level piece out of its offsets.
+inline void trim_offsets(Encoding& encoding, bool add_prefix_space) {
+  for (std::size_t i = 0; i < encoding.size(); ++i) {
+    const bool starts = i == 0 || encoding.offsets[i].begin == 0;
+    const PieceSpaces spaces(encoding.tokens[i], add_prefix_space && starts);
+    encoding.offsets[i] = spaces.without(encoding.offsets[i]);
+    encoding.byte_offsets[i] = spaces.without(encoding.byte_offsets[i]);
   }
   for (Encoding& part : encoding.overflowing) {
     trim_offsets(part, add_prefix_space);

@@ -29,6 +29,7 @@
 #include <ldlm/text/pre_tokenizer.hpp>
 #include <ldlm/text/shared_model.hpp>
 #include <ldlm/text/special_tokens.hpp>
+#include <ldlm/text/token_splitter.hpp>
 #include <ldlm/text/wordpiece.hpp>
 
 namespace ldlm {
@@ -135,8 +136,48 @@ class Tokenizer {
                                                 const EncodeOptions& options = {}) const {
     detail::SharedModel::Lease lease(*model_);
     detail::Workspace& work = *lease;
-    encode_text<false>(text, work);
+    std::string repaired;
+    encode_valid<false>(valid_utf8(text, repaired), work);
     return in_template(work.ids, options);
+  }
+
+  /// Calls use(id, source) for each token of the text in the template, never padded or truncated:
+  /// `source` is a Span of the text's bytes, as in `byte_offsets` of `encode`. Tokens are not kept,
+  /// so that texts of any length take little memory besides their own.
+  template <class Use>
+  void for_each_token(std::string_view text, Use&& use, const EncodeOptions& options = {}) const {
+    const auto text_tokens = [&] {
+      std::string repaired;
+      const std::string_view valid = valid_utf8(text, repaired);
+      const detail::PositionMap positions(text, valid);
+      const auto& trimming = post_processor_.byte_level;
+      bool first = true;
+      const auto each = [&](TokenId id, Span span, std::string_view matched) {
+        Span source = positions.bytes(span);
+        if (trimming && trimming->trim_offsets) {
+          const auto token = matched.empty() ? model_->vocabulary().token(id) : matched;
+          const bool starts = first || span.begin == 0;
+          source = detail::PieceSpaces(token, trimming->add_prefix_space && starts).without(source);
+        }
+        first = false;
+        use(id, source);
+      };
+      detail::SharedModel::Lease lease(*model_);
+      split_tokens(valid, *lease, detail::EachToken<decltype(each)>{each});
+    };
+    const auto& special = post_processor_.special_tokens;
+    if (!special) {
+      return text_tokens();
+    }
+    for (const TemplatePiece& piece : special->single) {
+      if (piece.kind == TemplatePiece::Kind::first) {
+        text_tokens();
+      } else if (options.add_special_tokens) {
+        for (const TokenId id : special->specials.at(piece.token).ids) {
+          use(id, Span{});
+        }
+      }
+    }
   }
 
   /// A text's ids in the template for one text; `type_ids`, unless null, gets one a token.
@@ -303,182 +344,26 @@ class Tokenizer {
     set_post_processor(std::move(parts.post_processor));
   }
 
-  /// A stretch of normalized text, or an added token.
-  struct Segment {
-    std::string_view text;
-    const Span* sources = nullptr;  // one a byte; null: text starts at byte `base` of the source
-    std::uint32_t base = 0;
-    TokenId id = -1;
-
-    /// The source of bytes [begin, end), widened to whole characters.
-    [[nodiscard]] Span source(std::size_t begin, std::size_t end) const noexcept {
-      if (sources != nullptr) {
-        return {sources[begin].begin, sources[end - 1].end};
-      }
-      while (begin > 0 && !starts_code_point(text[begin])) {
-        --begin;
-      }
-      while (end < text.size() && !starts_code_point(text[end])) {
-        ++end;
-      }
-      return {base + static_cast<std::uint32_t>(begin), base + static_cast<std::uint32_t>(end)};
-    }
-  };
-
-  /// The bytes at the front of a text that may be normalized and split into words apart from the
-  /// rest, of about `wanted`: up to a space after an ASCII letter or digit. Other steps see all.
-  [[nodiscard]] std::size_t separable_prefix(std::string_view text, std::size_t wanted) const {
-    if (pre_tokenizer_.kind == PreTokenizer::Kind::none ||
-        (pre_tokenizer_.kind == PreTokenizer::Kind::byte_level && !pre_tokenizer_.use_regex)) {
-      return text.size();
-    }
-    for (std::size_t i = std::max<std::size_t>(wanted, 1); i < text.size(); ++i) {
-      const char c = text[i - 1];
-      if (text[i] == ' ' &&
-          ((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9'))) {
-        return i;
-      }
-    }
-    return text.size();
+  template <class Sink>
+  void split_tokens(std::string_view text, detail::Workspace& work, const Sink& sink) const {
+    detail::TokenSplitter{model_->model(), normalizer_, pre_tokenizer_, added_}(text, work, sink);
   }
 
-  /// Calls use(Segment) for the stretches of a text, after normalization.
-  template <bool WithSources, class Use>
-  void for_each_segment(std::string_view text, detail::Workspace& work, Use&& use) const {
-    added_.split(text, false, [&](const AddedVocabulary::Match& raw) {
-      auto base = static_cast<std::uint32_t>(raw.begin);
-      std::string_view rest = text.substr(raw.begin, raw.end - raw.begin);
-      if (raw.id >= 0) {
-        return use(Segment{rest, nullptr, base, raw.id});
-      }
-      // Normalized text needs memory for its sources: long texts take turns in it, unless added
-      // tokens are searched for in it.
-      constexpr std::size_t turn = std::size_t{1} << 16;
-      const bool whole = normalizer_.empty() || added_.any_normalized();
-      while (!rest.empty()) {
-        const std::size_t size = whole ? rest.size() : separable_prefix(rest, turn);
-        segments_of<WithSources>(rest.substr(0, size), base, work, use);
-        base += static_cast<std::uint32_t>(size);
-        rest.remove_prefix(size);
-      }
-    });
-  }
-
-  /// The same for a stretch without added tokens in the raw text, which starts at byte `base`.
-  template <bool WithSources, class Use>
-  void segments_of(std::string_view text, std::uint32_t base, detail::Workspace& work,
-                   Use& use) const {
-    Segment whole{text, nullptr, base, -1};
-    if (!normalizer_.empty()) {
-      work.normalized.clear();
-      normalizer_.normalize(text, base, WithSources, work.normalized);
-      whole.text = work.normalized.text;
-      whole.sources = WithSources ? work.normalized.sources.data() : nullptr;
-    }
-    const bool add_space =
-        pre_tokenizer_.kind == PreTokenizer::Kind::byte_level && pre_tokenizer_.add_prefix_space;
-    added_.split(whole.text, true, [&](const AddedVocabulary::Match& m) {
-      const auto part = [&](std::size_t begin, std::size_t end) {
-        return Segment{whole.text.substr(begin, end - begin),
-                       whole.sources == nullptr ? nullptr : whole.sources + begin,
-                       whole.base + static_cast<std::uint32_t>(begin), m.id};
-      };
-      if (m.id >= 0 || !add_space || whole.text[m.begin] == ' ') {
-        return use(part(m.begin, m.end));
-      }
-      const std::size_t first =
-          m.begin + separable_prefix(whole.text.substr(m.begin, m.end - m.begin), 1);
-      use(with_prefix_space<WithSources>(part(m.begin, first), work.prefixed));
-      if (first < m.end) {
-        use(part(first, m.end));
-      }
-    });
-  }
-
-  /// The segment after a space that shares its first character's source.
-  template <bool WithSources>
-  static Segment with_prefix_space(const Segment& segment, NormalizedText& storage) {
-    storage.clear();
-    storage.text += ' ';
-    storage.text += segment.text;
-    if (!WithSources) {
-      return {storage.text, nullptr, segment.base, -1};
-    }
-    for (std::size_t i = 0; i < segment.text.size(); ++i) {
-      std::size_t end = i + 1;
-      while (end < segment.text.size() && !starts_code_point(segment.text[end])) {
-        ++end;
-      }
-      const Span source = segment.source(i, end);
-      storage.sources.insert(storage.sources.end(), end - i + (i == 0 ? 1 : 0), source);
-      i = end - 1;
-    }
-    return {storage.text, storage.sources.data(), segment.base, -1};
-  }
-
-  /// Fills work.ids and, if Full, what an Encoding needs. Invalid UTF-8 must be repaired before.
+  /// Fills work.ids and, if Full, what an Encoding needs.
   template <bool Full>
   void encode_valid(std::string_view text, detail::Workspace& work) const {
-    LDLM_CHECK(text.size() < 0xFFFFFFFFU, "tokenizer", "a text of ", text.size(),
-               " bytes is too long: at most 4 GiB");
     work.clear();
     work.reserve(text.size(), Full);
-    std::visit(
-        [&](const auto& model) {
-          for_each_segment<Full>(text, work, [&](const Segment& segment) {
-            if (segment.id >= 0) {
-              if constexpr (Full) {
-                work.matched.emplace_back(work.ids.size(), segment.text);
-                work.spans.push_back(segment.source(0, segment.text.size()));
-                work.word_ids.push_back(work.words++);
-              }
-              work.ids.push_back(segment.id);
-              return;
-            }
-            split_words(pre_tokenizer_, segment.text, [&](std::size_t begin, std::size_t end) {
-              encode_word<Full>(model, segment, begin, end, work);
-            });
-          });
-        },
-        model_->model());
+    split_tokens(text, work, detail::Collector<Full>{work});
   }
 
-  template <bool Full>
-  void encode_text(std::string_view text, detail::Workspace& work) const {
+  /// The text itself or, if it is no UTF-8, what it is repaired to in `storage`.
+  static std::string_view valid_utf8(std::string_view text, std::string& storage) {
     if (is_utf8(text)) {
-      encode_valid<Full>(text, work);
-    } else {
-      encode_valid<Full>(repair_utf8(text), work);
+      return text;
     }
-  }
-
-  template <bool Full, class AnyModel>
-  static void encode_word(const AnyModel& model, const Segment& segment, std::size_t begin,
-                          std::size_t end, detail::Workspace& work) {
-    const std::string_view word = segment.text.substr(begin, end - begin);
-    detail::WordCache::Hit hit;
-    if (word.size() > detail::WordCache::max_word_bytes) {
-      model.tokenize(word, work.pieces);
-      hit = {work.pieces.ids, work.pieces.sizes};
-    } else {
-      const std::uint64_t hash = detail::hash_bytes(word);
-      hit = work.cache.find(word, hash);
-      if (hit.ids.empty()) {
-        model.tokenize(word, work.pieces);
-        hit = {work.pieces.ids, work.pieces.sizes};
-        if (!hit.ids.empty()) {  // bytes without a piece may leave nothing of a word
-          work.cache.insert(word, hash, hit.ids, hit.sizes);
-        }
-      }
-    }
-    work.ids.insert(work.ids.end(), hit.ids.begin(), hit.ids.end());
-    if constexpr (Full) {
-      for (const std::uint32_t size : hit.sizes) {
-        work.spans.push_back(segment.source(begin, begin + size));
-        begin += size;
-      }
-      work.word_ids.insert(work.word_ids.end(), hit.ids.size(), work.words++);
-    }
+    storage = repair_utf8(text);
+    return storage;
   }
 
   /// One text's encoding before truncation and template, with room for `more` tokens.
@@ -487,11 +372,7 @@ class Tokenizer {
     detail::SharedModel::Lease lease(*model_);
     detail::Workspace& work = *lease;
     std::string repaired;
-    std::string_view valid = text;
-    if (!is_utf8(text)) {
-      repaired = repair_utf8(text);
-      valid = repaired;
-    }
+    const std::string_view valid = valid_utf8(text, repaired);
     encode_valid<true>(valid, work);
     Encoding out;
     const std::size_t n = work.ids.size();

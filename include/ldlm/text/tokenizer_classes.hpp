@@ -58,12 +58,13 @@ struct KnownClass {
   bool keeps_json = false;  ///< takes all but the template from a tokenizer.json
 };
 
-inline constexpr std::array<KnownClass, 12> known_classes{{
+inline constexpr std::array<KnownClass, 14> known_classes{{
     {"GPT2Tokenizer", ClassFamily::gpt2},
     {"RobertaTokenizer", ClassFamily::roberta},
     {"BartTokenizer", ClassFamily::roberta},
     {"LongformerTokenizer", ClassFamily::roberta},
     {"LEDTokenizer", ClassFamily::roberta},
+    {"MvpTokenizer", ClassFamily::roberta},
     {"BertTokenizer", ClassFamily::bert},
     {"DistilBertTokenizer", ClassFamily::bert},
     {"ElectraTokenizer", ClassFamily::bert},
@@ -71,6 +72,7 @@ inline constexpr std::array<KnownClass, 12> known_classes{{
     {"ConvBertTokenizer", ClassFamily::bert, true},
     {"LayoutLMTokenizer", ClassFamily::bert},
     {"LxmertTokenizer", ClassFamily::bert},
+    {"SqueezeBertTokenizer", ClassFamily::bert},
 }};
 
 /// The class of a name, or null.
@@ -81,6 +83,27 @@ inline constexpr std::array<KnownClass, 12> known_classes{{
     }
   }
   return nullptr;
+}
+
+/// The other classes of `transformers` (5.24), without "Tokenizer", that make their tokenizer anew
+/// beside a tokenizer.json or read other files: what they make of the file is not known here.
+inline constexpr std::string_view foreign_classes =
+    " Albert Barthez Bartpho BertGeneration BertJapanese Bertweet BigBird BioGpt "
+    "BlenderbotSmall Blenderbot ByT5 Camembert Canine CLIP Clvp CodeGen CodeLlama Cohere "
+    "CpmAnt Cpm CTRL Deberta DebertaV2 Dia DPRContextEncoder DPRQuestionEncoder DPRReader "
+    "Esmc Esm FastSpeech2Conformer Flaubert FSMT Funnel Gemma GPTNeoXJapanese GPTNeoX "
+    "GPTSw3 Herbert Lasr LayoutLMv2 LayoutLMv3 LayoutXLM Luke M2M100 Marian MarkupLM "
+    "MBart50 MBart Mgpstr MLuke MPNet MyT5 Nllb Nougat OpenAIGPT Pegasus Perceiver Phi3 "
+    "Phobert PLBart Pop2Piano ProphetNet Qwen2 Qwen3_5 Rag Reformer RemBert RoCBert "
+    "RoFormer SeamlessM4T Siglip2 Siglip Speech2Text SpeechT5 Splinter T5 Tapas Tipsv2 "
+    "Udop VideoPrism Vits Wav2Vec2CTC Wav2Vec2PhonemeCTC Whisper XGLM XLMRoberta XLM "
+    "XLNet ";
+
+[[nodiscard]] inline bool is_foreign_class(std::string_view name) {
+  constexpr std::string_view last = "Tokenizer";
+  return name.ends_with(last) &&
+         foreign_classes.find(' ' + std::string(name.substr(0, name.size() - last.size())) + ' ') !=
+             std::string_view::npos;
 }
 
 /// The class that a model's `model_type` stands for where no file names one, or "".

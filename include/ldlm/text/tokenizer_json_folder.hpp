@@ -1,10 +1,11 @@
 #pragma once
 // Reads a folder's tokenizer.json with the files beside it.
 //
-// As in `transformers`, PreTrainedTokenizerFast takes tokenizer.json as it is, and so do, here, the
-// classes that tokenizer_classes.hpp does not know; the known ones make their tokenizer anew: of
-// the file only the pieces, the added tokens, padding and truncation count, for GPT-2 the
-// post-processor too. What else the file says must be what its class makes, or an Error names it.
+// As in `transformers`, PreTrainedTokenizerFast and classes that it does not have take
+// tokenizer.json as it is; the others make their tokenizer anew: of the file only the pieces, the
+// added tokens, padding and truncation count, for GPT-2 the post-processor too. What else the file
+// says must be what its class makes, or an Error names it; so does one for a class whose making is
+// not known here.
 
 #include <cstddef>
 #include <filesystem>
@@ -107,6 +108,10 @@ class ClassRules {
 /// The class that counts beside a tokenizer.json, or null.
 [[nodiscard]] inline const KnownClass* class_beside_json(const JsonView& root,
                                                          const FolderConfig& config) {
+  LDLM_CHECK(!is_foreign_class(config.tokenizer_class), "tokenizer", config.class_place, ": ",
+             config.tokenizer_class,
+             " makes its own tokenizer of this tokenizer.json, which is not supported; with "
+             "PreTrainedTokenizerFast as tokenizer_class of tokenizer_config.json the file counts");
   const KnownClass* const known = find_class(config.tokenizer_class);
   const std::string model = model_type(root.at("model"));
   if (known == nullptr || (model == "WordPiece") == (known->family == ClassFamily::bert)) {
