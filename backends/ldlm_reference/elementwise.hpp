@@ -20,34 +20,55 @@ void copy(View<const T> in, View<T> out) {
       out.shape(), [](const T* i, T* o) { *o = *i; }, in, out);
 }
 
-/// The type that holds every value of From: casts go through it, so that there are three loops for
-/// each result type rather than one for each pair of types.
+/// The type that holds every value of From: casts go through it, so that there are three functions
+/// for each result type rather than one for each pair of types.
 template <class From>
 using Widest =
     std::conditional_t<std::signed_integral<From>, std::int64_t,
                        std::conditional_t<std::unsigned_integral<From>, std::uint64_t, double>>;
 
+/// How an element becomes another: read(p, widest), then write(widest, p).
+struct ElementCast {
+  void (*read)(const std::byte* p, void* widest);
+  void (*write)(const void* widest, std::byte* p);
+};
+
 template <class From>
-Widest<From> read_element(const std::byte* p) {
-  return static_cast<Widest<From>>(*reinterpret_cast<const From*>(p));
+void read_element(const std::byte* p, void* widest) {
+  *static_cast<Widest<From>*>(widest) =
+      static_cast<Widest<From>>(*reinterpret_cast<const From*>(p));
+}
+template <class W, class To>
+void write_element(const void* widest, std::byte* p) {
+  *reinterpret_cast<To*>(p) = convert<To>(*static_cast<const W*>(widest));
 }
 
-template <class W, class T>
-void cast_elements(W (*read)(const std::byte*), const View<const std::byte>& in, View<T> out) {
+/// Both views have their strides in bytes.
+inline void cast_elements(const ElementCast& f, const View<const std::byte>& in,
+                          const View<std::byte>& out) {
+  alignas(8) std::byte widest[8];
   walk(
-      out.shape(), [&](const std::byte* i, T* o) { *o = convert<T>(read(i)); }, in, out);
+      out.shape(),
+      [&](const std::byte* i, std::byte* o) {
+        f.read(i, widest);
+        f.write(widest, o);
+      },
+      in, out);
 }
 
 /// Floats to integers truncate; anything to bool compares with 0.
 template <class T>
 void cast(DType from, View<const void> in, View<T> out) {
-  View<const std::byte> bytes(static_cast<const std::byte*>(in.data), in.layout);
-  for (std::int64_t& stride : bytes.layout.strides) {
-    stride *= static_cast<std::int64_t>(size_of(from));
+  View<const std::byte> source(static_cast<const std::byte*>(in.data), in.layout);
+  View<std::byte> target(reinterpret_cast<std::byte*>(out.data), out.layout);
+  for (std::size_t axis = 0; axis < max_rank; ++axis) {
+    source.layout.strides[axis] *= static_cast<std::int64_t>(size_of(from));
+    target.layout.strides[axis] *= static_cast<std::int64_t>(sizeof(T));
   }
-  visit_dtype(from, [&]<class From>(std::type_identity<From>) {
-    cast_elements<Widest<From>, T>(read_element<From>, bytes, out);
+  const auto f = visit_dtype(from, []<class From>(std::type_identity<From>) {
+    return ElementCast{read_element<From>, write_element<Widest<From>, T>};
   });
+  cast_elements(f, source, target);
 }
 
 // ---- Functions of one number. ----

@@ -181,13 +181,12 @@ bool compare_value(T a, T b) {
 // ---- Contiguous loops, one function each. ----
 
 template <UnaryOp Op, class T, class Arch>
-void unary_loop(const Parameters<T>& p, std::int64_t n, T* y, const T* x) {
+void unary_loop(Parameters<T> p, std::int64_t n, T* y, const T* x) {
   transform<Arch>(
       n, [&](const Batch<T, Arch>& v) { return unary_value<Op, T, Arch>(v, p); }, y, x);
 }
 template <UnaryOp Op, class T, class Arch>
-void unary_backward_loop(const Parameters<T>& p, std::int64_t n, T* dx, const T* saved,
-                         const T* dy) {
+void unary_backward_loop(Parameters<T> p, std::int64_t n, T* dx, const T* saved, const T* dy) {
   transform<Arch>(
       n,
       [&](const Batch<T, Arch>& s, const Batch<T, Arch>& g) {

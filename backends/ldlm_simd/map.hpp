@@ -1,36 +1,56 @@
 #pragma once
 // Elementwise kernels over any views. A kernel knows contiguous runs only: long lines are such
-// runs, and short or scattered ones are gathered into them, many lines at a time.
+// runs, and short or scattered ones are gathered into them, many lines at a time. How that is done
+// depends on the number of operands and the sizes of their elements, so that it is compiled once
+// for all kernels.
 
-#include <tuple>
+#include <array>
 
 #include <ldlm_simd/loops.hpp>
 #include <ldlm_simd/tile.hpp>
 
 namespace ldlm::simd {
 
+/// What a Map works on: a result and N - 1 operands, all of one shape.
+template <std::size_t N>
+struct MapOperands {
+  std::array<std::byte*, N> data;    // of the result first
+  std::array<std::int64_t, N> size;  // of an element in bytes
+  std::array<Strides, N> strides;
+  bool past_caches;  // the result is too large for the caches, and no operand
+};
+
+/// A kernel of any type, called for n contiguous elements at `at`.
+template <std::size_t N>
+struct MapKernel {
+  using Pointers = std::array<std::byte*, N>;
+  const void* kernel;
+  void (*call)(const void* kernel, std::int64_t n, const Pointers& at);
+};
+
 /// Calls kernel(n, y, x...) on contiguous runs that cover all elements of the views.
-template <class Arch, class Kernel, class Out, class... In>
+template <std::size_t N, class Arch>
 class Map {
-  static constexpr std::size_t operands = 1 + sizeof...(In);
   static constexpr std::int64_t capacity = 1024;  // elements of a buffer
-  static constexpr auto each = std::index_sequence_for<In...>{};
-  using Walk = Loops<operands, Arch>;
+  using Walk = Loops<N, Arch>;
   using Offsets = typename Walk::Offsets;
+  using Pointers = typename MapKernel<N>::Pointers;
+  using Buffer = Tile<capacity, Arch>;
 
  public:
-  Map(std::int64_t grain, const Kernel& kernel, const View<Out>& out, const View<const In>&... in)
+  Map(std::int64_t grain, const MapKernel<N>& kernel, const Shape& shape,
+      const MapOperands<N>& operands)
       : kernel_(kernel),
-        out_(out.data),
-        in_(in.data...),
-        loops_(order(out.shape(), {out.layout.strides, in.layout.strides...})) {
-    contiguous_ = scattered(loops_) == 0;
-    streams_ = contiguous_ && goes_past_caches<Arch>(out, in...);
+        data_(operands.data),
+        size_(operands.size),
+        loops_(order(shape, operands.strides)),
+        contiguous_(scattered(loops_) == 0),
+        streams_(contiguous_ && operands.past_caches) {
     if (loops_.outer_rank() > 0 && choose_tiles()) {
       run_tiles(grain);
     } else {
       for_stretches<Arch>(loops_, grain,
-                          [&](const Offsets& at, std::int64_t n) { run_stretch(at, n, each); });
+                          [&](const Offsets& at, std::int64_t n) { run_stretch(at, n); });
     }
   }
 
@@ -44,9 +64,9 @@ class Map {
     return count;
   }
   /// In the order of the result's memory, or of the first operand's if fewer are scattered then.
-  static Walk order(const Shape& shape, const std::array<Strides, operands>& strides) {
+  static Walk order(const Shape& shape, const std::array<Strides, N>& strides) {
     Walk by_result(shape, strides, 0);
-    if constexpr (operands > 2) {
+    if constexpr (N > 2) {
       if (scattered(by_result) > 1) {
         const Walk by_operand(shape, strides, 1);
         return scattered(by_operand) < scattered(by_result) ? by_operand : by_result;
@@ -55,66 +75,61 @@ class Map {
     return by_result;
   }
 
-  // (Out of line: a kernel's loop is compiled once.)
-  [[gnu::noinline]] void run(std::int64_t n, Out* y, const In*... x) const { kernel_(n, y, x...); }
-
+  void run(std::int64_t n, const Pointers& at) const { kernel_.call(kernel_.kernel, n, at); }
+  [[nodiscard]] Pointers pointers(const Offsets& at) const {
+    Pointers to;
+    for (std::size_t k = 0; k < N; ++k) {
+      to[k] = data_[k] + at[k] * size_[k];
+    }
+    return to;
+  }
   // ---- Long lines. ----
 
-  template <std::size_t... I>
-  void run_stretch(const Offsets& at, std::int64_t n, std::index_sequence<I...>) {
-    if constexpr (std::is_floating_point_v<Out>) {
-      if (streams_) {
-        constexpr std::int64_t block = 128, ahead = 4 * block;
-        alignas(64) Out y[block];
-        for (std::int64_t first = 0; first < n; first += block) {
-          const std::int64_t count = std::min(block, n - first);
-          (ask_for(std::get<I>(in_) + at[I + 1] + first + ahead, block), ...);
-          run(count, y, (std::get<I>(in_) + at[I + 1] + first)...);
-          stream<Out, Arch>(count, y, out_ + at[0] + first);
-        }
-        return;
-      }
+  void run_stretch(const Offsets& offsets, std::int64_t n) {
+    Pointers at = pointers(offsets);
+    if (streams_) {
+      return stream_stretch(at, n);
     }
     if (contiguous_) {
-      run(n, out_ + at[0], (std::get<I>(in_) + at[I + 1])...);
-      return;
+      return run(n, at);
     }
-    alignas(64) Out y[capacity];
-    std::tuple<Buffer<In>...> x;
+    std::array<Buffer, N> buffers;
     for (std::int64_t first = 0; first < n; first += capacity) {
       const std::int64_t count = std::min(capacity, n - first);
-      Out* const target = out_ + at[0] + first * loops_.step[0];
-      run(count, loops_.step[0] == 1 ? target : y,
-          source(std::get<I>(in_) + at[I + 1] + first * loops_.step[I + 1], loops_.step[I + 1],
-                 std::get<I>(x).data, count, first)...);
+      Pointers here = at;
+      for (std::size_t k = 0; k < N; ++k) {
+        here[k] = loops_.step[k] == 1 ? at[k] : buffers[k].data();
+        if (k > 0 && loops_.step[k] != 1 && (loops_.step[k] != 0 || first == 0)) {
+          buffers[k].gather_row(at[k], loops_.step[k], count, size_[k]);
+        }
+      }
+      run(count, here);
       if (loops_.step[0] != 1) {
-        unpack<Out, Arch>(y, target, loops_.step[0], count);
+        buffers[0].scatter_row(at[0], loops_.step[0], count, size_[0]);
+      }
+      for (std::size_t k = 0; k < N; ++k) {
+        at[k] += capacity * loops_.step[k] * size_[k];
       }
     }
   }
-  template <class T>
-  static void ask_for(const T* from, std::int64_t n) {
-    for (std::int64_t i = 0; i < n; i += 64 / static_cast<std::int64_t>(sizeof(T))) {
-      prefetch(from + i);
+  void stream_stretch(Pointers at, std::int64_t n) {
+    constexpr std::int64_t block = 128, ahead = 4 * block;
+    alignas(64) std::byte y[block * max_element];
+    for (std::int64_t first = 0; first < n; first += block) {
+      const std::int64_t count = std::min(block, n - first);
+      for (std::size_t k = 1; k < N; ++k) {
+        for (std::int64_t i = 0; i < block * size_[k]; i += 64) {
+          prefetch(at[k] + ahead * size_[k] + i);
+        }
+      }
+      std::byte* const target = std::exchange(at[0], y);
+      run(count, at);
+      stream_bytes<Arch>(count * size_[0], y, target);
+      at[0] = target;
+      for (std::size_t k = 0; k < N; ++k) {
+        at[k] += block * size_[k];
+      }
     }
-  }
-  template <class T>
-  struct Buffer {
-    alignas(64) T data[capacity];
-  };
-  // The elements themselves if contiguous, else a packed copy. A repeated one is copied once.
-  template <class T>
-  static const T* source(const T* from, std::int64_t step, T* buffer, std::int64_t n,
-                         std::int64_t first) {
-    if (step == 1) {
-      return from;
-    }
-    if (step != 0) {
-      pack<T, Arch>(from, step, buffer, n);
-    } else if (first == 0) {
-      repeat<T, Arch>(*from, buffer, n);
-    }
-    return buffer;
   }
 
   // ---- Short or scattered lines: tiles of `rows_` lines of `columns_` elements are one run. ----
@@ -124,7 +139,7 @@ class Map {
     constexpr std::int64_t short_line = 64, square = 32;
     std::size_t axis = loops_.outer_rank() - 1;
     bool crossing = false;  // an operand is contiguous across the lines
-    for (std::size_t k = 0; k < operands; ++k) {
+    for (std::size_t k = 0; k < N; ++k) {
       for (std::size_t i = 0; i < loops_.outer_rank() && loops_.step[k] > 1 && !crossing; ++i) {
         if (loops_.axis(i).step[k] == 1 && loops_.axis(i).extent >= 8) {
           axis = i;
@@ -159,70 +174,89 @@ class Map {
     parallel_for(0, loops_.lines * bands * pieces,
                  std::max<std::int64_t>(1, grain / (rows_ * columns_)),
                  [&](std::int64_t lo, std::int64_t hi) {
-                   Tile<Out, capacity, Arch> y;
-                   std::tuple<Tile<In, capacity, Arch>...> x;
+                   std::array<Buffer, N> buffers;
                    for (std::int64_t task = lo; task < hi; ++task) {
                      auto at = loops_.at(task / pieces / bands).offsets;
                      const std::int64_t row = task / pieces % bands * rows_;
                      const std::int64_t column = task % pieces * columns_;
-                     for (std::size_t k = 0; k < operands; ++k) {
+                     for (std::size_t k = 0; k < N; ++k) {
                        at[k] += row * across_.step[k] + column * loops_.step[k];
                      }
-                     run_tile(at, std::min(rows_, across_.extent - row),
-                              std::min(columns_, loops_.length - column), y, x, each);
+                     run_tile(pointers(at), std::min(rows_, across_.extent - row),
+                              std::min(columns_, loops_.length - column), buffers);
                    }
                    finish_streaming<Arch>();
                  });
   }
-  template <std::size_t... I>
-  void run_tile(const Offsets& at, std::int64_t rows, std::int64_t columns,
-                Tile<Out, capacity, Arch>& y, std::tuple<Tile<In, capacity, Arch>...>& x,
-                std::index_sequence<I...>) {
+  void run_tile(const Pointers& at, std::int64_t rows, std::int64_t columns,
+                std::array<Buffer, N>& buffers) {
     const auto steps = [&](std::size_t k) {
-      return TileSteps{across_.step[k], loops_.step[k], rows, columns};
+      return TileSteps{across_.step[k], loops_.step[k], rows, columns, size_[k]};
     };
-    Out* const target = out_ + at[0];
-    const bool in_place = Tile<Out, capacity, Arch>::in_place(steps(0));
-    const TileRows<Out> to = in_place && !streams_ ? TileRows<Out>{target, across_.step[0]}
-                                                   : TileRows<Out>{y.data(), columns};
-    [[maybe_unused]] const auto from =
-        std::make_tuple(std::get<I>(x).rows(std::get<I>(in_) + at[I + 1], steps(I + 1))...);
-    if (to.step == columns && (... && (std::get<I>(from).step == columns))) {
-      run(rows * columns, to.first, std::get<I>(from).first...);
+    const bool in_place = Buffer::in_place(steps(0)) && !streams_;
+    Pointers first;
+    std::array<std::int64_t, N> step;  // between rows
+    first[0] = in_place ? at[0] : buffers[0].data();
+    step[0] = in_place ? across_.step[0] : columns;
+    bool one_run = step[0] == columns;
+    for (std::size_t k = 1; k < N; ++k) {
+      const TileRows from = buffers[k].rows(at[k], steps(k));
+      first[k] = from.first;
+      step[k] = from.step;
+      one_run = one_run && step[k] == columns;
+    }
+    if (one_run) {
+      run(rows * columns, first);
     } else {
+      Pointers row = first;
       for (std::int64_t i = 0; i < rows; ++i) {
-        run(columns, to.first + i * to.step,
-            (std::get<I>(from).first + i * std::get<I>(from).step)...);
+        run(columns, row);
+        for (std::size_t k = 0; k < N; ++k) {
+          row[k] += step[k] * size_[k];
+        }
       }
     }
-    if constexpr (std::is_floating_point_v<Out>) {
-      if (streams_ && steps(0).one_run()) {
-        stream<Out, Arch>(rows * columns, y.data(), target);
-        return;
-      }
+    if (in_place) {
+      return;
     }
-    if (to.first != target) {
-      y.scatter(target, steps(0));
+    if (streams_ && Buffer::one_run(steps(0))) {
+      stream_bytes<Arch>(rows * columns * size_[0], buffers[0].data(), at[0]);
+    } else {
+      buffers[0].scatter(at[0], steps(0));
     }
   }
 
-  const Kernel& kernel_;
-  Out* out_;
-  std::tuple<const In*...> in_;
+  MapKernel<N> kernel_;
+  Pointers data_;
+  std::array<std::int64_t, N> size_;
   Walk loops_;
   typename Walk::Axis across_{};
   std::int64_t rows_ = 1, columns_ = 1;
-  bool contiguous_ = true;  // along lines
-  bool streams_ = false;    // the result is too large for the caches, and no operand
+  bool contiguous_;  // along lines
+  bool streams_;     // past the caches
 };
 
 /// Runs kernel(n, y, x...) over all elements of views of one shape, in parallel.
 template <class Arch, class Kernel, class Out, class... In>
 void map(std::int64_t grain, const Kernel& kernel, const View<Out>& out,
          const View<const In>&... in) {
-  if (out.numel() > 0) {
-    Map<Arch, Kernel, Out, In...>(grain, kernel, out, in...);
+  constexpr std::size_t N = 1 + sizeof...(In);
+  if (out.numel() == 0) {
+    return;
   }
+  const auto call = [](const void* k, std::int64_t n, const std::array<std::byte*, N>& at) {
+    [&]<std::size_t... I>(std::index_sequence<I...>) {
+      (*static_cast<const Kernel*>(k))(n, reinterpret_cast<Out*>(at[0]),
+                                       reinterpret_cast<const In*>(at[I + 1])...);
+    }
+    (std::index_sequence_for<In...>{});
+  };
+  const MapOperands<N> operands{{reinterpret_cast<std::byte*>(out.data),
+                                 reinterpret_cast<std::byte*>(const_cast<In*>(in.data))...},
+                                {element_size<Out>, element_size<In>...},
+                                {out.layout.strides, in.layout.strides...},
+                                goes_past_caches<Arch>(out, in...)};
+  Map<N, Arch>(grain, {&kernel, call}, out.shape(), operands);
 }
 
 }  // namespace ldlm::simd

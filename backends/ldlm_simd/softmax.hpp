@@ -59,23 +59,34 @@ T sum_of_exp(std::int64_t n, T shift, const T* x) {
   return sum_of_lanes<T, Arch>(s0 + s1);
 }
 
-/// Calls row(out, in...) for every row of views (..., C) whose elements follow each other. Few long
-/// rows whose elements lie apart are copied for it; other such rows, and short ones, go through
-/// panel(lanes, inputs...), which computes one vector of lanes and leaves the result in the first
-/// input. Elements cost about `cost` times a copy.
-template <class Arch, class T, class Row, class Panel, class... In>
-void for_rows_of(const View<T>& out, std::int64_t cost, const Row& row, const Panel& panel,
-                 const In&... in) {
+/// A function of rows of N operands, whatever its type, so that what finds the rows is compiled
+/// once for all: row(out, in) and panel(lanes, in), as for_rows_of has them.
+template <std::size_t N, class T>
+struct RowFunction {
+  const void* row_state;
+  void (*row)(const void* state, T* out, const std::array<const T*, N>& in);
+  const void* panel_state;
+  void (*panel)(const void* state, std::int64_t lanes, const std::array<T*, N>& in);
+};
+
+template <class Arch, std::size_t N, class T>
+void for_rows_or_panels(const View<T>& out, std::int64_t cost, const RowFunction<N, T>& f,
+                        const std::array<View<const T>, N>& in) {
   constexpr std::int64_t W = width<T, Arch>;
-  constexpr std::size_t N = 1 + sizeof...(In);
-  const std::int64_t C = out.shape().back();
-  const int last = out.rank() - 1;
-  const std::array<std::int64_t, N> step{out.stride(last), in.stride(last)...};
-  const Shape rows = row_shape<Arch>(out.shape());
+  constexpr auto each = std::make_index_sequence<N>{};
   if (out.numel() == 0) {
     return;
   }
-  Loops<N, Arch> loops(rows, {out.layout.strides, in.layout.strides...}, 0);
+  const std::int64_t C = out.shape().back();
+  const int last = out.rank() - 1;
+  const Shape rows = row_shape<Arch>(out.shape());
+  std::array<std::int64_t, N + 1> step{out.stride(last)};
+  std::array<Strides, N + 1> strides{out.layout.strides};
+  for (std::size_t k = 0; k < N; ++k) {
+    step[k + 1] = in[k].stride(last);
+    strides[k + 1] = in[k].layout.strides;
+  }
+  Loops<N + 1, Arch> loops(rows, strides, 0);
   loops.lengthen();
   bool unit = true, repeats = false;  // in every row; the same element, in some operand's
   for (const std::int64_t s : step) {
@@ -83,46 +94,73 @@ void for_rows_of(const View<T>& out, std::int64_t cost, const Row& row, const Pa
     repeats = repeats || (s == 0 && C > short_row);
   }
   const bool many = loops.length >= W / 2 && !(repeats && step[0] == 1);
+  const std::int64_t grain = rows_grain<Arch>(C, cost);
   if (unit && !(many && C <= short_row)) {
-    for_rows<Arch>(rows, rows_grain<Arch>(C, cost), row, out, in...);
+    [&]<std::size_t... I>(std::index_sequence<I...>) {
+      for_rows<Arch>(
+          rows, grain, [&](T* y, auto... x) { f.row(f.row_state, y, {x...}); }, out, in[I]...);
+    }
+    (each);
     return;
   }
-  [&]<std::size_t... I>(std::index_sequence<I...>) {
-    if (many) {
-      const PanelLayout<T, Arch> layout(C);
-      for_panels<Arch>(
-          loops, layout.lanes, rows_grain<Arch>(C, cost), [&](const auto& at, std::int64_t count) {
-            const Scratch<T, Arch> memory(static_cast<std::int64_t>(sizeof...(In)) * layout.size());
-            T* const first = memory.data();
-            (layout.read(in.data + at[I + 1], loops.step[I + 1], step[I + 1], count,
-                         first + static_cast<std::int64_t>(I) * layout.size()),
-             ...);
-            for (std::int64_t i = 0; i < count; i += W) {
-              panel(layout.lanes, (first + static_cast<std::int64_t>(I) * layout.size() + i)...);
-            }
-            layout.write(first, out.data + at[0], loops.step[0], step[0], count);
-          });
-      return;
-    }
-    for_panels<Arch>(loops, 1, rows_grain<Arch>(C, cost), [&](const auto& at, std::int64_t) {
-      const Scratch<T, Arch> memory(static_cast<std::int64_t>(N) * C);
-      const auto source = [&](const T* from, std::size_t k) -> const T* {
-        T* const line = memory.data() + static_cast<std::int64_t>(k) * C;
-        if (step[k] == 1) {
-          return from;
-        }
-        pack<T, Arch>(from, step[k], line, C);
-        return line;
-      };
-      T* const target = out.data + at[0];
-      T* const result = step[0] == 1 ? target : memory.data();
-      row(result, source(in.data + at[I + 1], I + 1)...);
-      if (result != target) {
-        unpack<T, Arch>(result, target, step[0], C);
+  if (many) {
+    const PanelLayout<T, Arch> layout(C);
+    for_panels<Arch>(loops, layout.lanes, grain, [&](const auto& at, std::int64_t count) {
+      const Scratch<T, Arch> memory(static_cast<std::int64_t>(N) * layout.size());
+      std::array<T*, N> panel;
+      for (std::size_t k = 0; k < N; ++k) {
+        panel[k] = memory.data() + static_cast<std::int64_t>(k) * layout.size();
+        layout.read(in[k].data + at[k + 1], loops.step[k + 1], step[k + 1], count, panel[k]);
       }
+      for (std::int64_t i = 0; i < count; i += W) {
+        std::array<T*, N> lane = panel;
+        for (T*& first : lane) {
+          first += i;
+        }
+        f.panel(f.panel_state, layout.lanes, lane);
+      }
+      layout.write(panel[0], out.data + at[0], loops.step[0], step[0], count);
     });
+    return;
   }
-  (std::index_sequence_for<In...>{});
+  for_panels<Arch>(loops, 1, grain, [&](const auto& at, std::int64_t) {
+    const Scratch<T, Arch> memory(static_cast<std::int64_t>(N + 1) * C);
+    std::array<const T*, N> x;
+    for (std::size_t k = 0; k < N; ++k) {
+      x[k] = in[k].data + at[k + 1];
+      if (step[k + 1] != 1) {
+        T* const line = memory.data() + static_cast<std::int64_t>(k + 1) * C;
+        pack<T, Arch>(x[k], step[k + 1], line, C);
+        x[k] = line;
+      }
+    }
+    T* const target = out.data + at[0];
+    T* const result = step[0] == 1 ? target : memory.data();
+    f.row(f.row_state, result, x);
+    if (result != target) {
+      unpack<T, Arch>(result, target, step[0], C);
+    }
+  });
+}
+
+/// Calls row(out, in...) for every row of views (..., C) whose elements follow each other. Few long
+/// rows whose elements lie apart are copied for it; other such rows, and short ones, go through
+/// panel(lanes, inputs...), which computes one vector of lanes and leaves the result in the first
+/// input. Elements cost about `cost` times a copy.
+template <class Arch, class T, class Row, class Panel, class... In>
+void for_rows_of(const View<T>& out, std::int64_t cost, const Row& row, const Panel& panel,
+                 const In&... in) {
+  constexpr std::size_t N = sizeof...(In);
+  const RowFunction<N, T> f{
+      &row,
+      [](const void* state, T* y, const std::array<const T*, N>& x) {
+        std::apply([&](auto... each) { (*static_cast<const Row*>(state))(y, each...); }, x);
+      },
+      &panel,
+      [](const void* state, std::int64_t lanes, const std::array<T*, N>& x) {
+        std::apply([&](auto... each) { (*static_cast<const Panel*>(state))(lanes, each...); }, x);
+      }};
+  for_rows_or_panels<Arch, N, T>(out, cost, f, {in...});
 }
 
 /// The largest of C elements in each lane: rows side by side, `lanes` apart.

@@ -120,6 +120,12 @@ void stream(std::int64_t n, const T* from, T* to) {
   }
   std::copy_n(from + i, n - i, to + i);
 }
+/// The same for bytes that are whole elements of 4 or 8 bytes.
+template <class Arch>
+void stream_bytes(std::int64_t bytes, const std::byte* from, std::byte* to) {
+  stream<float, Arch>(bytes / 4, reinterpret_cast<const float*>(from),
+                      reinterpret_cast<float*>(to));
+}
 /// Makes what this thread streamed visible to those that are told of it from here on.
 template <class Arch>
 void finish_streaming() {

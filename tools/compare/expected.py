@@ -25,7 +25,7 @@ EPSILON = {torch.float32: 2.0**-24, torch.float64: 2.0**-53, torch.float16: 2.0*
            torch.bfloat16: 2.0**-8}  # fmt: skip
 NOISE = 2.0**-26  # in double: far above its rounding, far below where curvature counts
 UNRECORDED = ("backward", "grad", "value", "leaf", "detach", "constant")
-FLUSHING = ("exp", "sigmoid", "silu", "gelu", "gelu_tanh", "softmax", "log_softmax", "pow", "cross_entropy",
+FLUSHING = ("exp", "erf", "sigmoid", "silu", "gelu", "gelu_tanh", "softmax", "log_softmax", "pow", "cross_entropy",
             "linear_cross_entropy", "cross_entropy_rows", "scaled_dot_product_attention")  # fmt: skip
 IN_PLACE = ("unary_", "add_", "sub_", "mul_", "div_", "axpy_", "index_add_", "scatter_add_", "matmul_into")
 
