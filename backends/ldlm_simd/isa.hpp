@@ -1,7 +1,7 @@
 #pragma once
 // Instruction sets by the names that LDLM_ISA takes: the widest that kernels may use.
 //
-//   LDLM_ISA=avx2 ldlm demo        baseline < avx2 < avx512 on x86; neon is a baseline
+//   LDLM_ISA=avx2 ldlm demo        baseline < avx2 < avx512 on x86; neon is a baseline; empty: any
 
 #include <cstdlib>
 #include <string_view>
@@ -37,17 +37,21 @@ constexpr int isa_level(std::string_view name) {
 }
 }  // namespace detail
 
+/// LDLM_ISA; nothing where it is not set, or empty.
+inline std::string_view wanted_isa() {
+  const char* const wanted = std::getenv("LDLM_ISA");
+  return wanted == nullptr ? std::string_view() : std::string_view(wanted);
+}
+
 /// Whether LDLM_ISA is unset or names a set.
 inline bool isa_is_valid() {
-  const char* const wanted = std::getenv("LDLM_ISA");
-  return wanted == nullptr || detail::isa_level(std::string_view(wanted)) >= 0;
+  return wanted_isa().empty() || detail::isa_level(wanted_isa()) >= 0;
 }
 
 /// Whether LDLM_ISA lets kernels of Arch run.
 template <class Arch>
 bool isa_allows() {
-  const char* const wanted = std::getenv("LDLM_ISA");
-  return wanted == nullptr || isa_level<Arch>() <= detail::isa_level(std::string_view(wanted));
+  return wanted_isa().empty() || isa_level<Arch>() <= detail::isa_level(wanted_isa());
 }
 
 }  // namespace ldlm::simd

@@ -15,10 +15,10 @@ std::string_view expected(std::string_view isa) {
 #if defined(__x86_64__)
   const bool has_avx2 = ldlm::processor_has(ldlm::InstructionSet::avx2_fma);
   const bool has_avx512 = ldlm::processor_has(ldlm::InstructionSet::avx512);
-  if (isa == "avx512" && has_avx512) {
+  if ((isa == "avx512" || isa.empty()) && has_avx512) {
     return "avx512";
   }
-  if ((isa == "avx512" || isa == "avx2") && has_avx2) {
+  if (isa != "baseline" && has_avx2) {
     return "avx2";
   }
   return "sse2";

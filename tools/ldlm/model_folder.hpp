@@ -40,11 +40,12 @@ inline JsonValue config_over(const std::filesystem::path& folder, const JsonValu
   return out;
 }
 
-/// Gives an update the file of this name of a folder, or none where the folder has none.
+/// Gives an update the file of this name of a folder, or none where the folder has none, as no
+/// folder ("") has.
 inline void take_over(FolderUpdate& update, const std::filesystem::path& folder,
                       const std::string& file) {
   update.remove(file);
-  if (std::filesystem::exists(folder / file)) {
+  if (!folder.empty() && std::filesystem::exists(folder / file)) {
     update.add(file, [&](const std::filesystem::path& path) {
       write_file(path, MappedFile::open(folder / file).text());
     });

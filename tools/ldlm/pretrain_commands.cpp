@@ -39,6 +39,7 @@ struct HalfArguments {
   std::string config = "tiny";
   std::int64_t layers = 0, width = 0, heads = 0;  // 0: the configuration's
   std::int64_t length = 0;                        // 0: the sequence latent's, or 40
+  // Far above any model; a slip of the finger must not fill the memory.
   static constexpr std::int64_t most = 1000, widest = 65'536;
 
   void add_to(CLI::App& command) {
@@ -136,10 +137,7 @@ void pretrain(const Common& common, const TrainingArguments& arguments, const Ha
     FolderUpdate update(arguments.out);
     save_pretrained(model, shapes.from.empty() ? config : config_over(shapes.from, config), update);
     tokenizer.save_pretrained(update);
-    update.remove("generation_config.json");
-    if (!shapes.from.empty()) {
-      take_over(update, shapes.from, "generation_config.json");
-    }
+    take_over(update, shapes.from, "generation_config.json");
     update.commit();
   }
 }

@@ -36,10 +36,11 @@ inline BackendInfo backend_info(Device device = cpu) {
     widest = processor_has(InstructionSet(set)) ? InstructionSet(set) : widest;
   }
   if (widest > table.instruction_set) {
-    const char* const held = std::getenv("LDLM_ISA");
+    const char* const set = std::getenv("LDLM_ISA");
+    const std::string held = set == nullptr ? "" : set;
     info.wider = name_of(widest);
-    info.advice = held == nullptr ? "link ldlm::simd or compile with -march=native"
-                                  : "LDLM_ISA=" + std::string(held) + " holds it back";
+    info.advice = held.empty() ? "link ldlm::simd or compile with -march=native"
+                               : "LDLM_ISA=" + held + " holds it back";
   }
   return info;
 }
