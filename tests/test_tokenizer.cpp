@@ -112,6 +112,39 @@ TEST_CASE("saving and loading keep everything") {
   CHECK_FALSE(fs::exists(folder.path() / "tokenizer.json.part"));
 }
 
+TEST_CASE("an added token whose text the one before it took is no token") {
+  for (const char* const name : {"bpe", "wordpiece"}) {
+    for (const bool normalized : {false, true}) {
+      if (normalized && name == std::string_view("wordpiece")) {
+        continue;  // its normalizer makes these a space
+      }
+      ldlm::Tokenizer tokenizer = small(name);
+      const auto add = [&](const char* content, bool lstrip, bool rstrip) {
+        text::AddedToken token;
+        token.content = content;
+        token.lstrip = lstrip;
+        token.rstrip = rstrip;
+        token.normalized = normalized;
+        return tokenizer.add_token(token);
+      };
+      const ldlm::TokenId line = add("\n", true, true);
+      const ldlm::TokenId tab = add("\t", true, false);
+      const auto ids = [&](std::string_view input) {
+        return tokenizer.encode_ids(input, {.add_special_tokens = false});
+      };
+      const auto count = [&](std::string_view input, ldlm::TokenId id) {
+        const Ids found = ids(input);
+        return std::count(found.begin(), found.end(), id);
+      };
+      CHECK(count("a\n\nb", line) == 1);  // as in `tokenizers`
+      CHECK(count("a\n \n\n b\n", line) == 2);
+      CHECK(count("a\n\t b", tab) == 0);  // where `tokenizers` fails
+      CHECK(count("a\t\tb", tab) == 2);
+      CHECK(ids("a\n\n\tb") == ids("a\nb"));
+    }
+  }
+}
+
 TEST_CASE("ids, pieces and added tokens") {
   ldlm::Tokenizer tokenizer = small("bpe");
   CHECK(tokenizer.vocab_size() == 1500);

@@ -132,6 +132,11 @@ def folders():
     yield "longformer", "bpe", config(tokenizer_class="LongformerTokenizer")
     yield "led", "bpe", config(tokenizer_class="LEDTokenizer")
     yield "mvp", "bpe", config(tokenizer_class="MvpTokenizer")
+    lstrip, rstrip = typed("<mask>", lstrip=True), typed("<mask>", rstrip=True)
+    for name, bos, eos in (("eos", rstrip, lstrip), ("bos", lstrip, rstrip), ("plain", lstrip, "<mask>")):
+        yield "gpt2_same_" + name, "bpe", config(tokenizer_class="GPT2Tokenizer", bos_token=bos, eos_token=eos)
+    yield "roberta_same_pad", "bpe", config(tokenizer_class="RobertaTokenizer",
+                                            bos_token=typed("<pad>", single_word=True))
     yield "bert", "wordpiece", bert
     yield "bert_cased", "wordpiece", config(tokenizer_class="BertTokenizer", do_lower_case=False)
     yield "bert_accents", "wordpiece", config(tokenizer_class="BertTokenizerFast", strip_accents=False)

@@ -35,8 +35,7 @@ struct ElementCast {
 
 template <class From>
 void read_element(const std::byte* p, void* widest) {
-  *static_cast<Widest<From>*>(widest) =
-      static_cast<Widest<From>>(*reinterpret_cast<const From*>(p));
+  *static_cast<Widest<From>*>(widest) = convert<Widest<From>>(*reinterpret_cast<const From*>(p));
 }
 template <class W, class To>
 void write_element(const void* widest, std::byte* p) {

@@ -131,6 +131,9 @@ class AddedVocabulary {
           end += decode_utf8(text, end).size;
         }
       }
+      if (begin >= end) {  // the token before it took all of it
+        continue;
+      }
       if (from < begin) {
         part(Match{from, begin, -1});
       }

@@ -208,7 +208,8 @@ class BpeModel {
   /// as they have bytes: the id stands at the first place, the width at the first and the last.
   void merge_by_heap(Pieces& word) const {
     widen(word);
-    auto& [ids, widths] = word;
+    auto& ids = word.ids;
+    auto& widths = word.sizes;
     const std::size_t n = ids.size();
     using Entry = std::uint64_t;
     std::vector<Entry> heap;

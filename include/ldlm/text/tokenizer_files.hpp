@@ -80,16 +80,19 @@ inline void add_folder_tokens(Tokenizer& tokenizer, const FolderConfig& config,
                  [&, &id = id, &token = token] { tokenizer.add_token(token, id); });
     }
   }
-  const auto add = [&](const AddedToken& token) {
-    if (tokenizer.added_tokens().find(token.content) < 0) {
-      tokenizer.add_token(token);
-    }
-  };
+  // Of special tokens with one content, the last one's properties count.
+  std::vector<AddedToken> special;
   for (const auto& [key, token] : named) {
-    add(token);
+    special.push_back(token);
   }
-  for (const AddedToken& token : config.extra) {
-    add(token);
+  special.insert(special.end(), config.extra.begin(), config.extra.end());
+  for (const AddedToken& first : special) {
+    if (tokenizer.added_tokens().find(first.content) < 0) {
+      const auto last = std::find_if(special.rbegin(), special.rend(), [&](const AddedToken& t) {
+        return t.content == first.content;
+      });
+      tokenizer.add_token(*last);
+    }
   }
 }
 
