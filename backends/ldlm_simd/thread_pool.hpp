@@ -349,9 +349,10 @@ class ThreadPool {
   std::exception_ptr error_;
 };
 
-/// parallel_for of task(context, lo, hi).
-inline void run_ranges(std::int64_t begin, std::int64_t end, std::int64_t grain,
-                       ThreadPool::Task task, void* context) {
+/// parallel_for of task(context, lo, hi). (`used`: every unit has it under this name, so that no
+/// unit for a wider instruction set is the only one.)
+[[gnu::used]] inline void run_ranges(std::int64_t begin, std::int64_t end, std::int64_t grain,
+                                     ThreadPool::Task task, void* context) {
   const std::int64_t size = end - begin;
   if (size <= 0) {
     return;
