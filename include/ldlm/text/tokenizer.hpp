@@ -143,7 +143,8 @@ class Tokenizer {
 
   /// Calls use(id, source) for each token of the text in the template, never padded or truncated:
   /// `source` is a Span of the text's bytes, as in `byte_offsets` of `encode`. Tokens are not kept,
-  /// so that texts of any length take little memory besides their own.
+  /// so that memory does not grow with them; text without a space after an ASCII letter or digit is
+  /// still normalized as a whole. Error for texts of 4 GiB.
   template <class Use>
   void for_each_token(std::string_view text, Use&& use, const EncodeOptions& options = {}) const {
     const auto text_tokens = [&] {
