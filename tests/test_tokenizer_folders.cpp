@@ -307,20 +307,42 @@ TEST_CASE("a tokenizer.json that is not what its class makes is refused by name"
                      " makes its own tokenizer") != std::string::npos);
     }
   }
-  TemporaryFolder mpnet;
-  write_folder(mpnet, "made_wordpiece", Json::object());
-  mpnet.write("config.json", R"({"model_type": "mpnet"})");
-  CHECK(load_error(mpnet).find("config.json.model_type: MPNetTokenizer makes its own") !=
-        std::string::npos);
   // Neither transformers nor this library has these.
   for (const char* const name : {"BloomTokenizerFast", "NetTokenizer", "MPNet"}) {
     CHECK(load("made_bpe", "", {}, {{"tokenizer_class", name}}) == "no error");
   }
-  // A class that only model_type stands for leaves another kind of tokenizer as it is.
-  TemporaryFolder folder;
-  write_folder(folder, "made_bpe", Json::object());
-  folder.write("config.json", R"({"model_type": "bert"})");
-  CHECK(load_error(folder) == "no error");
+}
+
+TEST_CASE("so is one that is not what its model_type's class makes") {
+  const auto load = [](const std::string& kind, const char* type, bool prefix_space = false) {
+    TemporaryFolder folder;
+    Json file = fixtures()["vocabularies"][kind]["tokenizer.json"];
+    if (prefix_space) {
+      file["pre_tokenizer"]["add_prefix_space"] = true;
+    }
+    folder.write("tokenizer.json", file.dump());
+    folder.write("config.json", Json{{"model_type", type}}.dump());
+    return load_error(folder);
+  };
+  const auto says = [](const std::string& error, std::string_view part) {
+    CAPTURE(error);
+    CHECK(error.find(part) != std::string::npos);
+    CHECK(error.find("config.json.model_type") != std::string::npos);
+    CHECK(error.find("with PreTrainedTokenizerFast as tokenizer_class of tokenizer_config.json") !=
+          std::string::npos);
+  };
+  says(load("made_bpe", "gpt2", true),
+       ".pre_tokenizer.add_prefix_space: is true, but GPT2Tokenizer makes it false");
+  says(load("made_bpe", "opt", true), "but GPT2Tokenizer makes it false");
+  says(load("made_wordpiece", "gpt2"), "GPT2Tokenizer has no WordPiece model");
+  says(load("made_wordpiece", "roberta"), "RobertaTokenizer has no WordPiece model");
+  says(load("made_bpe", "bert"), "BertTokenizer has no BPE model");
+  says(load("made_wordpiece", "mpnet"), "MPNetTokenizer makes its own");
+  says(load("made_bpe", "qwen3"), "Qwen2Tokenizer makes its own");
+  says(load("made_bpe", "idefics"), "LlamaTokenizer makes its own");
+  for (const char* const type : {"vit", "mistral", "no such type", "bert roberta", ""}) {
+    CHECK(load("made_bpe", type, true) == "no error");
+  }
 }
 
 TEST_CASE("a batch is padded with the pad token and on the side that the folder names") {

@@ -7,7 +7,9 @@
 #include <cstddef>
 #include <cstdlib>
 #include <new>
+#include <nlohmann/json.hpp>
 #include <string>
+#include <string_view>
 
 #include <ldlm/text/tokenizer_json.hpp>
 
@@ -95,6 +97,24 @@ std::string long_text(const ldlm::Tokenizer& tokenizer, std::size_t size) {
   return text;
 }
 
+std::string repeated(std::string_view unit, std::size_t size) {
+  std::string text;
+  text.reserve(size + unit.size());
+  while (text.size() < size) {
+    text += unit;
+  }
+  return text;
+}
+
+/// What for_each_token takes.
+double bytes_a_byte(const ldlm::Tokenizer& tokenizer, const std::string& text) {
+  std::size_t tokens = 0;
+  const std::size_t taken =
+      peak_of([&] { tokenizer.for_each_token(text, [&](ldlm::TokenId, auto) { ++tokens; }); });
+  CHECK(tokens > 0);
+  return static_cast<double>(taken) / static_cast<double>(text.size());
+}
+
 }  // namespace
 
 TEST_CASE("a long text takes less than twenty bytes of memory a byte") {
@@ -127,18 +147,39 @@ TEST_CASE("a text without end takes less than twenty bytes of memory a byte, tok
     const auto tokenizer = ldlm::Tokenizer::from_file(
         ldlm_test::data_dir() + "/golden/tokenizers/" + std::string(name) + ".json");
     const auto bytes_a_byte = [&](const std::string& text) {
-      std::size_t tokens = 0;
-      const std::size_t taken =
-          peak_of([&] { tokenizer.for_each_token(text, [&](ldlm::TokenId, auto) { ++tokens; }); });
-      CHECK(tokens > 0);
-      return static_cast<double>(taken) / static_cast<double>(text.size());
+      return ::bytes_a_byte(tokenizer, text);
     };
     CHECK(bytes_a_byte(long_text(tokenizer, 4'000'000)) < 1.5);
-    std::string digits;
-    while (digits.size() < 4'000'000) {
-      digits += "8 ";
-    }
-    CHECK(bytes_a_byte(digits) < 1.5);
+    CHECK(bytes_a_byte(repeated("8 ", 4'000'000)) < 1.5);
     CHECK(bytes_a_byte(std::string(4'000'000, 'a')) < 19.0);  // one word
+    // Scripts without spaces, and what normalizers make longer or shorter.
+    CHECK(bytes_a_byte(repeated("\u6771\u4eac\u306b\uff0c", 4'000'000)) < 1.5);
+    CHECK(bytes_a_byte(repeated("\u6771", 4'000'000)) < 19.0);
+    CHECK(bytes_a_byte(repeated("\u00e9", 4'000'000)) < 19.0);
+    CHECK(bytes_a_byte(repeated("\uac01 ", 4'000'000)) < 1.5);
+    CHECK(bytes_a_byte(repeated("\U0001F600", 4'000'000)) < 19.0);
+  }
+}
+
+TEST_CASE("so do a prefixed text and one in which added tokens are searched when normalized") {
+  const auto read = [](const std::string& name, auto&& change) {
+    auto json = nlohmann::json::parse(
+        ldlm_test::read_file(ldlm_test::data_dir() + "/golden/tokenizers/" + name));
+    change(json);
+    return ldlm::Tokenizer::from_json(json.dump());
+  };
+  const auto prefixed = read("bpe.json", [](nlohmann::json& json) {
+    json["pre_tokenizer"]["add_prefix_space"] = true;
+  });
+  auto searched = read("wordpiece.json", [](nlohmann::json& json) {
+    json["normalizer"]["lowercase"] = true;
+  });
+  searched.add_token({"Word", false, false, false, true, false});
+  REQUIRE(searched.added_tokens().any_normalized());
+  for (const auto& tokenizer : {prefixed, searched}) {
+    for (const char* const unit : {"a", "word ", "\u00e9", "\u6771", "\u6771\u4eac\uff0c"}) {
+      CAPTURE(unit);
+      CHECK(bytes_a_byte(tokenizer, repeated(unit, 4'000'000)) < 19.0);
+    }
   }
 }

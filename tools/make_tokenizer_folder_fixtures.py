@@ -178,6 +178,9 @@ def classes_beside_json():
     yield "json_model_names", "made_wordpiece", bert | {"special_tokens_map.json": names}
     yield "json_model_plain", "made_wordpiece", bert | config(
         tokenizer_class="PreTrainedTokenizerFast", do_lower_case=False)
+    unlisted = {"tokenizer.json": tokenizer_json("bpe", added_tokens=[])}
+    for name in ("gpt2", "phi", "data2vec-text", "vit"):
+        yield f"json_model_{name}_unlisted", "", {"config.json": {"model_type": name}} | unlisted
     without_mask = tokenizer_json("wordpiece")
     without_mask["added_tokens"].pop()
     for piece in ("[MASK]", "hello世界"):  # the last piece takes its id

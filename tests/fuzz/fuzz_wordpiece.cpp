@@ -34,15 +34,14 @@ const ldlm::Tokenizer& tokenizer() {
 }
 
 void check_normalizer(const text::NormalizerRunner& runner, std::string_view valid) {
-  text::NormalizedText fast;
+  text::NormalizedText fast, in_turns;
   runner.normalize(valid, 0, true, fast);
   require(fast.sources.size() == fast.text.size());
   require(runner(valid) == fast.text);
   std::vector<text::detail::SourcedChar> chars;
   for (std::size_t i = 0; i < valid.size();) {
     const text::CodePoint c = text::decode_utf8(valid, i);
-    const auto at = static_cast<std::uint32_t>(i);
-    chars.push_back({c.value, {at, at + c.size}});
+    chars.push_back({c.value, static_cast<std::uint32_t>(i)});
     i += c.size;
   }
   for (const text::NormalizerStep& step : runner.steps()) {
@@ -57,6 +56,12 @@ void check_normalizer(const text::NormalizerRunner& runner, std::string_view val
     at += bytes.size();
   }
   require(at == fast.text.size());
+  for (std::size_t i = 0; i < valid.size();) {  // and what is separable is separate
+    const std::size_t size = runner.separable_prefix(valid.substr(i), 1);
+    runner.normalize(valid.substr(i, size), static_cast<std::uint32_t>(i), true, in_turns);
+    i += size;
+  }
+  require(in_turns.text == fast.text && in_turns.sources == fast.sources);
 }
 
 }  // namespace

@@ -14,6 +14,7 @@
 #include <ldlm/text/added_tokens.hpp>
 #include <ldlm/text/json.hpp>
 #include <ldlm/text/json_view.hpp>
+#include <ldlm/text/model_types.hpp>
 #include <ldlm/text/special_tokens.hpp>
 #include <ldlm/text/text_file.hpp>
 #include <ldlm/text/tokenizer_classes.hpp>

@@ -37,23 +37,28 @@ using NormalizerStep = std::variant<BertNormalizer, UnicodeNormalizer>;
 /// Steps that are applied in order; none leaves the text as it is.
 using Normalizer = std::vector<NormalizerStep>;
 
-/// Normalized UTF-8 and, for each of its bytes, the source bytes of its character.
+/// Normalized UTF-8 and, for each of its bytes, where the code point of the source begins that it
+/// came from.
 struct NormalizedText {
   std::string text;
-  std::vector<Span> sources;  // empty if they were not asked for
+  std::vector<std::uint32_t> sources;  // empty if they were not asked for
 
-  void clear() {
-    text.clear();
-    sources.clear();
+  /// Takes bytes away at the front.
+  void drop(std::size_t bytes) {
+    text.erase(0, bytes);
+    if (!sources.empty()) {
+      sources.erase(sources.begin(), sources.begin() + static_cast<std::ptrdiff_t>(bytes));
+    }
   }
+  void clear() { drop(text.size()); }
 };
 
 namespace detail {
 
-/// A code point with the source bytes that it stands for.
+/// A code point, and where the code point of the source begins that it stands for.
 struct SourcedChar {
   char32_t value = 0;
-  Span source;
+  std::uint32_t source = 0;
 };
 
 /// A code point of a changed text. `change` says whose place it takes: 1 nobody's (it is new),
@@ -72,7 +77,7 @@ inline void replace(std::vector<SourcedChar>& chars, const std::vector<Replaceme
   std::size_t at = 0;
   for (const Replacement& r : by) {
     if (r.change > 0) {
-      out.push_back({r.value, at == 0 ? Span{} : chars[at - 1].source});
+      out.push_back({r.value, at == 0 ? 0 : chars[at - 1].source});
     } else {
       out.push_back({r.value, chars[at].source});
       at += 1 + static_cast<std::size_t>(-r.change);
@@ -194,7 +199,7 @@ template <class Change>
   std::vector<SourcedChar> chars;
   chars.reserve(text.size());
   for (const char32_t c : text) {
-    chars.push_back({c, {}});
+    chars.push_back({c, 0});
   }
   change(chars);
   std::u32string out;
@@ -227,7 +232,7 @@ class NormalizerRunner {
  public:
   explicit NormalizerRunner(Normalizer steps) : steps_(std::move(steps)) {
     for (char32_t c = 0; c < 128; ++c) {
-      std::vector<detail::SourcedChar> one{{c, {}}};
+      std::vector<detail::SourcedChar> one{{c, 0}};
       run(one);
       ascii_[c] = one.empty() ? removed : static_cast<std::uint8_t>(one[0].value);
     }
@@ -254,16 +259,18 @@ class NormalizerRunner {
         if (kept(text[i])) {
           out.text += static_cast<char>(ascii_[static_cast<unsigned char>(text[i])]);
           if (with_sources) {
-            const auto at = base + static_cast<std::uint32_t>(i);
-            out.sources.push_back({at, at + 1});
+            out.sources.push_back(base + static_cast<std::uint32_t>(i));
           }
         }
       }
+      constexpr std::size_t turn = 4096;
       chars.clear();
       for (bool first = true; i < text.size() && (first || !kept(text[i])); first = false) {
+        if (chars.size() >= turn && separable_before(text, i)) {
+          break;
+        }
         const CodePoint c = decode_valid_utf8(text.data() + i);
-        const auto at = base + static_cast<std::uint32_t>(i);
-        chars.push_back({c.value, {at, at + c.size}});
+        chars.push_back({c.value, base + static_cast<std::uint32_t>(i)});
         i += c.size;
       }
       run(chars);
@@ -274,6 +281,15 @@ class NormalizerRunner {
         }
       }
     }
+  }
+
+  /// The bytes at the front of valid UTF-8, `wanted` (not 0) or more, that are normalized without
+  /// regard to the rest.
+  [[nodiscard]] std::size_t separable_prefix(std::string_view text, std::size_t wanted) const {
+    while (wanted < text.size() && !separable_before(text, wanted)) {
+      ++wanted;
+    }
+    return std::min(wanted, text.size());
   }
 
   /// The normalized text alone.
@@ -290,6 +306,17 @@ class NormalizerRunner {
   [[nodiscard]] bool kept(char byte) const noexcept {
     const auto b = static_cast<unsigned char>(byte);
     return b < 0x80 && ascii_[b] != removed;
+  }
+
+  /// Whether a code point begins at byte `i` whose normalization and that of the text before do not
+  /// depend on each other. One that a step may remove brings its neighbours together.
+  static bool separable_before(std::string_view text, std::size_t i) {
+    if (!starts_code_point(text[i])) {
+      return false;
+    }
+    const char32_t c = decode_valid_utf8(text.data() + i).value;
+    return (char_classes()[c] & (control | nonspacing)) == 0 && !joins_text_before(c) &&
+           !joins_text_before(lower_case(c));
   }
 
   void run(std::vector<detail::SourcedChar>& chars) const {

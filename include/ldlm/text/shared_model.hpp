@@ -27,7 +27,7 @@ struct Workspace {
   WordCache cache;
   BpeModel::Pieces pieces;
   NormalizedText normalized;
-  NormalizedText prefixed;
+  std::string prefixed;
   std::vector<TokenId> ids;
   std::vector<Span> spans;  // bytes of the (repaired) text
   std::vector<std::int32_t> word_ids;
@@ -71,10 +71,9 @@ struct Workspace {
     release(matched);
     release(pieces.ids);
     release(pieces.sizes);
-    for (NormalizedText* const storage : {&normalized, &prefixed}) {
-      release(storage->text);
-      release(storage->sources);
-    }
+    release(normalized.text);
+    release(normalized.sources);
+    release(prefixed);
   }
 };
 

@@ -8,7 +8,6 @@
 #include <span>
 #include <string>
 #include <string_view>
-#include <variant>
 
 #include <ldlm/core/error.hpp>
 #include <ldlm/text/added_tokens.hpp>
@@ -21,25 +20,42 @@
 
 namespace ldlm::text::detail {
 
-/// A stretch of normalized text, or an added token.
+/// A stretch of text for the model, or an added token, with its place in the source.
 struct Segment {
   std::string_view text;
-  const Span* sources = nullptr;  // one a byte; null: text starts at byte `base` of the source
-  std::uint32_t base = 0;
+  std::string_view whole;  // the source
+  std::uint32_t base = 0;  // where in it the text begins, unless the bytes' sources are given:
+  const std::uint32_t* sources = nullptr;  // see NormalizedText
+  std::uint32_t prefix = 0;                // 1: a space that has no source is in front of the text
   TokenId id = -1;
 
-  /// The source of bytes [begin, end), widened to whole characters.
+  /// The bytes of the source that bytes [begin, end) of the text stand for, as whole characters.
+  /// A prefix counts as the character after it.
   [[nodiscard]] Span source(std::size_t begin, std::size_t end) const noexcept {
-    if (sources != nullptr) {
-      return {sources[begin].begin, sources[end - 1].end};
+    std::uint32_t first = source_byte(begin);
+    while (!starts_code_point(whole[first])) {
+      --first;
     }
-    while (begin > 0 && !starts_code_point(text[begin])) {
-      --begin;
-    }
-    while (end < text.size() && !starts_code_point(text[end])) {
-      ++end;
-    }
-    return {base + static_cast<std::uint32_t>(begin), base + static_cast<std::uint32_t>(end)};
+    std::uint32_t last = source_byte(end - 1);
+    do {
+      ++last;
+    } while (last < whole.size() && !starts_code_point(whole[last]));
+    return {first, last};
+  }
+
+  /// Bytes [begin, end) of a text without prefix.
+  [[nodiscard]] Segment part(std::size_t begin, std::size_t end) const noexcept {
+    Segment made = *this;
+    made.text = text.substr(begin, end - begin);
+    made.base += static_cast<std::uint32_t>(begin);
+    made.sources = sources == nullptr ? nullptr : sources + begin;
+    return made;
+  }
+
+ private:
+  [[nodiscard]] std::uint32_t source_byte(std::size_t i) const noexcept {
+    i -= i < prefix ? 0 : prefix;
+    return sources == nullptr ? base + static_cast<std::uint32_t>(i) : sources[i];
   }
 };
 
@@ -87,128 +103,142 @@ struct EachToken {
   }
 };
 
-/// The stages that make tokens of a text.
+/// The stages that make tokens of a text, and the sink for them: sink.added(segment) gets each added
+/// token and sink.word(segment, begin, pieces) each word of a segment, in order.
+template <class AnyModel, class Sink>
 struct TokenSplitter {
-  const Model& model;
+  const AnyModel& model;
   const NormalizerRunner& normalizer;
   const PreTokenizer& pre_tokenizer;
   const AddedVocabulary& added;
+  Workspace& work;
+  const Sink& sink;
+  std::size_t turn = std::size_t{1} << 16;  // bytes that are normalized at a time
 
-  /// Calls sink.added(segment) for each added token and sink.word(segment, begin, pieces) for each
-  /// word of the segment, in order. Invalid UTF-8 must be repaired before.
-  template <class Sink>
-  void operator()(std::string_view text, Workspace& work, const Sink& sink) const {
+  /// Splits a text, in which invalid UTF-8 must be repaired before.
+  void operator()(std::string_view text) const {
     LDLM_CHECK(text.size() < 0xFFFFFFFFU, "tokenizer", "a text of ", text.size(),
                " bytes is too long: at most 4 GiB");
-    std::visit(
-        [&](const auto& pieces) {
-          for_each_segment<Sink::with_sources>(text, work, [&](const Segment& segment) {
-            if (segment.id >= 0) {
-              return sink.added(segment);
-            }
-            split_words(pre_tokenizer, segment.text, [&](std::size_t begin, std::size_t end) {
-              sink.word(segment, begin,
-                        pieces_of(pieces, segment.text.substr(begin, end - begin), work));
-            });
-          });
-        },
-        model);
+    added.split(text, false, [&](const AddedVocabulary::Match& m) {
+      Segment segment{text.substr(m.begin, m.end - m.begin), text};
+      segment.base = static_cast<std::uint32_t>(m.begin);
+      segment.id = m.id;
+      if (m.id >= 0) {
+        sink.added(segment);
+      } else if (normalizer.empty()) {
+        split_normalized(segment);
+      } else {
+        normalize(segment);
+      }
+    });
   }
 
  private:
-  /// The bytes at the front of a text that may be normalized and split into words apart from the
-  /// rest, of about `wanted`: up to a space after an ASCII letter or digit. Other steps see all.
-  [[nodiscard]] std::size_t separable_prefix(std::string_view text, std::size_t wanted) const {
-    if (pre_tokenizer.kind == PreTokenizer::Kind::none ||
-        (pre_tokenizer.kind == PreTokenizer::Kind::byte_level && !pre_tokenizer.use_regex)) {
-      return text.size();
-    }
-    for (std::size_t i = std::max<std::size_t>(wanted, 1); i < text.size(); ++i) {
-      const char c = text[i - 1];
-      if (text[i] == ' ' &&
-          ((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9'))) {
-        return i;
+  /// Normalizes and splits a stretch of the source. Normalized text takes several times the memory
+  /// of its source, so that it is made in turns, unless added tokens are searched for in it.
+  void normalize(const Segment& source) const {
+    NormalizedText& made = work.normalized;
+    made.clear();
+    bool at_start = true;
+    for (std::size_t at = 0; at < source.text.size();) {
+      const std::string_view rest = source.text.substr(at);
+      // A word without end is looked through once a turn: turns grow with it.
+      const std::size_t size =
+          added.any_normalized()
+              ? rest.size()
+              : normalizer.separable_prefix(rest, std::max(turn, made.text.size()));
+      normalizer.normalize(rest.substr(0, size), source.base + static_cast<std::uint32_t>(at),
+                           Sink::with_sources, made);
+      at += size;
+      Segment segment{made.text, source.whole};
+      segment.sources = Sink::with_sources ? made.sources.data() : nullptr;
+      if (added.any_normalized()) {
+        split_normalized(segment);
+      } else {
+        made.drop(split(segment, at_start, at == source.text.size()));
       }
     }
-    return text.size();
   }
 
-  /// Calls use(Segment) for the stretches of a text, after normalization.
-  template <bool WithSources, class Use>
-  void for_each_segment(std::string_view text, Workspace& work, Use&& use) const {
-    added.split(text, false, [&](const AddedVocabulary::Match& raw) {
-      auto base = static_cast<std::uint32_t>(raw.begin);
-      std::string_view rest = text.substr(raw.begin, raw.end - raw.begin);
-      if (raw.id >= 0) {
-        return use(Segment{rest, nullptr, base, raw.id});
+  /// Splits a stretch of normalized text at the added tokens that are searched for there.
+  void split_normalized(const Segment& segment) const {
+    added.split(segment.text, true, [&](const AddedVocabulary::Match& m) {
+      Segment part = segment.part(m.begin, m.end);
+      part.id = m.id;
+      if (m.id >= 0) {
+        return sink.added(part);
       }
-      // Normalized text needs memory for its sources: long texts take turns in it, unless added
-      // tokens are searched for in it.
-      constexpr std::size_t turn = std::size_t{1} << 16;
-      const bool whole = normalizer.empty() || added.any_normalized();
-      while (!rest.empty()) {
-        const std::size_t size = whole ? rest.size() : separable_prefix(rest, turn);
-        segments_of<WithSources>(rest.substr(0, size), base, work, use);
-        base += static_cast<std::uint32_t>(size);
-        rest.remove_prefix(size);
-      }
+      bool at_start = true;
+      split(part, at_start, true);
     });
   }
 
-  /// The same for a stretch without added tokens in the raw text, which starts at byte `base`.
-  template <bool WithSources, class Use>
-  void segments_of(std::string_view text, std::uint32_t base, Workspace& work, Use& use) const {
-    Segment whole{text, nullptr, base, -1};
-    if (!normalizer.empty()) {
-      work.normalized.clear();
-      normalizer.normalize(text, base, WithSources, work.normalized);
-      whole.text = work.normalized.text;
-      whole.sources = WithSources ? work.normalized.sources.data() : nullptr;
-    }
+  /// Passes on the words of a stretch between added tokens, except those at the end of the segment
+  /// that may go on behind it; `last`: there is no text behind it. Returns how many bytes are done.
+  std::size_t split(const Segment& segment, bool& at_start, bool last) const {
+    std::size_t done = 0;
     const bool add_space =
         pre_tokenizer.kind == PreTokenizer::Kind::byte_level && pre_tokenizer.add_prefix_space;
-    added.split(whole.text, true, [&](const AddedVocabulary::Match& m) {
-      const auto part = [&](std::size_t begin, std::size_t end) {
-        return Segment{whole.text.substr(begin, end - begin),
-                       whole.sources == nullptr ? nullptr : whole.sources + begin,
-                       whole.base + static_cast<std::uint32_t>(begin), m.id};
-      };
-      if (m.id >= 0 || !add_space || whole.text[m.begin] == ' ') {
-        return use(part(m.begin, m.end));
+    if (at_start && add_space && !segment.text.empty() && segment.text[0] != ' ') {
+      const std::size_t with_space = split_prefixed(segment, last);
+      if (with_space == 0) {
+        return 0;
       }
-      const std::size_t first =
-          m.begin + separable_prefix(whole.text.substr(m.begin, m.end - m.begin), 1);
-      use(with_prefix_space<WithSources>(part(m.begin, first), work.prefixed));
-      if (first < m.end) {
-        use(part(first, m.end));
-      }
-    });
+      done = with_space - 1;
+      at_start = false;
+    }
+    const Segment rest = segment.part(done, segment.text.size());
+    done += words(rest, last, [&](std::size_t begin, std::size_t end) { pass(rest, begin, end); });
+    at_start = at_start && done == 0;
+    return done;
   }
 
-  /// The segment after a space that shares its first character's source.
-  template <bool WithSources>
-  static Segment with_prefix_space(const Segment& segment, NormalizedText& storage) {
-    storage.clear();
-    storage.text += ' ';
-    storage.text += segment.text;
-    if (!WithSources) {
-      return {storage.text, nullptr, segment.base, -1};
-    }
-    for (std::size_t i = 0; i < segment.text.size(); ++i) {
-      std::size_t end = i + 1;
-      while (end < segment.text.size() && !starts_code_point(segment.text[end])) {
-        ++end;
+  /// Passes on the first word of the text after a space; the bytes of both, or 0 if it may go on.
+  std::size_t split_prefixed(const Segment& segment, bool last) const {
+    Segment front = segment;
+    front.prefix = 1;
+    std::size_t end = 0;
+    for (std::size_t size = 64; end == 0; size *= 2) {  // no more is copied than needed
+      while (size < segment.text.size() && !starts_code_point(segment.text[size])) {
+        ++size;
       }
-      const Span source = segment.source(i, end);
-      storage.sources.insert(storage.sources.end(), end - i + (i == 0 ? 1 : 0), source);
-      i = end - 1;
+      const bool all = size >= segment.text.size();
+      work.prefixed.assign(1, ' ').append(segment.text.substr(0, size));
+      front.text = work.prefixed;
+      words(front, all && last, [&](std::size_t begin, std::size_t word_end) {
+        end = begin == 0 ? word_end : end;
+      });
+      if (all) {
+        break;
+      }
     }
-    return {storage.text, storage.sources.data(), segment.base, -1};
+    if (end > 0) {
+      pass(front, 0, end);
+    }
+    return end;
+  }
+
+  /// Calls use(begin, end) for the words of a segment that text behind it would not change; `last`:
+  /// there is none. Returns the end of the last one.
+  template <class Use>
+  std::size_t words(const Segment& segment, bool last, Use&& use) const {
+    constexpr std::size_t lookahead = 2;  // of GPT-2's pattern: "'re" is a word, "'r" is two
+    std::size_t done = 0;
+    split_words(pre_tokenizer, segment.text, [&](std::size_t begin, std::size_t end) {
+      if (last || end + lookahead <= segment.text.size()) {
+        use(begin, end);
+        done = end;
+      }
+    });
+    return done;
+  }
+
+  void pass(const Segment& segment, std::size_t begin, std::size_t end) const {
+    sink.word(segment, begin, pieces_of(segment.text.substr(begin, end - begin)));
   }
 
   /// A word's pieces, valid until the next word.
-  template <class AnyModel>
-  static WordCache::Hit pieces_of(const AnyModel& model, std::string_view word, Workspace& work) {
+  [[nodiscard]] WordCache::Hit pieces_of(std::string_view word) const {
     if (word.size() > WordCache::max_word_bytes) {
       model.tokenize(word, work.pieces);
       return {work.pieces.ids, work.pieces.sizes};

@@ -16,6 +16,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <type_traits>
 #include <utility>
 #include <variant>
 #include <vector>
@@ -143,8 +144,7 @@ class Tokenizer {
 
   /// Calls use(id, source) for each token of the text in the template, never padded or truncated:
   /// `source` is a Span of the text's bytes, as in `byte_offsets` of `encode`. Tokens are not kept,
-  /// so that memory does not grow with them; text without a space after an ASCII letter or digit is
-  /// still normalized as a whole. Error for texts of 4 GiB.
+  /// nor is normalized text behind the word that is split. Error for texts of 4 GiB.
   template <class Use>
   void for_each_token(std::string_view text, Use&& use, const EncodeOptions& options = {}) const {
     const auto text_tokens = [&] {
@@ -347,7 +347,12 @@ class Tokenizer {
 
   template <class Sink>
   void split_tokens(std::string_view text, detail::Workspace& work, const Sink& sink) const {
-    detail::TokenSplitter{model_->model(), normalizer_, pre_tokenizer_, added_}(text, work, sink);
+    std::visit(
+        [&](const auto& model) {
+          detail::TokenSplitter<std::decay_t<decltype(model)>, Sink>{
+              model, normalizer_, pre_tokenizer_, added_, work, sink}(text);
+        },
+        model_->model());
   }
 
   /// Fills work.ids and, if Full, what an Encoding needs.

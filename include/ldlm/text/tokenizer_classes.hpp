@@ -106,29 +106,4 @@ inline constexpr std::string_view foreign_classes =
              std::string_view::npos;
 }
 
-/// The class that a model's `model_type` stands for where no file names one, or "".
-[[nodiscard]] constexpr std::string_view class_of_model(std::string_view model_type) {
-  constexpr std::array<NamedToken, 15> types{{{"bert", "BertTokenizer"},
-                                              {"distilbert", "DistilBertTokenizer"},
-                                              {"electra", "ElectraTokenizer"},
-                                              {"mobilebert", "MobileBertTokenizer"},
-                                              {"convbert", "BertTokenizer"},
-                                              {"layoutlm", "LayoutLMTokenizer"},
-                                              {"gpt2", "GPT2Tokenizer"},
-                                              {"gpt_neo", "GPT2Tokenizer"},
-                                              {"gptj", "GPT2Tokenizer"},
-                                              {"roberta", "RobertaTokenizer"},
-                                              {"bart", "BartTokenizer"},
-                                              {"longformer", "LongformerTokenizer"},
-                                              {"clip", "CLIPTokenizer"},
-                                              {"whisper", "WhisperTokenizer"},
-                                              {"mpnet", "MPNetTokenizer"}}};
-  for (const auto& [type, name] : types) {
-    if (type == model_type) {
-      return name;
-    }
-  }
-  return {};
-}
-
 }  // namespace ldlm::text::detail

@@ -108,18 +108,20 @@ class ClassRules {
 /// The class that counts beside a tokenizer.json, or null.
 [[nodiscard]] inline const KnownClass* class_beside_json(const JsonView& root,
                                                          const FolderConfig& config) {
-  LDLM_CHECK(!is_foreign_class(config.tokenizer_class), "tokenizer", config.class_place, ": ",
-             config.tokenizer_class,
+  const KnownClass* const known = find_class(config.tokenizer_class);
+  // A model_type stands for a class only where that makes its tokenizer anew.
+  const bool foreign = known == nullptr && !config.tokenizer_class.empty() && !config.class_named;
+  LDLM_CHECK(!foreign && !is_foreign_class(config.tokenizer_class), "tokenizer", config.class_place,
+             ": ", config.tokenizer_class,
              " makes its own tokenizer of this tokenizer.json, which is not supported; with "
              "PreTrainedTokenizerFast as tokenizer_class of tokenizer_config.json the file counts");
-  const KnownClass* const known = find_class(config.tokenizer_class);
   const std::string model = model_type(root.at("model"));
-  if (known == nullptr || (model == "WordPiece") == (known->family == ClassFamily::bert)) {
-    return known;
-  }
-  LDLM_CHECK(!config.class_named, "tokenizer", config.class_place, ": ", config.tokenizer_class,
-             " has no ", model, " model, but ", root.path(), " is one");
-  return nullptr;  // the model's usual class, which nobody has named
+  LDLM_CHECK(known == nullptr || (model == "WordPiece") == (known->family == ClassFamily::bert),
+             "tokenizer", config.class_place, ": ", config.tokenizer_class, " has no ", model,
+             " model, but ", root.path(),
+             " is one; with PreTrainedTokenizerFast as tokenizer_class of tokenizer_config.json "
+             "the file counts");
+  return known;
 }
 
 /// Forgets the settings of tokenizer_config.json that a class does not look at beside a
@@ -147,10 +149,7 @@ inline void forget_settings(FolderConfig& config, const KnownClass* known,
   const JsonView root(document, file.name);
   const KnownClass* const known = class_beside_json(root, config);
   forget_settings(config, known, lowercase);
-  // A GPT-2 whose class no file names may have been trained here, with spaces in front of words.
-  const bool counts =
-      known != nullptr && (known->family != ClassFamily::gpt2 || config.class_named);
-  const bool made = counts && !known->keeps_json;
+  const bool made = known != nullptr && !known->keeps_json;
   if (made) {
     ClassRules(root, config).check(known->family);
   }
@@ -160,8 +159,8 @@ inline void forget_settings(FolderConfig& config, const KnownClass* known,
     config.named.emplace("pad_token", special_token(padding->pad_token));  // unless a file has one
   }
   const auto named = named_tokens(config, known != nullptr ? &known->family : nullptr);
-  add_folder_tokens(tokenizer, config, counts ? named : named_tokens(config, nullptr));
-  if (counts && known->family != ClassFamily::gpt2) {
+  add_folder_tokens(tokenizer, config, named);
+  if (known != nullptr && known->family != ClassFamily::gpt2) {
     set_class_template(tokenizer, known->family, config, named);
   }
   TokenizerInfo info = config.info;

@@ -115,6 +115,7 @@ struct UnicodeData {
     char32_t composite = 0;
   };
   std::vector<Pair> pairs = std::vector<Pair>(4096);  // open addressing; composite 0: free
+  std::u32string seconds;                             // the second parts of all pairs, sorted
   // Position and length of each decomposition in `images`, as position * 4 + length - 1.
   CodePointTable<std::uint32_t> decomposition = unpack_decompositions();
 
@@ -191,8 +192,10 @@ inline CodePointTable<std::uint32_t> UnicodeData::unpack_decompositions() {
       }
       const std::uint64_t parts = head << 32 | part[last];
       pairs[slot(parts)] = {parts, composite};
+      seconds += part[last];
     }
   }
+  std::sort(seconds.begin(), seconds.end());
   return CodePointTable<std::uint32_t>(flat);
 }
 
@@ -294,6 +297,19 @@ void decompose(char32_t c, Emit&& emit) {
   }
   const detail::UnicodeData& data = detail::unicode_data();
   return data.pairs[data.slot(std::uint64_t{first} << 32 | second)].composite;
+}
+
+/// Whether composition or the order of marks may join a code point to the text before it. Up to any
+/// other code point, a text is decomposed and composed without regard to the rest.
+[[nodiscard]] inline bool joins_text_before(char32_t c) {
+  const auto& seconds = detail::unicode_data().seconds;
+  bool joins = (c >= 0x1161 && c < 0x1176) || (c >= 0x11A8 && c < 0x11C3) ||  // Hangul
+               std::binary_search(seconds.begin(), seconds.end(), c);
+  decompose(c, [&](char32_t part, std::uint32_t index) {
+    joins = joins || (index == 0 && (combining_class(part) != 0 ||
+                                     std::binary_search(seconds.begin(), seconds.end(), part)));
+  });
+  return joins;
 }
 
 /// Lower case of a text, one code point at a time (no context rules, as in Hugging Face).
