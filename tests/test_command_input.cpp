@@ -164,6 +164,11 @@ TEST_CASE("text that is not UTF-8 is read as U+FFFD, and a note says where") {
   Arguments quiet = tokenize({"--quiet"});
   CHECK(run(quiet, {.input = "caf\xE9\n"}).err.empty());
   CHECK(run(tokenize({"caf\xE9"})).err.starts_with("the text, byte 3: not UTF-8"));
+  // The bytes of tokens are those of the text as it was given.
+  const Result table =
+      run({"tokenize", "--tokenizer", workshop().tokenizer, "\xE9\xE8 au", "--quiet"});
+  CHECK(table.out.find(" 2..") != std::string::npos);
+  CHECK(table.out.ends_with("..5\n\n"));
 }
 
 TEST_CASE("options that have no effect beside others are wrong usage") {

@@ -414,8 +414,8 @@ TEST_CASE("a stage that lacks what it needs says so before it trains") {
   };
   const auto corpus = [&](const std::string& path) { return train(path, w.tokenizer, w.config); };
   check_error(corpus("/no/such/corpus"), {"/no/such/corpus"});
-  check_error(corpus(empty.string()), {empty.string(), "no sentence fits"});
-  check_error(corpus(unfit.string()), {unfit.string(), "no sentence fits"});
+  check_error(corpus(empty.string()), {empty.string(), "no sentence has 4 to 24 words"});
+  check_error(corpus(unfit.string()), {unfit.string(), "no sentence has 4 to 24 words"});
   check_error(corpus(w.folder.path().string()), {w.folder.path().string()});
   check_error({"train-tokenizer", "--corpus", empty.string(), "--out", out + ".json"},
               {empty.string()});

@@ -48,6 +48,7 @@ Tokens tokens_of(const ldlm::Tokenizer& tokenizer, std::string_view input, std::
 /// Texts of what is hard to cut: contractions, white space, marks, what composes with the text
 /// before it, what normalizers remove or surround with spaces, added tokens.
 std::vector<std::string> hard_texts(int count) {
+  // clang-format off
   const std::vector<std::string> parts = {
       "a", "The", "isn't", "we're", "'", "'re", "'l", "l", "e", "!", "...", "1", "23", " ", "  ",
       "\n", "\t \n", "\u00a0", "\u3000", "\u00e9", "\u00c9", "e\u0301", "\u0301", "\u0316\u0301",
@@ -55,6 +56,7 @@ std::vector<std::string> hard_texts(int count) {
       "\u09c7", "\u09be", "\u4e2d", "\u6587\u5b57", "\uff0c", "\U0001F600", "\u200d", "\x01",
       "\u00ad", "\u0130", "\u03a3", "\u1e9e", "\u212b", "\uf900", "=\u0338", "[MASK]", "<|word|>",
       "\ufffd", "\u02b0", "x", "\u0915\u093c"};
+  // clang-format on
   std::mt19937 random(5);
   std::vector<std::string> texts;
   for (int i = 0; i < count; ++i) {

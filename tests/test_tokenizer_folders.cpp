@@ -230,6 +230,11 @@ TEST_CASE("values of the files beside a vocabulary are obeyed or refused by name
        ".added_tokens_decoder.x: should");
   says({{"added_tokens_decoder", {{"0", {{"content", "<x>"}}}}}},
        ".added_tokens_decoder.0: added token \"<x>\" has id 0, which is piece \"<s>\"");
+  // With gaps between them, transformers numbers added tokens anew.
+  says({{"added_tokens_decoder", {{"300", {{"content", "<x>"}}}}}},
+       ".added_tokens_decoder.300: added token \"<x>\" has id 300, but the next free one is 280");
+  says({{"added_tokens_decoder", {{"280", {{"content", "<x>"}}}, {"282", {{"content", "<y>"}}}}}},
+       ".added_tokens_decoder.282: added token \"<y>\" has id 282, but the next free one is 281");
   CHECK(error_with({{"cls_token", nullptr}, {"tokenizer_class", "BertTokenizer"}}, "wordpiece")
             .find("cls_token is null, but the class puts it around texts") != std::string::npos);
   CHECK(error_with({{"never_split", Json::array()}, {"do_basic_tokenize", true}}) == "no error");

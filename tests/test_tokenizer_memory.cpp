@@ -168,12 +168,10 @@ TEST_CASE("so do a prefixed text and one in which added tokens are searched when
     change(json);
     return ldlm::Tokenizer::from_json(json.dump());
   };
-  const auto prefixed = read("bpe.json", [](nlohmann::json& json) {
-    json["pre_tokenizer"]["add_prefix_space"] = true;
-  });
-  auto searched = read("wordpiece.json", [](nlohmann::json& json) {
-    json["normalizer"]["lowercase"] = true;
-  });
+  const auto prefixed = read(
+      "bpe.json", [](nlohmann::json& json) { json["pre_tokenizer"]["add_prefix_space"] = true; });
+  auto searched =
+      read("wordpiece.json", [](nlohmann::json& json) { json["normalizer"]["lowercase"] = true; });
   searched.add_token({"Word", false, false, false, true, false});
   REQUIRE(searched.added_tokens().any_normalized());
   for (const auto& tokenizer : {prefixed, searched}) {

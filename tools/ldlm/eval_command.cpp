@@ -156,6 +156,9 @@ std::vector<std::string> perplexity_row(const std::string& name, const Gpt2<floa
 std::string report_samples(const Common& common, const Ldlm<float>& model,
                            const EvalArguments& arguments, const std::vector<std::string>& real,
                            Report& report) {
+  std::unordered_set<std::string> training;  // first, so that a mistake shows before the work
+  for_each_training_sentence(arguments.train,
+                             [&](std::string_view sentence) { training.emplace(sentence); });
   Generator generator = common.generator();
   SampleArguments sampling = arguments.sampling;
   sampling.count = arguments.sample_count;
@@ -177,9 +180,6 @@ std::string report_samples(const Common& common, const Ldlm<float>& model,
                                    report, json));
     out = format_table(table);
   }
-  std::unordered_set<std::string> training;
-  for_each_training_sentence(arguments.train,
-                             [&](std::string_view sentence) { training.emplace(sentence); });
   const auto copied = std::count_if(samples.begin(), samples.end(), [&](const std::string& text) {
     return training.count(text) > 0;
   });

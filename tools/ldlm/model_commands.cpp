@@ -29,7 +29,7 @@ void print_tokens_json(const Tokenizer& tokenizer, const std::string& text) {
     });
     print_json_part(separator == "[" ? "[]" : "]");
   };
-  print_json_part("{\"text\":" + to_string(JsonValue(text)));
+  print_json_part("{\"text\":" + to_string(JsonValue(text::repair_utf8(text))));
   print_array(",\"ids\":", [](TokenId id) { return id; });
   print_array(",\"tokens\":", [&](TokenId id) { return tokenizer.id_to_token(id); });
   print_json_part("}\n");
@@ -37,6 +37,7 @@ void print_tokens_json(const Tokenizer& tokenizer, const std::string& text) {
 
 /// A text's own tokens, never padded or cut. A text may have millions, which are not kept.
 void tokenize(const Common& common, const std::string& file, TextInput& input) {
+  input.keep_invalid();
   input.open();
   const Tokenizer tokenizer =
       file.empty() ? decoder_tokenizer(common.model) : Tokenizer::from_file(file);

@@ -24,8 +24,6 @@ void train_tokenizer(const Common& common, const std::string& corpus, const std:
   AtomicFile file(out);  // first, so that a mistake shows before the work
   text::BpeTrainer trainer(options);
   for_each_training_sentence(corpus, [&](std::string_view sentence) { trainer.add(sentence); });
-  LDLM_CHECK(trainer.distinct_words() > 0, "train-tokenizer", corpus,
-             ": no sentence is fit for training");
   const Tokenizer tokenizer = trainer.train();
   file.write(tokenizer.to_json());
   file.commit();

@@ -6,6 +6,7 @@
 #include <string_view>
 #include <vector>
 
+#include <ldlm/core/error.hpp>
 #include <ldlm/text/corpus.hpp>
 
 namespace ldlm::command {
@@ -25,14 +26,18 @@ inline bool is_training_sentence(std::string_view sentence) {
          std::string_view(".!?\"").find(sentence.back()) != std::string_view::npos;
 }
 
-/// Calls use(std::string_view) for those of a corpus.
+/// Calls use(std::string_view) for those of a corpus; an Error for one without any.
 template <class Use>
 void for_each_training_sentence(const std::string& corpus, Use&& use) {
+  bool any = false;
   text::for_each_sentence(corpus, [&](std::string_view sentence) {
     if (!sentence.empty() && is_training_sentence(sentence)) {
+      any = true;
       use(sentence);
     }
   });
+  LDLM_CHECK(any, "corpus", corpus, ": no sentence has 4 to ", max_words,
+             " words, from a capital letter to a full stop");
 }
 
 /// The first `count` of them (0: all).

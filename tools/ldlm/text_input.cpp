@@ -57,13 +57,15 @@ std::optional<InputText> TextInput::next_text() {
   }
   ++count_;
   if (const std::size_t valid = text::valid_prefix(out->text); valid < out->text.size()) {
-    if (!repaired_) {
+    if (!noted_) {
       say(*common_, (out->place.empty() ? "the text" : out->place) + ", byte " +
                         std::to_string(valid) +
                         ": not UTF-8; such bytes are read as U+FFFD, here and below");
     }
-    repaired_ = true;
-    out->text = text::repair_utf8(out->text);
+    noted_ = true;
+    if (!keeps_invalid_) {
+      out->text = text::repair_utf8(out->text);
+    }
   }
   return out;
 }

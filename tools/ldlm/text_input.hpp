@@ -35,6 +35,8 @@ class TextsFailed : public std::runtime_error {
 class TextInput {
  public:
   void add_to(CLI::App& command, const Common& common);
+  /// Leaves invalid UTF-8 in the texts, for a user who counts their bytes.
+  void keep_invalid() { keeps_invalid_ = true; }
 
   /// Opens the input, so that a mistake shows before a model is loaded.
   void open();
@@ -70,7 +72,8 @@ class TextInput {
   std::exception_ptr broken_;  // an error of the input itself
   std::size_t count_ = 0;      // texts given
   std::size_t failed_ = 0;     // of them, reported
-  bool repaired_ = false;      // one was not UTF-8
+  bool keeps_invalid_ = false;
+  bool noted_ = false;  // that one was not UTF-8
 };
 
 }  // namespace ldlm::command

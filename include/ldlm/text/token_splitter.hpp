@@ -103,8 +103,8 @@ struct EachToken {
   }
 };
 
-/// The stages that make tokens of a text, and the sink for them: sink.added(segment) gets each added
-/// token and sink.word(segment, begin, pieces) each word of a segment, in order.
+/// The stages that make tokens of a text, and the sink for them: sink.added(segment) gets each
+/// added token and sink.word(segment, begin, pieces) each word of a segment, in order.
 template <class AnyModel, class Sink>
 struct TokenSplitter {
   const AnyModel& model;
@@ -143,10 +143,9 @@ struct TokenSplitter {
     for (std::size_t at = 0; at < source.text.size();) {
       const std::string_view rest = source.text.substr(at);
       // A word without end is looked through once a turn: turns grow with it.
-      const std::size_t size =
-          added.any_normalized()
-              ? rest.size()
-              : normalizer.separable_prefix(rest, std::max(turn, made.text.size()));
+      const std::size_t size = added.any_normalized() ? rest.size()
+                                                      : normalizer.separable_prefix(
+                                                            rest, std::max(turn, made.text.size()));
       normalizer.normalize(rest.substr(0, size), source.base + static_cast<std::uint32_t>(at),
                            Sink::with_sources, made);
       at += size;
@@ -205,9 +204,8 @@ struct TokenSplitter {
       const bool all = size >= segment.text.size();
       work.prefixed.assign(1, ' ').append(segment.text.substr(0, size));
       front.text = work.prefixed;
-      words(front, all && last, [&](std::size_t begin, std::size_t word_end) {
-        end = begin == 0 ? word_end : end;
-      });
+      words(front, all && last,
+            [&](std::size_t begin, std::size_t word_end) { end = begin == 0 ? word_end : end; });
       if (all) {
         break;
       }

@@ -264,11 +264,11 @@ class Tokenizer {
   /// Adds a token (or changes its properties) and returns its id: the piece's own if it is one,
   /// else the next free id.
   TokenId add_token(AddedToken token) {
-    const TokenId id = token_to_id(token.content).value_or(static_cast<TokenId>(id_bound()));
+    const TokenId id = token_to_id(token.content).value_or(next_id());
     add_token(std::move(token), id);
     return id;
   }
-  /// The same with a given id; Error if the id is another piece's, or the token has another.
+  /// The same with a given id; Error if it is not that one: Hugging Face's library would change it.
   void add_token(AddedToken token, TokenId id) {
     const Vocabulary& pieces = model_->vocabulary();
     const TokenId own = pieces.find(token.content);
@@ -279,6 +279,10 @@ class Tokenizer {
     LDLM_CHECK(id >= 0, "tokenizer", "negative id ", id, " of added token \"", token.content, '"');
     LDLM_CHECK(id <= Vocabulary::max_id, "tokenizer", "id ", id, " of added token \"",
                token.content, "\" is above ", Vocabulary::max_id);
+    LDLM_CHECK(id == token_to_id(token.content).value_or(next_id()) ||
+                   added_.tokens().contains(id),  // an Error below
+               "tokenizer", "added token \"", token.content, "\" has id ", id,
+               ", but the next free one is ", next_id(), ", which `tokenizers` would give it");
     added_.add(std::move(token), id, normalizer_);
   }
   TokenId add_special_token(std::string content) {
@@ -343,6 +347,14 @@ class Tokenizer {
     LDLM_CHECK(bpe == (pre_tokenizer_.kind == PreTokenizer::Kind::byte_level), "tokenizer",
                "the byte-level pre-tokenizer and the BPE model need each other");
     set_post_processor(std::move(parts.post_processor));
+  }
+
+  /// The id that a new added token gets, as in Hugging Face's library: behind the pieces, as many
+  /// as they are, and the added tokens.
+  [[nodiscard]] TokenId next_id() const {
+    const auto pieces = static_cast<TokenId>(model_->vocabulary().size());
+    const auto& added = added_.tokens();
+    return added.empty() ? pieces : std::max(pieces, added.rbegin()->first + 1);
   }
 
   template <class Sink>

@@ -158,7 +158,13 @@ inline void forget_settings(FolderConfig& config, const KnownClass* known,
       padding && tokenizer.token_to_id(padding->pad_token) == padding->pad_id) {
     config.named.emplace("pad_token", special_token(padding->pad_token));  // unless a file has one
   }
-  const auto named = named_tokens(config, known != nullptr ? &known->family : nullptr);
+  auto named = named_tokens(config, known != nullptr ? &known->family : nullptr);
+  if (known != nullptr && known->family == ClassFamily::gpt2 && !config.class_named) {
+    // transformers adds <|endoftext|>, for which a model that was trained without it has no row.
+    std::erase_if(named, [&](const auto& name) {
+      return !config.named.contains(name.first) && !tokenizer.token_to_id(name.second.content);
+    });
+  }
   add_folder_tokens(tokenizer, config, named);
   if (known != nullptr && known->family != ClassFamily::gpt2) {
     set_class_template(tokenizer, known->family, config, named);
