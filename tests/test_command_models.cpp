@@ -1,6 +1,8 @@
 // generate, embed and quantize on folders of others: what their files say is followed, what is not
 // used is said. The texts are those of transformers, greedy (tests/golden/models/cases).
 
+#include <ldlm/text/tokenizer_json.hpp>
+
 #include "command_support.hpp"
 #include "paths.hpp"
 
@@ -104,6 +106,43 @@ TEST_CASE("generate adds a first token only where it is asked to, or to an empty
       copy_with(folder, "generate_padded", "config.json", ldlm::to_string(config));
   check_error({"generate", "--model", without, ""}, {"the prompt is empty", "no bos_token_id"});
   check_error({"generate", "--model", without, "--bos", "a"}, {"no bos_token_id"});
+}
+
+TEST_CASE("generate goes to the token behind the model's last position, and says so") {
+  const std::string model = case_folder("generate_padded");
+  const auto positions = ldlm::parse_json(read_file(model + "/config.json"), "config")
+                             .find("n_positions")
+                             ->as<std::size_t>();
+  const auto continued = [&](std::size_t prompt, const char* most) {
+    const std::string text(prompt, '!');  // a token each
+    const Result result = run({"generate", "--model", model, "--temperature", "0",
+                               "--max-new-tokens", most, "--json", text});
+    CHECK(result.status == 0);
+    const auto json = json_lines(result.out).front();
+    const auto tokenizer = ldlm::Tokenizer::from_folder(model);
+    REQUIRE(tokenizer.encode_ids(text).size() == prompt);
+    const auto all = tokenizer.encode_ids(json.find("text")->as<std::string>()).size();
+    return std::pair(all - prompt, result.err.find("texts end there") != std::string::npos);
+  };
+  CHECK(continued(positions - 2, "2") == std::pair(std::size_t{2}, false));
+  CHECK(continued(positions - 2, "3") == std::pair(std::size_t{3}, false));
+  CHECK(continued(positions - 2, "4") == std::pair(std::size_t{3}, true));
+  CHECK(continued(positions, "1") == std::pair(std::size_t{1}, false));
+  check_error({"generate", "--model", model, std::string(positions + 1, '!')},
+              {"the prompt has " + std::to_string(positions + 1) + " tokens"});
+}
+
+TEST_CASE("an empty value of an option is refused by the option's name") {
+  const Workshop& w = workshop();
+  check_usage({"quantize", "--model", w.model, "--out", "", "a"}, {"--out: is empty"});
+  check_usage({"export", "--model", w.model, "--out", ""}, {"--out: is empty"});
+  check_usage({"train-tokenizer", "--corpus", "", "--out", "x.json"}, {"--corpus: is empty"});
+  check_usage({"--model", "", "tokenize", "a"}, {"--model: is empty"});
+  check_usage({"tokenize", "--file", ""}, {"--file: is empty"});
+  check_usage({"tokenize", "--tokenizer", "", "a"}, {"--tokenizer: is empty"});
+  check_usage({"inspect", ""}, {"path: is empty"});
+  CHECK(output_of({"embed", "--model", case_folder("embed_plain"), "--prompt", "", "a"}) ==
+        output_of({"embed", "--model", case_folder("embed_plain"), "a"}));
 }
 
 TEST_CASE("what a folder holds of other heads is said") {

@@ -109,7 +109,11 @@ TEST_CASE("the size of the turns changes no token and no source") {
     ldlm::Tokenizer with_added = tokenizers[i];
     with_added.add_special_token("<|word|>");
     tokenizers.push_back(with_added);
-    with_added.add_token({"The", true, true, true, true, false});  // searched in normalized text
+    ldlm::Tokenizer searched = with_added;  // in normalized text, with turns that end at spaces
+    searched.add_token({"The", true, true, false, true, false});
+    searched.add_token({"e", false, true, false, true, false});
+    tokenizers.push_back(searched);
+    with_added.add_token({"The", true, true, true, true, false});  // all at once: it takes spaces
     tokenizers.push_back(with_added);
   }
   for (const std::string& input : hard_texts(600)) {

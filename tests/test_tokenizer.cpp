@@ -281,8 +281,11 @@ TEST_CASE("threads may share a tokenizer") {
 }
 
 TEST_CASE("a decode stream gives the whole text in parts") {
-  for (const char* name : {"bpe", "wordpiece"}) {
-    const ldlm::Tokenizer tokenizer = small(name);
+  ldlm::Tokenizer cleaning = small("wordpiece");
+  text::TokenizerInfo info;
+  info.clean_up_spaces = true;
+  cleaning.set_info(info);
+  for (const ldlm::Tokenizer& tokenizer : {small("bpe"), small("wordpiece"), cleaning}) {
     for (std::uint64_t i = 0; i < 300; ++i) {
       Ids ids = tokenizer.encode_ids(ldlm_test::generated_text(i));
       if (i % 2 == 1) {  // any ids, so that bytes stand alone

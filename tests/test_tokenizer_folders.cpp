@@ -226,6 +226,8 @@ TEST_CASE("values of the files beside a vocabulary are obeyed or refused by name
   says({{"model_max_length", 0}}, ".model_max_length: should be a positive number");
   says({{"model_max_length", "many"}}, ".model_max_length: should be a positive number");
   says({{"pad_token", 3}}, ".pad_token: should be an object");
+  says({{"pad_token", ""}}, ".pad_token: is empty");
+  says({{"extra_special_tokens", {{{"content", ""}}}}}, ".extra_special_tokens[0]: is empty");
   says({{"added_tokens_decoder", {{"x", {{"content", "<x>"}}}}}},
        ".added_tokens_decoder.x: should");
   says({{"added_tokens_decoder", {{"0", {{"content", "<x>"}}}}}},

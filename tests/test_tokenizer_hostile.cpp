@@ -116,11 +116,18 @@ TEST_CASE("missing and mistyped keys are named") {
   says(changed("/added_tokens/0/content", "0"),
        "t.json.added_tokens[0].content: should be a string");
   says(changed("/added_tokens/1", R"({"id": 4, "content": ""})"), "an added token has no content");
+  says(changed("/added_tokens/1", R"({"id": 6, "content": "x"})"), "but the next free one is 4");
   says(changed("/added_tokens/0/content", R"("a")"), R"("a" has id 0 but is piece 1)");
   says(changed("/added_tokens/0/id", "1"), R"("<s>" has id 1 but is piece 0)");
   says(changed("/added_tokens/1", R"({"id": 17000000, "content": "x"})"), "is above 16777215");
   says(changed("/added_tokens/1", R"({"id": 3, "content": "x"})"),
        R"(has id 3, which is piece "ab")");
+  Json decomposing = small_document();
+  decomposing["normalizer"] = Json::parse(R"({"type": "BertNormalizer", "clean_text": true,
+      "handle_chinese_chars": true, "strip_accents": true, "lowercase": false})");
+  decomposing["added_tokens"].push_back({{"id", 4}, {"content", "\u0301"}, {"normalized", true}});
+  CHECK(json_error(decomposing.dump()).find("token 4 is empty when it is normalized") !=
+        std::string::npos);
   says(changed("/truncation", "5"), "t.json.truncation: should be an object");
   says(changed("/truncation", R"({"max_length": 1, "stride": 0, "strategy": "Any"})"),
        R"("Any" is none of)");

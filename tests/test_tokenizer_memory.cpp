@@ -174,6 +174,11 @@ TEST_CASE("so do a prefixed text and one in which added tokens are searched when
       read("wordpiece.json", [](nlohmann::json& json) { json["normalizer"]["lowercase"] = true; });
   searched.add_token({"Word", false, false, false, true, false});
   REQUIRE(searched.added_tokens().any_normalized());
+  auto decomposed = read("bpe.json", [](nlohmann::json& json) {
+    json["normalizer"] = {{"type", "NFD"}};
+  });
+  decomposed.add_token({"word", true, true, false, true, false});
+  CHECK(bytes_a_byte(decomposed, repeated("\uac01\uac02\uac03 ", 4'000'000)) < 1.5);
   for (const auto& tokenizer : {prefixed, searched}) {
     for (const char* const unit : {"a", "word ", "\u00e9", "\u6771", "\u6771\u4eac\uff0c"}) {
       CAPTURE(unit);

@@ -29,7 +29,7 @@ GOLDEN = pathlib.Path(__file__).resolve().parent.parent / "tests/golden/tokenize
 TEXTS = [
     "", "hello world", " The hello  world", "café CAFÉ naïve", "[MASK] a [UNK] of [SEP]",
     "<|endoftext|> hello<pad>world <mask> the</s><s>", "<user>hello <bot> world<sys>\n the",
-    "中国 hello世界 \u00ad x\u0301", "Zebra zx9 \U0001f600",
+    "中国 hello世界 \u00ad x\u0301", "Zebra zx9 \U0001f600", "the world 's hello , a ' s . z !",
 ]
 PAIR = "the world"
 NAMES = ["bos", "eos", "unk", "sep", "pad", "cls", "mask"]
@@ -156,6 +156,7 @@ def folders():
     yield "plain_json_padded", "bpe_json", {"tokenizer.json": tokenizer_json("bpe", padding=FIXED_PADDING)} | config(
         tokenizer_class="PreTrainedTokenizerFast", eos_token="</s>")
     yield from classes_beside_json()
+    yield from own_special_tokens()
 
 
 def classes_beside_json():
@@ -196,6 +197,48 @@ def classes_beside_json():
     yield "json_roberta", "made_bpe", config(tokenizer_class="RobertaTokenizer")
     yield "json_roberta_model", "made_bpe", roberta | config(cls_token="<user>", add_prefix_space=True)
     yield "json_bart", "made_bpe", config(tokenizer_class="BartTokenizer", sep_token="<mask>")
+
+
+def own_special_tokens():
+    """Special tokens besides the seven: which of several lists count, keys of the model's own, and what is special."""
+    lists = {"extra": "extra_special_tokens", "old": "additional_special_tokens"}
+    for name, keys, more in [
+            ("extra_and_map_old", {"extra": ["<user>"]}, {"old": ["<bot>"]}),
+            ("old_and_map_old", {"old": ["<user>"]}, {"old": ["<bot>"]}),
+            ("old_and_map_extra", {"old": ["<user>"]}, {"extra": ["<bot>"]}),
+            ("extra_and_map_extra", {"extra": ["<user>"]}, {"extra": ["<bot>", "<user>"]}),
+            ("names_and_map_old", {"extra": {"x": "<user>"}}, {"old": ["<bot>"]}),
+            ("empty_and_map_old", {"extra": []}, {"old": ["<bot>"]}),
+            ("null_and_map_old", {"extra": None}, {"old": ["<bot>"]}),
+            ("map_extra_and_old", {}, {"extra": ["<bot>"], "old": ["<user>"]}),
+            ("map_names_and_old", {}, {"extra": {"x": "<bot>"}, "old": ["<user>"]})]:
+        yield "own_" + name, "bpe", config(
+            tokenizer_class="GPT2Tokenizer", **{lists[key]: value for key, value in keys.items()}) | {
+                "special_tokens_map.json": {lists[key]: value for key, value in more.items()}}
+    yield "own_extra_and_old", "bpe", config(
+        tokenizer_class="GPT2Tokenizer", extra_special_tokens=["<bot>"], additional_special_tokens=["<user>"])
+    yield "own_keys", "bpe", config(tokenizer_class="GPT2Tokenizer", image_token="<user>", audio_token=typed("<bot>"),
+                                    extra_special_tokens=["<sys>"], video_token="<bot>", add_bos_token=False)
+    yield "own_keys_map", "bpe", config(tokenizer_class="GPT2Tokenizer") | {
+        "special_tokens_map.json": {"audio_token": "<user>", "image_token": token("<bot>", lstrip=True)}}
+    items = [token("<user>"), typed("<bot>", special=True), typed("<sys>", lstrip=True)]
+    yield "own_objects", "bpe", config(tokenizer_class="GPT2Tokenizer", extra_special_tokens=items[1:])
+    yield "own_objects_map_extra", "bpe", config(tokenizer_class="GPT2Tokenizer") | {
+        "special_tokens_map.json": {"extra_special_tokens": items[:1]}}
+    yield "own_objects_map_old", "bpe", config(tokenizer_class="GPT2Tokenizer") | {
+        "special_tokens_map.json": {"additional_special_tokens": items[1:]}}
+    yield "own_table", "bpe", config(tokenizer_class="GPT2Tokenizer", model_specific_special_tokens={"x": "<user>"})
+    not_special = {"added_tokens": [token("<user>", id=280, special=False), token("<s>", id=0, special=True)]}
+    for name, keys in {"plain": {"tokenizer_class": "PreTrainedTokenizerFast"},
+                       "gpt2": {"tokenizer_class": "GPT2Tokenizer"}}.items():
+        yield f"named_{name}_is_special", "", config(eos_token="<user>", **keys) | {
+            "tokenizer.json": tokenizer_json("bpe", **not_special)}
+        yield f"listed_{name}_stays_special", "", config(added_tokens_decoder={
+            "0": token("<s>", special=False, normalized=False)}, **keys) | {
+                "tokenizer.json": tokenizer_json("bpe", **not_special)}
+    for name in ("BertTokenizer", "PreTrainedTokenizerFast"):
+        yield "cleanup_" + name, "made_wordpiece", config(tokenizer_class=name, clean_up_tokenization_spaces=True)
+    yield "cleanup_bpe", "made_bpe", config(tokenizer_class="GPT2Tokenizer", clean_up_tokenization_spaces=True)
 
 
 def outputs(tokenizer):

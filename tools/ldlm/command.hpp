@@ -45,8 +45,6 @@ inline const CLI::Range noise_level(-1, 999);
 inline const CLI::Range probability(1e-6, 1.0);
 inline const CLI::Range positive(1, 1'000'000'000, "POSITIVE");
 inline const CLI::Range non_negative(0, 1'000'000'000, "NONNEGATIVE");
-inline const CLI::Validator not_empty(
-    [](const std::string& text) { return std::string(text.empty() ? "is empty" : ""); }, "");
 inline const CLI::Range share(0.0, 1.0, "SHARE");
 inline const CLI::Range temperature_range(0.0, 1e6, "NONNEGATIVE");
 

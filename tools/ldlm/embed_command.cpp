@@ -137,7 +137,8 @@ void add_embed_command(CLI::App& app, Common& common) {
   command->add_option("--batch-size", arguments->batch_size, "Texts that a BERT reads at once")
       ->check(positive);
   arguments->prompt_option =
-      command->add_option("--prompt", arguments->prompt, "Put before every text");
+      command->add_option("--prompt", arguments->prompt, "Put before every text; may be empty")
+          ->type_name("PROMPT");
   arguments->prompt_name_option = command->add_option(
       "--prompt-name", arguments->prompt_name,
       "The prompt of this name of config_sentence_transformers.json instead; by default its "

@@ -134,6 +134,7 @@ void generate(const Common& common, GenerateArguments& arguments) {
   LDLM_CHECK(!with_bos || config.bos_token_id, "generate", folder.native(),
              ": config.json has no bos_token_id");
   Generator generator = common.generator();
+  bool noted = false;
   arguments.prompts.for_each([&](const InputText& prompt) {
     const auto ids = tokenizer.encode_ids(prompt.text);
     std::vector<std::int64_t> start;
@@ -144,15 +145,22 @@ void generate(const Common& common, GenerateArguments& arguments) {
     }
     start.insert(start.end(), ids.begin(), ids.end());
     const auto length = static_cast<std::int64_t>(start.size());
-    LDLM_CHECK(length < gpt2.config.n_positions, "generate", "the prompt has ", length,
-               " tokens, the model takes 1 to ", gpt2.config.n_positions - 1);
+    LDLM_CHECK(length <= gpt2.config.n_positions, "generate", "the prompt has ", length,
+               " tokens, the model takes 1 to ", gpt2.config.n_positions);
     StopOptions stop{.end_tokens = config.eos_token_id};
     const std::int64_t wanted = given(arguments.max_new_tokens_option)
                                     ? arguments.max_new_tokens
                                     : config.new_tokens(length).value_or(arguments.max_new_tokens);
-    stop.max_new_tokens = std::min(wanted, gpt2.config.n_positions - length);
+    // The last token needs no position: nothing is predicted from it.
+    stop.max_new_tokens = std::min(wanted, gpt2.config.n_positions - length + 1);
+    const auto made = continue_text(gpt2, start, decoding, stop, generator);
+    if (stop.max_new_tokens < wanted && !noted && !made.empty() && !stop.is_end(made.back())) {
+      say(common, "note: the model has " + std::to_string(gpt2.config.n_positions) +
+                      " positions; texts end there, before --max-new-tokens");
+      noted = true;
+    }
     std::vector<std::int32_t> all(ids.begin(), ids.end());
-    for (const std::int64_t id : continue_text(gpt2, start, decoding, stop, generator)) {
+    for (const std::int64_t id : made) {
       // Rows of an embedding that is larger than the vocabulary have no text.
       if (!stop.is_end(id) && id < static_cast<std::int64_t>(tokenizer.id_bound())) {
         all.push_back(static_cast<std::int32_t>(id));

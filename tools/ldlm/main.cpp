@@ -16,7 +16,7 @@
 
 #include "command.hpp"
 #include "literal_arguments.hpp"
-#include "numbers.hpp"
+#include "option_values.hpp"
 
 namespace {
 
@@ -78,7 +78,7 @@ int main(int argc, char** argv) {
   command::add_training_commands(app, common);
   command::add_eval_command(app, common);
   command::add_quantize_command(app, common);
-  command::read_numbers_strictly(app);
+  command::read_values_strictly(app);
   command::read_brackets_literally(app);
 
   constexpr int failed = 1;

@@ -10,6 +10,7 @@
 
 #include "command.hpp"
 #include "model_folder.hpp"
+#include "option_values.hpp"
 
 namespace ldlm::command {
 
@@ -143,7 +144,8 @@ void add_model_commands(CLI::App& app, Common& common) {
                          }
                          inspect(common, path->empty() ? common.model : *path);
                        });
-    command->add_option("path", *path, "The file or folder; by default the model");
+    command->add_option("path", *path, "The file or folder; by default the model")
+        ->check(not_empty);
   }
   {
     struct Arguments {

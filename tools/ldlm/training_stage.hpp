@@ -25,9 +25,7 @@ struct TrainingArguments {
     const CLI::Range rate(0.0, 10.0, "NONNEGATIVE");
     command.add_option("--corpus", corpus, "The training text: WikiText's layout or a text a line")
         ->required();
-    command.add_option("--out", out, "The folder to write the result to")
-        ->required()
-        ->check(not_empty);
+    command.add_option("--out", out, "The folder to write the result to")->required();
     command.add_option("--checkpoints", checkpoints,
                        "The folder of the checkpoints; by default <out>.checkpoints/<stage>");
     command.add_option("--steps", train.steps, "Optimiser steps in all")->check(positive);

@@ -64,6 +64,8 @@ class AddedVocabulary {
     Entry entry{token, token.content};
     if (token.normalized && !normalizer.empty()) {
       entry.shown = normalizer(token.content);
+      LDLM_CHECK(!entry.shown.empty(), "added_tokens", "token ", id,
+                 " is empty when it is normalized");
     }
     const bool known_id = other != tokens_.end();
     const Entry& stored = tokens_[id] = std::move(entry);
@@ -89,6 +91,14 @@ class AddedVocabulary {
 
   /// Whether any token is searched for in normalized text.
   [[nodiscard]] bool any_normalized() const noexcept { return !normalized_.empty; }
+  /// Whether that search may begin anew at a space that follows no white space: whether no such
+  /// token has white space in it or takes that on its right.
+  [[nodiscard]] bool separable_at_spaces() const {
+    return std::all_of(tokens_.begin(), tokens_.end(), [](const auto& each) {
+      const Entry& entry = each.second;
+      return !entry.token.normalized || (!entry.token.rstrip && !contains_whitespace(entry.shown));
+    });
+  }
 
   /// Whether decode(ids, skip_special_tokens) leaves an id out: whether what it would show is a
   /// special token's content.
@@ -99,6 +109,16 @@ class AddedVocabulary {
     }
     const TokenId shown = find(at->second.shown);
     return shown >= 0 && tokens_.at(shown).token.special;
+  }
+
+  /// The bytes up to the last space that follows no white space; 0 if there is none.
+  [[nodiscard]] static std::size_t last_space(std::string_view text) {
+    for (std::size_t i = text.size(); i-- > 1;) {
+      if (text[i] == ' ' && space_before(text, i) == 0) {
+        return i;
+      }
+    }
+    return 0;
   }
 
   /// Calls part(Match) for the stretches of raw text, or of normalized text: together they cover
@@ -184,6 +204,16 @@ class AddedVocabulary {
     }
   };
 
+  static bool contains_whitespace(std::string_view text) {
+    for (std::size_t i = 0; i < text.size();) {
+      const CodePoint c = decode_utf8(text, i);
+      if (is_whitespace(c.value)) {
+        return true;
+      }
+      i += c.size;
+    }
+    return false;
+  }
   static CodePoint before(std::string_view text, std::size_t i) {
     std::size_t start = i - 1;
     while (start > 0 && !starts_code_point(text[start])) {

@@ -35,12 +35,19 @@ class DecodeStream {
     std::string out = started_ ? decode_pieces(tokenizer_.decoder(), {empty, piece})
                                : decode_pieces(tokenizer_.decoder(), {piece});
     started_ = true;
+    if (tokenizer_.cleans_up()) {  // which looks at the whole text
+      pending_ += out;
+      out.clear();
+    }
     return out;
   }
 
-  /// The rest: U+FFFD for a character that stayed incomplete.
+  /// The rest: U+FFFD for a character that stayed incomplete; all, where decoding cleans text up.
   [[nodiscard]] std::string finish() {
     started_ = false;
+    if (tokenizer_.cleans_up()) {
+      detail::clean_up_spaces(pending_, false);
+    }
     return repair_utf8(std::exchange(pending_, {}));
   }
 

@@ -32,14 +32,17 @@ inline void replace_all(std::string& text, std::string_view from, std::string_vi
   }
 }
 
-/// Hugging Face's list of spaces that tokenization put into English text.
-inline void clean_up_spaces(std::string& text) {
+/// Hugging Face's list of spaces that tokenization put into English text; `tokenizers` has one
+/// more pair than transformers.
+inline void clean_up_spaces(std::string& text, bool do_not) {
   using Pair = std::pair<std::string_view, std::string_view>;
   for (const auto& [from, to] :
        {Pair(" .", "."), Pair(" ?", "?"), Pair(" !", "!"), Pair(" ,", ","), Pair(" ' ", "'"),
         Pair(" n't", "n't"), Pair(" 'm", "'m"), Pair(" do not", " don't"), Pair(" 's", "'s"),
         Pair(" 've", "'ve"), Pair(" 're", "'re")}) {
-    replace_all(text, from, to);
+    if (do_not || from != " do not") {
+      replace_all(text, from, to);
+    }
   }
 }
 
@@ -64,7 +67,7 @@ inline void clean_up_spaces(std::string& text) {
       }
     }
     if (decoder.kind == Decoder::Kind::wordpiece && decoder.cleanup) {
-      detail::clean_up_spaces(piece);
+      detail::clean_up_spaces(piece, true);
     }
     out += piece;
   }

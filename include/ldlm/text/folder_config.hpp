@@ -2,6 +2,7 @@
 // What the files beside a vocabulary say: tokenizer_config.json, special_tokens_map.json,
 // added_tokens.json and the model's config.json, read as `transformers` reads them.
 
+#include <algorithm>
 #include <cstdint>
 #include <filesystem>
 #include <map>
@@ -15,6 +16,7 @@
 #include <ldlm/text/json.hpp>
 #include <ldlm/text/json_view.hpp>
 #include <ldlm/text/model_types.hpp>
+#include <ldlm/text/named_tokens.hpp>
 #include <ldlm/text/special_tokens.hpp>
 #include <ldlm/text/text_file.hpp>
 #include <ldlm/text/tokenizer_classes.hpp>
@@ -34,34 +36,12 @@ struct FolderConfig {
   std::optional<bool> add_prefix_space, trim_offsets, add_bos_token, add_eos_token;
   /// By key, as "bos_token"; a token that a file sets to null has no value.
   std::map<std::string, std::optional<AddedToken>, std::less<>> named;
-  std::vector<AddedToken> extra;         ///< special tokens without a name
+  OwnSpecialTokens own;                  ///< other special tokens
   std::map<TokenId, AddedToken> added;   ///< with their ids
   std::map<TokenId, std::string> where;  ///< the place of each of those, for messages
   bool lists_added = false;              ///< whether tokenizer_config.json lists them
   TokenizerInfo info;                    ///< all but the special tokens
 };
-
-/// An added token as an object of a file; `special` where it does not say.
-[[nodiscard]] inline AddedToken read_added_token(const JsonView& view, bool special = false) {
-  AddedToken token;
-  token.content = view.at("content").string();
-  token.special = view.boolean_or("special", special);
-  token.single_word = view.boolean_or("single_word", false);
-  token.lstrip = view.boolean_or("lstrip", false);
-  token.rstrip = view.boolean_or("rstrip", false);
-  token.normalized = view.boolean_or("normalized", !token.special);
-  return token;
-}
-
-/// A special token, given by its content or as an object.
-[[nodiscard]] inline AddedToken read_special_token(const JsonView& view) {
-  if (view.value().is_string()) {
-    return special_token(view.string());
-  }
-  AddedToken token = read_added_token(view, true);
-  token.special = true;
-  return token;
-}
 
 /// The class without "Fast", which names the same tokenizer.
 [[nodiscard]] inline std::string class_name(std::string name) {
@@ -89,7 +69,7 @@ struct FolderConfig {
   return view->string() == "left" ? Direction::left : Direction::right;
 }
 
-/// The special tokens that a file names, and those without a name.
+/// The seven special tokens, as far as a file names them.
 inline void read_named_tokens(const JsonView& root, FolderConfig& out) {
   for (const std::string_view key : special_token_keys) {
     const JsonValue* const value = root.value().find(key);
@@ -97,21 +77,6 @@ inline void read_named_tokens(const JsonView& root, FolderConfig& out) {
       const auto view = root.find(key);
       out.named[std::string(key)] =
           view ? std::optional<AddedToken>(read_special_token(*view)) : std::nullopt;
-    }
-  }
-  for (const char* const key : {"additional_special_tokens", "extra_special_tokens"}) {
-    const auto view = root.find(key);
-    if (!view) {
-      continue;
-    }
-    if (view->value().is_object()) {  // names of a model's own, which mean nothing here
-      for (const auto& [name, value] : view->members()) {
-        out.extra.push_back(read_special_token(JsonView(value, view->path() + '.' + name)));
-      }
-      continue;
-    }
-    for (const JsonView& item : view->items()) {
-      out.extra.push_back(read_special_token(item));
     }
   }
 }
@@ -144,8 +109,11 @@ inline void read_tokenizer_config(const JsonView& root, FolderConfig& out) {
   out.add_eos_token = read_flag(root, "add_eos_token");
   out.info.padding_side = read_side(root, "padding_side");
   out.info.truncation_side = read_side(root, "truncation_side");
+  out.info.clean_up_spaces = root.boolean_or("clean_up_tokenization_spaces", false);
   for (const auto& [key, usual] :
-       {std::pair("split_special_tokens", false), std::pair("do_basic_tokenize", true)}) {
+       {std::pair("split_special_tokens", false), std::pair("do_basic_tokenize", true),
+        std::pair("clean_up_tokenization_spaces_for_bpe_even_though_it_will_corrupt_output",
+                  false)}) {
     if (root.boolean_or(key, usual) != usual) {
       root.at(key).fail(usual ? "false" : "true", " is not supported");
     }
@@ -165,6 +133,7 @@ inline void read_tokenizer_config(const JsonView& root, FolderConfig& out) {
     }
   }
   read_named_tokens(root, out);
+  out.own.read_config(root);
   const auto added = root.find("added_tokens_decoder");
   out.lists_added = added.has_value();
   if (!added) {
@@ -189,12 +158,10 @@ inline void read_added_tokens(const JsonView& root, FolderConfig& out) {
         return true;
       }
     }
-    for (const AddedToken& token : out.extra) {
-      if (token.content == content) {
-        return true;
-      }
-    }
-    return false;
+    const auto& extra = out.own.extra();
+    return std::any_of(extra.begin(), extra.end(), [&](const AddedToken& token) {
+      return token.special && token.content == content;
+    });
   };
   for (const auto& [content, value] : root.members()) {
     const JsonView id(value, root.path() + "[\"" + content + "\"]");
@@ -226,8 +193,10 @@ void with_json_file(const std::filesystem::path& folder, const char* name, Read&
   with_json_file(folder, "tokenizer_config.json",
                  [&](const JsonView& root) { read_tokenizer_config(root, out); });
   if (!out.lists_added) {  // as transformers: the newer file makes the older ones void
-    with_json_file(folder, "special_tokens_map.json",
-                   [&](const JsonView& root) { read_named_tokens(root, out); });
+    with_json_file(folder, "special_tokens_map.json", [&](const JsonView& root) {
+      read_named_tokens(root, out);
+      out.own.read_map(root);
+    });
     with_json_file(folder, "added_tokens.json",
                    [&](const JsonView& root) { read_added_tokens(root, out); });
   }

@@ -22,6 +22,7 @@ struct TokenizerInfo {
   std::optional<std::int64_t> model_max_length;  ///< tokens that the model takes; unset: not said
   std::optional<Direction> padding_side;         ///< unset: not said
   std::optional<Direction> truncation_side;      ///< unset: not said
+  bool clean_up_spaces = false;  ///< WordPiece: clean_up_tokenization_spaces of decoded text
 };
 
 }  // namespace ldlm::text

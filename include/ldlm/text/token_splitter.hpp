@@ -135,28 +135,37 @@ struct TokenSplitter {
 
  private:
   /// Normalizes and splits a stretch of the source. Normalized text takes several times the memory
-  /// of its source, so that it is made in turns, unless added tokens are searched for in it.
+  /// of its source, so that it is made in turns, unless added tokens with spaces are searched for.
   void normalize(const Segment& source) const {
     NormalizedText& made = work.normalized;
     made.clear();
+    const bool search = added.any_normalized();
+    const bool whole = search && !(splits_at_spaces() && added.separable_at_spaces());
     bool at_start = true;
     for (std::size_t at = 0; at < source.text.size();) {
       const std::string_view rest = source.text.substr(at);
       // A word without end is looked through once a turn: turns grow with it.
-      const std::size_t size = added.any_normalized() ? rest.size()
-                                                      : normalizer.separable_prefix(
-                                                            rest, std::max(turn, made.text.size()));
+      const std::size_t size =
+          whole ? rest.size() : normalizer.separable_prefix(rest, std::max(turn, made.text.size()));
       normalizer.normalize(rest.substr(0, size), source.base + static_cast<std::uint32_t>(at),
                            Sink::with_sources, made);
       at += size;
       Segment segment{made.text, source.whole};
       segment.sources = Sink::with_sources ? made.sources.data() : nullptr;
-      if (added.any_normalized()) {
-        split_normalized(segment);
+      const bool last = at == source.text.size();
+      if (search) {
+        const std::size_t end = last ? made.text.size() : AddedVocabulary::last_space(made.text);
+        split_normalized(segment.part(0, end));
+        made.drop(end);
       } else {
-        made.drop(split(segment, at_start, at == source.text.size()));
+        made.drop(split(segment, at_start, last));
       }
     }
+  }
+
+  [[nodiscard]] bool splits_at_spaces() const noexcept {
+    return pre_tokenizer.kind == PreTokenizer::Kind::bert ||
+           (pre_tokenizer.kind == PreTokenizer::Kind::byte_level && pre_tokenizer.use_regex);
   }
 
   /// Splits a stretch of normalized text at the added tokens that are searched for there.

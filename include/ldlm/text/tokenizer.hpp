@@ -211,7 +211,8 @@ class Tokenizer {
     return ids;
   }
 
-  /// The text that ids stand for. Error for an id that has no piece.
+  /// The text that ids stand for, cleaned up if the folder says so. Error for an id that has no
+  /// piece.
   [[nodiscard]] std::string decode(std::span<const TokenId> ids,
                                    bool skip_special_tokens = true) const {
     std::vector<std::string_view> pieces;
@@ -221,7 +222,16 @@ class Tokenizer {
         pieces.push_back(id_to_token(id));
       }
     }
-    return decode_pieces(decoder_, pieces);
+    std::string text = decode_pieces(decoder_, pieces);
+    if (cleans_up()) {
+      detail::clean_up_spaces(text, false);
+    }
+    return text;
+  }
+  /// Whether decode takes the spaces away that clean_up_tokenization_spaces means: transformers
+  /// does so for WordPiece alone.
+  [[nodiscard]] bool cleans_up() const noexcept {
+    return info_.clean_up_spaces && std::holds_alternative<WordPieceModel>(model_->model());
   }
 
   /// The id of a piece or added token, if there is one.

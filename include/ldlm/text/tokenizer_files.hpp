@@ -69,10 +69,8 @@ struct NamedText {
   return out;
 }
 
-/// Adds the tokens that a folder's files list, with their ids, then the special ones that are not
-/// among them: a piece keeps its id, a new one gets the next. As transformers does.
-inline void add_folder_tokens(Tokenizer& tokenizer, const FolderConfig& config,
-                              std::span<const std::pair<std::string_view, AddedToken>> named) {
+/// Adds the tokens that a folder's files list, with their ids.
+inline void add_listed_tokens(Tokenizer& tokenizer, const FolderConfig& config) {
   for (const auto& [id, token] : config.added) {
     const auto known = tokenizer.added_tokens().tokens().find(id);
     if (known == tokenizer.added_tokens().tokens().end() || known->second.token != token) {
@@ -80,12 +78,26 @@ inline void add_folder_tokens(Tokenizer& tokenizer, const FolderConfig& config,
                  [&, &id = id, &token = token] { tokenizer.add_token(token, id); });
     }
   }
-  // Of special tokens with one content, the last one's properties count.
-  std::vector<AddedToken> special;
-  for (const auto& [key, token] : named) {
-    special.push_back(token);
+}
+
+/// Adds the special tokens that a folder names and does not list: a piece keeps its id, a new one
+/// gets the next. Of those with one content, the last one's properties count. As transformers does.
+inline void add_special_tokens(Tokenizer& tokenizer, const FolderConfig& config,
+                               std::span<const std::pair<std::string_view, AddedToken>> named) {
+  std::vector<AddedToken> special = config.own.named();
+  special.insert(special.begin(), named.size(), {});
+  std::transform(named.begin(), named.end(), special.begin(),
+                 [](const auto& each) { return each.second; });
+  for (const AddedToken& token : special) {  // what has a name is special, whatever a list says
+    const auto& added = tokenizer.added_tokens();
+    if (const TokenId id = added.find(token.content);
+        id >= 0 && !added.tokens().at(id).token.special) {
+      AddedToken changed = added.tokens().at(id).token;
+      changed.special = true;
+      tokenizer.add_token(std::move(changed), id);
+    }
   }
-  special.insert(special.end(), config.extra.begin(), config.extra.end());
+  special.insert(special.end(), config.own.extra().begin(), config.own.extra().end());
   for (const AddedToken& first : special) {
     if (tokenizer.added_tokens().find(first.content) < 0) {
       const auto last = std::find_if(special.rbegin(), special.rend(), [&](const AddedToken& t) {
@@ -163,11 +175,19 @@ inline void set_class_template(Tokenizer& tokenizer, ClassFamily family, const F
   tokenizer.set_post_processor(std::move(out));
 }
 
-/// Gives a tokenizer that was made of its class' vocabulary files what else its folder says.
-inline void finish_class(Tokenizer& tokenizer, ClassFamily family, const FolderConfig& config) {
-  const auto named = named_tokens(config, &family);
-  add_folder_tokens(tokenizer, config, named);
-  set_class_template(tokenizer, family, config, named);
+/// Gives a tokenizer what its folder says besides the vocabulary; `family`: whose template goes
+/// around texts, or null; `name`: the vocabulary's file, for messages.
+inline void finish_tokenizer(Tokenizer& tokenizer, const ClassFamily* family,
+                             const FolderConfig& config,
+                             std::span<const std::pair<std::string_view, AddedToken>> named,
+                             const std::string& name) {
+  add_listed_tokens(tokenizer, config);
+  with_place(name, [&] {
+    add_special_tokens(tokenizer, config, named);
+    if (family != nullptr) {
+      set_class_template(tokenizer, *family, config, named);
+    }
+  });
   TokenizerInfo info = config.info;
   info.special_tokens = special_ids(tokenizer, named);
   tokenizer.set_info(info);
@@ -192,11 +212,11 @@ inline void finish_class(Tokenizer& tokenizer, ClassFamily family, const FolderC
   parts.pre_tokenizer.add_prefix_space = config.add_prefix_space.value_or(false);
   parts.post_processor.byte_level = OffsetTrimming{true, false, true};
   parts.decoder.kind = Decoder::Kind::byte_level;
-  return with_place(merges_txt.name, [&] {
-    Tokenizer tokenizer(BpeModel(std::move(vocabulary), std::move(merges), {}), std::move(parts));
-    finish_class(tokenizer, family, config);
-    return tokenizer;
+  Tokenizer tokenizer = with_place(merges_txt.name, [&] {
+    return Tokenizer(BpeModel(std::move(vocabulary), std::move(merges), {}), std::move(parts));
   });
+  finish_tokenizer(tokenizer, &family, config, named_tokens(config, &family), merges_txt.name);
+  return tokenizer;
 }
 
 /// A line without the white space at its end.
@@ -234,17 +254,17 @@ inline void finish_class(Tokenizer& tokenizer, ClassFamily family, const FolderC
   parts.decoder.kind = Decoder::Kind::wordpiece;
   WordPieceModel::Options options;
   constexpr ClassFamily bert = ClassFamily::bert;
-  for (const auto& [key, token] : named_tokens(config, &bert)) {
+  const auto named = named_tokens(config, &bert);
+  for (const auto& [key, token] : named) {
     if (key == "unk_token") {
       options.unk_token = token.content;
     }
   }
-  return with_place(vocab_txt.name, [&] {
-    Tokenizer tokenizer(WordPieceModel(std::move(vocabulary), std::move(options)),
-                        std::move(parts));
-    finish_class(tokenizer, ClassFamily::bert, config);
-    return tokenizer;
+  Tokenizer tokenizer = with_place(vocab_txt.name, [&] {
+    return Tokenizer(WordPieceModel(std::move(vocabulary), std::move(options)), std::move(parts));
   });
+  finish_tokenizer(tokenizer, &bert, config, named, vocab_txt.name);
+  return tokenizer;
 }
 
 /// The class of a folder without tokenizer.json: the one that its files name, or else the one that

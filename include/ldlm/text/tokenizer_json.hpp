@@ -107,6 +107,9 @@ inline void Tokenizer::save_pretrained(FolderUpdate& update) const {
   if (info_.model_max_length) {
     config.set("model_max_length", *info_.model_max_length);
   }
+  if (info_.clean_up_spaces) {
+    config.set("clean_up_tokenization_spaces", true);
+  }
   for (const auto& [key, side] : {std::pair("padding_side", info_.padding_side),
                                   std::pair("truncation_side", info_.truncation_side)}) {
     if (side) {

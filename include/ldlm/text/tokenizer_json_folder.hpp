@@ -111,16 +111,15 @@ class ClassRules {
   const KnownClass* const known = find_class(config.tokenizer_class);
   // A model_type stands for a class only where that makes its tokenizer anew.
   const bool foreign = known == nullptr && !config.tokenizer_class.empty() && !config.class_named;
+  constexpr const char* advice =
+      "; with PreTrainedTokenizerFast as tokenizer_class of tokenizer_config.json the file counts";
   LDLM_CHECK(!foreign && !is_foreign_class(config.tokenizer_class), "tokenizer", config.class_place,
              ": ", config.tokenizer_class,
-             " makes its own tokenizer of this tokenizer.json, which is not supported; with "
-             "PreTrainedTokenizerFast as tokenizer_class of tokenizer_config.json the file counts");
+             " makes its own tokenizer of this tokenizer.json, which is not supported", advice);
   const std::string model = model_type(root.at("model"));
   LDLM_CHECK(known == nullptr || (model == "WordPiece") == (known->family == ClassFamily::bert),
              "tokenizer", config.class_place, ": ", config.tokenizer_class, " has no ", model,
-             " model, but ", root.path(),
-             " is one; with PreTrainedTokenizerFast as tokenizer_class of tokenizer_config.json "
-             "the file counts");
+             " model, but ", root.path(), " is one", advice);
   return known;
 }
 
@@ -165,13 +164,15 @@ inline void forget_settings(FolderConfig& config, const KnownClass* known,
       return !config.named.contains(name.first) && !tokenizer.token_to_id(name.second.content);
     });
   }
-  add_folder_tokens(tokenizer, config, named);
-  if (known != nullptr && known->family != ClassFamily::gpt2) {
-    set_class_template(tokenizer, known->family, config, named);
+  const bool wraps = known != nullptr && known->family != ClassFamily::gpt2;
+  if (!made) {  // what the file calls special stays so
+    for (auto& [id, token] : config.added) {
+      const auto& added = tokenizer.added_tokens().tokens();
+      const auto at = added.find(id);
+      token.special = token.special || (at != added.end() && at->second.token.special);
+    }
   }
-  TokenizerInfo info = config.info;
-  info.special_tokens = special_ids(tokenizer, named);
-  tokenizer.set_info(info);
+  finish_tokenizer(tokenizer, wraps ? &known->family : nullptr, config, named, root.path());
   return tokenizer;
 }
 

@@ -1,5 +1,5 @@
 #pragma once
-// Numbers on the command line, read more strictly than CLI11 does.
+// Values of options, read more strictly than CLI11 does.
 
 #include <charconv>
 #include <cmath>
@@ -11,6 +11,9 @@
 #include <CLI/CLI.hpp>
 
 namespace ldlm::command {
+
+inline const CLI::Validator not_empty(
+    [](const std::string& text) { return std::string(text.empty() ? "is empty" : ""); }, "");
 
 /// Rewrites a number as CLI11 reads it; returns what is wrong with one that it would take for
 /// another: -1 without a sign for 2^64 - 1, 1e30 as an integer for 2^63 - 1, 010 for 8. It would
@@ -36,8 +39,9 @@ std::string normalize_number(std::string& text) {
                                          : " is not a finite number");
 }
 
-/// Has the numbers of all options, those of subcommands included, read so.
-inline void read_numbers_strictly(CLI::App& app) {
+/// Has the numbers of all options, those of subcommands included, read so, and refuses "" as a name
+/// of a file, a model or a way: a script whose variable is not set would get the default.
+inline void read_values_strictly(CLI::App& app) {
   for (CLI::Option* const option : app.get_options()) {
     const std::string type = option->get_type_name();  // "INT:POSITIVE"
     const auto read = [&](auto normalize) { option->transform(CLI::Validator(normalize, "")); };
@@ -47,10 +51,12 @@ inline void read_numbers_strictly(CLI::App& app) {
       read(normalize_number<std::int64_t>);
     } else if (type.starts_with("FLOAT")) {
       read(normalize_number<double>);
+    } else if (type.starts_with("TEXT") && !option->get_positional()) {
+      option->check(not_empty);
     }
   }
   for (CLI::App* const command : app.get_subcommands([](CLI::App*) { return true; })) {
-    read_numbers_strictly(*command);
+    read_values_strictly(*command);
   }
 }
 
