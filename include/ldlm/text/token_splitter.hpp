@@ -226,13 +226,17 @@ struct TokenSplitter {
   }
 
   /// Calls use(begin, end) for the words of a segment that text behind it would not change; `last`:
-  /// there is none. Returns the end of the last one.
+  /// there is none. Returns how many bytes are done.
   template <class Use>
   std::size_t words(const Segment& segment, bool last, Use&& use) const {
+    if (last) {
+      split_words(pre_tokenizer, segment.text, use);
+      return segment.text.size();
+    }
     constexpr std::size_t lookahead = 2;  // of GPT-2's pattern: "'re" is a word, "'r" is two
     std::size_t done = 0;
     split_words(pre_tokenizer, segment.text, [&](std::size_t begin, std::size_t end) {
-      if (last || end + lookahead <= segment.text.size()) {
+      if (end + lookahead <= segment.text.size()) {
         use(begin, end);
         done = end;
       }
