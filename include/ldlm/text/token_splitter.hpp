@@ -140,7 +140,8 @@ struct TokenSplitter {
     NormalizedText& made = work.normalized;
     made.clear();
     const bool search = added.any_normalized();
-    const bool whole = search && !(splits_at_spaces() && added.separable_at_spaces());
+    const bool whole = search && source.text.size() > turn &&  // else one turn takes all
+                       !(splits_at_spaces() && added.separable_at_spaces());
     bool at_start = true;
     for (std::size_t at = 0; at < source.text.size();) {
       const std::string_view rest = source.text.substr(at);
