@@ -84,10 +84,13 @@ inline void add_listed_tokens(Tokenizer& tokenizer, const FolderConfig& config) 
 /// gets the next. Of those with one content, the last one's properties count. As transformers does.
 inline void add_special_tokens(Tokenizer& tokenizer, const FolderConfig& config,
                                std::span<const std::pair<std::string_view, AddedToken>> named) {
-  std::vector<AddedToken> special = config.own.named();
-  special.insert(special.begin(), named.size(), {});
-  std::transform(named.begin(), named.end(), special.begin(),
-                 [](const auto& each) { return each.second; });
+  std::vector<AddedToken> special;
+  for (const auto& [name, token] : named) {
+    special.push_back(token);
+  }
+  for (const AddedToken& token : config.own.named()) {
+    special.push_back(token);
+  }
   for (const AddedToken& token : special) {  // what has a name is special, whatever a list says
     const auto& added = tokenizer.added_tokens();
     if (const TokenId id = added.find(token.content);
