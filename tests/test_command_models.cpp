@@ -1,6 +1,7 @@
 // generate, embed and quantize on folders of others: what their files say is followed, what is not
 // used is said. The texts are those of transformers, greedy (tests/golden/models/cases).
 
+#include <ldlm/models/gpt2.hpp>
 #include <ldlm/text/tokenizer_json.hpp>
 
 #include "command_support.hpp"
@@ -78,6 +79,8 @@ TEST_CASE("generate decodes as generation_config.json says, but for the options"
   const std::string penalty = with(R"({"repetition_penalty": 1.3, "do_sample": false})");
   check_error({"generate", "--model", penalty, "a"},
               {penalty + "/generation_config.json", "\"repetition_penalty\" is 1.3"});
+  check_error({"generate", "--model", with(R"({"forced_eos_token_id": -1})"), "a"},
+              {"\"forced_eos_token_id\" is -1"});
   CHECK(text(penalty, {"--no-generation-config", "--temperature", "0", "--max-new-tokens", "4"}) ==
         "The riverefgh");
   check_error({"generate", "--model", with(R"({"eos_token_id": 271})"), "a"}, {"\"eos_token_id\""});
@@ -178,8 +181,8 @@ TEST_CASE("embed pools as the folder says, in batches, and says what it cuts") {
       copy_with(folder, "embed_plain", "config_sentence_transformers.json",
                 R"({"prompts": {"query": "hello "}, "default_prompt_name": null})");
   make_file(fs::path(prompts) / "modules.json",
-            R"([{"path": "", "type": "sentence_transformers.models.Transformer"},
-                {"path": "1_Pooling", "type": "sentence_transformers.models.Pooling"}])");
+            R"([{"name": "0", "path": "", "type": "sentence_transformers.models.Transformer"},
+                {"name": "1", "path": "1_Pooling", "type": "sentence_transformers.models.Pooling"}])");
   make_file(fs::path(prompts) / "1_Pooling/config.json", R"({"pooling_mode_mean_tokens": true})");
   const auto embed = [&](const Arguments& more) {
     Arguments arguments{"embed", "--model", prompts, "--quiet"};
@@ -233,6 +236,18 @@ TEST_CASE("quantize measures with the folder's end token") {
   CHECK(json[0].find("perplexity")->get_if<double>().value() > 1);
   CHECK(text_of({"generate", "--model", out, "--temperature", "0", "--max-new-tokens", "12",
                  "The river"}) == "The riverefghaaab");
+}
+
+TEST_CASE("a model whose weights are no numbers is not quantized") {
+  const io_support::TempFolder folder;
+  const std::string model = copy_with(folder, "generate_padded", "note.txt", "");
+  const auto gpt2 = ldlm::Gpt2<float>::from_pretrained(model);
+  gpt2.ln_f.bias.value().fill_(std::numeric_limits<float>::quiet_NaN());
+  gpt2.save_pretrained(model);
+  const std::string out = (folder / "int8").string();
+  check_error({"quantize", "--model", model, "--out", out, "The river"},
+              {"[perplexity] is nan", "values that are no numbers"});
+  CHECK_FALSE(fs::exists(fs::path(out) / "model.safetensors"));
 }
 
 TEST_CASE("a quantized folder decodes and reads text as the one it was made of") {

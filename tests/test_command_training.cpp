@@ -1,6 +1,9 @@
 // The training stages of the ldlm command: the same result whatever the threads, runs and
 // interruptions.
 
+#include <sys/stat.h>
+#include <ldlm/files/folder_lock.hpp>
+
 #include "command_support.hpp"
 
 using namespace command_test;
@@ -191,7 +194,7 @@ TEST_CASE("Ctrl-C ends a training with a checkpoint, from which it goes on to th
   CHECK(same_weights(out, undisturbed));
 }
 
-TEST_CASE("Ctrl-C while the corpus is read ends at once and leaves nothing") {
+TEST_CASE("Ctrl-C before a training has begun ends at once, also where the corpus is a pipe") {
   const Workshop& w = workshop();
   const fs::path corpus = w.folder / "long.txt";
   std::string text;
@@ -210,9 +213,19 @@ TEST_CASE("Ctrl-C while the corpus is read ends at once and leaves nothing") {
   process.send(SIGINT);
   const Result result = process.wait();
   CHECK(result.status == 128 + SIGINT);
-  CHECK(result.err.find("interrupted while " + corpus.string() + " was read") != std::string::npos);
-  CHECK(fs::is_empty(out));
+  CHECK_FALSE(fs::exists(out / "config.json"));
   CHECK_FALSE(fs::exists(out.string() + ".checkpoints"));
+
+  const fs::path pipe = w.folder / "unwritten";  // that nobody writes to
+  REQUIRE(::mkfifo(pipe.c_str(), 0600) == 0);
+  const fs::path other = w.folder / "interrupted-pipe";
+  Process waiting({"pretrain", "decoder", "--corpus", pipe.string(), "--tokenizer", w.tokenizer,
+                   "--config", w.config, "--out", other.string()});
+  while (waiting.running() && !fs::exists(other / ".ldlm-lock")) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+  waiting.send(SIGTERM);
+  CHECK(waiting.wait().status == 128 + SIGTERM);
 }
 
 TEST_CASE("a second signal ends a training at once and leaves everything whole") {
@@ -284,6 +297,20 @@ TEST_CASE("of two trainings in one folder one does its work, the other names it"
     CHECK(same_weights(out, alone));
     CHECK_FALSE(fs::exists(lock));
   }
+}
+
+TEST_CASE("a tokenizer is not written into a folder that a training holds") {
+  const Workshop& w = workshop();
+  const fs::path folder = w.folder / "held";
+  const Arguments command{"train-tokenizer", "--corpus", w.corpus, "--out",
+                          (folder / "tokenizer.json").string()};
+  {
+    const ldlm::FolderLock lock(folder);
+    check_error(command, {folder.string() + ": is in use by process "});
+    CHECK_FALSE(fs::exists(folder / "tokenizer.json"));
+  }
+  output_of(command);
+  CHECK(fs::exists(folder / "tokenizer.json"));
 }
 
 TEST_CASE("a log goes on behind a line that was cut short, and no link is followed") {

@@ -68,6 +68,10 @@ TEST_CASE("a GPT-2 that cannot be is refused, and so is a BERT") {
   CHECK(contains(bert({.type_vocab_size = 0}), "type_vocab_size must be at least 1"));
   CHECK(contains(bert({.hidden_dropout_prob = 2}), "hidden_dropout_prob must lie in [0, 1)"));
   CHECK(contains(bert({.pad_token_id = -1}), "pad_token_id must be an id"));
+  const auto no_activation = static_cast<ldlm::Activation>(99);
+  CHECK(gpt2({.activation_function = no_activation}) ==
+        "[Gpt2Config] activation_function is 99, which is no Activation");
+  CHECK(contains(bert({.hidden_act = no_activation}), "hidden_act is 99"));
   CHECK(contains(said<ldlm::BertForMaskedLM<float>>(BertConfig{.intermediate_size = 0}),
                  "intermediate_size must be at least 1"));
   // The default ids stand for none in a smaller vocabulary.
@@ -86,6 +90,9 @@ TEST_CASE("a denoiser and a Transformer that cannot be are refused") {
   CHECK(contains(denoiser({.encoder_layers = 0}), "encoder_layers must be at least 1"));
   CHECK(contains(denoiser({.decoder_layers = -1}), "decoder_layers must be at least 0"));
   CHECK(contains(denoiser({.length = -1}), "length must be at least 0"));
+  CHECK(contains(denoiser({.activation = static_cast<ldlm::Activation>(99)}), "activation is 99"));
+  CHECK(contains(denoiser({.time_conditioning = static_cast<ldlm::TimeConditioning>(2)}),
+                 "time_conditioning is 2"));
   const auto transformer = [](const ldlm::nn::TransformerOptions& options) {
     return message_of([&] {
       Generator generator;

@@ -268,7 +268,40 @@ TEST_CASE("what is not a parameter is refused") {
   CHECK(contains(message_of([&] {
                    optim::SGD<float>(Group{{"w", w}}, {.nesterov = true});
                  }),
-                 "positive for Nesterov's"));
+                 "Nesterov's momentum must be positive"));
+}
+
+TEST_CASE("rates, decays and other options that are negative or no number are refused") {
+  const std::vector<Variable<float>> w{Variable<float>(Tensor<float>::ones({2}), true)};
+  const auto adam = [&](const optim::AdamWOptions& options) {
+    return message_of([&] { optim::AdamW<float>(w, options); });
+  };
+  const auto sgd = [&](const optim::SgdOptions& options) {
+    return message_of([&] { optim::SGD<float>(w, options); });
+  };
+  CHECK(adam({.learning_rate = -1}) ==
+        "[Adam] learning_rate must be a number that is not negative, got -1");
+  for (const double bad : {-1.0, static_cast<double>(NAN), static_cast<double>(INFINITY)}) {
+    CHECK(contains(adam({.learning_rate = bad}), "learning_rate"));
+    CHECK(contains(adam({.epsilon = bad}), "epsilon"));
+    CHECK(contains(adam({.weight_decay = bad}), "weight_decay"));
+    CHECK(contains(adam({.beta1 = bad}), "betas"));
+    CHECK(contains(sgd({.learning_rate = bad}), "learning_rate"));
+    CHECK(contains(sgd({.momentum = bad}), "momentum"));
+    CHECK(contains(sgd({.weight_decay = bad}), "weight_decay"));
+    optim::AdamW<float> optimizer(w);
+    CHECK_THROWS_AS(optimizer.set_learning_rate(bad), ldlm::Error);
+    CHECK(optimizer.learning_rate() == 1e-3);
+    const std::vector<optim::ParameterGroup<float>> decays{{{{"w", w[0]}}, bad, 1}};
+    const std::vector<optim::ParameterGroup<float>> factors{{{{"w", w[0]}}, 0, bad}};
+    CHECK(contains(message_of([&] { optim::AdamW<float>{decays}; }), "weight_decay"));
+    CHECK(contains(message_of([&] { optim::SGD<float>{factors}; }), "learning_rate_factor"));
+  }
+  CHECK(adam({.learning_rate = 0, .epsilon = 0, .weight_decay = 0}) == "no error");
+  const optim::WarmupCosine cosine{2, 10};
+  const optim::WarmupLinear linear{2, 10};
+  CHECK_THROWS_AS((void)cosine(-1), ldlm::Error);
+  CHECK_THROWS_AS((void)linear(-1), ldlm::Error);
 }
 
 TEST_CASE_TEMPLATE("a saved optimiser goes on bit for bit", T, float, double) {

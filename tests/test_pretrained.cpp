@@ -203,6 +203,17 @@ TEST_CASE("wrong folders are told apart") {
   CHECK(load_gpt2("layers") ==
         "[from_pretrained] layers/model.safetensors: holds 28 tensors, too few for the "
         "1000000000000 layers of config.json");
+  // Before memory is taken for them.
+  for (const char* const key : {"vocab_size", "n_positions", "n_embd", "n_inner"}) {
+    ldlm::JsonValue config = ldlm::read_json(fs::path(golden) / "config.json");
+    config.set(key, 10'000'000);
+    ldlm::write_json(folder / "layers" / "config.json", config);
+    const std::string message = load_gpt2("layers");
+    CHECK_MESSAGE(contains(message, "[config] layers/config.json: key \"" + std::string(key) +
+                                        "\" is 10000000, but no tensor of "
+                                        "layers/model.safetensors has an extent above "),
+                  message);
+  }
   // Both spellings of one parameter.
   write_renamed(golden, folder / "twice", keep, [](ldlm::SafetensorsWriter& writer) {
     writer.add("ln_f.bias", Tensor<float>::ones({32}));

@@ -145,6 +145,23 @@ TEST_CASE("normal numbers are normal") {
   CHECK(shifted.variance == doctest::Approx(0.25).epsilon(0.03));
 }
 
+TEST_CASE("ranges and deviations that cannot be drawn from are refused") {
+  Generator generator(3);
+  constexpr float infinity = std::numeric_limits<float>::infinity();
+  for (const auto& [low, high] :
+       {std::pair(2.0F, 1.0F), std::pair(-infinity, infinity), std::pair(0.0F, infinity),
+        std::pair(-3e38F, 3e38F), std::pair(NAN, 1.0F), std::pair(0.0F, NAN)}) {
+    CHECK_THROWS_AS(rand<float>({2}, generator, low, high), Error);
+  }
+  CHECK_THROWS_WITH_AS(rand<double>({2}, generator, 2, 1), "[rand] cannot draw from [2, 1)", Error);
+  CHECK_NOTHROW(rand<double>({2}, generator, -3e38, 3e38));
+  CHECK(equal(rand<float>({3}, generator, 1, 1), Tensor<float>::ones({3})));
+  for (const float deviation : {-1.0F, NAN}) {
+    CHECK_THROWS_AS(randn<float>({2}, generator, 0, deviation), Error);
+  }
+  CHECK(equal(randn<float>({3}, generator, 1, 0), Tensor<float>::ones({3})));
+}
+
 TEST_CASE("bernoulli draws 1 with its probability") {
   Generator generator(3);
   constexpr std::int64_t n = 100'000;

@@ -115,8 +115,12 @@ TEST_CASE("what a sentence encoder's files say is obeyed or refused by name") {
     const fs::path to = copy_with_file(folder / std::to_string(number++), "mean", file, contents);
     return message_of([&] { (void)SentenceEncoder<float>::from_pretrained(to); });
   };
-  const auto module = [](const std::string& type, const std::string& path) {
-    return R"({"idx": 0, "path": ")" + path + R"(", "type": ")" + type + "\"}";
+  const auto named = [](const std::string& name, const std::string& type, const std::string& path) {
+    return R"({"idx": 0, "name": )" + name + R"(, "path": ")" + path + R"(", "type": ")" + type +
+           "\"}";
+  };
+  const auto module = [&](const std::string& type, const std::string& path) {
+    return named('"' + type.substr(type.rfind('.') + 1) + '"', type, path);
   };
   const std::string transformer = module("sentence_transformers.models.Transformer", "");
   const std::string pooling = module("sentence_transformers.models.Pooling", "1_Pooling");
@@ -124,6 +128,15 @@ TEST_CASE("what a sentence encoder's files say is obeyed or refused by name") {
     return said("modules.json", "[" + transformer + "," + pooling + "," + last + "]");
   };
   CHECK(with(module("sentence_transformers.models.Normalize", "2_Normalize")) == "no error");
+  // sentence-transformers keeps modules by name: of two with one name, the later replaces the
+  // other.
+  for (const auto& [name, rule] :
+       {std::pair(R"("Pooling")", "as an earlier module's"), std::pair(R"("")", "without dots"),
+        std::pair(R"("a.b")", "without dots"), std::pair("3", "must be a string")}) {
+    CHECK(contains(with(named(name, "sentence_transformers.models.Normalize", "")), rule));
+  }
+  CHECK(contains(with(R"({"path": "", "type": "sentence_transformers.models.Normalize"})"),
+                 "key \"name\" is missing"));
   for (const char* const key : {"module_input_name", "module_output_name"}) {
     const fs::path to = copy_with_file(folder / key, "mean", "2_Normalize/config.json",
                                        "{\"" + std::string(key) + "\": \"token_embeddings\"}");
@@ -143,6 +156,9 @@ TEST_CASE("what a sentence encoder's files say is obeyed or refused by name") {
   CHECK(contains(said("1_Pooling/config.json", R"({"pooling_mode": "other"})"), "got \"other\""));
   CHECK(contains(said("1_Pooling/config.json", R"({"pooling_mode_new": true})"),
                  "\"pooling_mode_new\""));
+  CHECK(contains(said("1_Pooling/config.json", R"({"pooling_mode": "mean", "normalize": true})"),
+                 "key \"normalize\" is not known"));
+  CHECK(contains(said("config_sentence_transformers.json", R"({"prompts": null})"), "\"prompts\""));
   CHECK(contains(said("sentence_bert_config.json", R"({"max_seq_length": 0})"),
                  "\"max_seq_length\" must be positive"));
   CHECK(contains(said("sentence_bert_config.json", R"({"max_seq_length": 65})"),
@@ -259,6 +275,12 @@ TEST_CASE("what would change a vector in silence is refused") {
       copy_with_file(folder / "dense", "dense", "2_Dense/config.json", activation);
   CHECK(contains(message_of([&] { (void)SentenceEncoder<float>::from_pretrained(dense); }),
                  "must be torch.nn's Identity, Tanh, ReLU or GELU, got \"mine.ReLU\""));
+  const auto dense_says = [&](const std::string& name, const std::string& config) {
+    const fs::path to = copy_with_file(folder / name, "dense", "2_Dense/config.json", config);
+    return message_of([&] { (void)SentenceEncoder<float>::from_pretrained(to); });
+  };
+  CHECK(contains(dense_says("none", R"({"activation_function": null})"), "must be a name"));
+  CHECK(contains(dense_says("unbiased", R"({"bias": false})"), "holds linear.bias"));
   const fs::path prompts = copy_with_file(folder / "prompts", "prompts", "1_Pooling/config.json",
                                           R"({"pooling_mode": "mean", "include_prompt": false})");
   const auto encoder = SentenceEncoder<float>::from_pretrained(prompts);

@@ -351,6 +351,28 @@ TEST_CASE("storage is shared, counted and freed") {
   CHECK(moved.storage().bytes() == 16);
 }
 
+TEST_CASE("a tensor that was moved from is undefined") {
+  auto x = Tensor<float>::ones({2, 3});
+  auto y = std::move(x);
+  CHECK(y.shape() == Shape{2, 3});
+  CHECK_FALSE(x.defined());  // NOLINT(bugprone-use-after-move)
+  CHECK(x.shape() == Shape{0});
+  CHECK(sum(x).item() == 0);
+  CHECK(x.to_vector().empty());
+  CHECK_THROWS_AS((void)matmul(x, y), Error);
+  CHECK_NOTHROW(x.fill_(1));
+  x = std::move(y);
+  CHECK(x.shape() == Shape{2, 3});
+  CHECK(y.shape() == Shape{0});  // NOLINT(bugprone-use-after-move)
+  auto& same = x;
+  x = std::move(same);
+  CHECK(x.shape() == Shape{2, 3});
+  CHECK(sum(x).item() == 6);
+  std::swap(x, y);
+  CHECK(sum(y).item() == 6);
+  CHECK_FALSE(x.defined());
+}
+
 TEST_CASE("a tensor returns its memory to the allocator it came from") {
   CountingAllocator counting_allocator;
   set_allocator(&counting_allocator);

@@ -194,6 +194,13 @@ TEST_CASE("a broken checkpoint is refused with its file, and the module is left 
        "[train] step-00000003/optimizer.safetensors: hidden.bias.exp_avg holds NaN or infinity");
   says(damaged([&](Checkpoint& c) { poison(c.ema[1].second, -infinity); }),
        "[train] step-00000003/ema.safetensors: ");
+  says(damaged([&](Checkpoint& c) { poison(c.optimizer[1].second, -1.0F); }),
+       "[train] step-00000003/optimizer.safetensors: [AdamW] hidden.bias.exp_avg_sq holds a "
+       "negative number");
+  says(damaged([](Checkpoint& c) { c.config = ldlm::JsonValue(3); }),
+       "[train] step-00000003/state.json: config must be an object, got 3");
+  says(damaged([](Checkpoint& c) { c.config.set("steps", ldlm::JsonValue::object({})); }),
+       "[train] step-00000003/state.json: steps must be a number, got {}");
   says(damaged([](Checkpoint& c) { c.optimizer.clear(); }),
        "[train] step-00000003/optimizer.safetensors: [AdamW] missing: ");
   says(damaged([](Checkpoint& c) { c.optimizer.pop_back(); }),

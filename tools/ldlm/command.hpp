@@ -101,10 +101,6 @@ void catch_interrupts();
 /// Whether one of them came, and which: its number, or 0.
 [[nodiscard]] bool interrupted();
 [[nodiscard]] int interrupt_signal();
-/// Ends a command that has seen one of them, with its status.
-struct Interrupted : std::runtime_error {
-  using std::runtime_error::runtime_error;
-};
 
 /// One function a group of subcommands, each in a file of its own.
 void add_text_commands(CLI::App& app, Common& common);         // demo, reconstruct, sample

@@ -112,9 +112,6 @@ int main(int argc, char** argv) {
       command::say_error(failure.what());
     }
     return failed;
-  } catch (const command::Interrupted& error) {
-    command::say_error(error.what());
-    return 128 + command::interrupt_signal();
   } catch (const std::bad_alloc&) {
     command::say_error("out of memory");
     return failed;

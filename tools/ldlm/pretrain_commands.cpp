@@ -21,6 +21,11 @@ void train_tokenizer(const Common& common, const std::string& corpus, const std:
   std::error_code none;
   LDLM_CHECK(!fs::equivalent(corpus, out, none), "train-tokenizer",
              "--out is the file of --corpus: the text would be lost");
+  const fs::path folder = fs::absolute(out).parent_path();
+  std::optional<FolderLock> lock;  // a training that is at work there would write its own
+  if (fs::exists(folder / ".ldlm-lock", none)) {
+    lock.emplace(folder);
+  }
   AtomicFile file(out);  // first, so that a mistake shows before the work
   text::BpeTrainer trainer(options);
   for_each_training_sentence(corpus, [&](std::string_view sentence) { trainer.add(sentence); });

@@ -63,6 +63,8 @@ void quantize(const Common& common, QuantizeArguments& arguments) {
     before.add(plain, tokenizer, end, text.text);
     after.add(model, tokenizer, end, text.text);
   });
+  const double perplexity_before = before.value();  // throws for weights that are no numbers
+  const double perplexity = after.value();
   const FolderLock lock(arguments.out);
   FolderUpdate update(arguments.out);
   const char* const architecture = model.has_head() ? "GPT2LMHeadModel" : "GPT2Model";
@@ -77,8 +79,8 @@ void quantize(const Common& common, QuantizeArguments& arguments) {
     print_json(JsonValue::object({{"format", arguments.format},
                                   {"bytes_before", bytes_of(plain)},
                                   {"bytes", bytes_of(model)},
-                                  {"perplexity_before", before.value()},
-                                  {"perplexity", after.value()}}));
+                                  {"perplexity_before", perplexity_before},
+                                  {"perplexity", perplexity}}));
     return;
   }
   const auto megabytes = [](std::int64_t bytes) {
@@ -86,7 +88,7 @@ void quantize(const Common& common, QuantizeArguments& arguments) {
   };
   print(format_table({{"", "before", arguments.format},
                       {"size", megabytes(bytes_of(plain)), megabytes(bytes_of(model))},
-                      {"perplexity", fixed(before.value(), 4), fixed(after.value(), 4)}}));
+                      {"perplexity", fixed(perplexity_before, 4), fixed(perplexity, 4)}}));
 }
 
 }  // namespace

@@ -57,9 +57,8 @@ struct TrainingArguments {
 };
 
 /// Makes the folder that a stage will write to and holds it for this process, so that a mistake
-/// shows before hours of work. From here on Ctrl-C is one that leaves everything whole.
+/// shows before hours of work.
 inline FolderLock prepare_output(const std::filesystem::path& folder) {
-  catch_interrupts();
   FolderLock lock(folder);
   AtomicFile(folder / "probe").write(".");  // not committed: it is gone again
   return lock;
@@ -73,9 +72,6 @@ void read_sentences(const Common& common, const std::string& corpus, std::int64_
   std::int64_t sentences = 0;
   std::int64_t taken = 0;
   for_each_training_sentence(corpus, [&](std::string_view sentence) {
-    if (interrupted()) {
-      throw Interrupted("interrupted while " + corpus + " was read; nothing was written");
-    }
     ++sentences;
     taken += add(sentence) ? 1 : 0;
   });
@@ -87,10 +83,12 @@ void read_sentences(const Common& common, const std::string& corpus, std::int64_
 
 /// Runs a stage to its end, or to Ctrl-C; reports on the terminal and to <folder>/log.jsonl.
 /// `loss(rows, generator)` is the loss of rows of the data; `depends_on` names what else it depends
-/// on, see TrainOptions::context. False if interrupted.
+/// on, see TrainOptions::context. From here on Ctrl-C is one that leaves a checkpoint; before,
+/// there is nothing to lose. False if interrupted.
 template <class Model, class Data, class Loss>
 bool run_stage(const Common& common, Model& model, TrainOptions options, const Data& data,
                JsonValue depends_on, Loss&& loss) {
+  catch_interrupts();
   depends_on.set("data", data.fingerprint());
   options.context = std::move(depends_on);
   Trainer trainer(model, options);

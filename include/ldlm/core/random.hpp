@@ -2,6 +2,8 @@
 // Generator and the random tensors it draws. Every random thing takes a generator; there is no
 // hidden seed.
 
+#include <cmath>
+
 #include <ldlm/core/tensor.hpp>
 
 namespace ldlm {
@@ -49,10 +51,12 @@ class Generator {
   PhiloxStream stream_;
 };
 
-/// Uniform in [low, high).
+/// Uniform in [low, high); high - low must be a finite number.
 template <Floating T>
 Tensor<T> rand(const Shape& shape, Generator& generator, std::type_identity_t<T> low = T{0},
                std::type_identity_t<T> high = T{1}, Device device = cpu) {
+  LDLM_CHECK(low <= high && std::isfinite(high - low), "rand", "cannot draw from [", low, ", ",
+             high, ')');
   Tensor<T> out = Tensor<T>::empty(shape, device);
   if (out.numel() > 0) {
     detail::kernel(device, &KernelTable<T>::uniform, "rand")(generator.take(out.numel()), low, high,
@@ -64,6 +68,7 @@ Tensor<T> rand(const Shape& shape, Generator& generator, std::type_identity_t<T>
 template <Floating T>
 Tensor<T> randn(const Shape& shape, Generator& generator, std::type_identity_t<T> mean = T{0},
                 std::type_identity_t<T> stddev = T{1}, Device device = cpu) {
+  LDLM_CHECK(stddev >= T{0}, "randn", "the standard deviation must not be negative, got ", stddev);
   Tensor<T> out = Tensor<T>::empty(shape, device);
   if (out.numel() > 0) {
     detail::kernel(device, &KernelTable<T>::normal, "randn")(generator.take(out.numel()), mean,

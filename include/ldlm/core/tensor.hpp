@@ -33,6 +33,20 @@ class Tensor {
   /// A view of `storage`; for backends and readers. Unchecked.
   Tensor(Storage storage, const Layout& layout) : storage_(std::move(storage)), layout_(layout) {}
 
+  Tensor(const Tensor&) = default;
+  Tensor& operator=(const Tensor&) = default;
+  ~Tensor() = default;
+  /// What was moved from is undefined.
+  Tensor(Tensor&& other) noexcept
+      : storage_(std::move(other.storage_)),
+        layout_(std::exchange(other.layout_, Layout(Shape{0}))) {}
+  Tensor& operator=(Tensor&& other) noexcept {
+    Tensor taken(std::move(other));
+    std::swap(storage_, taken.storage_);
+    layout_ = taken.layout_;
+    return *this;
+  }
+
   // ---- Making tensors. Each kind has a name, so that a shape is never mistaken for values. ----
 
   /// Uninitialised elements.

@@ -6,6 +6,7 @@
 
 #include <cmath>
 #include <filesystem>
+#include <limits>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -139,6 +140,7 @@ struct GenerationConfig {
       std::string_view name;
       double neutral;
     };
+    constexpr double none = std::numeric_limits<double>::quiet_NaN();  // equals no number
     for (const Key& key : std::initializer_list<Key>{{"repetition_penalty", 1},
                                                      {"encoder_repetition_penalty", 1},
                                                      {"no_repeat_ngram_size", 0},
@@ -157,8 +159,8 @@ struct GenerationConfig {
                                                      {"guidance_scale", 1},
                                                      {"bad_words_ids", 0},
                                                      {"force_words_ids", 0},
-                                                     {"forced_bos_token_id", -1},
-                                                     {"forced_eos_token_id", -1},
+                                                     {"forced_bos_token_id", none},
+                                                     {"forced_eos_token_id", none},
                                                      {"suppress_tokens", 0},
                                                      {"begin_suppress_tokens", 0},
                                                      {"sequence_bias", 0},

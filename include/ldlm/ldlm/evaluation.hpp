@@ -243,8 +243,14 @@ class PerplexityMeter {
     total_ += of.per_token * static_cast<double>(of.tokens);
     tokens_ += static_cast<double>(of.tokens);
   }
-  /// NaN before the first text.
-  [[nodiscard]] double value() const { return std::exp(-total_ / tokens_); }
+  /// Throws before the first text, and where a likelihood is no number.
+  [[nodiscard]] double value() const {
+    LDLM_CHECK(tokens_ > 0, "perplexity", "there is no text");
+    const double value = std::exp(-total_ / tokens_);
+    LDLM_CHECK(std::isfinite(value), "perplexity", "is ", value,
+               ": the model's weights lead to values that are no numbers");
+    return value;
+  }
 
  private:
   double total_ = 0.0;
@@ -255,7 +261,6 @@ class PerplexityMeter {
 template <Floating T>
 double perplexity(const Gpt2<T>& model, const Tokenizer& tokenizer, std::int64_t end,
                   const std::vector<std::string>& texts) {
-  LDLM_CHECK(!texts.empty(), "perplexity", "there is no text");
   PerplexityMeter meter;
   for (const std::string& text : texts) {
     meter.add(model, tokenizer, end, text);

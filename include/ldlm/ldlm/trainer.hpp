@@ -294,6 +294,8 @@ class Trainer {
   };
 
   void check_options(const std::filesystem::path& folder, const Checkpoint& checkpoint) {
+    LDLM_CHECK(checkpoint.config.is_object(), "train", (folder / "state.json").native(),
+               ": config must be an object, got ", checkpoint.config.preview());
     LDLM_CHECK(checkpoint.step <= options_.steps, "train", folder.native(), ": is of step ",
                checkpoint.step, ", beyond the last one, ", options_.steps,
                ". Train for more steps, or remove it");
@@ -307,6 +309,10 @@ class Trainer {
       LDLM_CHECK(std::find(may_change.begin(), may_change.end(), name) != may_change.end(), "train",
                  folder.native(), " was made with other options: ", name, " is ", compared.there,
                  " there and ", compared.here, " here. To begin anew, remove it");
+      const JsonValue* const there = checkpoint.config.find(name);
+      LDLM_CHECK(there != nullptr && there->get_if<double>(), "train",
+                 (folder / "state.json").native(), ": ", name, " must be a number, got ",
+                 compared.there);
       changes_.push_back(name + " is " + compared.here + " now, was " + compared.there);
     }
   }

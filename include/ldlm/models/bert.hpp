@@ -119,6 +119,21 @@ struct BertLayer {
   }
 };
 
+namespace detail {
+
+inline void check_bert_sizes(const SafetensorsModel& file, const JsonConfig& json,
+                             const BertConfig& config) {
+  const std::int64_t layers = config.num_hidden_layers;
+  check_sizes(file, json, layers,
+              {{"vocab_size", config.vocab_size},
+               {"hidden_size", config.hidden_size},
+               {"intermediate_size", layers > 0 ? config.intermediate_size : 0},
+               {"max_position_embeddings", config.max_position_embeddings},
+               {"type_vocab_size", config.type_vocab_size}});
+}
+
+}  // namespace detail
+
 /// The encoder. `pooler`, if there is one, maps the first token's state to a vector of the text.
 template <Floating T>
 struct Bert {
@@ -150,7 +165,7 @@ struct Bert {
     const JsonConfig json = open_config(folder, "bert");
     const auto config = BertConfig::from_json(json);
     const SafetensorsModel file = SafetensorsModel::open(folder);
-    detail::check_layers(file, config.num_hidden_layers);
+    detail::check_bert_sizes(file, json, config);
     const bool with_pooler =
         file.contains("pooler.dense.weight") || file.contains("bert.pooler.dense.weight");
     Bert bert(config, Initializer<T>(nullptr, 0), with_pooler);
@@ -244,7 +259,7 @@ struct BertForMaskedLM {
     const JsonConfig json = open_config(folder, "bert");
     auto config = BertConfig::from_json(json);
     const SafetensorsModel file = SafetensorsModel::open(folder);
-    detail::check_layers(file, config.num_hidden_layers);
+    detail::check_bert_sizes(file, json, config);
     const std::string head = "cls.predictions.";
     const std::vector<std::string> names = file.names();
     LDLM_CHECK(std::any_of(names.begin(), names.end(),

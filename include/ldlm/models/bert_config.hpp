@@ -29,6 +29,7 @@ struct BertConfig {
     rules.heads("num_attention_heads", num_attention_heads, "hidden_size", hidden_size);
     rules.at_least("num_hidden_layers", num_hidden_layers, 0);
     rules.at_least("intermediate_size", intermediate_size);
+    rules.activation("hidden_act", hidden_act);
     rules.dropout("hidden_dropout_prob", hidden_dropout_prob);
     rules.dropout("attention_probs_dropout_prob", attention_probs_dropout_prob);
     rules.at_least("max_position_embeddings", max_position_embeddings);

@@ -2,9 +2,11 @@
 // ConfigRules: what the values of a configuration must satisfy, said in the terms of where they
 // come from: the key of a file, or the member that was set in code.
 
+#include <algorithm>
 #include <string_view>
 
 #include <ldlm/io/json_config.hpp>
+#include <ldlm/models/activation.hpp>
 
 namespace ldlm {
 
@@ -39,6 +41,13 @@ class ConfigRules {
   /// The standard deviation of new weights.
   void deviation(std::string_view key, double value) const {
     check(value >= 0 && value <= 1, key, "must lie in [0, 1], got ", value);
+  }
+  /// An activation that a program made from a number.
+  void activation(std::string_view key, Activation value) const {
+    const auto& names = detail::activation_names;
+    check(std::any_of(names.begin(), names.end(),
+                      [value](const auto& each) { return each.second == value; }),
+          key, "is ", static_cast<int>(value), ", which is no Activation");
   }
   /// Attention heads, which share the channels.
   void heads(std::string_view key, std::int64_t count, std::string_view channels_key,

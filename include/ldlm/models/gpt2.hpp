@@ -210,7 +210,11 @@ struct Gpt2 {
     const JsonConfig json = open_config(folder, "gpt2");
     auto config = Gpt2Config::from_json(json);
     const SafetensorsModel file = SafetensorsModel::open(folder);
-    detail::check_layers(file, config.n_layer);
+    detail::check_sizes(file, json, config.n_layer,
+                        {{"vocab_size", config.vocab_size},
+                         {"n_positions", config.n_positions},
+                         {"n_embd", config.n_embd},
+                         {"n_inner", config.inner()}});
     PretrainedReport found;
     const auto head = quantized_format(json)
                           ? (config.tie_word_embeddings ? OutputMatrix::tied : OutputMatrix::own)

@@ -56,6 +56,7 @@ struct Gpt2Config {
                 "is too large: ", n_embd);
     rules.at_least("n_layer", n_layer);
     rules.at_least("n_inner", n_inner, 0);
+    rules.activation("activation_function", activation_function);
     rules.dropout("resid_pdrop", resid_pdrop);
     rules.dropout("embd_pdrop", embd_pdrop);
     rules.dropout("attn_pdrop", attn_pdrop);

@@ -5,7 +5,10 @@
 // between checkpoints (a prefix, old names, buffers that hold no weights) is a function of the
 // model that maps the name in the file to the parameter's.
 
+#include <algorithm>
+#include <cstdint>
 #include <filesystem>
+#include <initializer_list>
 #include <optional>
 #include <set>
 #include <string>
@@ -289,11 +292,30 @@ void save_pretrained(const Model& model, JsonValue config, const std::filesystem
 
 namespace detail {
 
-/// Throws unless there may be so many layers: each has tensors in the file.
-inline void check_layers(const SafetensorsModel& file, std::int64_t layers) {
-  const auto tensors = static_cast<std::int64_t>(file.names().size());
-  LDLM_CHECK(layers <= tensors, "from_pretrained", file.origin(), ": holds ", tensors,
-             " tensors, too few for the ", layers, " layers of config.json");
+/// A size of a model, under its key in config.json.
+struct ModelSize {
+  std::string_view key;
+  std::int64_t value;
+};
+
+/// Throws unless a model of these sizes may lie in the file, before memory is taken for it: layers
+/// have tensors there, and no size is larger than every extent.
+inline void check_sizes(const SafetensorsModel& file, const JsonConfig& config, std::int64_t layers,
+                        std::initializer_list<ModelSize> sizes) {
+  const std::vector<std::string> names = file.names();
+  LDLM_CHECK(layers <= static_cast<std::int64_t>(names.size()), "from_pretrained", file.origin(),
+             ": holds ", names.size(), " tensors, too few for the ", layers,
+             " layers of config.json");
+  std::int64_t largest = 0;
+  for (const std::string& name : names) {
+    for (const std::int64_t extent : file.info(name).shape) {
+      largest = std::max(largest, extent);
+    }
+  }
+  for (const ModelSize& size : sizes) {
+    config.check(size.value <= largest, size.key, "is ", size.value, ", but no tensor of ",
+                 file.origin(), " has an extent above ", largest);
+  }
 }
 
 }  // namespace detail

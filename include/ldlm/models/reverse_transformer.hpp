@@ -17,6 +17,7 @@
 //   output_projection.weight (d, w)      if d != w, or with log_snr
 // and the biases. With self-conditioning the latent counts twice (2 d), the estimate second.
 
+#include <algorithm>
 #include <cmath>
 
 #include <ldlm/autograd/autograd.hpp>
@@ -104,8 +105,11 @@ struct ReverseTransformer {
     const JsonConfig json = open_config(folder, "reverse_transformer");
     const auto config = ReverseTransformerConfig::from_json(json);
     const SafetensorsModel file = SafetensorsModel::open(folder);
-    detail::check_layers(file, config.encoder_layers);
-    detail::check_layers(file, config.decoder_layers);
+    detail::check_sizes(file, json, std::max(config.encoder_layers, config.decoder_layers),
+                        {{"latent_dim", config.latent_dim},
+                         {"width", config.width},
+                         {"feed_forward", config.feed_forward},
+                         {"length", config.length}});
     Generator generator;
     ReverseTransformer model(config, generator);
     load_pretrained(model, file, json);

@@ -64,6 +64,11 @@ struct ReverseTransformerConfig {
     rules.at_least("encoder_layers", encoder_layers);
     rules.at_least("decoder_layers", decoder_layers, 0);
     rules.at_least("length", length, 0);
+    rules.activation("activation", activation);
+    rules.check(time_conditioning == TimeConditioning::concat ||
+                    time_conditioning == TimeConditioning::log_snr,
+                "time_conditioning", "is ", static_cast<int>(time_conditioning),
+                ", which is no TimeConditioning");
     rules.dropout("dropout", dropout);
     rules.epsilon("layer_norm_eps", layer_norm_eps);
   }

@@ -8,6 +8,7 @@
 #include <filesystem>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -86,6 +87,10 @@ namespace detail {
 /// "pooling_mode_*" flags; in their order the vectors are concatenated.
 [[nodiscard]] inline std::vector<PoolingMode> read_pooling_modes(const JsonConfig& json) {
   constexpr std::string_view key = "pooling_mode";
+  json.refuse_others({"embedding_dimension", "word_embedding_dimension", "include_prompt", key,
+                      "pooling_mode_cls_token", "pooling_mode_max_tokens",
+                      "pooling_mode_mean_tokens", "pooling_mode_mean_sqrt_len_tokens",
+                      "pooling_mode_weightedmean_tokens", "pooling_mode_lasttoken"});
   std::vector<PoolingMode> out;
   if (json.has(key)) {
     const JsonValue& value = *json.root().find(key);
@@ -115,12 +120,6 @@ namespace detail {
       out.push_back(mode);
     }
   }
-  for (const auto& [name, value] : json.root().members()) {
-    const bool known = std::any_of(flags.begin(), flags.end(),
-                                   [&name = name](const auto& flag) { return name == flag.first; });
-    json.check(known || !name.starts_with(key) || !value.get_if<bool>().value_or(true), name,
-               "is a way of pooling that is not supported");
-  }
   return out.empty() ? std::vector<PoolingMode>{PoolingMode::mean} : out;
 }
 
@@ -141,6 +140,8 @@ template <Floating T>
   check_module_names(json);
   json.check(!json.get("use_residual", false), "use_residual", "must be false");
   SentenceDense<T> dense;
+  const JsonValue* const named = json.root().find("activation_function");
+  json.check(named == nullptr || !named->is_null(), "activation_function", "must be a name");
   const std::string function = json.get("activation_function", "torch.nn.modules.activation.Tanh");
   const std::string name =
       function.starts_with("torch.nn.") ? function.substr(function.rfind('.') + 1) : "";
@@ -156,7 +157,10 @@ template <Floating T>
   LDLM_CHECK(weight.rank() == 2, "from_pretrained", file.origin(), ": linear.weight is ",
              to_string(weight.shape()), ", not a matrix");
   dense.linear.weight = Variable<T>(weight.clone());
-  if (json.get("bias", true)) {
+  const bool with_bias = json.get("bias", true);
+  json.check(with_bias || !file.contains("linear.bias"), "bias", "is false, but ", file.origin(),
+             " holds linear.bias");
+  if (with_bias) {
     const Tensor<T> bias = file.load<T>("linear.bias");
     LDLM_CHECK((bias.shape() == Shape{weight.size(0)}), "from_pretrained", file.origin(),
                ": linear.bias ", to_string(bias.shape()), " does not fit linear.weight ",
@@ -180,8 +184,13 @@ template <Floating T>
   LDLM_CHECK(list.is_array(), "config", path.native(), ": must be a list of modules, got ",
              list.preview());
   std::size_t number = 0;
+  std::set<std::string> names;
   for (const JsonValue& entry : list.items()) {
     const JsonConfig json(entry, path.native());
+    const auto key = json.get<std::string>("name");  // torch's key of the module
+    json.check(!key.empty() && key.find('.') == std::string::npos, "name",
+               "must be a name without dots, got \"", key, '"');
+    json.check(names.insert(key).second, "name", "is \"", key, "\", as an earlier module's");
     const auto type = json.get<std::string>("type");
     const std::string place = json.get("path", "");
     const std::filesystem::path at = std::filesystem::path(place).lexically_normal();
@@ -308,7 +317,7 @@ struct SentenceInputs {
       const std::string kind = json.get("model_type", "SentenceTransformer");
       json.check(kind == "SentenceTransformer", "model_type",
                  "must be \"SentenceTransformer\", got \"", kind, '"');
-      if (json.has("prompts")) {
+      if (json.root().find("prompts") != nullptr) {
         const JsonConfig section = json.section("prompts");
         for (const auto& [name, value] : section.root().members()) {
           json.check(value.is_null() || value.get_if<std::string>(), "prompts",

@@ -4,6 +4,7 @@
 
 #include <cmath>
 
+#include <ldlm/core/ops/reduce.hpp>
 #include <ldlm/optim/parameter_group.hpp>
 
 namespace ldlm::optim {
@@ -28,6 +29,8 @@ class AdamBase {
 
   explicit AdamBase(const std::vector<ParameterGroup<T>>& groups, const Options& options = {})
       : options_(options) {
+    detail::check_not_negative("Adam", "learning_rate", options.learning_rate);
+    detail::check_not_negative("Adam", "epsilon", options.epsilon);
     for (const double beta : {options.beta1, options.beta2}) {
       LDLM_CHECK(beta >= 0 && beta < 1, "Adam", "betas must lie in [0, 1), got ", beta);
     }
@@ -43,7 +46,10 @@ class AdamBase {
       : AdamBase(detail::one_group(parameters, options.weight_decay), options) {}
 
   [[nodiscard]] double learning_rate() const noexcept { return options_.learning_rate; }
-  void set_learning_rate(double rate) noexcept { options_.learning_rate = rate; }
+  void set_learning_rate(double rate) {
+    detail::check_not_negative("Adam", "learning_rate", rate);
+    options_.learning_rate = rate;
+  }
 
   /// Moves every parameter that has a gradient. `grad_scale` multiplies the gradients on the way:
   /// clipping without a pass of its own, see clip_factor.
@@ -92,10 +98,16 @@ class AdamBase {
     }
     return state;
   }
-  /// Throws, and changes nothing, unless names and shapes are those of state_dict().
+  /// Throws, and changes nothing, unless names and shapes are those of state_dict(), and steps and
+  /// means of squares are not negative.
   void load_state_dict(const NamedTensors<T>& state) {
     const NamedTensors<T> own = state_dict();
-    copy_tensors(state, own, true, Decoupled ? "AdamW" : "Adam");
+    const char* const op = Decoupled ? "AdamW" : "Adam";
+    for (const auto& [name, tensor] : state) {
+      LDLM_CHECK(name.ends_with(".exp_avg") || tensor.numel() == 0 || min(tensor).item() >= 0, op,
+                 name, " holds a negative number");
+    }
+    copy_tensors(state, own, true, op);
     for (std::size_t i = 0; i < entries_.size(); ++i) {
       entries_[i].steps = static_cast<std::int64_t>(own[3 * i + 2].second.item());
     }

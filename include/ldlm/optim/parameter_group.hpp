@@ -1,6 +1,9 @@
 #pragma once
 // What an optimiser works on: groups of named parameters that share a weight decay.
 
+#include <cmath>
+#include <string>
+#include <string_view>
 #include <unordered_set>
 
 #include <ldlm/nn/module.hpp>
@@ -30,6 +33,12 @@ template <Floating T>
 
 namespace detail {
 
+/// Throws unless an option is 0 or a positive, finite number.
+inline void check_not_negative(std::string_view op, std::string_view option, double value) {
+  LDLM_CHECK(value >= 0 && std::isfinite(value), op, option,
+             " must be a number that is not negative, got ", value);
+}
+
 /// One parameter with what its group says of it.
 template <Floating T>
 struct Slot {
@@ -46,6 +55,8 @@ std::vector<Slot<T>> make_slots(const std::vector<ParameterGroup<T>>& groups) {
   std::unordered_set<std::string_view> names;
   std::unordered_set<const T*> seen;
   for (const auto& group : groups) {
+    check_not_negative("optim", "weight_decay", group.weight_decay);
+    check_not_negative("optim", "learning_rate_factor", group.learning_rate_factor);
     for (const auto& [name, parameter] : group.parameters) {
       LDLM_CHECK(parameter.defined() && parameter.is_leaf(), "optim", "'", name,
                  "' is not a parameter: it is ",

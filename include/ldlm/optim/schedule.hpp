@@ -17,6 +17,7 @@ namespace detail {
 /// step / warmup while that is below 1.
 inline double warmup_factor(std::int64_t step, std::int64_t warmup) {
   LDLM_CHECK(warmup >= 0, "schedule", "warmup must not be negative, got ", warmup);
+  LDLM_CHECK(step >= 0, "schedule", "step must not be negative, got ", step);
   return step < warmup ? static_cast<double>(step) / static_cast<double>(warmup) : 1.0;
 }
 

@@ -19,9 +19,10 @@ class SGD {
  public:
   explicit SGD(const std::vector<ParameterGroup<T>>& groups, const SgdOptions& options = {})
       : options_(options), slots_(detail::make_slots(groups)) {
-    LDLM_CHECK(options.momentum >= 0 && (!options.nesterov || options.momentum > 0), "SGD",
-               "momentum must not be negative, and positive for Nesterov's; got ",
-               options.momentum);
+    detail::check_not_negative("SGD", "learning_rate", options.learning_rate);
+    detail::check_not_negative("SGD", "momentum", options.momentum);
+    LDLM_CHECK(!options.nesterov || options.momentum > 0, "SGD",
+               "Nesterov's momentum must be positive");
     if (options_.momentum > 0) {
       for (const auto& slot : slots_) {
         momentum_.push_back(
@@ -35,7 +36,10 @@ class SGD {
       : SGD(detail::one_group(parameters, options.weight_decay), options) {}
 
   [[nodiscard]] double learning_rate() const noexcept { return options_.learning_rate; }
-  void set_learning_rate(double rate) noexcept { options_.learning_rate = rate; }
+  void set_learning_rate(double rate) {
+    detail::check_not_negative("SGD", "learning_rate", rate);
+    options_.learning_rate = rate;
+  }
 
   /// Moves every parameter that has a gradient. `grad_scale` multiplies the gradients on the way:
   /// clipping without a pass of its own, see clip_factor.

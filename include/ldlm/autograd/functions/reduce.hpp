@@ -48,12 +48,14 @@ Variable<T> mean(const Variable<T>& x, const Axes& axes = all_axes, bool keep = 
         in[0].add(detail::scaled(std::move(dy), share).reshape(kept).expand(in[0].shape()));
       });
 }
-/// Largest element; equal ones share the gradient evenly. Throws on no elements.
+/// Largest element, or NaN; equal ones share the gradient evenly, and beside a NaN it is NaN
+/// everywhere: as torch.amax, where torch.max gives it to the NaN alone. Throws on no elements.
 template <Floating T>
 Variable<T> max(const Variable<T>& x, const Axes& axes = all_axes, bool keep = false) {
   return detail::extreme(true, x, axes, keep);
 }
-/// Smallest element; equal ones share the gradient evenly. Throws on no elements.
+/// Smallest element, or NaN; equal ones share the gradient evenly, and beside a NaN it is NaN
+/// everywhere: as torch.amin, where torch.min gives it to the NaN alone. Throws on no elements.
 template <Floating T>
 Variable<T> min(const Variable<T>& x, const Axes& axes = all_axes, bool keep = false) {
   return detail::extreme(false, x, axes, keep);
