@@ -292,7 +292,9 @@ TEST_CASE("of two trainings in one folder one does its work, the other names it"
       std::this_thread::sleep_for(std::chrono::milliseconds(1));
     }
     const std::string locked = lock.parent_path().string();
+    first.send(SIGSTOP);  // so that it is not done before the other begins
     check_error(arguments(other), {locked + ": is in use by process ", lock.string()});
+    first.send(SIGCONT);
     CHECK(first.wait().status == 0);
     CHECK(same_weights(out, alone));
     CHECK_FALSE(fs::exists(lock));

@@ -191,15 +191,19 @@ void layer_norm(View<const T> x, View<const T> residual, View<const T> gamma, Vi
         } else if (sum_out != nullptr) {
           std::copy(in, in + C, sum_out);
         }
-        const T first = sum_of<T, Arch>(
-                            C, [](const B& v) { return v; }, s) /
-                        static_cast<T>(C);
-        // What rounding left is added: of equal elements the mean is then that element.
-        const Deviations<T, Arch> from_first(C, first, s);
-        const T rest = from_first.sum / static_cast<T>(C);
-        const T mu = first + rest;
-        const B m(mu);
-        const T variance = std::max(from_first.squares / static_cast<T>(C) - rest * rest, T{0});
+        const auto total = [C, s](const auto& f) { return sum_of<T, Arch>(C, f, s); };
+        const T n = static_cast<T>(C);
+        T mu = total([](const B& v) { return v; }) / n;
+        B m(mu);
+        T variance = total([m](const B& v) { return (v - m) * (v - m); }) / n;
+        // Beside a small spread what rounding left of the mean counts: with that added, the mean of
+        // equal elements is exactly that element.
+        if (variance > 0 && variance < mu * mu / 4096) {
+          const T rest = total([m](const B& v) { return v - m; }) / n;
+          variance = std::max(variance - rest * rest, T{0});
+          mu += rest;
+          m = B(mu);
+        }
         const T r = 1 / std::sqrt(variance + epsilon);
         transform_row<Arch>(
             past_caches, in + C, C,

@@ -233,39 +233,6 @@ T sum_of(std::int64_t n, F&& f, const In*... x) {
   return sum_of_lanes<T, Arch>((s0 + s1) + (s2 + s3));
 }
 
-/// Sums over n contiguous elements of the distance from `centre` and of its square; the lanes of
-/// the two sums are added like those of sum_of.
-template <class T, class Arch>
-struct Deviations {
-  T sum, squares;
-
-  Deviations(std::int64_t n, T centre, const T* x) {
-    using B = Batch<T, Arch>;
-    constexpr std::int64_t W = width<T, Arch>;
-    const B c(centre);
-    B s0(T{}), s1(T{}), q0(T{}), q1(T{}), q2(T{}), q3(T{});
-    const auto add = [](B& s, B& q, const B& d) {
-      s += d;
-      q += d * d;
-    };
-    std::int64_t i = 0;
-    for (; i + 4 * W <= n; i += 4 * W) {
-      add(s0, q0, load<T, Arch>(x + i) - c);
-      add(s1, q1, load<T, Arch>(x + i + W) - c);
-      add(s0, q2, load<T, Arch>(x + i + 2 * W) - c);
-      add(s1, q3, load<T, Arch>(x + i + 3 * W) - c);
-    }
-    for (; i + W <= n; i += W) {
-      add(s0, q0, load<T, Arch>(x + i) - c);
-    }
-    if (i < n) {
-      add(s1, q1, load_first<T, Arch>(x + i, n - i, centre) - c);
-    }
-    sum = sum_of_lanes<T, Arch>(s0 + s1);
-    squares = sum_of_lanes<T, Arch>((q0 + q1) + (q2 + q3));
-  }
-};
-
 /// Memory for n elements, aligned to cache lines, uninitialised.
 template <class T, class Arch>
 class Scratch {
