@@ -32,7 +32,13 @@ BATCH = 500
 
 
 def make(name, seed, largest):
-    return make_graph_case(seed, largest // 3) if name == "graph" else make_op_case(name, seed, largest)
+    """A program, or None where PyTorch itself cannot compute it."""
+    try:
+        return make_graph_case(seed, largest // 3) if name == "graph" else make_op_case(name, seed, largest)
+    except RuntimeError as error:
+        if "could not construct a memory descriptor" in str(error):  # oneDNN, on odd strides
+            return None
+        raise
 
 
 def names_for(args):
@@ -68,7 +74,8 @@ def main():
             batch = {}
             for i in range(first, min(first + BATCH, len(names))):
                 program = make(names[i], args.seed + i, args.largest)
-                batch[program.id] = (program, expected(program))
+                if program is not None:
+                    batch[program.id] = (program, expected(program))
             result = driver.run(args.driver, batch.values())
             saved += [case for name, case in batch.items() if name not in result.failed]
             failures += [(batch[name][0], why) for name, why in result.failed.items()]
