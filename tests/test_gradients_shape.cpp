@@ -43,6 +43,32 @@ TEST_CASE("equal extremes share the gradient, and norm has gradient 0 at 0") {
   CHECK(zero.grad().to_vector() == std::vector<double>{0, 0, 0});
 }
 
+TEST_CASE_TEMPLATE("var of numbers whose sum or squares are out of range", T, float, double) {
+  constexpr T most = std::numeric_limits<T>::max();
+  constexpr T inf = std::numeric_limits<T>::infinity();
+  const T root = std::sqrt(most);
+  const auto of = [](std::vector<T> row, int correction) {
+    const auto n = static_cast<std::int64_t>(row.size());
+    return var(Tensor<T>::from_values({n}, row), 0, correction).item();
+  };
+  CHECK(of({most, most}, 1) == 0);
+  CHECK(of({most, most, most}, 0) == 0);
+  CHECK(of({most, -most}, 1) == inf);
+  CHECK(of({root, 0, 0, 0}, 0) == doctest::Approx(most * T{0.1875}));
+  CHECK(of({root, -root}, 0) == doctest::Approx(most));
+  CHECK(of({T{1.25} * root, 0, 0}, 1) == doctest::Approx(most / 3 * T{1.5625}));
+  CHECK(std::isnan(of({root, inf, 0}, 1)));
+  CHECK(std::isnan(of({most, std::numeric_limits<T>::quiet_NaN()}, 1)));
+  CHECK(of({0, 1, 5}, 4) == inf);
+  CHECK(std::isnan(of({most, most}, 2)));
+  CHECK(std::isnan(of({3, 3, 3}, 4)));
+  CHECK(std::isnan(of({}, 0)));
+  // Rows beside one that overflows keep their bits.
+  const auto rows = Tensor<T>::from_values({2, 3}, {root, -root, root, 1, T{1.25}, T{3}});
+  CHECK(var(rows, 1).at({1}) == of({1, T{1.25}, T{3}}, 1));
+  CHECK(var(rows, 1, 1, true).shape() == Shape{2, 1});
+}
+
 TEST_CASE("gradients of sum_to") {
   gradcheck::check("sum_to", {{2, 3, 2}}, [](const auto& in) { return sum_to(in[0], {3, 1}); });
   gradcheck::check("sum_to scalar", {{2, 3}}, [](const auto& in) { return sum_to(in[0], {}); });

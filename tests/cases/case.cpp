@@ -36,7 +36,7 @@ constexpr long double largest() {
   }
 }
 
-/// Whether `got` is `want`, give or take `slack`; beyond the largest number lies infinity.
+/// Whether `got` is `want`, give or take `slack`; infinity is as far as the largest number.
 template <class T>
 bool near(T got, T want, long double slack) {
   const long double g = wide(got);
@@ -44,14 +44,8 @@ bool near(T got, T want, long double slack) {
   if (std::isnan(g) || std::isnan(w)) {
     return std::isnan(g) && std::isnan(w);
   }
-  if (g == w) {
-    return true;
-  }
-  if (std::isinf(w) || std::isinf(g)) {
-    return (g > 0) == (w > 0) && !(std::isinf(w) && std::isinf(g)) &&
-           std::min(std::abs(w), std::abs(g)) + slack >= largest<T>();
-  }
-  return std::abs(g - w) <= slack;
+  const auto finite = [](long double x) { return std::clamp(x, -largest<T>(), largest<T>()); };
+  return g == w || std::abs(finite(g) - finite(w)) <= slack;
 }
 
 template <class T>

@@ -442,9 +442,16 @@ def softmax(b, name, graph):
 
 
 def rows(b, graph, count, missing):
-    """Row parameters of `count` columns; some are absent."""
-    return [b.operand(bounded(b, b.values([count], tame(b))), graph) if not b.chance(missing) else ""
-            for _ in range(2)]
+    """Row parameters of `count` columns; some are absent. Gradients through an infinite one would be
+    differences of infinities."""
+    drawn = []
+    for _ in range(2):
+        if b.chance(missing):
+            drawn.append("")
+        else:
+            values = bounded(b, b.values([count], tame(b)))
+            drawn.append(b.operand(values.nan_to_num(0, 3, -3) if graph else values, graph))
+    return drawn
 
 
 EPSILONS = (1e-5, 1e-6, 1e-12)

@@ -46,8 +46,33 @@ def _rounded_sqrt(args, o):
 
 
 one("sqrt", torch.sqrt, ulps=0, careful=_rounded_sqrt)
-one("reciprocal", torch.reciprocal, ulps=0.5)
-one("rsqrt", torch.rsqrt, ulps=2)
+
+
+def power(name, run, slope, ulps):
+    """A negative power of x. Its gradient `slope(dy, x, y)` goes without powers of y, which
+    overflow where the gradient needn't."""
+
+    class Careful(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            y = run(x)
+            ctx.save_for_backward(x, y)
+            return y
+
+        @staticmethod
+        def backward(ctx, dy):
+            x, y = ctx.saved_tensors
+            with torch.enable_grad():
+                leaf = x.detach().requires_grad_()
+                (plain,) = torch.autograd.grad(run(leaf), leaf, dy)
+            right = slope(Noise.of(dy, 4), x, y)
+            return Noise.of(torch.where(torch.isfinite(x) & (x != 0), right, plain), 4)
+
+    one(name, run, ulps=ulps, careful=lambda args, o: [Careful.apply(args[0])])
+
+
+power("reciprocal", torch.reciprocal, lambda dy, x, y: -dy / x / x, 0.5)
+power("rsqrt", torch.rsqrt, lambda dy, x, y: -0.5 * (dy * y) / x, 2)
 for name, ulps in [("exp", 4), ("log", 4), ("sin", 4), ("cos", 4), ("erf", 4)]:
     one(name, getattr(torch, name), ulps=ulps)
 

@@ -5,7 +5,7 @@ import math
 import torch
 import torch.nn.functional as F
 
-from compare.op_table import OPS, noisy, number, op
+from compare.op_table import OPS, Noise, noisy, number, op
 from compare.ops_elementwise import NOISY_ACTIVATIONS
 
 # ---- Matrices. ----
@@ -75,13 +75,20 @@ def _careful_lse(x):
 
 
 def plain_where_odd(plain):
-    """The op's own formula where the careful one would meet infinities or NaN."""
+    """The op's own formula where the careful one meets infinities or NaN."""
+
+    def mixed(careful, ours):
+        return torch.where(torch.isfinite(careful), careful, ours)
 
     def add(careful):
         def run(args, o):
-            odd = any(a is not None and a.is_floating_point() and (
-                a.numel() == 0 or not bool(torch.isfinite(a).all())) for a in args)
-            return plain(args, o) if odd else careful(args, o)
+            floats = [a for a in args if a is not None and a.is_floating_point()]
+            if all(a.numel() > 0 and bool(torch.isfinite(a).all()) for a in floats):
+                return careful(args, o)
+            ours = plain(args, o)
+            if any(a.numel() == 0 or a.requires_grad for a in floats):
+                return ours
+            return [mixed(c, p) for c, p in zip(careful(args, o), ours)]
 
         return run
 
@@ -128,13 +135,34 @@ def add_layer_norm(args, o):
     return [total, F.layer_norm(total, total.shape[-1:], gamma, beta, o["epsilon"])]
 
 
+class _Normalised(torch.autograd.Function):
+    """x over its root mean square, with or without its mean taken off. Each step is rounded, and the
+    gradient is by the formula that everybody uses, with the mean as it was rounded."""
+
+    @staticmethod
+    def forward(ctx, x, centre, epsilon):
+        n = x.shape[-1]
+        if centre:
+            x = Noise.of(x - Noise.of(x.mean(-1, keepdim=True), n))
+        rstd = Noise.of(torch.rsqrt(Noise.of((x * x).mean(-1, keepdim=True), n) + epsilon), 4)
+        y = Noise.of(x * rstd, 2)
+        ctx.save_for_backward(y, rstd)
+        ctx.centre = centre
+        return y
+
+    @staticmethod
+    def backward(ctx, dy):
+        y, rstd = ctx.saved_tensors
+        n = y.shape[-1]
+        dx = Noise.of(dy, 2)
+        if ctx.centre:
+            dx = Noise.of(dx - Noise.of(dx.mean(-1, keepdim=True), n))
+        along = Noise.of((dy * y).mean(-1, keepdim=True), n)
+        return Noise.of(rstd * Noise.of(dx - Noise.of(y * along, 2)), 2), None, None
+
+
 def _normalised(x, centre, epsilon):
-    """x over its root mean square, with or without its mean taken off; each step is rounded."""
-    n = x.shape[-1]
-    if centre:
-        x = noisy(noisy(x) - noisy(x.mean(-1, keepdim=True), n, n), 1, 1)
-    rstd = noisy(torch.rsqrt(noisy((noisy(x) * x).mean(-1, keepdim=True), n, n) + epsilon), 4, 4)
-    return noisy(noisy(x) * noisy(rstd.expand(x.shape), 1, n), 2, 2)
+    return _Normalised.apply(noisy(x), centre, epsilon)
 
 
 @plain_where_odd(layer_norm)

@@ -98,10 +98,10 @@ def reduced(args, o):
     return max(count, 1)
 
 
-def reduction(name, function, **fields):
-    """`function(x, axes, keep)`; of no axes it must not be the same as of all."""
+def reduction(name, function, careful=None, **fields):
+    """`function(x, axes, keep, o)`; of no axes it must not be the same as of all."""
 
-    def run(args, o):
+    def run(args, o, function=function):
         x, axes, keep = args[0], axes_of(args[0], o), o.get("keep", False)
         if not axes:  # an axis of one element, so that PyTorch doesn't take all of them
             y = function(x.unsqueeze(0), (0,), False, o)
@@ -109,7 +109,7 @@ def reduction(name, function, **fields):
             y = function(x, axes, keep, o)
         return [y]
 
-    OPS[name] = Op(run, depth=reduced, **fields)
+    OPS[name] = Op(run, depth=reduced, careful=careful and (lambda args, o: run(args, o, careful)), **fields)
 
 
 reduction("sum", lambda x, axes, keep, o: torch.sum(x, axes, keep, dtype=x.dtype))
@@ -117,8 +117,29 @@ reduction("mean", lambda x, axes, keep, o: torch.mean(x, axes, keep))
 reduction("max", lambda x, axes, keep, o: torch.amax(x, axes, keep), exact=True)
 reduction("min", lambda x, axes, keep, o: torch.amin(x, axes, keep), exact=True)
 reduction("norm", lambda x, axes, keep, o: torch.linalg.vector_norm(x, 2, axes, keep))
-reduction("var", lambda x, axes, keep, o: torch.var(x, axes, correction=o["correction"],
-                                                    keepdim=keep))  # fmt: skip
+
+
+def _var(x, axes, keep, o):
+    """In float by the formula, whose squares may overflow or vanish: PyTorch sums them in double."""
+    if x.dtype != torch.float32 or x.requires_grad:
+        return torch.var(x, axes, correction=o["correction"], keepdim=keep)
+    divisor = math.prod(x.shape[axis] for axis in axes) - o["correction"]
+    squares = torch.square(x - x.mean(axes, True)).sum(axes, keep)
+    return squares * (1 / divisor if divisor > 0 else math.inf)
+
+
+def _scaled_var(x, axes, keep, o):
+    """Of numbers that are at most 1, so that no square or sum overflows."""
+    if x.numel() == 0 or x.requires_grad:
+        return _var(x, axes, keep, o)
+    largest = x.detach().abs().amax(axes, True)
+    largest = torch.where(torch.isfinite(largest), largest, 1.0)
+    scale = torch.exp2(torch.frexp(largest)[1].clamp(-1000, 1000).to(x.dtype))
+    y = _var(x / scale, axes, True, o) * scale * scale
+    return y if keep else y.squeeze(axes)
+
+
+reduction("var", _var, careful=_scaled_var)
 
 
 @op("sum_to", depth=lambda args, o: max(args[0].numel() // max(math.prod(o["shape"]), 1), 1))

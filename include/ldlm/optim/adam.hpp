@@ -105,7 +105,7 @@ class AdamBase {
     const char* const op = Decoupled ? "AdamW" : "Adam";
     for (const auto& [name, tensor] : state) {
       LDLM_CHECK(name.ends_with(".exp_avg") || tensor.numel() == 0 || min(tensor).item() >= 0, op,
-                 name, " holds a negative number");
+                 name, " holds a negative number or NaN");
     }
     copy_tensors(state, own, true, op);
     for (std::size_t i = 0; i < entries_.size(); ++i) {

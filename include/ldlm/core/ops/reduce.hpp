@@ -97,14 +97,26 @@ Tensor<T> centred(const Tensor<T>& x, const Axes& axes) {
 }  // namespace detail
 
 /// Variance with divisor n - correction (1: unbiased, 0: of the population). With a divisor of 0 or
-/// less it is infinite, or NaN if all elements are equal.
+/// less it is infinite, or NaN if all elements are equal or their differences' squares vanish.
 template <Floating T>
 Tensor<T> var(const Tensor<T>& x, const Axes& axes = all_axes, int correction = 1,
               bool keep = false) {
-  Tensor<T> out =
-      detail::reduce(ReduceOp::sum_squares, detail::centred(x, axes), axes, keep, "var");
+  constexpr T infinity = std::numeric_limits<T>::infinity();
   const std::int64_t divisor = detail::reduced_count(x, axes, "var") - correction;
-  mul_(out, divisor > 0 ? T{1} / static_cast<T>(divisor) : std::numeric_limits<T>::infinity());
+  const T factor = divisor > 0 ? T{1} / static_cast<T>(divisor) : infinity;
+  const auto spread = [&](const Tensor<T>& of) {
+    return detail::reduce(ReduceOp::sum_squares, detail::centred(of, axes), axes, keep, "var");
+  };
+  const Tensor<T> near = spread(x);
+  Tensor<T> out = mul(near, factor);
+  if (out.numel() > 0 && !std::isfinite(max(near).item())) {
+    // A sum overflowed, perhaps: of numbers so small that none does, up to 2^32 of them.
+    const T small = std::ldexp(T{1}, -std::numeric_limits<T>::max_exponent * 5 / 8);
+    const Tensor<T> far = mul(spread(mul(x, small)), factor);
+    mul_(far, T{1} / small);
+    mul_(far, T{1} / small);
+    out = where(eq(sub(near, near), Tensor<T>::scalar(T{0}, x.device())), out, far);
+  }
   return out;
 }
 
