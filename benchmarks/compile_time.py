@@ -20,7 +20,7 @@ UNITS = {
     "tensor": ["ldlm/core/tensor.hpp"],
     "ops": ["ldlm/core/ops.hpp"],
     "umbrella": ["ldlm/ldlm.hpp"],  # the kernels too
-    "umbrella_linked": ["ldlm/ldlm.hpp"],  # as in a program that links ldlm::simd
+    "umbrella_linked": ["ldlm/ldlm.hpp"],  # as in a program that links ldlm::ldlm
     "eigen": ["Eigen/Dense"],
     "xtensor": ["xtensor/xtensor.hpp", "xtensor/xmath.hpp"],
     "pytorch": ["torch/torch.h"],

@@ -40,9 +40,9 @@ TEST_CASE("backend_info in a line") {
           .instruction_set = "sse2",
           .threads = 2,
           .wider = "avx512",
-          .advice = "link ldlm::simd or compile with -march=native"};
+          .advice = "link ldlm::ldlm or compile with -march=native"};
   CHECK(to_string(info) ==
-        "simd: sse2, 2 threads; this processor has avx512: link ldlm::simd or compile with "
+        "simd: sse2, 2 threads; this processor has avx512: link ldlm::ldlm or compile with "
         "-march=native");
   CHECK(to_string(BackendInfo{.backend = "reference", .threads = 2}) == "reference: 2 threads");
 }

@@ -2,9 +2,9 @@
 # Builds and runs the tests of the kernels against versions of xsimd, and prints a table:
 #   bash tools/check_xsimd.sh [include folder of xsimd...]       without folders: the system's
 # Each in three ways, of which the variable WAYS may name some:
-#   unoptimised  header-only at -O0, run for this processor, and compiled for x86-64-v4
-#   optimised    header-only at -O2
-#   debug_simd   a debug build of ldlm::simd, run with every instruction set of the processor
+#   unoptimised    header-only at -O0, run for this processor, and compiled for x86-64-v4
+#   optimised      header-only at -O2
+#   debug_library  a debug build of ldlm::ldlm, run with every instruction set of the processor
 # CXX names the compiler; it all goes to build-xsimd/.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -50,7 +50,7 @@ unoptimised() {
   header_only "$1" "$2" -O0 && "$1/run" "$few"
 }
 optimised() { header_only "$1" "$2" -O2 && "$1/run"; }
-debug_simd() {
+debug_library() {
   # A target that leads to the folder stands in for the package.
   mkdir -p "$1/xsimd"
   printf 'add_library(xsimd INTERFACE)\ntarget_include_directories(xsimd SYSTEM INTERFACE "%s")\n' \
@@ -59,8 +59,8 @@ debug_simd() {
     -DCMAKE_DISABLE_FIND_PACKAGE_xsimd=ON -DFETCHCONTENT_SOURCE_DIR_XSIMD="$PWD/$1/xsimd" \
     -DLDLM_NATIVE=OFF -DLDLM_BUILD_TESTS=OFF -DLDLM_BUILD_TOOLS=OFF -DLDLM_BUILD_EXAMPLES=OFF \
     -DLDLM_BUILD_BENCHMARKS=OFF -DLDLM_INSTALL=OFF || return
-  ninja -C "$1/build" ldlm_simd_units || return
-  "$compiler" "${units[@]}" -Wl,--whole-archive "$1/build/libldlm_simd_units.a" \
+  ninja -C "$1/build" ldlm_units || return
+  "$compiler" "${units[@]}" -Wl,--whole-archive "$1/build/libldlm_units.a" \
     -Wl,--no-whole-archive -o "$1/run" -pthread || return
   local level
   for level in baseline avx2 avx512; do
@@ -69,7 +69,7 @@ debug_simd() {
 }
 
 status=0
-ways=${WAYS:-unoptimised optimised debug_simd}
+ways=${WAYS:-unoptimised optimised debug_library}
 title=xsimd
 for way in $ways; do
   title+="|$way"

@@ -2,8 +2,8 @@
 // LDLM: everything, for users; the library itself never includes this file.
 //
 // It also compiles the CPU kernels for this unit's own instruction set, which takes most of the
-// time, and registers them for the whole program. Where kernels are linked, as the CMake target
-// ldlm::simd does, LDLM_KERNELS_LINKED says so and it compiles none.
+// time, and registers them for the whole program. Where another unit has them, as with the CMake
+// target ldlm::ldlm, LDLM_KERNELS_LINKED says so and it compiles none.
 
 #include <ldlm/autograd/autograd.hpp>
 #include <ldlm/core/backend_info.hpp>

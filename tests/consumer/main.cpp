@@ -3,13 +3,15 @@
 
 #include <cstdio>
 
+#include "part.hpp"
+
 int main() {
   std::printf("%s\n", to_string(ldlm::backend_info()).c_str());
   const auto x = ldlm::Tensor<float>::from_values({2, 3}, {1, 2, 3, 4, 5, 6});
   const ldlm::Variable<float> inputs(x);
   const ldlm::Variable<float> w(ldlm::Tensor<float>::ones({3, 1}), true);
 
-  const auto loss = ldlm::sum(ldlm::square(ldlm::matmul(inputs, w)));
+  const auto loss = sum_of_squares(inputs, w);
   loss.backward();
 
   // The rows sum to 6 and 15: loss = 36 + 225, gradient = 2 * (6 * row 0 + 15 * row 1).

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# check_symbols.sh <archive of ldlm::simd's units>
+# check_symbols.sh <archive of ldlm::ldlm's units>
 # The linker takes one copy of a function that several units have, and the baseline's must be it: a
 # function of a wider unit must be named for its instruction set or be in the baseline unit too.
 set -euo pipefail

@@ -10,7 +10,7 @@
 
 namespace {
 
-/// The kernels that a program of ldlm::simd should use with this LDLM_ISA.
+/// The kernels that a program of ldlm::ldlm should use with this LDLM_ISA.
 std::string_view expected(std::string_view isa) {
 #if defined(__x86_64__)
   const bool has_avx2 = ldlm::processor_has(ldlm::InstructionSet::avx2_fma);

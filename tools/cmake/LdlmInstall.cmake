@@ -14,7 +14,7 @@ if(TARGET ldlm_command)
 endif()
 
 set(config_dir ${CMAKE_INSTALL_LIBDIR}/cmake/ldlm)
-install(TARGETS ldlm EXPORT ldlm-targets)
+install(TARGETS ldlm_header_only EXPORT ldlm-targets)
 install(EXPORT ldlm-targets NAMESPACE ldlm:: DESTINATION ${config_dir})
 set(LDLM_UNITS_DIR ${CMAKE_INSTALL_INCLUDEDIR}/ldlm-backends/ldlm_simd/units)
 configure_package_config_file(
@@ -22,6 +22,6 @@ configure_package_config_file(
   INSTALL_DESTINATION ${config_dir} PATH_VARS LDLM_UNITS_DIR)
 write_basic_package_version_file("${PROJECT_BINARY_DIR}/ldlm-config-version.cmake"
                                  COMPATIBILITY SameMinorVersion ARCH_INDEPENDENT)
-install(FILES tools/cmake/ldlm-xsimd.cmake tools/cmake/ldlm-simd.cmake
+install(FILES tools/cmake/ldlm-xsimd.cmake tools/cmake/ldlm-library.cmake
               "${PROJECT_BINARY_DIR}/ldlm-config.cmake"
               "${PROJECT_BINARY_DIR}/ldlm-config-version.cmake" DESTINATION ${config_dir})

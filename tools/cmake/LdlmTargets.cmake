@@ -13,9 +13,9 @@ endif()
 
 set(LDLM_WARNINGS -Wall -Wextra -Wpedantic -Wconversion -Wshadow)
 
-# Flags of one of our own targets; never of ldlm::ldlm, whose consumers choose their own.
+# Flags of one of our own targets; never of the library, whose consumers choose their own.
 function(ldlm_own_target target)
-  target_link_libraries(${target} PRIVATE ldlm::ldlm)
+  target_link_libraries(${target} PRIVATE ldlm::header_only)
   set_target_properties(${target} PROPERTIES CXX_EXTENSIONS OFF)
   target_compile_options(${target} PRIVATE ${LDLM_WARNINGS} $<$<BOOL:${LDLM_WERROR}>:-Werror>)
   if(LDLM_NATIVE)
@@ -33,7 +33,7 @@ function(ldlm_own_target target)
 endfunction()
 
 # The CPU kernels of our own executables, compiled once: they take most of the time of a unit that
-# includes them. For this machine's processor, or for all (ldlm::simd).
+# includes them. For this machine's processor, or for all (ldlm::ldlm).
 function(ldlm_add_kernels)
   if(LDLM_NATIVE)
     add_library(ldlm_kernels OBJECT EXCLUDE_FROM_ALL "${PROJECT_SOURCE_DIR}/tools/ldlm/kernels.cpp")
@@ -44,7 +44,7 @@ function(ldlm_add_kernels)
     target_compile_definitions(ldlm_kernels INTERFACE LDLM_KERNELS_LINKED)
   else()
     add_library(ldlm_kernels INTERFACE)
-    target_link_libraries(ldlm_kernels INTERFACE ldlm_simd)
+    target_link_libraries(ldlm_kernels INTERFACE ldlm::ldlm)
   endif()
 endfunction()
 

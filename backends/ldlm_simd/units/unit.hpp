@@ -1,5 +1,5 @@
 #pragma once
-// What the units of ldlm::simd share. Each is compiled for one instruction set and registers its
+// What the units of ldlm::ldlm share. Each is compiled for one instruction set and registers its
 // kernels at start-up; the widest set that the processor has, and LDLM_ISA allows, wins.
 //
 // The kernels are templated on their Arch, so that units share none; everything else that they have

@@ -19,7 +19,7 @@ struct BackendInfo {
 };
 
 /// The kernels that compute tensors of floats on a device. A program that is compiled for any
-/// x86-64 processor, and does not link ldlm::simd, has kernels for SSE2 alone, a tenth as fast as
+/// x86-64 processor, and does not link ldlm::ldlm, has kernels for SSE2 alone, a tenth as fast as
 /// those for AVX-512. Throws Error if the device has no kernels.
 inline BackendInfo backend_info(Device device = cpu) {
   const KernelTable<float>& table = kernels<float>(device);
@@ -39,13 +39,13 @@ inline BackendInfo backend_info(Device device = cpu) {
     const char* const set = std::getenv("LDLM_ISA");
     const std::string held = set == nullptr ? "" : set;
     info.wider = name_of(widest);
-    info.advice = held.empty() ? "link ldlm::simd or compile with -march=native"
+    info.advice = held.empty() ? "link ldlm::ldlm or compile with -march=native"
                                : "LDLM_ISA=" + held + " holds it back";
   }
   return info;
 }
 
-/// In a line, such as "simd: sse2, 2 threads; this processor has avx512: link ldlm::simd or
+/// In a line, such as "simd: sse2, 2 threads; this processor has avx512: link ldlm::ldlm or
 /// compile with -march=native".
 inline std::string to_string(const BackendInfo& info) {
   std::string text = info.backend + ": ";

@@ -1,10 +1,10 @@
-# ldlm::simd: the CPU kernels for every instruction set that this architecture is known to have, one
-# unit each, of which a program picks the widest that its processor runs. Compiled in the project
-# that links it.
+# ldlm::ldlm: the headers, and the CPU kernels for every instruction set that this architecture is
+# known to have, one unit each, of which a program picks the widest that its processor runs. Compiled
+# in the project that links it.
 
-# ldlm_add_simd(<folder of the units>)
-function(ldlm_add_simd folder)
-  if(TARGET ldlm_simd)
+# ldlm_add_library(<folder of the units>)
+function(ldlm_add_library folder)
+  if(TARGET ldlm)
     return()
   endif()
   set(units baseline)
@@ -19,21 +19,21 @@ function(ldlm_add_simd folder)
   # The baseline first: of what units share, the linker takes the first it finds.
   list(TRANSFORM units PREPEND "${folder}/" OUTPUT_VARIABLE sources)
   list(TRANSFORM sources APPEND ".cpp")
-  add_library(ldlm_simd_units STATIC EXCLUDE_FROM_ALL ${sources})
+  add_library(ldlm_units STATIC EXCLUDE_FROM_ALL ${sources})
   foreach(unit IN LISTS units)
     set_source_files_properties("${folder}/${unit}.cpp" PROPERTIES COMPILE_OPTIONS
                                                                    "${flags_${unit}}")
   endforeach()
-  target_link_libraries(ldlm_simd_units PUBLIC ldlm::ldlm)
+  target_link_libraries(ldlm_units PUBLIC ldlm::header_only)
   # In every configuration: a debug build is after its own bugs, and kernels without optimisation
   # are a hundred times slower.
-  target_compile_options(ldlm_simd_units PRIVATE -O2)
-  set_target_properties(ldlm_simd_units PROPERTIES CXX_EXTENSIONS OFF
+  target_compile_options(ldlm_units PRIVATE -O2)
+  set_target_properties(ldlm_units PROPERTIES CXX_EXTENSIONS OFF
                                                    POSITION_INDEPENDENT_CODE ON)
   # Whole: nothing names a unit, they register themselves.
-  add_library(ldlm_simd INTERFACE)
-  target_link_libraries(ldlm_simd INTERFACE $<LINK_LIBRARY:WHOLE_ARCHIVE,ldlm_simd_units>)
+  add_library(ldlm INTERFACE)
+  target_link_libraries(ldlm INTERFACE $<LINK_LIBRARY:WHOLE_ARCHIVE,ldlm_units>)
   # <ldlm/ldlm.hpp> need not compile them once more.
-  target_compile_definitions(ldlm_simd INTERFACE LDLM_KERNELS_LINKED)
-  add_library(ldlm::simd ALIAS ldlm_simd)
+  target_compile_definitions(ldlm INTERFACE LDLM_KERNELS_LINKED)
+  add_library(ldlm::ldlm ALIAS ldlm)
 endfunction()
