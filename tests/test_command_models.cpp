@@ -271,6 +271,9 @@ TEST_CASE("a quantized folder decodes and reads text as the one it was made of")
   CHECK(text_of({"generate", "--model", out, "The river"}) ==
         text_of({"generate", "--model", model, "The river"}));
   check_error({"quantize", "--model", out, "--out", out, "a"}, {"--out is the folder of --model"});
+  const std::string ldlm = workshop().model;
+  check_error({"export", "--model", ldlm, "--out", ldlm + "/."},
+              {"--out is the folder of --model"});
 }
 
 TEST_CASE("a model that begins with another folder's reads and decodes as that one") {

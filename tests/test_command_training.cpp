@@ -107,6 +107,20 @@ TEST_CASE("a training uses as many threads as --threads says") {
   }
 }
 
+TEST_CASE("sentences of a corpus that are not read are counted") {
+  const Workshop& w = workshop();
+  const std::string corpus = (w.folder / "mixed.txt").string();
+  make_file(corpus, "the river rises\nThe river rises in the north.\nno full stop at all\n");
+  const std::string out = (w.folder / "mixed.json").string();
+  const Result result =
+      run({"train-tokenizer", "--corpus", corpus, "--out", out, "--vocab-size", "300"});
+  CHECK(result.status == 0);
+  CHECK_MESSAGE(result.err.find(corpus + ": 2 of 3 sentences are left out, which have not 4 to 24 "
+                                         "words, from a capital letter to a full stop\n") !=
+                    std::string::npos,
+                result.err);
+}
+
 TEST_CASE("progress is a line on a terminal, and nothing elsewhere or with --quiet") {
   const Workshop& w = workshop();
   const auto train = [&](const std::string& name, bool terminal, const Arguments& more) {

@@ -38,10 +38,10 @@ JsonValue to_json(const Estimate& e) {
 }
 
 /// Sentences that the model can take, as many as asked for, evenly spread over the text.
-std::vector<std::string> evaluation_texts(const Ldlm<float>& model, const std::string& file,
-                                          std::size_t count) {
+std::vector<std::string> evaluation_texts(const Common& common, const Ldlm<float>& model,
+                                          const std::string& file, std::size_t count) {
   std::vector<std::string> fitting;
-  for_each_training_sentence(file, [&](std::string_view sentence) {
+  for_each_training_sentence(common, file, [&](std::string_view sentence) {
     if (model.fits(sentence)) {
       fitting.emplace_back(sentence);
     }
@@ -157,7 +157,7 @@ std::string report_samples(const Common& common, const Ldlm<float>& model,
                            const EvalArguments& arguments, const std::vector<std::string>& real,
                            Report& report) {
   std::unordered_set<std::string> training;  // first, so that a mistake shows before the work
-  for_each_training_sentence(arguments.train,
+  for_each_training_sentence(common, arguments.train,
                              [&](std::string_view sentence) { training.emplace(sentence); });
   Generator generator = common.generator();
   SampleArguments sampling = arguments.sampling;
@@ -198,8 +198,8 @@ void evaluate(const Common& common, const EvalArguments& arguments) {
     LDLM_CHECK(!error, "eval", arguments.out, ": ", error.message());
   }
   const auto model = Ldlm<float>::load(common.model);
-  const auto texts = evaluation_texts(model, arguments.text, arguments.count);
-  const auto train = evaluation_texts(model, arguments.train, arguments.train_count);
+  const auto texts = evaluation_texts(common, model, arguments.text, arguments.count);
+  const auto train = evaluation_texts(common, model, arguments.train, arguments.train_count);
   EvaluationOptions options = arguments.options;
   options.seed = common.seed;
   ProgressLine progress(common);

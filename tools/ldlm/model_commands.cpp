@@ -102,6 +102,9 @@ void inspect(const Common& common, const fs::path& path) {
 
 /// A model's folder for distribution, with half-precision weights.
 void export_model(const Common& common, const fs::path& out, const std::string& judge) {
+  std::error_code none;
+  LDLM_CHECK(!fs::equivalent(out, common.model, none), "export",
+             "--out is the folder of --model: its weights would be lost");
   const auto model = Ldlm<float>::load(common.model);
   const FolderLock lock(out);
   FolderUpdate update(out);

@@ -28,7 +28,8 @@ void train_tokenizer(const Common& common, const std::string& corpus, const std:
   }
   AtomicFile file(out);  // first, so that a mistake shows before the work
   text::BpeTrainer trainer(options);
-  for_each_training_sentence(corpus, [&](std::string_view sentence) { trainer.add(sentence); });
+  for_each_training_sentence(common, corpus,
+                             [&](std::string_view sentence) { trainer.add(sentence); });
   const Tokenizer tokenizer = trainer.train();
   file.write(tokenizer.to_json());
   file.commit();
@@ -224,7 +225,7 @@ void add_pretraining_commands(CLI::App& app, Common& common) {
           refuse_without_effect(app, "--json", "on this command");
           train_tokenizer(common, arguments->corpus, arguments->out, arguments->vocab_size);
         });
-    command->add_option("--corpus", arguments->corpus, "The text")->required();
+    command->add_option("--corpus", arguments->corpus, corpus_help)->required();
     command->add_option("--out", arguments->out, "The tokenizer.json to write")->required();
     command->add_option("--vocab-size", arguments->vocab_size, "Number of pieces");
   }

@@ -1,17 +1,22 @@
 #pragma once
 // Which sentences of a corpus the working configuration is trained and evaluated on.
 
-#include <algorithm>
+#include <cstdint>
 #include <string>
 #include <string_view>
-#include <vector>
 
 #include <ldlm/core/error.hpp>
 #include <ldlm/text/corpus.hpp>
 
+#include "command.hpp"
+
 namespace ldlm::command {
 
 inline constexpr std::size_t max_words = 24;
+inline constexpr const char* corpus_help =
+    "The text: WikiText's layout or a text a line, of which sentences of 4 to 24 words are read "
+    "that go "
+    "from a capital letter to a full stop";
 
 /// Whole sentences of 4 to 24 words: from a capital letter to a full stop.
 inline bool is_training_sentence(std::string_view sentence) {
@@ -26,30 +31,25 @@ inline bool is_training_sentence(std::string_view sentence) {
          std::string_view(".!?\"").find(sentence.back()) != std::string_view::npos;
 }
 
-/// Calls use(std::string_view) for those of a corpus; an Error for one without any.
+/// Calls use(std::string_view) for those of a corpus, and says how many it left out; an Error for
+/// one without any.
 template <class Use>
-void for_each_training_sentence(const std::string& corpus, Use&& use) {
-  bool any = false;
+void for_each_training_sentence(const Common& common, const std::string& corpus, Use&& use) {
+  std::int64_t all = 0, used = 0;
   text::for_each_sentence(corpus, [&](std::string_view sentence) {
+    ++all;
     if (!sentence.empty() && is_training_sentence(sentence)) {
-      any = true;
+      ++used;
       use(sentence);
     }
   });
-  LDLM_CHECK(any, "corpus", corpus, ": no sentence has 4 to ", max_words,
-             " words, from a capital letter to a full stop");
-}
-
-/// The first `count` of them (0: all).
-inline std::vector<std::string> training_sentences(const std::string& corpus,
-                                                   std::size_t count = 0) {
-  std::vector<std::string> out;
-  for_each_training_sentence(corpus, [&](std::string_view sentence) {
-    if (count == 0 || out.size() < count) {
-      out.emplace_back(sentence);
-    }
-  });
-  return out;
+  const std::string rule =
+      "4 to " + std::to_string(max_words) + " words, from a capital letter to a full stop";
+  LDLM_CHECK(used > 0, "corpus", corpus, ": no sentence has ", rule);
+  if (used < all) {
+    say(common, corpus + ": " + std::to_string(all - used) + " of " + std::to_string(all) +
+                    " sentences are left out, which have not " + rule);
+  }
 }
 
 }  // namespace ldlm::command

@@ -23,8 +23,7 @@ struct TrainingArguments {
 
   void add_to(CLI::App& command) {
     const CLI::Range rate(0.0, 10.0, "NONNEGATIVE");
-    command.add_option("--corpus", corpus, "The training text: WikiText's layout or a text a line")
-        ->required();
+    command.add_option("--corpus", corpus, corpus_help)->required();
     command.add_option("--out", out, "The folder to write the result to")->required();
     command.add_option("--checkpoints", checkpoints,
                        "The folder of the checkpoints; by default <out>.checkpoints/<stage>");
@@ -71,7 +70,7 @@ void read_sentences(const Common& common, const std::string& corpus, std::int64_
   const auto begin = std::chrono::steady_clock::now();
   std::int64_t sentences = 0;
   std::int64_t taken = 0;
-  for_each_training_sentence(corpus, [&](std::string_view sentence) {
+  for_each_training_sentence(common, corpus, [&](std::string_view sentence) {
     ++sentences;
     taken += add(sentence) ? 1 : 0;
   });

@@ -19,7 +19,7 @@ class FolderLock {
   explicit FolderLock(const std::filesystem::path& folder) : path_(folder / ".ldlm-lock") {
     std::error_code error;
     std::filesystem::create_directories(folder, error);
-    LDLM_CHECK(!error, "lock", folder.native(), ": ", error.message());
+    LDLM_CHECK(!error, "lock", folder.native(), ": cannot be made a folder: ", error.message());
     do {  // until the file that is locked is the one in the folder: its last holder removes it
       open_file();
       if (::flock(file_.get(), LOCK_EX | LOCK_NB) != 0) {
