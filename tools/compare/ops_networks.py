@@ -143,7 +143,7 @@ class _Normalised(torch.autograd.Function):
     def forward(ctx, x, centre, epsilon):
         n = x.shape[-1]
         if centre:
-            x = Noise.of(x - Noise.of(x.mean(-1, keepdim=True), n))
+            x = Noise.of(x - Noise.of(x.mean(-1, keepdim=True), n if n > 1 else 0))
         rstd = Noise.of(torch.rsqrt(Noise.of((x * x).mean(-1, keepdim=True), n) + epsilon), 4)
         y = Noise.of(x * rstd, 2)
         ctx.save_for_backward(y, rstd)
