@@ -25,8 +25,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from compare import driver, shrink  # noqa: E402
 from compare.expected import expected, quiet  # noqa: E402
-from compare.generate import SAMPLERS, make_op_case  # noqa: E402
+from compare.generate import make_op_case  # noqa: E402
 from compare.graphs import make_graph_case  # noqa: E402
+from compare.samplers import SAMPLERS  # noqa: E402
 
 BATCH = 500
 

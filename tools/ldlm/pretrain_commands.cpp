@@ -225,7 +225,7 @@ void add_pretraining_commands(CLI::App& app, Common& common) {
           refuse_without_effect(app, "--json", "on this command");
           train_tokenizer(common, arguments->corpus, arguments->out, arguments->vocab_size);
         });
-    command->add_option("--corpus", arguments->corpus, corpus_help)->required();
+    command->add_option("--corpus", arguments->corpus, corpus_help())->required();
     command->add_option("--out", arguments->out, "The tokenizer.json to write")->required();
     command->add_option("--vocab-size", arguments->vocab_size, "Number of pieces");
   }

@@ -13,12 +13,17 @@
 namespace ldlm::command {
 
 inline constexpr std::size_t max_words = 24;
-inline constexpr const char* corpus_help =
-    "The text: WikiText's layout or a text a line, of which sentences of 4 to 24 words are read "
-    "that go "
-    "from a capital letter to a full stop";
 
-/// Whole sentences of 4 to 24 words: from a capital letter to a full stop.
+/// What is_training_sentence() asks for, in words.
+inline std::string sentence_rule() {
+  return "4 to " + std::to_string(max_words) + " words, from a capital letter to a full stop";
+}
+/// The help of --corpus.
+inline std::string corpus_help() {
+  return "The text: WikiText's layout or a text a line. Read are sentences of " + sentence_rule();
+}
+
+/// Whole sentences, see sentence_rule().
 inline bool is_training_sentence(std::string_view sentence) {
   std::size_t words = 0;
   bool in_word = false;
@@ -43,12 +48,10 @@ void for_each_training_sentence(const Common& common, const std::string& corpus,
       use(sentence);
     }
   });
-  const std::string rule =
-      "4 to " + std::to_string(max_words) + " words, from a capital letter to a full stop";
-  LDLM_CHECK(used > 0, "corpus", corpus, ": no sentence has ", rule);
+  LDLM_CHECK(used > 0, "corpus", corpus, ": no sentence has ", sentence_rule());
   if (used < all) {
     say(common, corpus + ": " + std::to_string(all - used) + " of " + std::to_string(all) +
-                    " sentences are left out, which have not " + rule);
+                    " sentences are left out, which have not " + sentence_rule());
   }
 }
 

@@ -23,7 +23,7 @@ struct TrainingArguments {
 
   void add_to(CLI::App& command) {
     const CLI::Range rate(0.0, 10.0, "NONNEGATIVE");
-    command.add_option("--corpus", corpus, corpus_help)->required();
+    command.add_option("--corpus", corpus, corpus_help())->required();
     command.add_option("--out", out, "The folder to write the result to")->required();
     command.add_option("--checkpoints", checkpoints,
                        "The folder of the checkpoints; by default <out>.checkpoints/<stage>");

@@ -113,7 +113,7 @@ inline constexpr FileDescription utf16_text{
 
 /// What a file is that begins with these bytes (the first `file_head` of it, or all).
 [[nodiscard]] inline FileDescription what_is(std::string_view head) noexcept {
-  using namespace std::string_view_literals;
+  using std::string_view_literals::operator""sv;
   if (detail::starts_like_safetensors(head)) {  // first: its length may look like anything
     return {FileKind::safetensors, "is a safetensors file"};
   }

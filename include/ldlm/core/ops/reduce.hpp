@@ -104,18 +104,18 @@ Tensor<T> var(const Tensor<T>& x, const Axes& axes = all_axes, int correction = 
   constexpr T infinity = std::numeric_limits<T>::infinity();
   const std::int64_t divisor = detail::reduced_count(x, axes, "var") - correction;
   const T factor = divisor > 0 ? T{1} / static_cast<T>(divisor) : infinity;
-  const auto spread = [&](const Tensor<T>& of) {
+  const auto sum_of_squares = [&](const Tensor<T>& of) {
     return detail::reduce(ReduceOp::sum_squares, detail::centred(of, axes), axes, keep, "var");
   };
-  const Tensor<T> near = spread(x);
-  Tensor<T> out = mul(near, factor);
-  if (out.numel() > 0 && !std::isfinite(max(near).item())) {
+  const Tensor<T> squares = sum_of_squares(x);
+  Tensor<T> out = mul(squares, factor);
+  if (out.numel() > 0 && !std::isfinite(max(squares).item())) {
     // A sum overflowed, perhaps: of numbers so small that none does, up to 2^32 of them.
     const T small = std::ldexp(T{1}, -std::numeric_limits<T>::max_exponent * 5 / 8);
-    const Tensor<T> far = mul(spread(mul(x, small)), factor);
-    mul_(far, T{1} / small);
-    mul_(far, T{1} / small);
-    out = where(eq(sub(near, near), Tensor<T>::scalar(T{0}, x.device())), out, far);
+    const Tensor<T> scaled = mul(sum_of_squares(mul(x, small)), factor);
+    mul_(scaled, T{1} / small);
+    mul_(scaled, T{1} / small);
+    out = where(eq(sub(squares, squares), Tensor<T>::scalar(T{0}, x.device())), out, scaled);
   }
   return out;
 }
