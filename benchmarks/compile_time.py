@@ -53,7 +53,7 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         seconds = {}
         for name, headers in UNITS.items():
-            text = "#define LDLM_KERNELS_LINKED\n" if name == "umbrella_linked" else ""
+            text = "#define LDLM_LINKED\n" if name == "umbrella_linked" else ""
             text += "".join(f"#include <{header}>\n" for header in headers)
             pathlib.Path(folder, f"{name}.cpp").write_text(text + "int main() {}\n")
             try:

@@ -3,7 +3,7 @@
 //
 // It also compiles the CPU kernels for this unit's own instruction set, which takes most of the
 // time, and registers them for the whole program. Where another unit has them, as with the CMake
-// target ldlm::ldlm, LDLM_KERNELS_LINKED says so and it compiles none.
+// target ldlm::ldlm, LDLM_LINKED says so and it compiles none.
 
 #include <ldlm/autograd/autograd.hpp>
 #include <ldlm/core/backend_info.hpp>
@@ -23,7 +23,7 @@
 #include <ldlm/text/decode_stream.hpp>
 #include <ldlm/text/tokenizer_trainer.hpp>
 
-#ifndef LDLM_KERNELS_LINKED
+#ifndef LDLM_LINKED
 #include <ldlm_simd/simd.hpp>
 #endif
 

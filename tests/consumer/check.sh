@@ -67,7 +67,7 @@ case $method in
     # One file has the kernels, the others, here in a library, say that it has.
     libraries=("$@")
     compile main
-    compile part -DLDLM_KERNELS_LINKED
+    compile part -DLDLM_LINKED
     ar rcs "$work/libpart.a" "$work/part.o"
     # Two units of a user's may include the library: it defines nothing that is not inline.
     if nm -C "$work/main.o" | grep -E '^[0-9a-f]+ [TDBR] .*ldlm::'; then
@@ -77,13 +77,13 @@ case $method in
     "$compiler" "$work/main.o" "$work/libpart.a" -o "$work/consumer" -pthread
     "$work/consumer"
     # Where none has them, the first op says so.
-    compile main -DLDLM_KERNELS_LINKED
+    compile main -DLDLM_LINKED
     "$compiler" "$work/main.o" "$work/libpart.a" -o "$work/forgotten" -pthread
     if "$work/forgotten" 2>"$work/error"; then
       echo "a program without kernels ran"
       exit 1
     fi
-    grep 'no cpu backend for f32 in this program; include <ldlm/ldlm.hpp> without LDLM_KERNELS_LINKED' \
+    grep 'no cpu backend for f32 in this program; include <ldlm/ldlm.hpp> without LDLM_LINKED' \
       "$work/error"
     # Without optimisation intrinsics are macros, and not every xsimd compiles.
     if [[ $(uname -m) == x86_64 ]]; then

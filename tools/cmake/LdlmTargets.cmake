@@ -32,16 +32,18 @@ function(ldlm_own_target target)
   endif()
 endfunction()
 
-# The CPU kernels of our own executables, compiled once: they take most of the time of a unit that
-# includes them. For this machine's processor, or for all (ldlm::ldlm).
+# The CPU kernels of our own executables and the bodies of functions that are no templates, compiled
+# once. The kernels for this machine's processor, or for all (ldlm::ldlm).
 function(ldlm_add_kernels)
   if(LDLM_NATIVE)
-    add_library(ldlm_kernels OBJECT EXCLUDE_FROM_ALL "${PROJECT_SOURCE_DIR}/tools/ldlm/kernels.cpp")
+    add_library(ldlm_kernels OBJECT EXCLUDE_FROM_ALL
+                "${PROJECT_SOURCE_DIR}/tools/ldlm/kernels.cpp"
+                "${PROJECT_SOURCE_DIR}/tools/ldlm/bodies.cpp")
     ldlm_own_target(ldlm_kernels)
     if(NOT LDLM_COVERAGE)
       target_compile_options(ldlm_kernels PRIVATE $<$<CONFIG:Debug>:-O2>)
     endif()
-    target_compile_definitions(ldlm_kernels INTERFACE LDLM_KERNELS_LINKED)
+    target_compile_definitions(ldlm_kernels PUBLIC LDLM_LINKED)
   else()
     add_library(ldlm_kernels INTERFACE)
     target_link_libraries(ldlm_kernels INTERFACE ldlm::ldlm)
@@ -51,7 +53,8 @@ endfunction()
 # The command `ldlm`, from tools/ldlm/*.cpp.
 function(ldlm_add_command)
   file(GLOB sources CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/tools/ldlm/*.cpp")
-  list(REMOVE_ITEM sources "${PROJECT_SOURCE_DIR}/tools/ldlm/kernels.cpp")
+  list(REMOVE_ITEM sources "${PROJECT_SOURCE_DIR}/tools/ldlm/kernels.cpp"
+       "${PROJECT_SOURCE_DIR}/tools/ldlm/bodies.cpp")
   add_executable(ldlm_command ${sources})
   set_target_properties(ldlm_command PROPERTIES OUTPUT_NAME ldlm RUNTIME_OUTPUT_DIRECTORY
                                                                  "${PROJECT_BINARY_DIR}")

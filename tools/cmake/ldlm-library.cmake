@@ -1,6 +1,6 @@
-# ldlm::ldlm: the headers, and the CPU kernels for every instruction set that this architecture is
-# known to have, one unit each, of which a program picks the widest that its processor runs. Compiled
-# in the project that links it.
+# ldlm::ldlm: the headers, the bodies of functions that are no templates, and the CPU kernels for every
+# instruction set that this architecture is known to have, one unit each, of which a program picks the
+# widest that its processor runs. Compiled in the project that links it.
 
 # ldlm_add_library(<folder of the units>)
 function(ldlm_add_library folder)
@@ -24,16 +24,21 @@ function(ldlm_add_library folder)
     set_source_files_properties("${folder}/${unit}.cpp" PROPERTIES COMPILE_OPTIONS
                                                                    "${flags_${unit}}")
   endforeach()
-  target_link_libraries(ldlm_units PUBLIC ldlm::header_only)
-  # In every configuration: a debug build is after its own bugs, and kernels without optimisation
-  # are a hundred times slower.
-  target_compile_options(ldlm_units PRIVATE -O2)
-  set_target_properties(ldlm_units PROPERTIES CXX_EXTENSIONS OFF
-                                                   POSITION_INDEPENDENT_CODE ON)
-  # Whole: nothing names a unit, they register themselves.
+  set(bodies "${CMAKE_CURRENT_BINARY_DIR}/ldlm_bodies.cpp")
+  file(CONFIGURE OUTPUT "${bodies}" CONTENT "#include <ldlm/bodies.hpp>\n")
+  add_library(ldlm_bodies STATIC EXCLUDE_FROM_ALL "${bodies}")
+  target_compile_definitions(ldlm_bodies PRIVATE LDLM_LINKED)
+  foreach(library IN ITEMS ldlm_units ldlm_bodies)
+    target_link_libraries(${library} PUBLIC ldlm::header_only)
+    # In every configuration: a debug build is after its own bugs, and kernels without optimisation
+    # are a hundred times slower.
+    target_compile_options(${library} PRIVATE -O2)
+    set_target_properties(${library} PROPERTIES CXX_EXTENSIONS OFF POSITION_INDEPENDENT_CODE ON)
+  endforeach()
+  # The units whole: nothing names one, they register themselves.
   add_library(ldlm INTERFACE)
-  target_link_libraries(ldlm INTERFACE $<LINK_LIBRARY:WHOLE_ARCHIVE,ldlm_units>)
-  # <ldlm/ldlm.hpp> need not compile them once more.
-  target_compile_definitions(ldlm INTERFACE LDLM_KERNELS_LINKED)
+  target_link_libraries(ldlm INTERFACE $<LINK_LIBRARY:WHOLE_ARCHIVE,ldlm_units> ldlm_bodies)
+  # The headers need not compile them once more.
+  target_compile_definitions(ldlm INTERFACE LDLM_LINKED)
   add_library(ldlm::ldlm ALIAS ldlm)
 endfunction()

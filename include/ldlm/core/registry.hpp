@@ -38,7 +38,7 @@ inline std::array<std::atomic<const char*>, device_type_count> reasons{};
   const char* const reason = reasons[registry_index(type)].load();
   LDLM_CHECK(reason == nullptr, "device", reason);
   constexpr std::string_view hints[] = {
-      "include <ldlm/ldlm.hpp> without LDLM_KERNELS_LINKED in one file, or link the CMake target "
+      "include <ldlm/ldlm.hpp> without LDLM_LINKED in one file, or link the CMake target "
       "ldlm::ldlm",
       "include <ldlm_reference/reference.hpp> or <ldlm/ldlm.hpp>",
       "link the CMake target ldlm::cuda"};
