@@ -13,7 +13,7 @@
 #include <ldlm/generate/gpt2_session.hpp>
 #include <ldlm/nn/quantize.hpp>
 #include <ldlm/text/corpus.hpp>
-#include <ldlm/text/tokenizer_json.hpp>
+#include <ldlm/text/tokenizer.hpp>
 
 #include "inputs.hpp"
 #include "peer.hpp"

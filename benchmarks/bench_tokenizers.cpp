@@ -14,7 +14,7 @@
 #include <utility>
 #include <vector>
 
-#include <ldlm/text/tokenizer_json.hpp>
+#include <ldlm/text/tokenizer.hpp>
 
 #include "peer.hpp"
 

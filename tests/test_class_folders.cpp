@@ -28,7 +28,7 @@ namespace fs = std::filesystem;
 namespace {
 
 bool is_bert(const fs::path& folder) {
-  return ldlm::JsonConfig::open(folder / "config.json").get<std::string>("model_type") == "bert";
+  return ldlm::open_json(folder / "config.json").get<std::string>("model_type") == "bert";
 }
 std::vector<std::string> sorted(std::vector<std::string> names) {
   std::sort(names.begin(), names.end());
@@ -142,7 +142,7 @@ TEST_CASE("folders load by the rules of transformers: aliases, shards, differing
   }
   const auto ends = Gpt2<float>::from_pretrained(golden_folder("cases/gpt2_eos_list")).config;
   CHECK(ends.end_tokens() == std::vector<std::int64_t>{0, 3});
-  CHECK(ldlm::Gpt2Config::from_json(ldlm::JsonConfig(ends.to_json())).end_tokens() ==
+  CHECK(ldlm::Gpt2Config::from_json(ldlm::JsonReader(ends.to_json())).end_tokens() ==
         ends.end_tokens());
 }
 

@@ -2,7 +2,7 @@
 // used is said. The texts are those of transformers, greedy (tests/golden/models/cases).
 
 #include <ldlm/models/gpt2.hpp>
-#include <ldlm/text/tokenizer_json.hpp>
+#include <ldlm/text/tokenizer.hpp>
 
 #include "command_support.hpp"
 #include "paths.hpp"

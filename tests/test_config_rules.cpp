@@ -150,7 +150,7 @@ TEST_CASE("an LDLM, its schedules and samplers that cannot be are refused") {
   const auto with = [](const std::string& old, const std::string& text) {
     std::string file = ldlm::to_string(LdlmConfig::tiny().to_json());
     file.replace(file.find(old), old.size(), text);
-    return message_of([&] { (void)LdlmConfig::from_json(ldlm::JsonConfig::parse(file)); });
+    return message_of([&] { (void)LdlmConfig::from_json(ldlm::JsonReader::parse(file)); });
   };
   CHECK(with("num_beams", "num_beams") == "no error");
   CHECK(contains(with("num_beams", "beams"), "key \"beams\" is not known"));

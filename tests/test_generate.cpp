@@ -12,7 +12,7 @@
 #include <ldlm/generate/generation_config.hpp>
 #include <ldlm/generate/gpt2_session.hpp>
 #include <ldlm/generate/sampling.hpp>
-#include <ldlm/io/json_config.hpp>
+#include <ldlm/io/json.hpp>
 
 #include "io_support.hpp"
 #include "model_support.hpp"
@@ -129,13 +129,13 @@ EarlyStopping early_stopping_of(const JsonValue& value) {
 }  // namespace
 
 TEST_CASE_TEMPLATE("generation gives the texts and scores of transformers", T, float, double) {
-  const auto golden = ldlm::JsonConfig::open(golden_folder("gpt2") / "generation.json");
+  const auto golden = ldlm::open_json(golden_folder("gpt2") / "generation.json");
   const auto model = Gpt2<T>::from_pretrained(golden_folder("gpt2"));
   const auto prompts = prompts_of(golden.get<std::vector<Tokens>>("prompts"));
   int texts = 0;
   double worst = 0;
   for (const JsonValue& value : golden.get<std::vector<JsonValue>>("cases")) {
-    const ldlm::JsonConfig test_case{value};
+    const ldlm::JsonReader test_case{value};
     const auto name = test_case.get<std::string>("name");
     CAPTURE(name);
     StopOptions stop{.max_new_tokens = golden.get<std::int64_t>("max_new_tokens"),
@@ -169,7 +169,7 @@ TEST_CASE_TEMPLATE("generation gives the texts and scores of transformers", T, f
       for (std::size_t i = 0; i < rows[row].size(); ++i) {
         CAPTURE(row);
         CAPTURE(i);
-        const ldlm::JsonConfig expected{rows[row][i]};
+        const ldlm::JsonReader expected{rows[row][i]};
         const Hypothesis& actual = found[row][i];
         CHECK(actual.tokens == expected.get<Tokens>("tokens"));
         if (expected.has("score")) {

@@ -5,12 +5,12 @@
 
 #include <doctest/doctest.h>
 
-#include <ldlm/io/json_config.hpp>
+#include <ldlm/io/json.hpp>
 
 #include "io_support.hpp"
 
 using namespace io_support;
-using ldlm::JsonConfig;
+using ldlm::JsonReader;
 using ldlm::JsonValue;
 using ldlm::parse_json;
 
@@ -158,7 +158,7 @@ TEST_CASE("broken JSON is refused with the byte and the reason") {
 }
 
 TEST_CASE("a config gives its keys by type") {
-  const JsonConfig config = JsonConfig::parse(
+  const JsonReader config = JsonReader::parse(
       R"({"n_head": 12, "eps": 1e-5, "act": "gelu", "tie": true, "n_inner": null, "ids": [1, 2],
           "big": 5000000000, "sub": {"x": "y"}})",
       "dir/config.json");
@@ -180,7 +180,7 @@ TEST_CASE("a config gives its keys by type") {
 }
 
 TEST_CASE("a config names file, key, type and byte in its errors") {
-  const JsonConfig config = JsonConfig::parse(
+  const JsonReader config = JsonReader::parse(
       R"({"n_head": "x", "big": 5000000000, "none": null, "sub": {"y": 1.5}})", "dir/config.json");
   const auto get = [&]<class T>(std::type_identity<T>, std::string_view key) {
     return message_of([&] { (void)config.get<T>(key); });
@@ -204,7 +204,7 @@ TEST_CASE("a config names file, key, type and byte in its errors") {
         "[config] dir/config.json: key \"big\" must be an object, got 5000000000 (at byte 23)");
   CHECK(message_of([&] { config.check(false, "n_head", "must divide ", 768); }) ==
         "[config] dir/config.json: key \"n_head\" must divide 768");
-  CHECK(message_of([] { (void)JsonConfig::parse("[1]", "c.json"); }) ==
+  CHECK(message_of([] { (void)JsonReader::parse("[1]", "c.json"); }) ==
         "[config] c.json: must be an object, got an array");
 }
 
@@ -214,11 +214,11 @@ TEST_CASE("files: read, written atomically, missing") {
   write_json(folder / "config.json", value);
   CHECK(read_text(folder / "config.json") == "{\n  \"n_layer\": 3\n}\n");
   CHECK(ldlm::read_json(folder / "config.json") == value);
-  CHECK(JsonConfig::open(folder / "config.json").get<int>("n_layer") == 3);
+  CHECK(open_json(folder / "config.json").get<int>("n_layer") == 3);
   CHECK(folder.listing() == "config.json");
-  CHECK(message_of([&] { (void)JsonConfig::open(folder / "no.json"); }, folder.path()) ==
+  CHECK(message_of([&] { (void)open_json(folder / "no.json"); }, folder.path()) ==
         "[open] no.json: No such file or directory");
-  CHECK(message_of([&] { (void)JsonConfig::open(folder.path()); }) ==
+  CHECK(message_of([&] { (void)open_json(folder.path()); }) ==
         "[open] " + folder.path().native() + ": is a folder, not a file");
   write_text(folder / "empty.json", "");
   CHECK(message_of([&] { (void)ldlm::read_json(folder / "empty.json"); }, folder.path())

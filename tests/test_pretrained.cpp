@@ -22,7 +22,7 @@ using ldlm::BertForMaskedLM;
 using ldlm::Generator;
 using ldlm::Gpt2;
 using ldlm::Gpt2Config;
-using ldlm::JsonConfig;
+using ldlm::JsonReader;
 using ldlm::NamedTensors;
 using ldlm::Tensor;
 using ldlm::Variable;
@@ -230,7 +230,7 @@ TEST_CASE("wrong folders are told apart") {
 
 TEST_CASE("wrong configurations are told apart") {
   const auto gpt2 = [](const std::string& json) {
-    return message_of([&] { (void)Gpt2Config::from_json(JsonConfig::parse(json, "config.json")); });
+    return message_of([&] { (void)Gpt2Config::from_json(JsonReader::parse(json, "config.json")); });
   };
   CHECK(gpt2("{}") == "no error");
   CHECK(gpt2(R"({"n_head": 7})") ==
@@ -243,7 +243,7 @@ TEST_CASE("wrong configurations are told apart") {
   CHECK(contains(gpt2(R"({"scale_attn_by_inverse_layer_idx": true})"), "must be false"));
   const auto bert = [](const std::string& json) {
     return message_of(
-        [&] { (void)ldlm::BertConfig::from_json(JsonConfig::parse(json, "config.json")); });
+        [&] { (void)ldlm::BertConfig::from_json(JsonReader::parse(json, "config.json")); });
   };
   CHECK(bert("{}") == "no error");
   CHECK(contains(bert(R"({"num_attention_heads": 5})"), "does not divide hidden_size 768"));

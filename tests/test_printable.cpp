@@ -6,7 +6,7 @@
 #include <string_view>
 
 #include <ldlm/text/printable.hpp>
-#include <ldlm/text/quote.hpp>
+#include <ldlm/json/quote.hpp>
 
 using ldlm::text::printable;
 using namespace std::string_literals;

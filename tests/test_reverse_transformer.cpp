@@ -234,7 +234,7 @@ TEST_CASE("wrong inputs and configurations are told apart") {
 
   const auto parse = [](const std::string& text) {
     return message_of([&] {
-      (void)ReverseTransformerConfig::from_json(ldlm::JsonConfig::parse(text, "config.json"));
+      (void)ReverseTransformerConfig::from_json(ldlm::JsonReader::parse(text, "config.json"));
     });
   };
   CHECK(parse(R"({"heads": 7})") ==

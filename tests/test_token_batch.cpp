@@ -6,7 +6,7 @@
 #include <vector>
 
 #include <ldlm/text/batch.hpp>
-#include <ldlm/text/tokenizer_json.hpp>
+#include <ldlm/text/tokenizer.hpp>
 
 #include "text_support.hpp"
 

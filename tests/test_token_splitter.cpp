@@ -12,7 +12,7 @@
 #include <variant>
 #include <vector>
 
-#include <ldlm/text/tokenizer_json.hpp>
+#include <ldlm/text/tokenizer.hpp>
 #include <ldlm/text/tokenizer_trainer.hpp>
 
 #include "paths.hpp"

@@ -10,7 +10,7 @@
 #include <vector>
 
 #include <ldlm/text/decode_stream.hpp>
-#include <ldlm/text/tokenizer_json.hpp>
+#include <ldlm/text/tokenizer.hpp>
 
 #include "generated_texts.hpp"
 #include "paths.hpp"

@@ -11,7 +11,7 @@
 #include <vector>
 
 #include <ldlm/text/batch.hpp>
-#include <ldlm/text/tokenizer_json.hpp>
+#include <ldlm/text/tokenizer.hpp>
 
 #include "generated_texts.hpp"
 #include "paths.hpp"

@@ -7,7 +7,7 @@
 #include <string>
 #include <string_view>
 
-#include <ldlm/text/tokenizer_json.hpp>
+#include <ldlm/text/tokenizer.hpp>
 
 #include "text_support.hpp"
 

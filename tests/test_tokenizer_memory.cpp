@@ -11,7 +11,7 @@
 #include <string>
 #include <string_view>
 
-#include <ldlm/text/tokenizer_json.hpp>
+#include <ldlm/text/tokenizer.hpp>
 
 #include "paths.hpp"
 #include "text_support.hpp"

@@ -9,7 +9,7 @@
 #include <vector>
 
 #include <ldlm/core/error.hpp>
-#include <ldlm/text/tokenizer_json.hpp>
+#include <ldlm/text/tokenizer.hpp>
 #include <ldlm/text/tokenizer_trainer.hpp>
 
 #include "generated_texts.hpp"

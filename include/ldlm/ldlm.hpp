@@ -15,21 +15,8 @@
 #include <ldlm/diffusion/sampler.hpp>
 #include <ldlm/diffusion/schedule.hpp>
 #include <ldlm/generate/beam_search.hpp>
-#include <ldlm/generate/sampling.hpp>
-#include <ldlm/nn/nn.hpp>
-#include <ldlm/optim/optim.hpp>
-#include <ldlm/text/batch.hpp>
-#include <ldlm/text/corpus.hpp>
-#include <ldlm/text/decode_stream.hpp>
-#include <ldlm/text/tokenizer_trainer.hpp>
-
-#ifndef LDLM_LINKED
-#include <ldlm_simd/simd.hpp>
-#endif
-
-// Files, and the models that come from them, need nlohmann-json.
-#if __has_include(<nlohmann/json.hpp>)
 #include <ldlm/generate/gpt2_session.hpp>
+#include <ldlm/generate/sampling.hpp>
 #include <ldlm/io/checkpoint.hpp>
 #include <ldlm/io/json.hpp>
 #include <ldlm/io/safetensors.hpp>
@@ -46,5 +33,14 @@
 #include <ldlm/models/pooling.hpp>
 #include <ldlm/models/reverse_transformer.hpp>
 #include <ldlm/models/sentence_encoder.hpp>
-#include <ldlm/text/tokenizer_json.hpp>
+#include <ldlm/nn/nn.hpp>
+#include <ldlm/optim/optim.hpp>
+#include <ldlm/text/batch.hpp>
+#include <ldlm/text/corpus.hpp>
+#include <ldlm/text/decode_stream.hpp>
+#include <ldlm/text/tokenizer.hpp>
+#include <ldlm/text/tokenizer_trainer.hpp>
+
+#ifndef LDLM_LINKED
+#include <ldlm_simd/simd.hpp>
 #endif

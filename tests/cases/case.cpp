@@ -7,7 +7,7 @@
 #include <sstream>
 
 #include <ldlm/io/safetensors.hpp>
-#include <ldlm/text/json.hpp>
+#include <ldlm/json/parse.hpp>
 
 #include "table.hpp"
 

@@ -11,7 +11,7 @@
 #include <vector>
 
 #include <ldlm/autograd/variable.hpp>
-#include <ldlm/text/json_value.hpp>
+#include <ldlm/json/value.hpp>
 
 namespace ldlm::test {
 

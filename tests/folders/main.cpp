@@ -22,8 +22,7 @@
 #include <ldlm/models/bert.hpp>
 #include <ldlm/models/gpt2.hpp>
 #include <ldlm/text/tokenizer.hpp>
-#include <ldlm/text/tokenizer_files.hpp>
-#include <ldlm/text/tokenizer_json.hpp>
+#include <ldlm/text/impl/tokenizer_files.hpp>
 
 namespace {
 

@@ -7,7 +7,7 @@
 #include <string_view>
 #include <vector>
 
-#include <ldlm/io/json_config.hpp>
+#include <ldlm/io/json.hpp>
 
 namespace {
 
@@ -18,7 +18,7 @@ void require(bool condition) {
 }
 
 template <class T>
-void ask(const ldlm::JsonConfig& config, const std::string& key) {
+void ask(const ldlm::JsonReader& config, const std::string& key) {
   try {
     (void)config.get<T>(key);
   } catch (const ldlm::Error& error) {
@@ -26,8 +26,8 @@ void ask(const ldlm::JsonConfig& config, const std::string& key) {
   }
 }
 
-void ask_all(const ldlm::JsonConfig& config, std::size_t size) {
-  for (const auto& [key, value] : config.root().members()) {
+void ask_all(const ldlm::JsonReader& config, std::size_t size) {
+  for (const auto& [key, value] : config.value().members()) {
     require(value.offset() < size);
     ask<bool>(config, key);
     ask<std::int64_t>(config, key);
@@ -49,7 +49,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     const ldlm::JsonValue root = ldlm::parse_json(text, "fuzz");
     require(ldlm::parse_json(to_string(root), "again") == root);
     require(ldlm::parse_json(to_pretty_string(root), "again") == root);
-    ask_all(ldlm::JsonConfig(root, "fuzz"), size);
+    ask_all(ldlm::JsonReader(root, "fuzz"), size);
   } catch (const ldlm::Error& error) {
     require(ldlm::text::is_utf8(error.what()));
   }

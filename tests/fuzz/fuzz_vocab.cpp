@@ -6,8 +6,8 @@
 #include <string>
 #include <string_view>
 
-#include <ldlm/text/tokenizer_files.hpp>
-#include <ldlm/text/tokenizer_json.hpp>
+#include <ldlm/text/impl/tokenizer_files.hpp>
+#include <ldlm/text/tokenizer.hpp>
 
 namespace {
 

@@ -12,7 +12,7 @@
 #include <CLI/CLI.hpp>
 
 #include <ldlm/core/random.hpp>
-#include <ldlm/text/json_value.hpp>
+#include <ldlm/json/value.hpp>
 
 #include "text_input.hpp"
 

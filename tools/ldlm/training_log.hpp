@@ -7,7 +7,7 @@
 #include <vector>
 
 #include <ldlm/files/file_descriptor.hpp>
-#include <ldlm/text/json.hpp>
+#include <ldlm/json/parse.hpp>
 
 namespace ldlm::command {
 

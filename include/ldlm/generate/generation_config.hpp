@@ -45,7 +45,7 @@ struct GenerationConfig {
     const std::filesystem::path own = folder / "generation_config.json";
     const std::filesystem::path path = std::filesystem::exists(own) ? own : folder / "config.json";
     if (std::filesystem::exists(path)) {
-      out.read_decoding(JsonConfig::open(path), model);
+      out.read_decoding(open_json(path), model);
     }
     return out;
   }
@@ -57,7 +57,7 @@ struct GenerationConfig {
     out.eos_token_id = model.end_tokens();
     const std::filesystem::path path = folder / "generation_config.json";
     if (std::filesystem::exists(path)) {
-      out.read_tokens(JsonConfig::open(path), model);
+      out.read_tokens(open_json(path), model);
     }
     return out;
   }
@@ -74,7 +74,7 @@ struct GenerationConfig {
   }
 
  private:
-  void read_tokens(const JsonConfig& json, const Gpt2Config& model) {
+  void read_tokens(const JsonReader& json, const Gpt2Config& model) {
     // As in Gpt2Config: beyond a smaller vocabulary the default stands for none.
     Gpt2Config tokens = model;
     tokens.bos_token_id = token_id_from(json, "bos_token_id", tokens.bos_token_id);
@@ -89,7 +89,7 @@ struct GenerationConfig {
     eos_token_id = tokens.end_tokens();
   }
 
-  void read_decoding(const JsonConfig& json, const Gpt2Config& model) {
+  void read_decoding(const JsonReader& json, const Gpt2Config& model) {
     refuse_unsupported(json);
     const ConfigRules rules(json);
     const auto read_key = [&](std::string_view key, auto& value) {
@@ -114,7 +114,7 @@ struct GenerationConfig {
     rules.check(std::abs(length_penalty) <= 100, "length_penalty", "must lie in [-100, 100], got ",
                 length_penalty);
     if (json.has("early_stopping")) {
-      const JsonValue& value = *json.root().find("early_stopping");
+      const JsonValue& value = *json.value().find("early_stopping");
       const auto flag = value.get_if<bool>();
       rules.check(flag || value.get_if<std::string>() == "never", "early_stopping",
                   "must be true, false or \"never\", got ", value.preview());
@@ -135,7 +135,7 @@ struct GenerationConfig {
 
   // Throws for what would change texts and is not supported, unless it has the value that changes
   // nothing.
-  static void refuse_unsupported(const JsonConfig& json) {
+  static void refuse_unsupported(const JsonReader& json) {
     struct Key {
       std::string_view name;
       double neutral;
@@ -172,7 +172,7 @@ struct GenerationConfig {
                                                      {"token_healing", 0},
                                                      {"dola_layers", 0},
                                                      {"max_time", -1}}) {
-      const JsonValue* const value = json.root().find(key.name);
+      const JsonValue* const value = json.value().find(key.name);
       const bool neutral =
           value == nullptr || value->is_null() || value->get_if<double>() == key.neutral ||
           value->get_if<bool>() == false || (value->is_array() && value->items().empty()) ||

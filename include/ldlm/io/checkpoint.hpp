@@ -25,7 +25,7 @@
 
 #include <ldlm/core/named_tensors.hpp>
 #include <ldlm/core/random.hpp>
-#include <ldlm/io/json_config.hpp>
+#include <ldlm/io/json.hpp>
 #include <ldlm/io/safetensors.hpp>
 #include <ldlm/io/safetensors_writer.hpp>
 
@@ -105,21 +105,23 @@ inline CheckpointFolders scan_checkpoints(const std::filesystem::path& root) {
 }
 
 /// state.json, after checking that the files it lists are there in their sizes.
-inline JsonConfig open_checkpoint_state(const std::filesystem::path& folder) {
+inline JsonReader open_checkpoint_state(const std::filesystem::path& folder) {
   std::error_code error;
   LDLM_CHECK(std::filesystem::exists(folder / "state.json", error), "checkpoint", folder.native(),
              ": incomplete or no checkpoint: there is no state.json");
-  JsonConfig state = JsonConfig::open(folder / "state.json");
+  JsonReader state = open_json(folder / "state.json");
   const auto format = state.get<std::string>("format");
   state.check(format == checkpoint_format, "format", "must be ", quote(checkpoint_format), ", got ",
               quote(format));
   state.check(state.get<std::int64_t>("step") >= 0, "step", "must not be negative");
   const auto sequence = state.get<std::int64_t>("sequence");
   state.check(sequence > 0 && sequence < INT64_MAX, "sequence", "is out of range");
-  const JsonConfig files = state.section("files");
-  for (const auto& [name, unused] : files.root().members()) {
-    files.check(name.find('/') == std::string::npos, name, "must be a plain file name");
-    const auto expected = files.get<std::uint64_t>(name);
+  const JsonReader files = state.section("files");
+  for (const auto& [name, entry] : files.members()) {
+    if (name.find('/') != std::string::npos) {
+      entry.fail("must be a plain file name");
+    }
+    const auto expected = entry.as<std::uint64_t>();
     const std::filesystem::path path = folder / name;
     const auto size = std::filesystem::file_size(path, error);
     require_ok(error, path);
@@ -139,7 +141,7 @@ inline Checkpoints find_checkpoints(const std::filesystem::path& root) {
   auto& [out, others] = found;
   for (const auto& path : scan_checkpoints(root).checkpoints) {
     try {
-      const JsonConfig state = open_checkpoint_state(path);
+      const JsonReader state = open_checkpoint_state(path);
       out.push_back({path, state.get<std::int64_t>("step"), state.get<std::int64_t>("sequence")});
     } catch (const Error& error) {
       others.emplace_back(path, error.what());
@@ -284,13 +286,12 @@ inline std::filesystem::path save_checkpoint(const std::filesystem::path& root,
 /// names. Throws Error with the file and the reason for an incomplete checkpoint, or one whose
 /// files were not saved together.
 [[nodiscard]] inline Checkpoint load_checkpoint(const std::filesystem::path& folder) {
-  const JsonConfig state = detail::open_checkpoint_state(folder);
+  const JsonReader state = detail::open_checkpoint_state(folder);
   Checkpoint out;
   out.step = state.get<std::int64_t>("step");
   out.data_position = state.get<std::int64_t>("data_position");
-  const JsonConfig generators = state.section("generators");
-  for (const auto& [name, unused] : generators.root().members()) {
-    const JsonConfig generator = generators.section(name);
+  const JsonReader generators = state.section("generators");
+  for (const auto& [name, generator] : generators.members()) {
     out.generators.emplace_back(name, Generator(generator.get<std::uint64_t>("seed"),
                                                 generator.get<std::uint64_t>("offset")));
   }
@@ -298,7 +299,7 @@ inline std::filesystem::path save_checkpoint(const std::filesystem::path& root,
   out.config = state.get<JsonValue>("config");
   out.extra = state.get<JsonValue>("extra");
 
-  const JsonConfig files = state.section("files");
+  const JsonReader files = state.section("files");
   for (const auto& [name, part] : detail::checkpoint_parts) {
     if (!files.has(name)) {
       continue;

@@ -2,22 +2,22 @@
 // JSON files.
 
 #include <filesystem>
+#include <string>
 
-#include <ldlm/files/atomic_file.hpp>
-#include <ldlm/io/foreign_files.hpp>
-#include <ldlm/io/mapped_file.hpp>
-#include <ldlm/text/json.hpp>
+#include <ldlm/json/reader.hpp>
 
 namespace ldlm {
 
-[[nodiscard]] inline JsonValue read_json(const std::filesystem::path& path) {
-  const MappedFile file = MappedFile::open(path);
-  detail::check_no_foreign_file(file.text(), "json", file.path());
-  return parse_json(file.text(), file.path());
-}
+/// A file's document. Throws Error with the path: it can't be read, is of another kind, or is no
+/// JSON (parse_json).
+[[nodiscard]] JsonValue read_json(const std::filesystem::path& path);
+/// The same as a reader, whose errors name the file.
+[[nodiscard]] JsonReader open_json(const std::filesystem::path& path);
 /// Writes an indented document, atomically.
-inline void write_json(const std::filesystem::path& path, const JsonValue& value) {
-  write_file(path, to_pretty_string(value));
-}
+void write_json(const std::filesystem::path& path, const JsonValue& value);
 
 }  // namespace ldlm
+
+#ifndef LDLM_LINKED
+#include <ldlm/io/impl/json.hpp>
+#endif

@@ -17,6 +17,7 @@
 #include <ldlm/io/foreign_files.hpp>
 #include <ldlm/io/json.hpp>
 #include <ldlm/io/safetensors_dtype.hpp>
+#include <ldlm/json/quote.hpp>
 
 namespace ldlm {
 

@@ -12,7 +12,7 @@
 #include <utility>
 #include <vector>
 
-#include <ldlm/io/json_config.hpp>
+#include <ldlm/io/json.hpp>
 #include <ldlm/io/safetensors.hpp>
 
 namespace ldlm {
@@ -27,14 +27,14 @@ struct ShardEntry {
 /// file name: an index can't reach outside of its folder.
 [[nodiscard]] inline std::vector<ShardEntry> parse_shard_index(std::string_view text,
                                                                std::string origin) {
-  const JsonConfig weight_map = JsonConfig::parse(text, std::move(origin)).section("weight_map");
+  const JsonReader weight_map = JsonReader::parse(text, std::move(origin)).section("weight_map");
   std::vector<ShardEntry> out;
-  for (const auto& [tensor, value] : weight_map.root().members()) {
-    const std::string file = value.get_if<std::string>().value_or("");
-    weight_map.check(!file.empty() && file != "." && file != ".." &&
-                         file.find_first_of(std::string_view("/\0", 2)) == std::string::npos,
-                     tensor, "must name a file of the same folder, got ", value.preview(),
-                     " (at byte ", value.offset(), ')');
+  for (const auto& [tensor, entry] : weight_map.members()) {
+    const std::string file = entry.value().get_if<std::string>().value_or("");
+    if (file.empty() || file == "." || file == ".." ||
+        file.find_first_of(std::string_view("/\0", 2)) != std::string::npos) {
+      entry.fail("must name a file of the same folder, got ", entry.value().preview());
+    }
     out.push_back({tensor, file});
   }
   return out;

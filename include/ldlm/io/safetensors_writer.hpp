@@ -20,7 +20,7 @@
 #include <ldlm/core/named_tensors.hpp>
 #include <ldlm/files/folder_update.hpp>
 #include <ldlm/io/safetensors_dtype.hpp>
-#include <ldlm/text/json_value.hpp>
+#include <ldlm/json/value.hpp>
 
 namespace ldlm {
 

@@ -50,7 +50,7 @@ struct ScheduleConfig {
     check_factor("shift", shift);
   }
 
-  static ScheduleConfig from_json(const JsonConfig& json) {
+  static ScheduleConfig from_json(const JsonReader& json) {
     json.refuse_others({"kind", "steps", "d", "shift"});
     ScheduleConfig c;
     c.kind = json.get<std::string>("kind");
@@ -173,7 +173,7 @@ struct LdlmConfig {
   }
 
   /// The keys of ldlm.json. The parts' own configurations are in their folders' config.json.
-  static LdlmConfig from_json(const JsonConfig& json) {
+  static LdlmConfig from_json(const JsonReader& json) {
     json.refuse_others({"model_type", "latent", "latent_length", "latent_channels", "schedule",
                         "prediction", "num_beams", "max_new_tokens"});
     LdlmConfig c;

@@ -23,7 +23,7 @@
 #include <ldlm/generate/sampling.hpp>
 #include <ldlm/ldlm/losses.hpp>
 #include <ldlm/text/batch.hpp>
-#include <ldlm/text/tokenizer_json.hpp>
+#include <ldlm/text/tokenizer.hpp>
 
 namespace ldlm {
 
@@ -84,7 +84,7 @@ auto name_in_errors(const std::filesystem::path& folder, Read&& read) {
 /// The configuration of a model's folder: ldlm.json and the config.json of every part.
 [[nodiscard]] inline LdlmConfig load_config(const std::filesystem::path& folder) {
   return detail::name_in_errors(folder, [&folder] {
-    const JsonConfig json = JsonConfig::open(folder / "ldlm.json");
+    const JsonReader json = open_json(folder / "ldlm.json");
     LdlmConfig config = LdlmConfig::from_json(json);
     config.encoder = BertConfig::from_json(open_config(folder / "encoder", "bert"));
     config.decoder = Gpt2Config::from_json(open_config(folder / "decoder", "gpt2"));

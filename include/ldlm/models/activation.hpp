@@ -8,7 +8,7 @@
 
 #include <ldlm/core/enumeration.hpp>
 #include <ldlm/core/kernel_table.hpp>
-#include <ldlm/io/json_config.hpp>
+#include <ldlm/io/json.hpp>
 
 namespace ldlm {
 
@@ -34,7 +34,7 @@ inline constexpr std::array<std::pair<std::string_view, Activation>, 11> activat
 
 /// The activation under a key of config.json. Throws for one that this library does not compute,
 /// such as quick_gelu and gelu_10, whose values differ from gelu's.
-[[nodiscard]] inline Activation activation_from(const JsonConfig& config, std::string_view key,
+[[nodiscard]] inline Activation activation_from(const JsonReader& config, std::string_view key,
                                                 const char* fallback) {
   const std::string name = config.get(key, fallback);
   std::string all;

@@ -121,7 +121,7 @@ struct BertLayer {
 
 namespace detail {
 
-inline void check_bert_sizes(const SafetensorsModel& file, const JsonConfig& json,
+inline void check_bert_sizes(const SafetensorsModel& file, const JsonReader& json,
                              const BertConfig& config) {
   const std::int64_t layers = config.num_hidden_layers;
   check_sizes(file, json, layers,
@@ -162,7 +162,7 @@ struct Bert {
   /// whose tensors `report` then names. Without a pooler in the file there is none.
   static Bert from_pretrained(const std::filesystem::path& folder,
                               PretrainedReport* report = nullptr) {
-    const JsonConfig json = open_config(folder, "bert");
+    const JsonReader json = open_config(folder, "bert");
     const auto config = BertConfig::from_json(json);
     const SafetensorsModel file = SafetensorsModel::open(folder);
     detail::check_bert_sizes(file, json, config);
@@ -256,7 +256,7 @@ struct BertForMaskedLM {
   /// matrix or bias in the file that differs from what it is tied to is used, and `report` warns.
   static BertForMaskedLM from_pretrained(const std::filesystem::path& folder,
                                          PretrainedReport* report = nullptr) {
-    const JsonConfig json = open_config(folder, "bert");
+    const JsonReader json = open_config(folder, "bert");
     auto config = BertConfig::from_json(json);
     const SafetensorsModel file = SafetensorsModel::open(folder);
     detail::check_bert_sizes(file, json, config);

@@ -43,7 +43,7 @@ struct BertConfig {
   /// Throws an Error that names the file and the key for values that make no BERT, and for keys
   /// that would make it compute something else than this library does. Keys that change nothing
   /// for an encoder's values (use_cache, chunk_size_feed_forward, labels of heads) are not read.
-  static BertConfig from_json(const JsonConfig& json) {
+  static BertConfig from_json(const JsonReader& json) {
     BertConfig c;
     detail::read_key(json, "vocab_size", c.vocab_size);
     detail::read_key(json, "hidden_size", c.hidden_size);

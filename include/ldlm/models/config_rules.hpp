@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <string_view>
 
-#include <ldlm/io/json_config.hpp>
+#include <ldlm/io/json.hpp>
 #include <ldlm/models/activation.hpp>
 
 namespace ldlm {
@@ -15,7 +15,7 @@ class ConfigRules {
   /// For values set in code. Errors read `[Gpt2Config] n_head is 7, which does not divide ...`.
   explicit ConfigRules(std::string_view type) : type_(type) {}
   /// For values of a file. Errors read `[config] gpt2/config.json: key "n_head" is 7, which ...`.
-  explicit ConfigRules(const JsonConfig& json) : json_(&json) {}
+  explicit ConfigRules(const JsonReader& json) : json_(&json) {}
 
   /// Throws unless the condition holds.
   template <class... Parts>
@@ -60,7 +60,7 @@ class ConfigRules {
 
  private:
   std::string_view type_;
-  const JsonConfig* json_ = nullptr;
+  const JsonReader* json_ = nullptr;
 };
 
 namespace detail {
@@ -74,13 +74,13 @@ template <class Config>
 
 /// Sets `value` to what is under a key, if there is something.
 template <JsonReadable T>
-void read_key(const JsonConfig& json, std::string_view key, T& value) {
+void read_key(const JsonReader& json, std::string_view key, T& value) {
   value = json.get(key, value);
 }
 
 /// Throws for a model some of whose attention heads were taken out: its matrices have other shapes.
-inline void check_no_pruned_heads(const JsonConfig& json) {
-  const JsonValue* const heads = json.root().find("pruned_heads");
+inline void check_no_pruned_heads(const JsonReader& json) {
+  const JsonValue* const heads = json.value().find("pruned_heads");
   json.check(
       heads == nullptr || heads->is_null() || (heads->is_object() && heads->members().empty()),
       "pruned_heads", "must be empty: models with pruned heads are not supported");

@@ -207,7 +207,7 @@ struct Gpt2 {
   /// not, only hidden() can be called.
   static Gpt2 from_pretrained(const std::filesystem::path& folder,
                               PretrainedReport* report = nullptr) {
-    const JsonConfig json = open_config(folder, "gpt2");
+    const JsonReader json = open_config(folder, "gpt2");
     auto config = Gpt2Config::from_json(json);
     const SafetensorsModel file = SafetensorsModel::open(folder);
     detail::check_sizes(file, json, config.n_layer,

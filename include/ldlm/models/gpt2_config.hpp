@@ -79,7 +79,7 @@ struct Gpt2Config {
   /// that would make it compute something else than this library does. Keys that change nothing
   /// (use_cache, n_ctx, summaries of heads, and reorder_and_upcast_attn, which is about half
   /// precision) are not read.
-  static Gpt2Config from_json(const JsonConfig& json) {
+  static Gpt2Config from_json(const JsonReader& json) {
     Gpt2Config c;
     detail::read_key(json, "vocab_size", c.vocab_size);
     read_either(json, "n_positions", "max_position_embeddings", c.n_positions);
@@ -134,7 +134,7 @@ struct Gpt2Config {
 
  private:
   // A size under GPT-2's name or under the one that all models have.
-  static void read_either(const JsonConfig& json, std::string_view name, std::string_view alias,
+  static void read_either(const JsonReader& json, std::string_view name, std::string_view alias,
                           std::int64_t& value) {
     detail::read_key(json, alias, value);
     const std::int64_t by_alias = value;

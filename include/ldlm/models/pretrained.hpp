@@ -18,7 +18,7 @@
 #include <vector>
 
 #include <ldlm/io/foreign_files.hpp>
-#include <ldlm/io/json_config.hpp>
+#include <ldlm/io/json.hpp>
 #include <ldlm/io/safetensors_model.hpp>
 #include <ldlm/io/safetensors_writer.hpp>
 #include <ldlm/models/checkpoint_names.hpp>
@@ -27,7 +27,7 @@
 namespace ldlm {
 
 /// Opens `folder`/config.json and checks that it describes a model of this type ("bert", "gpt2").
-[[nodiscard]] inline JsonConfig open_config(const std::filesystem::path& folder,
+[[nodiscard]] inline JsonReader open_config(const std::filesystem::path& folder,
                                             std::string_view model_type) {
   finish_update(folder);
   finish_update(detail::folder_of(folder));  // of the model whose part it may be
@@ -38,7 +38,7 @@ namespace ldlm {
   LDLM_CHECK(
       std::filesystem::exists(path, ignored) || !std::filesystem::is_directory(folder, ignored),
       "from_pretrained", path.native(), ": no such file", detail::describe_foreign_weights(folder));
-  JsonConfig config = JsonConfig::open(path);
+  JsonReader config = open_json(path);
   const std::string found = config.get("model_type", std::string(model_type));
   config.check(found == model_type, "model_type", "must be \"", model_type, "\", got \"", found,
                '"');
@@ -80,11 +80,11 @@ void load_pretrained(Model& model, const SafetensorsModel& file) {
 
 /// The format of a model with quantized matrices, as config.json's "quantization_config" says.
 /// Throws for one that others made.
-[[nodiscard]] inline std::optional<QuantizedFormat> quantized_format(const JsonConfig& config) {
+[[nodiscard]] inline std::optional<QuantizedFormat> quantized_format(const JsonReader& config) {
   if (!config.has("quantization_config")) {
     return std::nullopt;
   }
-  const JsonConfig section = config.section("quantization_config");
+  const JsonReader section = config.section("quantization_config");
   const auto method = section.get<std::string>("quant_method");
   section.check(method == "ldlm", "quant_method", "must be \"ldlm\", got \"", method, '"');
   const auto name = section.get<std::string>("format");
@@ -130,7 +130,7 @@ void load_quantized(Model& model, const SafetensorsModel& file, QuantizedFormat 
 
 /// The same for the model of a config.json, whose matrices may be quantized.
 template <class Model, class Rename>
-void load_pretrained(Model& model, const SafetensorsModel& file, const JsonConfig& config,
+void load_pretrained(Model& model, const SafetensorsModel& file, const JsonReader& config,
                      Rename&& rename) {
   if (const auto format = quantized_format(config)) {
     if constexpr (std::is_same_v<nn::scalar_t<Model>, float>) {
@@ -145,7 +145,7 @@ void load_pretrained(Model& model, const SafetensorsModel& file, const JsonConfi
 
 /// The same, under the names of the file.
 template <class Model>
-void load_pretrained(Model& model, const SafetensorsModel& file, const JsonConfig& config) {
+void load_pretrained(Model& model, const SafetensorsModel& file, const JsonReader& config) {
   load_pretrained(model, file, config,
                   [](std::string_view name) { return std::optional<std::string>(name); });
 }
@@ -157,7 +157,7 @@ namespace detail {
 /// belong to other heads. Messages have the names of the file.
 template <class Model, class Rename>
 std::vector<std::string> load_pretrained(Model& model, const SafetensorsModel& file,
-                                         const JsonConfig& config, CheckpointNames names,
+                                         const JsonReader& config, CheckpointNames names,
                                          Rename&& rename) {
   using T = nn::scalar_t<Model>;
   std::vector<std::string> unused;
@@ -300,7 +300,7 @@ struct ModelSize {
 
 /// Throws unless a model of these sizes may lie in the file, before memory is taken for it: layers
 /// have tensors there, and no size is larger than every extent.
-inline void check_sizes(const SafetensorsModel& file, const JsonConfig& config, std::int64_t layers,
+inline void check_sizes(const SafetensorsModel& file, const JsonReader& config, std::int64_t layers,
                         std::initializer_list<ModelSize> sizes) {
   const std::vector<std::string> names = file.names();
   LDLM_CHECK(layers <= static_cast<std::int64_t>(names.size()), "from_pretrained", file.origin(),

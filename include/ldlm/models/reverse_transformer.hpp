@@ -102,7 +102,7 @@ struct ReverseTransformer {
   }
 
   static ReverseTransformer from_pretrained(const std::filesystem::path& folder) {
-    const JsonConfig json = open_config(folder, "reverse_transformer");
+    const JsonReader json = open_config(folder, "reverse_transformer");
     const auto config = ReverseTransformerConfig::from_json(json);
     const SafetensorsModel file = SafetensorsModel::open(folder);
     detail::check_sizes(file, json, std::max(config.encoder_layers, config.decoder_layers),

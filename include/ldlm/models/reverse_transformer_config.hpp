@@ -74,7 +74,7 @@ struct ReverseTransformerConfig {
   }
 
   /// Throws an Error that names the file and the key for values that make no denoiser.
-  static ReverseTransformerConfig from_json(const JsonConfig& json) {
+  static ReverseTransformerConfig from_json(const JsonReader& json) {
     ReverseTransformerConfig c;
     detail::read_key(json, "latent_dim", c.latent_dim);
     detail::read_key(json, "width", c.width);

@@ -18,7 +18,7 @@
 #include <ldlm/models/bert.hpp>
 #include <ldlm/models/sentence_modules.hpp>
 #include <ldlm/text/batch.hpp>
-#include <ldlm/text/tokenizer_json.hpp>
+#include <ldlm/text/tokenizer.hpp>
 
 namespace ldlm {
 

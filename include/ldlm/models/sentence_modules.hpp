@@ -85,7 +85,7 @@ namespace detail {
 
 /// The modes of a Pooling module: "pooling_mode", a name or a list of them, or today's older
 /// "pooling_mode_*" flags; in their order the vectors are concatenated.
-[[nodiscard]] inline std::vector<PoolingMode> read_pooling_modes(const JsonConfig& json) {
+[[nodiscard]] inline std::vector<PoolingMode> read_pooling_modes(const JsonReader& json) {
   constexpr std::string_view key = "pooling_mode";
   json.refuse_others({"embedding_dimension", "word_embedding_dimension", "include_prompt", key,
                       "pooling_mode_cls_token", "pooling_mode_max_tokens",
@@ -93,7 +93,7 @@ namespace detail {
                       "pooling_mode_weightedmean_tokens", "pooling_mode_lasttoken"});
   std::vector<PoolingMode> out;
   if (json.has(key)) {
-    const JsonValue& value = *json.root().find(key);
+    const JsonValue& value = *json.value().find(key);
     const auto one = value.get_if<std::string>();
     const auto names = one ? std::optional(std::vector<std::string>{*one})
                            : value.get_if<std::vector<std::string>>();
@@ -124,7 +124,7 @@ namespace detail {
 }
 
 /// Throws unless a module reads the pooled vector and puts another in its place.
-inline void check_module_names(const JsonConfig& json) {
+inline void check_module_names(const JsonReader& json) {
   for (const char* const key : {"module_input_name", "module_output_name"}) {
     const std::string name = json.get(key, "sentence_embedding");
     json.check(name == "sentence_embedding", key, "must be \"sentence_embedding\", got \"", name,
@@ -136,11 +136,11 @@ inline void check_module_names(const JsonConfig& json) {
 template <Floating T>
 [[nodiscard]] SentenceDense<T> read_dense(const std::filesystem::path& folder) {
   using Kind = typename SentenceDense<T>::Kind;
-  const JsonConfig json = JsonConfig::open(folder / "config.json");
+  const JsonReader json = open_json(folder / "config.json");
   check_module_names(json);
   json.check(!json.get("use_residual", false), "use_residual", "must be false");
   SentenceDense<T> dense;
-  const JsonValue* const named = json.root().find("activation_function");
+  const JsonValue* const named = json.value().find("activation_function");
   json.check(named == nullptr || !named->is_null(), "activation_function", "must be a name");
   const std::string function = json.get("activation_function", "torch.nn.modules.activation.Tanh");
   const std::string name =
@@ -180,13 +180,9 @@ template <Floating T>
     return out;
   }
   out.described = true;
-  const JsonValue list = read_json(path);
-  LDLM_CHECK(list.is_array(), "config", path.native(), ": must be a list of modules, got ",
-             list.preview());
   std::size_t number = 0;
   std::set<std::string> names;
-  for (const JsonValue& entry : list.items()) {
-    const JsonConfig json(entry, path.native());
+  for (const JsonReader& json : open_json(path).items()) {
     const auto key = json.get<std::string>("name");  // torch's key of the module
     json.check(!key.empty() && key.find('.') == std::string::npos, "name",
                "must be a name without dots, got \"", key, '"');
@@ -206,12 +202,12 @@ template <Floating T>
     if (number == 0) {
       out.encoder = module;
     } else if (number == 1) {
-      const JsonConfig pooling = JsonConfig::open(module / "config.json");
+      const JsonReader pooling = open_json(module / "config.json");
       out.pooling = read_pooling_modes(pooling);
       out.include_prompt = pooling.get("include_prompt", true);
     } else if (name == "Normalize") {
       if (!place.empty() && std::filesystem::exists(module / "config.json")) {
-        check_module_names(JsonConfig::open(module / "config.json"));
+        check_module_names(open_json(module / "config.json"));
       }
       out.steps.emplace_back();
     } else {
@@ -229,14 +225,14 @@ namespace detail {
 
 /// The configuration of a Transformer module: the first file that is there and not empty, as
 /// sentence-transformers looks for it. Nothing if there is none.
-[[nodiscard]] inline std::optional<JsonConfig> open_transformer_config(
+[[nodiscard]] inline std::optional<JsonReader> open_transformer_config(
     const std::filesystem::path& folder) {
   for (const char* const model :
        {"bert", "roberta", "distilbert", "camembert", "albert", "xlm-roberta", "xlnet"}) {
     const auto path = folder / ("sentence_" + std::string(model) + "_config.json");
     if (std::filesystem::exists(path)) {
-      JsonConfig json = JsonConfig::open(path);
-      if (!json.root().members().empty()) {
+      JsonReader json = open_json(path);
+      if (!json.value().members().empty()) {
         return json;
       }
     }
@@ -245,19 +241,19 @@ namespace detail {
 }
 
 /// Throws unless texts become the encoder's last states, as they do by default.
-inline void check_modalities(const JsonConfig& json) {
+inline void check_modalities(const JsonReader& json) {
   constexpr std::string_view key = "modality_config";
-  if (json.root().find(key) == nullptr) {
+  if (json.value().find(key) == nullptr) {
     return;  // module_output_name counts only beside it
   }
-  const JsonConfig modalities = json.section(key);
-  json.check(modalities.root().find("text") != nullptr, key, "must have \"text\"");
-  json.check(modalities.root().find("message") == nullptr, key,
+  const JsonReader modalities = json.section(key);
+  json.check(modalities.value().find("text") != nullptr, key, "must have \"text\"");
+  json.check(modalities.value().find("message") == nullptr, key,
              "has \"message\": texts as messages are not supported");
-  const JsonConfig text = modalities.section("text");
+  const JsonReader text = modalities.section("text");
   const auto method = text.get<std::string>("method");
   text.check(method == "forward", "method", "must be \"forward\", got \"", method, '"');
-  const JsonValue* const output = text.root().find("method_output_name");
+  const JsonValue* const output = text.value().find("method_output_name");
   const std::vector<std::string> expected{"last_hidden_state"};
   text.check(output != nullptr && (output->get_if<std::string>() == expected.front() ||
                                    output->get_if<std::vector<std::string>>() == expected),
@@ -282,7 +278,7 @@ struct SentenceInputs {
                                     const std::filesystem::path& encoder) {
     SentenceInputs out;
     if (const auto config = detail::open_transformer_config(encoder)) {
-      const JsonConfig& json = *config;
+      const JsonReader& json = *config;
       out.config_name = json.origin();
       json.refuse_others({"max_seq_length", "do_lower_case", "transformer_task", "modality_config",
                           "module_output_name", "unpad_inputs", "model_args", "model_kwargs",
@@ -300,7 +296,7 @@ struct SentenceInputs {
                  "must be \"feature-extraction\", got \"", task, '"');
       for (const char* const key : {"model_args", "model_kwargs", "config_args", "config_kwargs",
                                     "tokenizer_args", "processor_kwargs", "processing_kwargs"}) {
-        const JsonValue* const value = json.root().find(key);
+        const JsonValue* const value = json.value().find(key);
         json.check(value == nullptr || value->is_null() ||
                        (value->is_object() && value->members().empty()),
                    key, "must be empty: such options are not supported");
@@ -313,13 +309,13 @@ struct SentenceInputs {
     }
     const auto path = folder / "config_sentence_transformers.json";
     if (std::filesystem::exists(path)) {
-      const JsonConfig json = JsonConfig::open(path);
+      const JsonReader json = open_json(path);
       const std::string kind = json.get("model_type", "SentenceTransformer");
       json.check(kind == "SentenceTransformer", "model_type",
                  "must be \"SentenceTransformer\", got \"", kind, '"');
-      if (json.root().find("prompts") != nullptr) {
-        const JsonConfig section = json.section("prompts");
-        for (const auto& [name, value] : section.root().members()) {
+      if (json.value().find("prompts") != nullptr) {
+        const JsonReader section = json.section("prompts");
+        for (const auto& [name, value] : section.value().members()) {
           json.check(value.is_null() || value.get_if<std::string>(), "prompts",
                      "must hold texts, got ", value.preview());
           out.prompts[name] = value.get_if<std::string>().value_or("");
@@ -330,7 +326,7 @@ struct SentenceInputs {
         json.check(out.prompts.count(*out.default_prompt_name) > 0, "default_prompt_name", "is \"",
                    *out.default_prompt_name, "\", which is not among the prompts");
       }
-      const JsonValue* const cut = json.root().find("truncate_dim");
+      const JsonValue* const cut = json.value().find("truncate_dim");
       json.check(cut == nullptr || cut->is_null(), "truncate_dim", "is not supported");
     }
     return out;

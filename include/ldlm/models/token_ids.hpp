@@ -5,14 +5,14 @@
 #include <string_view>
 #include <vector>
 
-#include <ldlm/io/json_config.hpp>
+#include <ldlm/io/json.hpp>
 
 namespace ldlm {
 
 /// The ids under a key: none for null; nothing if the key is missing.
-[[nodiscard]] inline std::optional<std::vector<std::int64_t>> token_ids_from(const JsonConfig& json,
+[[nodiscard]] inline std::optional<std::vector<std::int64_t>> token_ids_from(const JsonReader& json,
                                                                              std::string_view key) {
-  const JsonValue* const value = json.root().find(key);
+  const JsonValue* const value = json.value().find(key);
   if (value == nullptr) {
     return std::nullopt;
   }
@@ -25,20 +25,19 @@ namespace ldlm {
   auto ids = value->get_if<std::vector<std::int64_t>>();
   const bool empty = ids && ids->empty();
   json.check(ids && !empty, key, "must be an id, a list of ids or null, got ",
-             empty ? "an empty list" : value->preview(), " (at byte ", value->offset(), ')');
+             empty ? "an empty list" : value->preview());
   return ids;
 }
 
 /// The one id under a key: none for null; `fallback` if the key is missing.
 [[nodiscard]] inline std::optional<std::int64_t> token_id_from(
-    const JsonConfig& json, std::string_view key, std::optional<std::int64_t> fallback) {
-  const JsonValue* const value = json.root().find(key);
+    const JsonReader& json, std::string_view key, std::optional<std::int64_t> fallback) {
+  const JsonValue* const value = json.value().find(key);
   if (value == nullptr) {
     return fallback;
   }
   const auto id = value->get_if<std::int64_t>();
-  json.check(id || value->is_null(), key, "must be one id or null, got ", value->preview(),
-             " (at byte ", value->offset(), ')');
+  json.check(id || value->is_null(), key, "must be one id or null, got ", value->preview());
   return id;
 }
 

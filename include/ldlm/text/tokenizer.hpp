@@ -5,8 +5,7 @@
 //   ldlm::Encoding e = tokenizer.encode("Hello world");     // e.ids, e.offsets, ...
 //   std::string text = tokenizer.decode(e.ids);
 //
-// Loading and saving are declared here and defined in <ldlm/text/tokenizer_json.hpp>; include that
-// where you call them. Everything const may be called from several threads at once.
+// Everything const may be called from several threads at once.
 
 #include <cstddef>
 #include <cstdint>
@@ -480,3 +479,7 @@ using text::Encoding;
 using text::TokenId;
 using text::Tokenizer;
 }  // namespace ldlm
+
+#ifndef LDLM_LINKED
+#include <ldlm/text/impl/tokenizer_json.hpp>
+#endif

@@ -13,19 +13,19 @@
 #include <vector>
 
 #include <ldlm/text/added_tokens.hpp>
-#include <ldlm/text/json.hpp>
-#include <ldlm/text/json_view.hpp>
-#include <ldlm/text/model_types.hpp>
-#include <ldlm/text/named_tokens.hpp>
+#include <ldlm/json/parse.hpp>
+#include <ldlm/json/reader.hpp>
+#include <ldlm/text/impl/model_types.hpp>
+#include <ldlm/text/impl/named_tokens.hpp>
 #include <ldlm/text/special_tokens.hpp>
 #include <ldlm/text/text_file.hpp>
-#include <ldlm/text/tokenizer_classes.hpp>
+#include <ldlm/text/impl/tokenizer_classes.hpp>
 
 namespace ldlm::text::detail {
 
 /// Parses a tokenizer's file; `name` starts every message.
-[[nodiscard]] inline JsonValue parse_document(std::string_view text, std::string_view name) {
-  return parse_json(text, name, {.max_depth = 64});
+[[nodiscard]] inline JsonReader parse_document(std::string_view text, const std::string& name) {
+  return JsonReader::parse(text, name, "tokenizer", {.max_depth = 64});
 }
 
 struct FolderConfig {
@@ -52,25 +52,25 @@ struct FolderConfig {
   return name;
 }
 
-[[nodiscard]] inline std::optional<bool> read_flag(const JsonView& root, std::string_view key) {
+[[nodiscard]] inline std::optional<bool> read_flag(const JsonReader& root, std::string_view key) {
   const auto view = root.find(key);
-  return view ? std::optional<bool>(view->boolean()) : std::nullopt;
+  return view ? std::optional<bool>(view->as<bool>()) : std::nullopt;
 }
 
-[[nodiscard]] inline std::optional<Direction> read_side(const JsonView& root,
+[[nodiscard]] inline std::optional<Direction> read_side(const JsonReader& root,
                                                         std::string_view key) {
   const auto view = root.find(key);
   if (!view) {
     return std::nullopt;
   }
   if (view->string() != "left" && view->string() != "right") {
-    view->fail("should be left or right, not \"", view->string(), '"');
+    view->fail("must be left or right, got \"", view->string(), '"');
   }
   return view->string() == "left" ? Direction::left : Direction::right;
 }
 
 /// The seven special tokens, as far as a file names them.
-inline void read_named_tokens(const JsonView& root, FolderConfig& out) {
+inline void read_named_tokens(const JsonReader& root, FolderConfig& out) {
   for (const std::string_view key : special_token_keys) {
     const JsonValue* const value = root.value().find(key);
     if (value != nullptr) {
@@ -87,18 +87,18 @@ inline void add_token(FolderConfig& out, std::int64_t id, AddedToken token, std:
 }
 
 /// The tokenizer's class, if a file names it.
-inline bool read_class(const JsonView& root, FolderConfig& out) {
+inline bool read_class(const JsonReader& root, FolderConfig& out) {
   const auto name = root.find("tokenizer_class");
   if (name) {
     out.tokenizer_class = class_name(name->string());
-    out.class_place = name->path();
+    out.class_place = name->place();
     out.class_named = true;
   }
   return name.has_value();
 }
 
 /// tokenizer_config.json. If it lists the added tokens, older files are void.
-inline void read_tokenizer_config(const JsonView& root, FolderConfig& out) {
+inline void read_tokenizer_config(const JsonReader& root, FolderConfig& out) {
   read_class(root, out);
   out.do_lower_case = read_flag(root, "do_lower_case");
   out.strip_accents = read_flag(root, "strip_accents");
@@ -109,12 +109,12 @@ inline void read_tokenizer_config(const JsonView& root, FolderConfig& out) {
   out.add_eos_token = read_flag(root, "add_eos_token");
   out.info.padding_side = read_side(root, "padding_side");
   out.info.truncation_side = read_side(root, "truncation_side");
-  out.info.clean_up_spaces = root.boolean_or("clean_up_tokenization_spaces", false);
+  out.info.clean_up_spaces = root.get("clean_up_tokenization_spaces", false);
   for (const auto& [key, usual] :
        {std::pair("split_special_tokens", false), std::pair("do_basic_tokenize", true),
         std::pair("clean_up_tokenization_spaces_for_bpe_even_though_it_will_corrupt_output",
                   false)}) {
-    if (root.boolean_or(key, usual) != usual) {
+    if (root.get(key, usual) != usual) {
       root.at(key).fail(usual ? "false" : "true", " is not supported");
     }
   }
@@ -126,7 +126,7 @@ inline void read_tokenizer_config(const JsonView& root, FolderConfig& out) {
       // Without a limit, transformers writes 1e30.
       const auto length = view->value().get_if<double>();
       if (!length || *length < 1) {
-        view->fail("should be a positive number");
+        view->fail("must be a positive number");
       }
       out.info.model_max_length =
           *length < 1e15 ? view->value().get_if<std::int64_t>() : std::nullopt;
@@ -139,19 +139,18 @@ inline void read_tokenizer_config(const JsonView& root, FolderConfig& out) {
   if (!added) {
     return;
   }
-  for (const auto& [number, value] : added->members()) {
-    const JsonView view(value, added->path() + '.' + number);
+  for (const auto& [number, view] : added->members()) {
     const bool digits = !number.empty() && number.size() <= 9 &&
                         number.find_first_not_of("0123456789") == std::string::npos;
     if (!digits) {
-      view.fail("should be named by an id, not \"", number, '"');
+      view.fail("must be named by an id, got \"", number, '"');
     }
-    add_token(out, std::stoi(number), read_added_token(view), view.path());
+    add_token(out, std::stoi(number), read_added_token(view), view.place());
   }
 }
 
 /// added_tokens.json: contents and their ids. They are special if another file names them so.
-inline void read_added_tokens(const JsonView& root, FolderConfig& out) {
+inline void read_added_tokens(const JsonReader& root, FolderConfig& out) {
   const auto is_special = [&out](std::string_view content) {
     for (const auto& [key, token] : out.named) {
       if (token && token->content == content) {
@@ -163,44 +162,42 @@ inline void read_added_tokens(const JsonView& root, FolderConfig& out) {
       return token.special && token.content == content;
     });
   };
-  for (const auto& [content, value] : root.members()) {
-    const JsonView id(value, root.path() + "[\"" + content + "\"]");
+  for (const auto& [content, id] : root.members()) {
     AddedToken token;
     token.content = content;
     token.special = is_special(content);
     token.normalized = !token.special;
-    const std::int64_t number = id.number();
+    const std::int64_t number = id.count();
     if (out.added.contains(static_cast<TokenId>(number))) {
-      id.fail("id ", number, " belongs to \"", out.added.at(static_cast<TokenId>(number)).content,
+      id.fail("is id ", number, ", which belongs to \"", out.added.at(static_cast<TokenId>(number)).content,
               "\" too");
     }
-    add_token(out, number, std::move(token), id.path());
+    add_token(out, number, std::move(token), id.place());
   }
 }
 
-/// Calls read(JsonView) with a folder's JSON file, if it is there.
+/// Calls read(JsonReader) with a folder's JSON file, if it is there.
 template <class Read>
 void with_json_file(const std::filesystem::path& folder, const char* name, Read&& read) {
   const std::filesystem::path path = folder / name;
   if (std::filesystem::exists(path)) {
-    const JsonValue document = parse_document(read_text_file(path), path.string());
-    read(JsonView(document, path.string()));
+    read(parse_document(read_text_file(path), path.string()));
   }
 }
 
 [[nodiscard]] inline FolderConfig read_folder_config(const std::filesystem::path& folder) {
   FolderConfig out;
   with_json_file(folder, "tokenizer_config.json",
-                 [&](const JsonView& root) { read_tokenizer_config(root, out); });
+                 [&](const JsonReader& root) { read_tokenizer_config(root, out); });
   if (!out.lists_added) {  // as transformers: the newer file makes the older ones void
-    with_json_file(folder, "special_tokens_map.json", [&](const JsonView& root) {
+    with_json_file(folder, "special_tokens_map.json", [&](const JsonReader& root) {
       read_named_tokens(root, out);
       out.own.read_map(root);
     });
     with_json_file(folder, "added_tokens.json",
-                   [&](const JsonView& root) { read_added_tokens(root, out); });
+                   [&](const JsonReader& root) { read_added_tokens(root, out); });
   }
-  with_json_file(folder, "config.json", [&](const JsonView& root) {
+  with_json_file(folder, "config.json", [&](const JsonReader& root) {
     if (!out.tokenizer_class.empty() || !root.value().is_object()) {
       return;
     }
@@ -209,7 +206,7 @@ void with_json_file(const std::filesystem::path& folder, const char* name, Read&
     }
     if (const auto type = root.find("model_type"); type && type->value().is_string()) {
       out.tokenizer_class = class_of_model(type->string());
-      out.class_place = type->path();
+      out.class_place = type->place();
     }
   });
   // Where a token is listed with its properties, those count for its name too.

@@ -1,5 +1,5 @@
 #pragma once
-// Reading JSON text into JsonValue. The only header that knows the parser, nlohmann-json's.
+// Bodies of json/parse.hpp, and the only header that knows the parser, nlohmann-json's.
 
 #include <algorithm>
 #include <cstddef>
@@ -12,17 +12,18 @@
 #include <utility>
 #include <vector>
 
+#if __has_include(<nlohmann/json.hpp>)
 #include <nlohmann/json.hpp>
+#define LDLM_HAS_JSON_PARSER 1
+#else
+#define LDLM_HAS_JSON_PARSER 0
+#endif
 
-#include <ldlm/text/json_value.hpp>
+#include <ldlm/json/parse.hpp>
+#include <ldlm/json/quote.hpp>
+#include <ldlm/text/utf8.hpp>
 
 namespace ldlm {
-
-struct JsonOptions {
-  std::size_t max_depth = 128;  // deeper nesting is refused, so that a hostile text costs little
-  std::size_t max_values = 10'000'000;
-  std::size_t first_byte = 0;  // place of the text in its file, for byte offsets
-};
 
 namespace detail {
 
@@ -150,10 +151,9 @@ class JsonBuilder {
   std::vector<JsonValue*> open_;  // the arrays and objects being read; only the last one grows
 };
 
-/// Parses a whole JSON text (RFC 8259, UTF-8). Throws Error with `origin` (a file's name, say), the
-/// byte and the reason: ill-formed text or UTF-8, an object with a key twice, too deep, too large.
-[[nodiscard]] inline JsonValue parse_json(std::string_view text, std::string_view origin,
-                                          const JsonOptions& options = {}) {
+LDLM_BODY JsonValue parse_json(std::string_view text, std::string_view origin,
+                               const JsonOptions& options) {
+#if LDLM_HAS_JSON_PARSER
   // The parser would take a NUL byte for the end of the text.
   const std::size_t nul = text.find('\0');
   LDLM_CHECK(nul == std::string_view::npos, "json", origin, ": byte ", options.first_byte + nul,
@@ -163,6 +163,10 @@ class JsonBuilder {
   std::istream stream(&buffer);
   nlohmann::json::sax_parse(stream, &builder);
   return builder.take();
+#else
+  (void)text, (void)options;
+  detail::fail("json", origin, ": this program was compiled without nlohmann-json, which reads JSON");
+#endif
 }
 
 }  // namespace ldlm

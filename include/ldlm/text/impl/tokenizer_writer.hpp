@@ -9,7 +9,7 @@
 #include <variant>
 
 #include <ldlm/core/enumeration.hpp>
-#include <ldlm/text/json_value.hpp>
+#include <ldlm/json/value.hpp>
 #include <ldlm/text/tokenizer.hpp>
 
 namespace ldlm::text::detail {

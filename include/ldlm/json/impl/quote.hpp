@@ -1,11 +1,8 @@
 #pragma once
-// JSON strings, and hostile strings made fit for error messages.
-
-#include <cstddef>
-#include <string>
-#include <string_view>
+// Bodies of json/quote.hpp.
 
 #include <ldlm/core/error.hpp>
+#include <ldlm/json/quote.hpp>
 #include <ldlm/text/printable.hpp>
 #include <ldlm/text/utf8.hpp>
 
@@ -45,9 +42,7 @@ inline void append_escaped(std::string& out, char c) {
   }
 }
 
-/// `text` for an error message: in quotes, what terminals act on escaped, ill-formed bytes as \xNN,
-/// cut after `limit` bytes.
-inline std::string quote(std::string_view text, std::size_t limit = 100) {
+LDLM_BODY std::string quote(std::string_view text, std::size_t limit) {
   std::string out = "\"";
   for (std::size_t i = 0; i < text.size();) {
     if (i >= limit) {
@@ -64,8 +59,7 @@ inline std::string quote(std::string_view text, std::size_t limit = 100) {
   return out + '"';
 }
 
-/// Appends `text` as a JSON string. Throws for ill-formed UTF-8.
-inline void append_json_string(std::string& out, std::string_view text) {
+LDLM_BODY void append_json_string(std::string& out, std::string_view text) {
   const std::size_t valid = text::valid_prefix(text);
   LDLM_CHECK(valid == text.size(), "json", quote(text), " is not UTF-8 (at byte ", valid, ')');
   out += '"';

@@ -1,6 +1,6 @@
 #pragma once
-// Loading and saving tokenizers: Hugging Face's tokenizer.json, GPT-2's vocab.json + merges.txt,
-// BERT's vocab.txt. Apart from tokenizer.hpp because nlohmann-json is slow to compile.
+// Bodies of text/tokenizer.hpp: loading and saving, as Hugging Face's tokenizer.json, GPT-2's
+// vocab.json + merges.txt, BERT's vocab.txt.
 
 #include <array>
 #include <cstddef>
@@ -14,29 +14,28 @@
 #include <ldlm/files/atomic_file.hpp>
 #include <ldlm/files/folder_update.hpp>
 #include <ldlm/text/tokenizer.hpp>
-#include <ldlm/text/tokenizer_files.hpp>
-#include <ldlm/text/tokenizer_json_folder.hpp>
-#include <ldlm/text/tokenizer_reader.hpp>
-#include <ldlm/text/tokenizer_writer.hpp>
+#include <ldlm/text/impl/tokenizer_files.hpp>
+#include <ldlm/text/impl/tokenizer_json_folder.hpp>
+#include <ldlm/text/impl/tokenizer_reader.hpp>
+#include <ldlm/text/impl/tokenizer_writer.hpp>
 
 namespace ldlm::text {
 
-inline Tokenizer Tokenizer::from_json(std::string_view json, const std::string& name) {
-  const JsonValue document = detail::parse_document(json, name);
-  return detail::read_tokenizer(detail::JsonView(document, name));
+LDLM_BODY Tokenizer Tokenizer::from_json(std::string_view json, const std::string& name) {
+  return detail::read_tokenizer(detail::parse_document(json, name));
 }
 
-inline Tokenizer Tokenizer::from_file(const std::filesystem::path& tokenizer_json) {
+LDLM_BODY Tokenizer Tokenizer::from_file(const std::filesystem::path& tokenizer_json) {
   return from_json(detail::read_text_file(tokenizer_json), tokenizer_json.string());
 }
 
-inline Tokenizer Tokenizer::from_bpe_files(const std::filesystem::path& vocab_json,
+LDLM_BODY Tokenizer Tokenizer::from_bpe_files(const std::filesystem::path& vocab_json,
                                            const std::filesystem::path& merges_txt) {
   return detail::read_bpe_files(detail::read_named(vocab_json), detail::read_named(merges_txt),
                                 detail::ClassFamily::gpt2);
 }
 
-inline Tokenizer Tokenizer::from_wordpiece_file(const std::filesystem::path& vocab_txt,
+LDLM_BODY Tokenizer Tokenizer::from_wordpiece_file(const std::filesystem::path& vocab_txt,
                                                 const BertNormalizer& normalizer) {
   detail::FolderConfig config;
   config.do_lower_case = normalizer.lowercase;
@@ -45,7 +44,7 @@ inline Tokenizer Tokenizer::from_wordpiece_file(const std::filesystem::path& voc
   return detail::read_vocab_txt(detail::read_named(vocab_txt), config);
 }
 
-inline Tokenizer Tokenizer::from_folder(const std::filesystem::path& folder,
+LDLM_BODY Tokenizer Tokenizer::from_folder(const std::filesystem::path& folder,
                                         const FolderOptions& options) {
   LDLM_CHECK(std::filesystem::is_directory(folder), "tokenizer", folder.string(),
              ": no such folder");
@@ -59,7 +58,7 @@ inline Tokenizer Tokenizer::from_folder(const std::filesystem::path& folder,
   return detail::read_vocabulary_folder(folder, config);
 }
 
-inline std::string Tokenizer::to_json() const {
+LDLM_BODY std::string Tokenizer::to_json() const {
   JsonValue added = JsonValue::array();
   for (const auto& [id, entry] : added_.tokens()) {
     added.push_back(JsonValue::object({{"id", id},
@@ -85,16 +84,16 @@ inline std::string Tokenizer::to_json() const {
   return out + "\n}\n";
 }
 
-inline void Tokenizer::save(const std::filesystem::path& tokenizer_json) const {
+LDLM_BODY void Tokenizer::save(const std::filesystem::path& tokenizer_json) const {
   write_file(tokenizer_json, to_json());
 }
 
-inline void Tokenizer::save_pretrained(const std::filesystem::path& folder) const {
+LDLM_BODY void Tokenizer::save_pretrained(const std::filesystem::path& folder) const {
   FolderUpdate update(folder);
   save_pretrained(update);
   update.commit();
 }
-inline void Tokenizer::save_pretrained(FolderUpdate& update) const {
+LDLM_BODY void Tokenizer::save_pretrained(FolderUpdate& update) const {
   JsonValue config = JsonValue::object({{"tokenizer_class", "PreTrainedTokenizerFast"}});
   const SpecialTokens& special = special_tokens();
   const std::array<std::optional<TokenId>, detail::special_token_keys.size()> ids{

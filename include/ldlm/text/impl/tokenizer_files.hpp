@@ -14,11 +14,11 @@
 #include <utility>
 #include <vector>
 
-#include <ldlm/text/folder_config.hpp>
+#include <ldlm/text/impl/folder_config.hpp>
 #include <ldlm/text/text_file.hpp>
 #include <ldlm/text/tokenizer.hpp>
-#include <ldlm/text/tokenizer_classes.hpp>
-#include <ldlm/text/tokenizer_reader.hpp>
+#include <ldlm/text/impl/tokenizer_classes.hpp>
+#include <ldlm/text/impl/tokenizer_reader.hpp>
 
 namespace ldlm::text::detail {
 
@@ -200,14 +200,14 @@ inline void finish_tokenizer(Tokenizer& tokenizer, const ClassFamily* family,
 [[nodiscard]] inline Tokenizer read_bpe_files(const NamedText& vocab_json,
                                               const NamedText& merges_txt, ClassFamily family,
                                               const FolderConfig& config = {}) {
-  const JsonValue document = parse_document(vocab_json.contents, vocab_json.name);
-  Vocabulary vocabulary = read_vocabulary(JsonView(document, vocab_json.name));
+  Vocabulary vocabulary = read_vocabulary(parse_document(vocab_json.contents, vocab_json.name));
   std::vector<Merge> merges;
   for_each_line(merges_txt.contents, merges_txt.name,
                 [&](std::string_view line, std::size_t number) {
                   if (!line.starts_with("#version")) {
                     const std::string place = merges_txt.name + ": line " + std::to_string(number);
-                    merges.push_back(find_merge(vocabulary, line, place));
+                    merges.push_back(
+                        with_place(place, [&] { return find_merge(vocabulary, line); }));
                   }
                 });
   TokenizerParts parts;

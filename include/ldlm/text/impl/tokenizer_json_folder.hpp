@@ -14,18 +14,18 @@
 #include <string_view>
 #include <utility>
 
-#include <ldlm/text/folder_config.hpp>
+#include <ldlm/text/impl/folder_config.hpp>
 #include <ldlm/text/tokenizer.hpp>
-#include <ldlm/text/tokenizer_classes.hpp>
-#include <ldlm/text/tokenizer_files.hpp>
-#include <ldlm/text/tokenizer_reader.hpp>
+#include <ldlm/text/impl/tokenizer_classes.hpp>
+#include <ldlm/text/impl/tokenizer_files.hpp>
+#include <ldlm/text/impl/tokenizer_reader.hpp>
 
 namespace ldlm::text::detail {
 
 /// Compares a tokenizer.json with what its class makes.
 class ClassRules {
  public:
-  ClassRules(const JsonView& root, const FolderConfig& config) : root_(root), config_(config) {}
+  ClassRules(const JsonReader& root, const FolderConfig& config) : root_(root), config_(config) {}
 
   void check(ClassFamily family) const {
     family == ClassFamily::bert ? check_bert() : check_byte_level();
@@ -33,7 +33,7 @@ class ClassRules {
 
  private:
   void check_bert() const {
-    const JsonView normalizer = section("normalizer", "BertNormalizer");
+    const JsonReader normalizer = section("normalizer", "BertNormalizer");
     expect(normalizer, "clean_text", true);
     const auto flag = [&](std::string_view key, std::string_view setting,
                           const std::optional<bool>& set, const JsonValue& otherwise) {
@@ -45,10 +45,10 @@ class ClassRules {
     flag("handle_chinese_chars", "tokenize_chinese_chars", config_.tokenize_chinese_chars, true);
     flag("strip_accents", "strip_accents", config_.strip_accents, JsonValue());
     (void)section("pre_tokenizer", "BertPreTokenizer");
-    const JsonView decoder = section("decoder", "WordPiece");
+    const JsonReader decoder = section("decoder", "WordPiece");
     expect(decoder, "prefix", "##");
     expect(decoder, "cleanup", true);
-    const JsonView model = root_.at("model");
+    const JsonReader model = root_.at("model");
     expect(model, "continuing_subword_prefix", "##");
     expect(model, "max_input_chars_per_word", 100);
     const auto unk = config_.named.find("unk_token");
@@ -59,7 +59,7 @@ class ClassRules {
     if (const auto normalizer = root_.find("normalizer")) {
       differs(*normalizer, "null");
     }
-    const JsonView splitter = section("pre_tokenizer", "ByteLevel");
+    const JsonReader splitter = section("pre_tokenizer", "ByteLevel");
     expect(splitter, "use_regex", true);
     if (!config_.add_prefix_space) {
       expect(splitter, "add_prefix_space", false, "add_prefix_space");
@@ -69,8 +69,8 @@ class ClassRules {
   }
 
   /// A section, which must be of this type.
-  [[nodiscard]] JsonView section(std::string_view key, std::string_view type) const {
-    JsonView view = root_.at(key);
+  [[nodiscard]] JsonReader section(std::string_view key, std::string_view type) const {
+    JsonReader view = root_.at(key);
     if (view.value().is_object() && view.at("type").string() == "Sequence") {
       const auto parts = view.find("pretokenizers");
       if (parts && parts->items().size() == 1) {
@@ -84,14 +84,14 @@ class ClassRules {
     return view;
   }
   /// A value, unless it is missing, must be what the class makes it where no file has `setting`.
-  void expect(const JsonView& view, std::string_view key, const JsonValue& made,
+  void expect(const JsonReader& view, std::string_view key, const JsonValue& made,
               std::string_view setting = {}) const {
     const JsonValue* const found = view.value().find(key);
     if (found != nullptr && to_string(*found) != to_string(made)) {
       differs(view.at(key), to_string(made), setting);
     }
   }
-  [[noreturn]] void differs(const JsonView& view, const std::string& made,
+  [[noreturn]] void differs(const JsonReader& view, const std::string& made,
                             std::string_view setting = {}) const {
     const std::string set =
         setting.empty() ? "" : " where tokenizer_config.json has no " + std::string(setting);
@@ -101,12 +101,12 @@ class ClassRules {
               "file counts");
   }
 
-  JsonView root_;
+  JsonReader root_;
   const FolderConfig& config_;
 };
 
 /// The class that counts beside a tokenizer.json, or null.
-[[nodiscard]] inline const KnownClass* class_beside_json(const JsonView& root,
+[[nodiscard]] inline const KnownClass* class_beside_json(const JsonReader& root,
                                                          const FolderConfig& config) {
   const KnownClass* const known = find_class(config.tokenizer_class);
   // A model_type stands for a class only where that makes its tokenizer anew.
@@ -119,7 +119,7 @@ class ClassRules {
   const std::string model = model_type(root.at("model"));
   LDLM_CHECK(known == nullptr || (model == "WordPiece") == (known->family == ClassFamily::bert),
              "tokenizer", config.class_place, ": ", config.tokenizer_class, " has no ", model,
-             " model, but ", root.path(), " is one", advice);
+             " model, but ", root.origin(), " is one", advice);
   return known;
 }
 
@@ -144,8 +144,7 @@ inline void forget_settings(FolderConfig& config, const KnownClass* known,
                                                 FolderConfig config,
                                                 std::optional<bool> lowercase) {
   const NamedText file = read_named(folder / "tokenizer.json");
-  const JsonValue document = parse_document(file.contents, file.name);
-  const JsonView root(document, file.name);
+  const JsonReader root = parse_document(file.contents, file.name);
   const KnownClass* const known = class_beside_json(root, config);
   forget_settings(config, known, lowercase);
   const bool made = known != nullptr && !known->keeps_json;
@@ -172,7 +171,7 @@ inline void forget_settings(FolderConfig& config, const KnownClass* known,
       token.special = token.special || (at != added.end() && at->second.token.special);
     }
   }
-  finish_tokenizer(tokenizer, wraps ? &known->family : nullptr, config, named, root.path());
+  finish_tokenizer(tokenizer, wraps ? &known->family : nullptr, config, named, root.origin());
   return tokenizer;
 }
 

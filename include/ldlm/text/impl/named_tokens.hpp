@@ -10,25 +10,25 @@
 #include <vector>
 
 #include <ldlm/text/added_tokens.hpp>
-#include <ldlm/text/json_view.hpp>
-#include <ldlm/text/tokenizer_classes.hpp>
+#include <ldlm/json/reader.hpp>
+#include <ldlm/text/impl/tokenizer_classes.hpp>
 
 namespace ldlm::text::detail {
 
 /// An added token as an object of a file; `special` where it does not say.
-[[nodiscard]] inline AddedToken read_added_token(const JsonView& view, bool special = false) {
+[[nodiscard]] inline AddedToken read_added_token(const JsonReader& view, bool special = false) {
   AddedToken token;
   token.content = view.at("content").string();
-  token.special = view.boolean_or("special", special);
-  token.single_word = view.boolean_or("single_word", false);
-  token.lstrip = view.boolean_or("lstrip", false);
-  token.rstrip = view.boolean_or("rstrip", false);
-  token.normalized = view.boolean_or("normalized", !token.special);
+  token.special = view.get("special", special);
+  token.single_word = view.get("single_word", false);
+  token.lstrip = view.get("lstrip", false);
+  token.rstrip = view.get("rstrip", false);
+  token.normalized = view.get("normalized", !token.special);
   return token;
 }
 
 /// A special token, given by its content or as an object.
-[[nodiscard]] inline AddedToken read_special_token(const JsonView& view) {
+[[nodiscard]] inline AddedToken read_special_token(const JsonReader& view) {
   AddedToken token =
       view.value().is_string() ? special_token(view.string()) : read_added_token(view, true);
   if (token.content.empty()) {
@@ -68,13 +68,13 @@ class NamedTokens {
 /// Reads tokenizer_config.json, then special_tokens_map.json.
 class OwnSpecialTokens {
  public:
-  void read_config(const JsonView& root) {
+  void read_config(const JsonReader& root) {
     const auto old = root.find(old_list);
     if (const auto named = root.find("model_specific_special_tokens")) {
       read_names(*named);
     }
     const NamedTokens given = std::exchange(by_table_, {});
-    for_each_own_key(root, [&](const std::string& key, const JsonView& view) {
+    for_each_own_key(root, [&](const std::string& key, const JsonReader& view) {
       if (view.value().is_string()) {
         by_table_.set(key, read_special_token(view));
       } else if (view.value().is_object() && view.find("__type")) {
@@ -98,8 +98,8 @@ class OwnSpecialTokens {
     }
   }
 
-  void read_map(const JsonView& root) {
-    for_each_own_key(root, [&](const std::string& key, const JsonView& view) {
+  void read_map(const JsonReader& root) {
+    for_each_own_key(root, [&](const std::string& key, const JsonReader& view) {
       if (view.value().is_null()) {
         by_key_.erase(key);
       } else if (view.value().is_string() || view.value().is_object()) {
@@ -141,40 +141,40 @@ class OwnSpecialTokens {
   static constexpr const char* old_list = "additional_special_tokens";
 
   template <class Use>
-  static void for_each_own_key(const JsonView& root, Use&& use) {
-    for (const auto& [key, value] : root.members()) {
+  static void for_each_own_key(const JsonReader& root, Use&& use) {
+    for (const auto& [key, view] : root.members()) {
       const bool usual = std::find(special_token_keys.begin(), special_token_keys.end(), key) !=
                          special_token_keys.end();
       if (key.ends_with("_token") && !usual) {
-        use(key, JsonView(value, root.path() + '.' + key));
+        use(key, view);
       }
     }
   }
 
-  void read_names(const JsonView& view) {
-    for (const auto& [name, value] : view.members()) {
-      by_table_.set(name, read_special_token(JsonView(value, view.path() + '.' + name)));
+  void read_names(const JsonReader& view) {
+    for (const auto& [name, token] : view.members()) {
+      by_table_.set(name, read_special_token(token));
     }
   }
 
   /// A token of a list: a string is special, an object if it says so.
-  static AddedToken read_item(const JsonView& view, bool special) {
+  static AddedToken read_item(const JsonReader& view, bool special) {
     AddedToken token = read_special_token(view);
     if (view.value().is_object()) {
-      token.special = view.boolean_or("special", special);
-      token.normalized = view.boolean_or("normalized", !token.special);
+      token.special = view.get("special", special);
+      token.normalized = view.get("normalized", !token.special);
     }
     return token;
   }
 
   /// The list that counts; an object's names are those of the model, and it is no list.
-  void read_list(const JsonView& view, bool special = false) {
+  void read_list(const JsonReader& view, bool special = false) {
     listed_ = !view.value().is_object();
     if (!listed_) {
       extra_.clear();
       return read_names(view);
     }
-    for (const JsonView& item : view.items()) {
+    for (const JsonReader& item : view.items()) {
       const AddedToken token = read_item(item, special);
       if (std::find(extra_.begin(), extra_.end(), token) == extra_.end()) {
         extra_.push_back(token);
@@ -183,9 +183,9 @@ class OwnSpecialTokens {
   }
 
   /// The one under the older name, which counts where there is no other.
-  void read_old_list(const JsonView& view) {
+  void read_old_list(const JsonReader& view) {
     old_.clear();
-    for (const JsonView& item : view.items()) {
+    for (const JsonReader& item : view.items()) {
       old_.push_back(read_item(item, false));
     }
   }

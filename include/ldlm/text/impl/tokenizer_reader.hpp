@@ -10,50 +10,52 @@
 #include <utility>
 #include <vector>
 
-#include <ldlm/text/folder_config.hpp>
-#include <ldlm/text/json_view.hpp>
+#include <ldlm/text/impl/folder_config.hpp>
+#include <ldlm/json/reader.hpp>
 #include <ldlm/text/tokenizer.hpp>
 
 namespace ldlm::text::detail {
 
-/// Runs `build`; if it throws, the message names the file or key in place of the operation.
-template <class Build>
-auto with_place(const std::string& place, Build&& build) {
+[[nodiscard]] inline const std::string& place_of(const std::string& place) { return place; }
+[[nodiscard]] inline std::string place_of(const JsonReader& value) { return value.place(); }
+
+/// Runs `build`; if it throws, the message names `place`, text or a JsonReader, in place of the
+/// operation.
+template <class Place, class Build>
+auto with_place(const Place& place, Build&& build) {
   try {
     return build();
   } catch (const Error& error) {
     const std::string_view what = error.what();
-    ::ldlm::detail::fail("tokenizer", place, ": ", what.substr(what.find("] ") + 2));
+    ::ldlm::detail::fail("tokenizer", place_of(place), ": ", what.substr(what.find("] ") + 2));
   }
 }
 
-[[nodiscard]] inline Vocabulary read_vocabulary(const JsonView& view) {
+[[nodiscard]] inline Vocabulary read_vocabulary(const JsonReader& view) {
   Vocabulary vocabulary;
-  for (const auto& [token, value] : view.members()) {
-    const JsonView entry(value, view.path() + "[\"" + token + "\"]");
-    const auto number = static_cast<TokenId>(entry.number());
-    with_place(entry.path(), [&, &token = token] { vocabulary.add(token, number); });
+  for (const auto& [token, id] : view.members()) {
+    const auto number = static_cast<TokenId>(id.count());
+    with_place(id, [&, &token = token] { vocabulary.add(token, number); });
   }
   return vocabulary;
 }
 
 /// The ids of one merge rule, given as "left right" or by its two parts.
 [[nodiscard]] inline Merge find_merge(const Vocabulary& vocabulary, std::string_view left,
-                                      std::string_view right, const std::string& place) {
+                                      std::string_view right) {
   const Merge merge{vocabulary.find(left), vocabulary.find(right)};
-  LDLM_CHECK(merge.first >= 0, "tokenizer", place, ": \"", left, "\" is no piece");
-  LDLM_CHECK(merge.second >= 0, "tokenizer", place, ": \"", right, "\" is no piece");
+  LDLM_CHECK(merge.first >= 0, "tokenizer", '"', left, "\" is no piece");
+  LDLM_CHECK(merge.second >= 0, "tokenizer", '"', right, "\" is no piece");
   return merge;
 }
-[[nodiscard]] inline Merge find_merge(const Vocabulary& vocabulary, std::string_view line,
-                                      const std::string& place) {
+[[nodiscard]] inline Merge find_merge(const Vocabulary& vocabulary, std::string_view line) {
   const std::size_t space = line.find(' ');
   LDLM_CHECK(space != std::string_view::npos && line.find(' ', space + 1) == std::string_view::npos,
-             "tokenizer", place, ": \"", line, "\" is not two pieces with a space between");
-  return find_merge(vocabulary, line.substr(0, space), line.substr(space + 1), place);
+             "tokenizer", '"', line, "\" is not two pieces with a space between");
+  return find_merge(vocabulary, line.substr(0, space), line.substr(space + 1));
 }
 
-[[nodiscard]] inline BpeModel read_bpe(const JsonView& view) {
+[[nodiscard]] inline BpeModel read_bpe(const JsonReader& view) {
   for (const char* key : {"continuing_subword_prefix", "end_of_word_suffix"}) {
     if (const auto affix = view.find(key); affix && !affix->string().empty()) {
       affix->fail("is not supported: byte-level BPE marks no word ends");
@@ -63,64 +65,65 @@ auto with_place(const std::string& place, Build&& build) {
       dropout && dropout->value().get_if<double>() != 0.0) {
     dropout->fail("is not supported");
   }
-  if (view.boolean_or("byte_fallback", false)) {
+  if (view.get("byte_fallback", false)) {
     view.at("byte_fallback").fail("is not supported: a byte-level model covers every byte");
   }
   BpeModel::Options options;
   if (const auto unk = view.find("unk_token")) {
     options.unk_token = unk->string();
   }
-  options.fuse_unk = view.boolean_or("fuse_unk", false);
-  options.ignore_merges = view.boolean_or("ignore_merges", false);
+  options.fuse_unk = view.get("fuse_unk", false);
+  options.ignore_merges = view.get("ignore_merges", false);
 
   Vocabulary vocabulary = read_vocabulary(view.at("vocab"));
   std::vector<Merge> merges;
-  for (const JsonView& rule : view.at("merges").items()) {
+  for (const JsonReader& rule : view.at("merges").items()) {
     if (rule.value().is_string()) {
-      merges.push_back(find_merge(vocabulary, rule.string(), rule.path()));
+      merges.push_back(with_place(rule, [&] { return find_merge(vocabulary, rule.string()); }));
       continue;
     }
-    const std::vector<JsonView> parts = rule.items();
+    const std::vector<JsonReader> parts = rule.items();
     if (parts.size() != 2) {
-      rule.fail("should be two pieces, not ", parts.size());
+      rule.fail("must be two pieces, got ", parts.size());
     }
-    merges.push_back(find_merge(vocabulary, parts[0].string(), parts[1].string(), rule.path()));
+    merges.push_back(with_place(
+        rule, [&] { return find_merge(vocabulary, parts[0].string(), parts[1].string()); }));
   }
-  return with_place(view.path(), [&] {
+  return with_place(view, [&] {
     return BpeModel(std::move(vocabulary), std::move(merges), std::move(options));
   });
 }
 
-[[nodiscard]] inline WordPieceModel read_wordpiece(const JsonView& view) {
+[[nodiscard]] inline WordPieceModel read_wordpiece(const JsonReader& view) {
   WordPieceModel::Options options;
   options.unk_token = view.at("unk_token").string();
   options.continuing_subword_prefix = view.at("continuing_subword_prefix").string();
   options.max_input_chars_per_word =
-      static_cast<std::size_t>(view.at("max_input_chars_per_word").number());
+      static_cast<std::size_t>(view.at("max_input_chars_per_word").count());
   Vocabulary vocabulary = read_vocabulary(view.at("vocab"));
-  return with_place(view.path(),
+  return with_place(view,
                     [&] { return WordPieceModel(std::move(vocabulary), std::move(options)); });
 }
 
 template <class AnyModel>
 [[nodiscard]] Tokenizer make_tokenizer(AnyModel model, TokenizerParts parts,
-                                       const std::string& place) {
-  return with_place(place, [&] { return Tokenizer(std::move(model), std::move(parts)); });
+                                       const JsonReader& reader) {
+  return with_place(reader, [&] { return Tokenizer(std::move(model), std::move(parts)); });
 }
 
 /// The type of a model. Files from before the key existed are told apart by their merges.
-[[nodiscard]] inline std::string model_type(const JsonView& view) {
+[[nodiscard]] inline std::string model_type(const JsonReader& view) {
   const auto type = view.find("type");
   return type ? type->string() : view.find("merges") ? "BPE" : "WordPiece";
 }
 
-[[nodiscard]] inline Tokenizer read_model(const JsonView& view, TokenizerParts parts) {
+[[nodiscard]] inline Tokenizer read_model(const JsonReader& view, TokenizerParts parts) {
   const std::string name = model_type(view);
   if (name == "BPE") {
-    return make_tokenizer(read_bpe(view), std::move(parts), view.path());
+    return make_tokenizer(read_bpe(view), std::move(parts), view);
   }
   if (name == "WordPiece") {
-    return make_tokenizer(read_wordpiece(view), std::move(parts), view.path());
+    return make_tokenizer(read_wordpiece(view), std::move(parts), view);
   }
   const bool unigram = name == "Unigram";
   view.at("type").fail(
@@ -128,20 +131,20 @@ template <class AnyModel>
       unigram ? " (this is a SentencePiece model, as T5, ALBERT and XLM-RoBERTa have)" : "");
 }
 
-inline void read_normalizer(const JsonView& view, Normalizer& out) {
+inline void read_normalizer(const JsonReader& view, Normalizer& out) {
   const std::string& type = view.at("type").string();
   if (type == "Sequence") {
-    for (const JsonView& step : view.at("normalizers").items()) {
+    for (const JsonReader& step : view.at("normalizers").items()) {
       read_normalizer(step, out);
     }
   } else if (type == "BertNormalizer") {
     BertNormalizer step;
-    step.clean_text = view.at("clean_text").boolean();
-    step.handle_chinese_chars = view.at("handle_chinese_chars").boolean();
+    step.clean_text = view.at("clean_text").as<bool>();
+    step.handle_chinese_chars = view.at("handle_chinese_chars").as<bool>();
     if (const auto strip = view.find("strip_accents")) {
-      step.strip_accents = strip->boolean();
+      step.strip_accents = strip->as<bool>();
     }
-    step.lowercase = view.at("lowercase").boolean();
+    step.lowercase = view.at("lowercase").as<bool>();
     out.emplace_back(step);
   } else if (type == "NFC") {
     out.emplace_back(UnicodeNormalizer::nfc);
@@ -155,16 +158,16 @@ inline void read_normalizer(const JsonView& view, Normalizer& out) {
   }
 }
 
-[[nodiscard]] inline PreTokenizer read_pre_tokenizer(const JsonView& view) {
+[[nodiscard]] inline PreTokenizer read_pre_tokenizer(const JsonReader& view) {
   PreTokenizer out;
   const std::string& type = view.at("type").string();
   if (type == "BertPreTokenizer") {
     out.kind = PreTokenizer::Kind::bert;
   } else if (type == "ByteLevel") {
     out.kind = PreTokenizer::Kind::byte_level;
-    out.add_prefix_space = view.at("add_prefix_space").boolean();
-    out.trim_offsets = view.at("trim_offsets").boolean();
-    out.use_regex = view.boolean_or("use_regex", true);
+    out.add_prefix_space = view.at("add_prefix_space").as<bool>();
+    out.trim_offsets = view.at("trim_offsets").as<bool>();
+    out.use_regex = view.get("use_regex", true);
   } else if (type == "Sequence" && view.at("pretokenizers").items().size() == 1) {
     return read_pre_tokenizer(view.at("pretokenizers").items()[0]);
   } else {
@@ -173,12 +176,12 @@ inline void read_normalizer(const JsonView& view, Normalizer& out) {
   return out;
 }
 
-[[nodiscard]] inline std::vector<TemplatePiece> read_template(const JsonView& view) {
+[[nodiscard]] inline std::vector<TemplatePiece> read_template(const JsonReader& view) {
   std::vector<TemplatePiece> pieces;
-  for (const JsonView& item : view.items()) {
+  for (const JsonReader& item : view.items()) {
     TemplatePiece piece;
     const auto special = item.find("SpecialToken");
-    const JsonView body = special ? *special : item.at("Sequence");
+    const JsonReader body = special ? *special : item.at("Sequence");
     const std::string& id = body.at("id").string();
     if (special) {
       piece.kind = TemplatePiece::Kind::special;
@@ -186,24 +189,23 @@ inline void read_normalizer(const JsonView& view, Normalizer& out) {
     } else if (id == "A" || id == "B") {
       piece.kind = id == "A" ? TemplatePiece::Kind::first : TemplatePiece::Kind::second;
     } else {
-      body.at("id").fail("should be A or B, not \"", id, '"');
+      body.at("id").fail("must be A or B, got \"", id, '"');
     }
-    piece.type_id = static_cast<std::int32_t>(body.at("type_id").number());
+    piece.type_id = static_cast<std::int32_t>(body.at("type_id").count());
     pieces.push_back(std::move(piece));
   }
   return pieces;
 }
 
-[[nodiscard]] inline Template read_template_processing(const JsonView& view) {
+[[nodiscard]] inline Template read_template_processing(const JsonReader& view) {
   Template out{read_template(view.at("single")), read_template(view.at("pair")), {}};
-  const JsonView specials = view.at("special_tokens");
-  for (const auto& [name, body] : specials.members()) {
-    const JsonView entry(body, specials.path() + '.' + name);
+  const JsonReader specials = view.at("special_tokens");
+  for (const auto& [name, entry] : specials.members()) {
     Template::Special& special = out.specials[name];
-    for (const JsonView& id : entry.at("ids").items()) {
-      special.ids.push_back(static_cast<TokenId>(id.number()));
+    for (const JsonReader& id : entry.at("ids").items()) {
+      special.ids.push_back(static_cast<TokenId>(id.count()));
     }
-    for (const JsonView& token : entry.at("tokens").items()) {
+    for (const JsonReader& token : entry.at("tokens").items()) {
       special.tokens.push_back(token.string());
     }
   }
@@ -211,13 +213,13 @@ inline void read_normalizer(const JsonView& view, Normalizer& out) {
 }
 
 /// ["[SEP]", 102], as the older BertProcessing and RobertaProcessing give their two tokens.
-inline std::string read_fixed_special(const JsonView& view, Template& out) {
-  const std::vector<JsonView> parts = view.items();
+inline std::string read_fixed_special(const JsonReader& view, Template& out) {
+  const std::vector<JsonReader> parts = view.items();
   if (parts.size() != 2) {
-    view.fail("should be a token and its id");
+    view.fail("must be a token and its id");
   }
   const std::string& token = parts[0].string();
-  out.specials[token] = {{static_cast<TokenId>(parts[1].number())}, {token}};
+  out.specials[token] = {{static_cast<TokenId>(parts[1].count())}, {token}};
   return token;
 }
 
@@ -237,10 +239,10 @@ inline void wrap_texts(Template& out, const std::string& cls, const std::string&
   out.pair.insert(out.pair.end(), {second, special(sep, second.type_id)});
 }
 
-inline void read_post_processor(const JsonView& view, PostProcessor& out) {
+inline void read_post_processor(const JsonReader& view, PostProcessor& out) {
   const std::string& type = view.at("type").string();
   if (type == "Sequence") {
-    for (const JsonView& step : view.at("processors").items()) {
+    for (const JsonReader& step : view.at("processors").items()) {
       read_post_processor(step, out);
     }
     return;
@@ -250,9 +252,9 @@ inline void read_post_processor(const JsonView& view, PostProcessor& out) {
   }
   if (type == "ByteLevel") {
     OffsetTrimming trimming;
-    trimming.add_prefix_space = view.at("add_prefix_space").boolean();
-    trimming.trim_offsets = view.at("trim_offsets").boolean();
-    trimming.use_regex = view.boolean_or("use_regex", true);
+    trimming.add_prefix_space = view.at("add_prefix_space").as<bool>();
+    trimming.trim_offsets = view.at("trim_offsets").as<bool>();
+    trimming.use_regex = view.get("use_regex", true);
     out.byte_level = trimming;
   } else if (type == "TemplateProcessing") {
     out.special_tokens = read_template_processing(view);
@@ -263,8 +265,8 @@ inline void read_post_processor(const JsonView& view, PostProcessor& out) {
     const std::string sep = read_fixed_special(view.at("sep"), made);
     wrap_texts(made, cls, sep, bert);
     if (!bert) {
-      out.byte_level = OffsetTrimming{view.at("add_prefix_space").boolean(),
-                                      view.at("trim_offsets").boolean(), true};
+      out.byte_level = OffsetTrimming{view.at("add_prefix_space").as<bool>(),
+                                      view.at("trim_offsets").as<bool>(), true};
     }
     out.special_tokens = std::move(made);
   } else {
@@ -274,7 +276,7 @@ inline void read_post_processor(const JsonView& view, PostProcessor& out) {
   }
 }
 
-[[nodiscard]] inline Decoder read_decoder(const JsonView& view) {
+[[nodiscard]] inline Decoder read_decoder(const JsonReader& view) {
   Decoder out;
   const std::string& type = view.at("type").string();
   if (type == "ByteLevel") {
@@ -282,29 +284,29 @@ inline void read_post_processor(const JsonView& view, PostProcessor& out) {
   } else if (type == "WordPiece") {
     out.kind = Decoder::Kind::wordpiece;
     out.prefix = view.at("prefix").string();
-    out.cleanup = view.at("cleanup").boolean();
+    out.cleanup = view.at("cleanup").as<bool>();
   } else {
     view.at("type").fail("\"", type, "\" is not supported; ByteLevel and WordPiece are");
   }
   return out;
 }
 
-[[nodiscard]] inline Direction read_direction(const JsonView& view) {
+[[nodiscard]] inline Direction read_direction(const JsonReader& view) {
   const auto direction = view.find("direction");
   if (!direction || direction->string() == "Right") {
     return Direction::right;
   }
   if (direction->string() != "Left") {
-    direction->fail("should be Left or Right, not \"", direction->string(), '"');
+    direction->fail("must be Left or Right, got \"", direction->string(), '"');
   }
   return Direction::left;
 }
 
-[[nodiscard]] inline Truncation read_truncation(const JsonView& view) {
+[[nodiscard]] inline Truncation read_truncation(const JsonReader& view) {
   Truncation out;
   out.direction = read_direction(view);
-  out.max_length = static_cast<std::size_t>(view.at("max_length").number());
-  out.stride = static_cast<std::size_t>(view.at("stride").number());
+  out.max_length = static_cast<std::size_t>(view.at("max_length").count());
+  out.stride = static_cast<std::size_t>(view.at("stride").count());
   const std::string& strategy = view.at("strategy").string();
   if (strategy == "OnlyFirst") {
     out.strategy = Truncation::Strategy::only_first;
@@ -316,23 +318,23 @@ inline void read_post_processor(const JsonView& view, PostProcessor& out) {
   return out;
 }
 
-[[nodiscard]] inline Padding read_padding(const JsonView& view) {
+[[nodiscard]] inline Padding read_padding(const JsonReader& view) {
   // Above those of any model: what a few bytes of a file make of every text must not fill memory.
   constexpr std::int64_t max_length = 1 << 17;
   constexpr std::size_t max_bytes = std::size_t{1} << 24;
   Padding out;
   out.direction = read_direction(view);
-  const JsonView strategy = view.at("strategy");
+  const JsonReader strategy = view.at("strategy");
   if (strategy.value().is_object()) {
-    out.length = static_cast<std::size_t>(strategy.at("Fixed").number(max_length));
+    out.length = static_cast<std::size_t>(strategy.at("Fixed").count(max_length));
   } else if (strategy.string() != "BatchLongest") {
     strategy.fail("\"", strategy.string(), "\" is neither BatchLongest nor {\"Fixed\": n}");
   }
   if (const auto multiple = view.find("pad_to_multiple_of")) {
-    out.multiple_of = static_cast<std::size_t>(multiple->number(max_length));
+    out.multiple_of = static_cast<std::size_t>(multiple->count(max_length));
   }
-  out.pad_id = static_cast<TokenId>(view.at("pad_id").number());
-  out.pad_type_id = static_cast<std::int32_t>(view.at("pad_type_id").number());
+  out.pad_id = static_cast<TokenId>(view.at("pad_id").count());
+  out.pad_type_id = static_cast<std::int32_t>(view.at("pad_type_id").count());
   out.pad_token = view.at("pad_token").string();
   const std::size_t longest = std::max(out.length.value_or(0), out.multiple_of);
   if (longest * out.pad_token.size() > max_bytes) {
@@ -371,28 +373,28 @@ inline void override_parts(TokenizerParts& parts, const FolderConfig& config) {
 }
 
 /// An Error for a template or padding whose ids no piece has.
-inline void check_ids(const Tokenizer& tokenizer, const JsonView& root) {
-  const auto check = [&](TokenId id, const std::string& place) {
-    LDLM_CHECK(
-        tokenizer.model_vocabulary().contains(id) || tokenizer.added_tokens().tokens().contains(id),
-        "tokenizer", root.path(), place, ": no piece has id ", id, "; the ids end before ",
-        tokenizer.id_bound());
+inline void check_ids(const Tokenizer& tokenizer, const JsonReader& root) {
+  const auto has = [&](TokenId id) {
+    return tokenizer.model_vocabulary().contains(id) ||
+           tokenizer.added_tokens().tokens().contains(id);
   };
   if (const auto& made = tokenizer.post_processor().special_tokens) {
     for (const auto& [name, special] : made->specials) {
       for (const TokenId id : special.ids) {
-        check(id, ".post_processor: special token \"" + name + '"');
+        root.check(has(id), "post_processor", "has the special token \"", name, "\" of id ", id,
+                   ", which no piece has; the ids end before ", tokenizer.id_bound());
       }
     }
   }
   if (const auto& padding = tokenizer.padding()) {
-    check(padding->pad_id, ".padding.pad_id");
+    root.at("padding").check(has(padding->pad_id), "pad_id", "is ", padding->pad_id,
+                             ", which no piece has; the ids end before ", tokenizer.id_bound());
   }
 }
 
 /// A tokenizer.json, where what `config` sets is changed; `only_listed`: without added tokens that
 /// it does not list.
-[[nodiscard]] inline Tokenizer read_tokenizer(const JsonView& root, const FolderConfig& config = {},
+[[nodiscard]] inline Tokenizer read_tokenizer(const JsonReader& root, const FolderConfig& config = {},
                                               bool only_listed = false) {
   TokenizerParts parts;
   if (const auto view = root.find("normalizer")) {
@@ -407,16 +409,16 @@ inline void check_ids(const Tokenizer& tokenizer, const JsonView& root) {
   if (const auto view = root.find("decoder")) {
     parts.decoder = read_decoder(*view);
   }
-  with_place(root.path(), [&] { override_parts(parts, config); });
+  with_place(root, [&] { override_parts(parts, config); });
   Tokenizer tokenizer = read_model(root.at("model"), std::move(parts));
   if (const auto added = root.find("added_tokens")) {
-    for (const JsonView& entry : added->items()) {
-      const auto id = static_cast<TokenId>(entry.at("id").number());
+    for (const JsonReader& entry : added->items()) {
+      const auto id = static_cast<TokenId>(entry.at("id").count());
       AddedToken token = read_added_token(entry);
       if (only_listed && !config.added.contains(id)) {
         continue;
       }
-      with_place(entry.path(), [&] { tokenizer.add_token(std::move(token), id); });
+      with_place(entry, [&] { tokenizer.add_token(std::move(token), id); });
     }
   }
   if (const auto view = root.find("truncation")) {
