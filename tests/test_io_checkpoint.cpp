@@ -195,7 +195,7 @@ TEST_CASE("incomplete and mismatched checkpoints are refused") {
         "of step 5");
   CHECK(damage("state.json", R"({"format": "something"})") ==
         "[config] step-00000005/state.json: key \"format\" must be \"ldlm-checkpoint-1\", got "
-        "\"something\"");
+        "\"something\" (at byte 11)");
   CHECK(damage("state.json", "{}") ==
         "[config] step-00000005/state.json: key \"format\" is missing");
   CHECK(damage("state.json", "{").substr(0, 41) == "[json] step-00000005/state.json: byte 1: ");
@@ -204,7 +204,7 @@ TEST_CASE("incomplete and mismatched checkpoints are refused") {
   REQUIRE(at != std::string::npos);
   state.replace(at, 13, "\"sequence\": 9223372036854775807");
   CHECK(damage("state.json", state) ==
-        "[config] step-00000005/state.json: key \"sequence\" is out of range");
+        "[config] step-00000005/state.json: key \"sequence\" is out of range (at byte 62)");
 
   fs::rename(path / "ema.safetensors", folder / "e");
   CHECK(load() == "[checkpoint] step-00000005/ema.safetensors: No such file or directory");

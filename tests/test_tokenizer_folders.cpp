@@ -194,14 +194,15 @@ TEST_CASE("classes whose vocabulary files differ are refused by name") {
     TemporaryFolder folder;
     write_folder(folder, "bpe", {{"tokenizer_class", name}});
     const std::string error = load_error(folder);
-    CHECK(error.find("tokenizer_config.json.tokenizer_class: the vocabulary files of " +
+    CHECK(error.find("tokenizer_config.json: key \"tokenizer_class\": the vocabulary files of " +
                      std::string(name) + " are not supported, those of GPT2Tokenizer, ") !=
           std::string::npos);
   }
   TemporaryFolder clip;
   write_files(clip, fixtures()["vocabularies"]["bpe"]);
   clip.write("config.json", R"({"model_type": "clip"})");
-  CHECK(load_error(clip).find("config.json.model_type: the vocabulary files of CLIPTokenizer") !=
+  CHECK(load_error(clip).find(
+            "config.json: key \"model_type\": the vocabulary files of CLIPTokenizer") !=
         std::string::npos);
   TemporaryFolder bert;
   write_folder(bert, "bpe", {{"tokenizer_class", "BertTokenizer"}});
@@ -219,24 +220,29 @@ TEST_CASE("values of the files beside a vocabulary are obeyed or refused by name
     CAPTURE(error);
     CHECK(error.find("tokenizer_config.json" + std::string(part)) != std::string::npos);
   };
-  says({{"split_special_tokens", true}}, ".split_special_tokens: true is not supported");
-  says({{"do_basic_tokenize", false}}, ".do_basic_tokenize: false is not supported");
-  says({{"never_split", {"a"}}}, ".never_split: is not supported");
-  says({{"padding_side", "top"}}, ".padding_side: should be left or right, not \"top\"");
-  says({{"model_max_length", 0}}, ".model_max_length: should be a positive number");
-  says({{"model_max_length", "many"}}, ".model_max_length: should be a positive number");
-  says({{"pad_token", 3}}, ".pad_token: should be an object");
-  says({{"pad_token", ""}}, ".pad_token: is empty");
-  says({{"extra_special_tokens", {{{"content", ""}}}}}, ".extra_special_tokens[0]: is empty");
+  says({{"split_special_tokens", true}},
+       ": key \"split_special_tokens\" is true, which is not supported");
+  says({{"do_basic_tokenize", false}},
+       ": key \"do_basic_tokenize\" is false, which is not supported");
+  says({{"never_split", {"a"}}}, ": key \"never_split\" is not supported");
+  says({{"padding_side", "top"}}, ": key \"padding_side\" must be left or right, got \"top\"");
+  says({{"model_max_length", 0}}, ": key \"model_max_length\" must be a positive number");
+  says({{"model_max_length", "many"}}, ": key \"model_max_length\" must be a positive number");
+  says({{"pad_token", 3}}, ": key \"pad_token\" must be an object");
+  says({{"pad_token", ""}}, ": key \"pad_token\" is empty");
+  says({{"extra_special_tokens", {{{"content", ""}}}}},
+       ": key \"extra_special_tokens[0]\" is empty");
   says({{"added_tokens_decoder", {{"x", {{"content", "<x>"}}}}}},
-       ".added_tokens_decoder.x: should");
+       ": key \"added_tokens_decoder.x\" must");
   says({{"added_tokens_decoder", {{"0", {{"content", "<x>"}}}}}},
-       ".added_tokens_decoder.0: added token \"<x>\" has id 0, which is piece \"<s>\"");
+       ": key \"added_tokens_decoder.0\": added token \"<x>\" has id 0, which is piece \"<s>\"");
   // With gaps between them, transformers numbers added tokens anew.
   says({{"added_tokens_decoder", {{"300", {{"content", "<x>"}}}}}},
-       ".added_tokens_decoder.300: added token \"<x>\" has id 300, but the next free one is 280");
+       ": key \"added_tokens_decoder.300\": added token \"<x>\" has id 300, but the next free one "
+       "is 280");
   says({{"added_tokens_decoder", {{"280", {{"content", "<x>"}}}, {"282", {{"content", "<y>"}}}}}},
-       ".added_tokens_decoder.282: added token \"<y>\" has id 282, but the next free one is 281");
+       ": key \"added_tokens_decoder.282\": added token \"<y>\" has id 282, but the next free one "
+       "is 281");
   CHECK(error_with({{"cls_token", nullptr}, {"tokenizer_class", "BertTokenizer"}}, "wordpiece")
             .find("cls_token is null, but the class puts it around texts") != std::string::npos);
   CHECK(error_with({{"never_split", Json::array()}, {"do_basic_tokenize", true}}) == "no error");
@@ -265,23 +271,27 @@ TEST_CASE("a tokenizer.json that is not what its class makes is refused by name"
     std::string said;
   };
   const std::vector<Case> cases{
-      {"made_wordpiece", "/normalizer/clean_text", false, ".normalizer.clean_text: is false, but"},
+      {"made_wordpiece", "/normalizer/clean_text", false,
+       ": key \"normalizer.clean_text\" is false, but"},
       {"made_wordpiece", "/normalizer/lowercase", false,
-       ".normalizer.lowercase: is false, but BertTokenizer makes it true where "
+       ": key \"normalizer.lowercase\" is false, but BertTokenizer makes it true where "
        "tokenizer_config.json has no do_lower_case"},
       {"made_wordpiece", "/normalizer/handle_chinese_chars", false, "no tokenize_chinese_chars"},
       {"made_wordpiece", "/normalizer/strip_accents", false, "makes it null"},
-      {"made_wordpiece", "/normalizer", nullptr, ".normalizer: is null, but BertTokenizer"},
-      {"made_wordpiece", "/normalizer", {{"type", "NFC"}}, ".normalizer.type: is \"NFC\", but"},
-      {"made_wordpiece", "/decoder/cleanup", false, ".decoder.cleanup: is false"},
-      {"made_wordpiece", "/decoder", nullptr, ".decoder: is null"},
+      {"made_wordpiece", "/normalizer", nullptr, ": key \"normalizer\" is null, but BertTokenizer"},
+      {"made_wordpiece",
+       "/normalizer",
+       {{"type", "NFC"}},
+       ": key \"normalizer.type\" is \"NFC\", but"},
+      {"made_wordpiece", "/decoder/cleanup", false, ": key \"decoder.cleanup\" is false"},
+      {"made_wordpiece", "/decoder", nullptr, ": key \"decoder\" is null"},
       {"made_wordpiece", "/model/max_input_chars_per_word", 9, "makes it 100"},
       {"made_wordpiece", "/model/continuing_subword_prefix", "@@", "makes it \"##\""},
       {"made_wordpiece", "/model/unk_token", "<unk>", "makes it \"[UNK]\" where"},
-      {"made_bpe", "/normalizer", {{"type", "NFC"}}, ".normalizer: is"},
-      {"made_bpe", "/pre_tokenizer/use_regex", false, ".pre_tokenizer.use_regex: is false"},
+      {"made_bpe", "/normalizer", {{"type", "NFC"}}, ": key \"normalizer\" is"},
+      {"made_bpe", "/pre_tokenizer/use_regex", false, ": key \"pre_tokenizer.use_regex\" is false"},
       {"made_bpe", "/pre_tokenizer/add_prefix_space", true, "has no add_prefix_space"},
-      {"made_bpe", "/model/ignore_merges", true, ".model.ignore_merges: is true"},
+      {"made_bpe", "/model/ignore_merges", true, ": key \"model.ignore_merges\" is true"},
   };
   for (const Case& each : cases) {
     CAPTURE(each.place);
@@ -289,19 +299,19 @@ TEST_CASE("a tokenizer.json that is not what its class makes is refused by name"
     const char* const name = each.kind == "made_bpe" ? "GPT2Tokenizer" : "BertTokenizer";
     const std::string error = load(each.kind, each.place, each.value, {{"tokenizer_class", name}});
     CAPTURE(error);
-    CHECK(error.find("tokenizer.json" + (each.said[0] == '.' ? each.said : "")) !=
+    CHECK(error.find("tokenizer.json" + (each.said[0] == ':' ? each.said : "")) !=
           std::string::npos);
     CHECK(error.find(each.said) != std::string::npos);
     CHECK(error.find("(/") != std::string::npos);  // where the class is named
-    CHECK(error.find("tokenizer_config.json.tokenizer_class)") != std::string::npos);
+    CHECK(error.find("tokenizer_config.json: key \"tokenizer_class\")") != std::string::npos);
     // Without a class the file counts.
     CHECK(load(each.kind, each.place, each.value, Json::object()) == "no error");
   }
   CHECK(load("made_wordpiece", "/normalizer/lowercase", false,
              {{"tokenizer_class", "BertTokenizer"}, {"do_lower_case", false}}) == "no error");
   CHECK(load("made_wordpiece", "", {}, {{"tokenizer_class", "GPT2Tokenizer"}})
-            .find("tokenizer_config.json.tokenizer_class: GPT2Tokenizer has no WordPiece model") !=
-        std::string::npos);
+            .find("tokenizer_config.json: key \"tokenizer_class\": GPT2Tokenizer has no WordPiece "
+                  "model") != std::string::npos);
   CHECK(load("made_bpe", "", {}, {{"tokenizer_class", "BertTokenizerFast"}})
             .find("BertTokenizer has no BPE model, but ") != std::string::npos);
   for (const std::string name : {"MPNetTokenizer", "WhisperTokenizerFast", "AlbertTokenizer",
@@ -309,9 +319,9 @@ TEST_CASE("a tokenizer.json that is not what its class makes is refused by name"
     for (const char* const kind : {"made_bpe", "made_wordpiece"}) {
       const std::string error = load(kind, "", {}, {{"tokenizer_class", name}});
       CAPTURE(error);
-      CHECK(
-          error.find("tokenizer_config.json.tokenizer_class: " + name.substr(0, name.find("Fast")) +
-                     " makes its own tokenizer") != std::string::npos);
+      CHECK(error.find("tokenizer_config.json: key \"tokenizer_class\": " +
+                       name.substr(0, name.find("Fast")) + " makes its own tokenizer") !=
+            std::string::npos);
     }
   }
   // Neither transformers nor this library has these.
@@ -334,12 +344,12 @@ TEST_CASE("so is one that is not what its model_type's class makes") {
   const auto says = [](const std::string& error, std::string_view part) {
     CAPTURE(error);
     CHECK(error.find(part) != std::string::npos);
-    CHECK(error.find("config.json.model_type") != std::string::npos);
+    CHECK(error.find("config.json: key \"model_type\"") != std::string::npos);
     CHECK(error.find("with PreTrainedTokenizerFast as tokenizer_class of tokenizer_config.json") !=
           std::string::npos);
   };
   says(load("made_bpe", "gpt2", true),
-       ".pre_tokenizer.add_prefix_space: is true, but GPT2Tokenizer makes it false");
+       ": key \"pre_tokenizer.add_prefix_space\" is true, but GPT2Tokenizer makes it false");
   says(load("made_bpe", "opt", true), "but GPT2Tokenizer makes it false");
   says(load("made_wordpiece", "gpt2"), "GPT2Tokenizer has no WordPiece model");
   says(load("made_wordpiece", "roberta"), "RobertaTokenizer has no WordPiece model");

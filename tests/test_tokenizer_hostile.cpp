@@ -69,8 +69,8 @@ TEST_CASE("broken JSON is refused with its byte") {
   says(json_error("\xEF\xBB\xBF{]"), "t.json: byte 4: ");
   says(json_error(std::string(100, '[')), "nested deeper than 64");
   says(json_error(std::string(1'000'000, '[')), "nested deeper than 64");
-  says(json_error("[]"), "t.json: should be an object, not array");
-  says(json_error("null"), "should be an object, not null");
+  says(json_error("[]"), "t.json: must be an object, got an array");
+  says(json_error("null"), "must be an object, got null");
   says(json_error(R"({"a": 1e999})"), "[json] t.json: ");
   const std::string whole = small_document().dump();
   for (std::size_t size = 0; size < whole.size(); ++size) {
@@ -80,41 +80,47 @@ TEST_CASE("broken JSON is refused with its byte") {
 
 TEST_CASE("missing and mistyped keys are named") {
   says(removed("", "model"), R"(t.json: key "model" is missing)");
-  says(removed("/model", "vocab"), R"(t.json.model: key "vocab" is missing)");
-  says(removed("/model", "merges"), R"(t.json.model: key "merges" is missing)");
-  says(changed("/model", "[]"), "t.json.model: should be an object, not array");
+  says(removed("/model", "vocab"), R"(t.json: key "model.vocab" is missing)");
+  says(removed("/model", "merges"), R"(t.json: key "model.merges" is missing)");
+  says(changed("/model", "[]"), "t.json: key \"model\" must be an object, got an array");
   says(changed("/model/type", R"("Unigram")"),
-       R"(t.json.model.type: "Unigram" is not supported; BPE and WordPiece are)");
+       R"(t.json: key "model.type" is "Unigram", which is not supported; BPE and WordPiece are)");
   says(changed("/model/type", R"("Unigram")"), "this is a SentencePiece model");
-  says(changed("/model/type", R"("WordLevel")"), R"("WordLevel" is not supported; BPE and)");
-  says(changed("/model/vocab", "[]"), "t.json.model.vocab: should be an object, not array");
-  says(changed("/model/vocab/a", "1.5"), R"(t.json.model.vocab["a"]: should be a whole number)");
-  says(changed("/model/vocab/a", "-1"), R"(t.json.model.vocab["a"]: should be a whole number)");
-  says(changed("/model/vocab/a", R"("1")"), "not string");
-  says(changed("/model/vocab/a", "99999999999"), "should be a whole number from 0 to 2147483647");
+  says(changed("/model/type", R"("WordLevel")"), R"("WordLevel", which is not supported; BPE and)");
+  says(changed("/model/vocab", "[]"),
+       "t.json: key \"model.vocab\" must be an object, got an array");
+  says(changed("/model/vocab/a", "1.5"), R"(t.json: key "model.vocab.a" must be an integer)");
+  says(changed("/model/vocab/a", "-1"), R"(t.json: key "model.vocab.a" must be an integer)");
+  says(changed("/model/vocab/a", R"("1")"), R"(got "1")");
+  says(changed("/model/vocab/a", "99999999999"), "must be an integer from 0 to 2147483647");
   says(changed("/model/vocab/a", "2000000000"), "is above 16777215");
   says(changed("/model/vocab/a", "2"), R"(id 2 belongs to two pieces)");
-  says(changed("/model/merges", "{}"), "t.json.model.merges: should be an array");
-  says(changed("/model/merges/0", "7"), "t.json.model.merges[0]: should be an array");
-  says(changed("/model/merges/0", R"(["a"])"), "t.json.model.merges[0]: should be two pieces");
+  says(changed("/model/merges", "{}"), "t.json: key \"model.merges\" must be an array");
+  says(changed("/model/merges/0", "7"), "t.json: key \"model.merges[0]\" must be an array");
+  says(changed("/model/merges/0", R"(["a"])"),
+       "t.json: key \"model.merges[0]\" must be two pieces");
   says(changed("/model/merges/0", R"("ab")"), R"("ab" is not two pieces with a space between)");
   says(changed("/model/merges/0", R"("a b b")"), "is not two pieces");
-  says(changed("/model/merges/0", R"("a x")"), R"(t.json.model.merges[0]: "x" is no piece)");
+  says(changed("/model/merges/0", R"("a x")"), R"(t.json: key "model.merges[0]": "x" is no piece)");
   says(changed("/model/merges/0", R"(["b", "a"])"), R"(makes "ba", which is no piece)");
-  says(changed("/model/dropout", "0.1"), "t.json.model.dropout: is not supported");
-  says(changed("/model/byte_fallback", "true"), "t.json.model.byte_fallback: is not supported");
-  says(changed("/model/end_of_word_suffix", R"("</w>")"), "end_of_word_suffix: is not supported");
-  says(changed("/model/fuse_unk", "1"), "t.json.model.fuse_unk: should be true or false");
-  says(changed("/normalizer", R"({"type": "Precompiled"})"), R"("Precompiled" is not supported)");
-  says(changed("/normalizer", "{}"), R"(t.json.normalizer: key "type" is missing)");
-  says(changed("/pre_tokenizer", R"({"type": "Metaspace"})"), R"("Metaspace" is not supported)");
+  says(changed("/model/dropout", "0.1"), "t.json: key \"model.dropout\" is not supported");
+  says(changed("/model/byte_fallback", "true"),
+       "t.json: key \"model.byte_fallback\" is not supported");
+  says(changed("/model/end_of_word_suffix", R"("</w>")"),
+       R"(end_of_word_suffix" is not supported)");
+  says(changed("/model/fuse_unk", "1"), "t.json: key \"model.fuse_unk\" must be true or false");
+  says(changed("/normalizer", R"({"type": "Precompiled"})"),
+       R"("Precompiled", which is not supported)");
+  says(changed("/normalizer", "{}"), R"(t.json: key "normalizer.type" is missing)");
+  says(changed("/pre_tokenizer", R"({"type": "Metaspace"})"),
+       R"("Metaspace", which is not supported)");
   says(changed("/pre_tokenizer", "null"), "need each other");
-  says(changed("/pre_tokenizer/add_prefix_space", "0"), "should be true or false, not number");
-  says(changed("/decoder", R"({"type": "CTC"})"), R"("CTC" is not supported)");
-  says(changed("/post_processor", R"({"type": "None"})"), R"("None" is not supported)");
-  says(changed("/added_tokens", "{}"), "t.json.added_tokens: should be an array");
+  says(changed("/pre_tokenizer/add_prefix_space", "0"), "must be true or false, got 0");
+  says(changed("/decoder", R"({"type": "CTC"})"), R"("CTC", which is not supported)");
+  says(changed("/post_processor", R"({"type": "None"})"), R"("None", which is not supported)");
+  says(changed("/added_tokens", "{}"), "t.json: key \"added_tokens\" must be an array");
   says(changed("/added_tokens/0/content", "0"),
-       "t.json.added_tokens[0].content: should be a string");
+       "t.json: key \"added_tokens[0].content\" must be a string");
   says(changed("/added_tokens/1", R"({"id": 4, "content": ""})"), "an added token has no content");
   says(changed("/added_tokens/1", R"({"id": 6, "content": "x"})"), "but the next free one is 4");
   says(changed("/added_tokens/0/content", R"("a")"), R"("a" has id 0 but is piece 1)");
@@ -128,16 +134,16 @@ TEST_CASE("missing and mistyped keys are named") {
   decomposing["added_tokens"].push_back({{"id", 4}, {"content", "\u0301"}, {"normalized", true}});
   CHECK(json_error(decomposing.dump()).find("token 4 is empty when it is normalized") !=
         std::string::npos);
-  says(changed("/truncation", "5"), "t.json.truncation: should be an object");
+  says(changed("/truncation", "5"), "t.json: key \"truncation\" must be an object");
   says(changed("/truncation", R"({"max_length": 1, "stride": 0, "strategy": "Any"})"),
-       R"("Any" is none of)");
+       R"(is "Any", none of)");
   says(changed("/truncation", R"({"max_length": -1, "stride": 0, "strategy": "OnlyFirst"})"),
-       "t.json.truncation.max_length: should be a whole number");
+       "t.json: key \"truncation.max_length\" must be an integer");
   says(changed("/padding", R"({"strategy": {"Fixed": 99999999999}, "pad_id": 0})"),
-       "t.json.padding.strategy.Fixed: should be a whole number from 0 to 131072");
+       "t.json: key \"padding.strategy.Fixed\" must be an integer from 0 to 131072");
   says(changed("/padding", R"({"strategy": "Longest"})"), "neither BatchLongest nor");
   says(changed("/padding", R"({"strategy": "BatchLongest", "direction": "Up"})"),
-       "should be Left or Right");
+       "must be Left or Right");
 }
 
 TEST_CASE("padding and templates that would make much of every text are refused") {
@@ -152,11 +158,11 @@ TEST_CASE("padding and templates that would make much of every text are refused"
   CHECK(padding(131072, 64, 5) == "no error");
   CHECK(padding(4096, 4096, 4096) == "no error");
   says(padding(1048576, 0, 4096),
-       "t.json.padding.strategy.Fixed: should be a whole number from 0 to 131072, not 1048576");
-  says(padding(8, 1 << 18, 5), "t.json.padding.pad_to_multiple_of: should be a whole number");
+       "t.json: key \"padding.strategy.Fixed\" must be an integer from 0 to 131072, got 1048576");
+  says(padding(8, 1 << 18, 5), "t.json: key \"padding.pad_to_multiple_of\" must be an integer");
   says(padding(131072, 0, 4096),
-       "t.json.padding.pad_token: has 4096 bytes, too many to pad 131072 tokens with");
-  says(padding(8, 131072, 4096), "t.json.padding.pad_token: has 4096 bytes");
+       "t.json: key \"padding.pad_token\" has 4096 bytes, too many to pad 131072 tokens with");
+  says(padding(8, 131072, 4096), "t.json: key \"padding.pad_token\" has 4096 bytes");
 
   const auto with_single = [](std::size_t specials, std::size_t ids, std::size_t name,
                               std::size_t texts) {
@@ -186,10 +192,10 @@ TEST_CASE("padding and templates that would make much of every text are refused"
 TEST_CASE("ids of templates and padding that no piece has are refused") {
   says(changed("/padding", R"({"strategy": "BatchLongest", "pad_id": 99, "pad_type_id": 0,
                               "pad_token": "x"})"),
-       "t.json.padding.pad_id: no piece has id 99; the ids end before ");
+       "t.json: key \"padding.pad_id\" is 99, which no piece has; the ids end before ");
   says(changed("/post_processor",
                R"({"type": "BertProcessing", "sep": ["x", 1], "cls": ["y", 70]})"),
-       R"(t.json.post_processor: special token "y": no piece has id 70)");
+       R"(t.json: key "post_processor" has the special token "y" of id 70, which no piece has)");
 }
 
 TEST_CASE("templates that cannot be filled in are refused") {
@@ -205,17 +211,17 @@ TEST_CASE("templates that cannot be filled in are refused") {
   says(with_template(R"([{"SpecialToken": {"id": "x", "type_id": 0}}])", "{}"),
        R"(special token "x" is not among its special_tokens)");
   says(with_template(R"([{"Sequence": {"id": "C", "type_id": 0}}])", "{}"),
-       R"(single[0].Sequence.id: should be A or B, not "C")");
+       R"(single[0].Sequence.id" must be A or B, got "C")");
   says(with_template(R"([{"Sequence": {"id": "B", "type_id": 0}}])", "{}"),
        "the template for one text uses $B");
-  says(with_template(R"([{}])", "{}"), R"(single[0]: key "Sequence" is missing)");
+  says(with_template(R"([{}])", "{}"), R"(single[0].Sequence" is missing)");
   says(with_template(R"([{"SpecialToken": {"id": "x", "type_id": 0}}])",
                      R"({"x": {"id": "x", "ids": [1, 2], "tokens": ["a"]}})"),
        "has 2 ids but 1 tokens");
   says(changed("/post_processor", R"({"type": "BertProcessing", "sep": ["x"], "cls": ["y", 1]})"),
-       "t.json.post_processor.sep: should be a token and its id");
+       "t.json: key \"post_processor.sep\" must be a token and its id");
   says(changed("/post_processor", R"({"type": "BertProcessing", "sep": [], "cls": []})"),
-       "should be a token and its id");
+       "must be a token and its id");
 }
 
 TEST_CASE("BERT's and GPT-2's files are checked line by line") {
@@ -248,8 +254,8 @@ TEST_CASE("BERT's and GPT-2's files are checked line by line") {
   says(merges_txt(vocab, "a  b\n"), R"(merges.txt: line 1: "a  b" is not two pieces)");
   says(merges_txt(vocab, "b a\n"), R"(makes "ba", which is no piece)");
   says(merges_txt(vocab, "a b\n\xff b\n"), "merges.txt: line 2, byte 0: not valid UTF-8");
-  says(merges_txt("[1]", ""), "vocab.json: should be an object");
-  says(merges_txt(R"({"a": 0, "b": 0})", ""), R"(vocab.json["b"]: )");
+  says(merges_txt("[1]", ""), "vocab.json: must be an object");
+  says(merges_txt(R"({"a": 0, "b": 0})", ""), R"(vocab.json: key "b": )");
   says(merges_txt("{\"a\": 0", ""), "vocab.json: byte 7: ");
   folder.write("vocab.json", vocab);
   fs::remove(folder.path() / "merges.txt");

@@ -2,9 +2,10 @@
 # Checks the order of the house:
 #   - a file includes only files of lower levels, or of its own folder, and never in a circle;
 #   - every include of ours names a file that exists;
-#   - xsimd stays in ldlm_simd, nlohmann-json in text, <iostream> out of the library;
+#   - xsimd stays in ldlm_simd, nlohmann-json in json/impl/parse.hpp, <iostream> out of the library;
 #   - what differs between versions of xsimd is called in ldlm_simd/batch.hpp alone;
-#   - bodies (the folders impl) are included by the header of their name, and by <ldlm/bodies.hpp>;
+#   - bodies (the folders impl) are included by <ldlm/bodies.hpp>, and by other files of their folder:
+#     by headers at their end only, after #ifndef LDLM_LINKED;
 #   - no source file is longer than 600 lines (generated tables, *_tables.hpp, aside).
 set -euo pipefail
 cd "${1:-$(dirname "${BASH_SOURCE[0]}")/..}"
@@ -13,15 +14,16 @@ cd "${1:-$(dirname "${BASH_SOURCE[0]}")/..}"
 declare -A allowed=(
   [core]=""
   [files]="core"
-  [text]="core files"
-  [io]="core files text"
+  [json]="core text"
+  [text]="core files json"
+  [io]="core files json text"
   [autograd]="core"
   [nn]="core autograd"
   [optim]="core autograd nn"
-  [models]="core files autograd nn io text"
+  [models]="core files json autograd nn io text"
   [diffusion]="core autograd nn"
-  [generate]="core autograd nn io text models"
-  [ldlm]="core files autograd nn optim io text models diffusion generate"
+  [generate]="core json autograd nn io text models"
+  [ldlm]="core files json autograd nn optim io text models diffusion generate"
   [ldlm_reference]="core"
   [ldlm_simd]="core ldlm_reference"
   [ldlm_cuda]="core ldlm_reference"
@@ -62,7 +64,8 @@ while read -r file; do
       xsimd/*)
         [[ $folder == ldlm_simd ]] || report "$where: only backends/ldlm_simd includes xsimd" ;;
       nlohmann/*)
-        [[ $folder == text ]] || report "$where: only text includes nlohmann-json" ;;
+        [[ $file == include/ldlm/json/impl/parse.hpp ]] ||
+          report "$where: only json/impl/parse.hpp includes nlohmann-json" ;;
       ldlm/* | ldlm_*/*)
         if [[ -f include/$target ]]; then
           path=include/$target
@@ -72,11 +75,14 @@ while read -r file; do
           report "$where: there is no $target"
           continue
         fi
-        if [[ $path == */impl/* ]]; then
-          # The one circle: a header ends with its bodies, which include it.
-          [[ $file == "${path/\/impl\///}" || $file == include/ldlm/bodies.hpp ]] ||
-            report "$where: only ${path/\/impl\///} includes $target"
-          continue
+        if [[ $path == */impl/* && $file != include/ldlm/bodies.hpp ]]; then
+          [[ ${file/\/impl\//\/} == "${path%%/impl/*}"/* ]] ||
+            report "$where: the bodies of another folder"
+          if [[ $file != */impl/* ]]; then
+            grep -A1 '^#ifndef LDLM_LINKED' "$file" | grep -q "$target" ||
+              report "$where: bodies are included after #ifndef LDLM_LINKED"
+            continue # the one circle: they include the header
+          fi
         fi
         echo "$file $path" >>"$graph"
         to=$(folder_of "$path")

@@ -21,8 +21,8 @@
 #include <ldlm/io/safetensors_writer.hpp>
 #include <ldlm/models/bert.hpp>
 #include <ldlm/models/gpt2.hpp>
-#include <ldlm/text/tokenizer.hpp>
 #include <ldlm/text/impl/tokenizer_files.hpp>
+#include <ldlm/text/tokenizer.hpp>
 
 namespace {
 

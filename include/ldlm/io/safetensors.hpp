@@ -18,6 +18,7 @@
 #include <utility>
 #include <vector>
 
+#include <ldlm/core/linkage.hpp>
 #include <ldlm/core/named_tensors.hpp>
 #include <ldlm/io/mapped_file.hpp>
 #include <ldlm/io/safetensors_header.hpp>
@@ -30,40 +31,20 @@ static_assert(std::endian::native == std::endian::little, "safetensors data are 
 class SafetensorsFile {
  public:
   /// Maps and checks a file. Throws Error as parse_safetensors_header and MappedFile::open do.
-  static SafetensorsFile open(const std::filesystem::path& path) {
-    const MappedFile file = MappedFile::open(path);
-    return {file.bytes(), file.owner(), file.path()};
-  }
+  static SafetensorsFile open(const std::filesystem::path& path);
   /// The same over memory, which `owner` keeps alive. `origin` names it in errors.
   static SafetensorsFile from_bytes(std::span<std::byte> bytes, std::shared_ptr<void> owner,
-                                    std::string origin) {
-    return {bytes, std::move(owner), std::move(origin)};
-  }
+                                    std::string origin);
 
   /// All tensors, in the order of their bytes in the file.
   [[nodiscard]] const std::vector<TensorInfo>& tensors() const noexcept { return header_.tensors; }
   /// Their names, in the same order.
-  [[nodiscard]] std::vector<std::string> names() const {
-    std::vector<std::string> out;
-    for (const TensorInfo& tensor : header_.tensors) {
-      out.push_back(tensor.name);
-    }
-    return out;
-  }
-  [[nodiscard]] bool contains(std::string_view name) const {
-    return by_name_.find(name) != by_name_.end();
-  }
+  [[nodiscard]] std::vector<std::string> names() const;
+  [[nodiscard]] bool contains(std::string_view name) const;
   /// Dtype, shape and place of one tensor. Throws if there is none of that name.
-  [[nodiscard]] const TensorInfo& info(std::string_view name) const {
-    const auto found = by_name_.find(name);
-    LDLM_CHECK(found != by_name_.end(), "safetensors", origin_, ": no tensor ",
-               detail::quote(name));
-    return header_.tensors[found->second];
-  }
+  [[nodiscard]] const TensorInfo& info(std::string_view name) const;
   /// The elements as they lie in the file.
-  [[nodiscard]] std::span<const std::byte> bytes(std::string_view name) const {
-    return bytes_of(info(name));
-  }
+  [[nodiscard]] std::span<const std::byte> bytes(std::string_view name) const;
 
   /// A tensor whose dtype in the file is T's; throws for another. Zero-copy where the elements are
   /// aligned (files of this library and of Python's are): the tensor then keeps the map alive, and
@@ -114,44 +95,19 @@ class SafetensorsFile {
   }
 
   /// The file's "__metadata__".
-  [[nodiscard]] const std::vector<std::pair<std::string, std::string>>& metadata() const noexcept {
-    return header_.metadata;
-  }
+  [[nodiscard]] const std::vector<std::pair<std::string, std::string>>& metadata() const noexcept;
   /// The path, or what from_bytes was told.
   [[nodiscard]] const std::string& origin() const noexcept { return origin_; }
 
  private:
-  SafetensorsFile(std::span<std::byte> bytes, std::shared_ptr<void> owner, std::string origin)
-      : origin_(std::move(origin)),
-        owner_(std::move(owner)),
-        bytes_(bytes),
-        header_(parse_safetensors_header(bytes, origin_)) {
-    for (std::size_t i = 0; i < header_.tensors.size(); ++i) {
-      by_name_.emplace(header_.tensors[i].name, i);
-    }
-  }
+  SafetensorsFile(std::span<std::byte> bytes, std::shared_ptr<void> owner, std::string origin);
 
-  [[nodiscard]] std::span<const std::byte> bytes_of(const TensorInfo& at) const {
-    return bytes_.subspan(at.begin, at.end - at.begin);
-  }
+  [[nodiscard]] std::span<const std::byte> bytes_of(const TensorInfo& at) const;
 
-  [[nodiscard]] Shape shape_of(const TensorInfo& at) const {
-    LDLM_CHECK(at.shape.size() <= max_rank, "safetensors", origin_, ": tensor ",
-               detail::quote(at.name), ": shape ", detail::shape_text(at.shape), " has ",
-               at.shape.size(), " axes, a tensor has at most ", max_rank);
-    return Shape(at.shape);
-  }
+  [[nodiscard]] Shape shape_of(const TensorInfo& at) const;
 
   // A bool with another byte than 0 or 1 must never be made.
-  void check_elements(const TensorInfo& at) const {
-    if (at.dtype == FileDType::boolean) {
-      for (std::size_t i = at.begin; i < at.end; ++i) {
-        LDLM_CHECK(std::to_integer<unsigned>(bytes_[i]) <= 1, "safetensors", origin_, ": byte ", i,
-                   ": tensor ", detail::quote(at.name), ": a BOOL must be 0 or 1, got ",
-                   std::to_integer<unsigned>(bytes_[i]));
-      }
-    }
-  }
+  void check_elements(const TensorInfo& at) const;
 
   // Returns whether the types convert at all. The source may be misaligned.
   template <Scalar From, Scalar To>
@@ -209,3 +165,7 @@ template <Scalar T>
 }
 
 }  // namespace ldlm
+
+#ifndef LDLM_LINKED
+#include <ldlm/io/impl/safetensors.hpp>
+#endif

@@ -21,7 +21,8 @@ class JsonReader {
  public:
   struct Member;
 
-  /// A document's root. `origin` names the document in errors: a file's path, say; `op` is who reads.
+  /// A document's root. `origin` names the document in errors: a file's path, say; `op` is who
+  /// reads.
   explicit JsonReader(JsonValue root, std::string origin = "config", std::string op = "config");
   [[nodiscard]] static JsonReader parse(std::string_view text, std::string origin = "config",
                                         std::string op = "config", const JsonOptions& options = {});

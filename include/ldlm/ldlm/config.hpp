@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include <ldlm/core/linkage.hpp>
 #include <ldlm/diffusion/process.hpp>
 #include <ldlm/diffusion/schedule.hpp>
 #include <ldlm/models/bert_config.hpp>
@@ -27,42 +28,13 @@ struct ScheduleConfig {
   double d = 9.0;      // of tan_d
   double shift = 1.0;  // factor on the ratio of noise to signal
 
-  [[nodiscard]] NoiseSchedule make() const {
-    validate();
-    const NoiseSchedule base = kind == "scaled_linear" ? NoiseSchedule::scaled_linear(steps)
-                               : kind == "linear"      ? NoiseSchedule::linear(steps)
-                               : kind == "cosine"      ? NoiseSchedule::cosine(steps)
-                                                       : NoiseSchedule::tan_d(steps, d);
-    return shift == 1.0 ? base : base.shifted(shift);
-  }
+  [[nodiscard]] NoiseSchedule make() const;
 
   /// Throws an Error that names the member for values that make no schedule.
-  void validate(const ConfigRules& rules = ConfigRules("ScheduleConfig")) const {
-    const std::string_view kinds[] = {"scaled_linear", "linear", "cosine", "tan_d"};
-    rules.check(std::find(std::begin(kinds), std::end(kinds), kind) != std::end(kinds), "kind",
-                "must be one of scaled_linear, linear, cosine and tan_d, got \"", kind, '"');
-    rules.check(steps >= 1 && steps <= NoiseSchedule::max_steps, "steps", "must lie in [1, ",
-                NoiseSchedule::max_steps, "] steps, got ", steps);
-    const auto check_factor = [&](std::string_view key, double value) {
-      rules.check(value >= 1e-4 && value <= 1e4, key, "must lie in [1e-4, 1e4], got ", value);
-    };
-    check_factor("d", d);
-    check_factor("shift", shift);
-  }
+  void validate(const ConfigRules& rules = ConfigRules("ScheduleConfig")) const;
 
-  static ScheduleConfig from_json(const JsonReader& json) {
-    json.refuse_others({"kind", "steps", "d", "shift"});
-    ScheduleConfig c;
-    c.kind = json.get<std::string>("kind");
-    detail::read_key(json, "steps", c.steps);
-    detail::read_key(json, "d", c.d);
-    detail::read_key(json, "shift", c.shift);
-    c.validate(ConfigRules(json));
-    return c;
-  }
-  [[nodiscard]] JsonValue to_json() const {
-    return JsonValue::object({{"kind", kind}, {"steps", steps}, {"d", d}, {"shift", shift}});
-  }
+  static ScheduleConfig from_json(const JsonReader& json);
+  [[nodiscard]] JsonValue to_json() const;
 };
 
 /// More beams than this cost more than any text is worth.
@@ -87,129 +59,22 @@ struct LdlmConfig {
   static LdlmConfig seed() { return {}; }
 
   /// What `weights/ldlm-tiny` is: trained from scratch on two CPU cores in hours.
-  static LdlmConfig tiny() {
-    LdlmConfig c;
-    c.latent = LatentKind::sequence;
-    c.latent_length = 40;
-    c.latent_channels = 64;
-
-    c.encoder.vocab_size = 8192;
-    c.encoder.hidden_size = 192;
-    c.encoder.num_hidden_layers = 4;
-    c.encoder.num_attention_heads = 6;
-    c.encoder.intermediate_size = 768;
-    c.encoder.hidden_act = Activation::gelu_tanh;
-    c.encoder.hidden_dropout_prob = 0.0;
-    c.encoder.attention_probs_dropout_prob = 0.0;
-    c.encoder.max_position_embeddings = c.latent_length;
-    c.encoder.type_vocab_size = 1;
-
-    c.decoder.vocab_size = 8192;
-    c.decoder.n_positions = 2 * c.latent_length + 1;
-    c.decoder.n_embd = 256;
-    c.decoder.n_layer = 4;
-    c.decoder.n_head = 8;
-    c.decoder.embd_pdrop = 0.0;
-    c.decoder.resid_pdrop = 0.0;
-    c.decoder.attn_pdrop = 0.0;
-
-    c.denoiser.latent_dim = c.latent_channels;
-    c.denoiser.width = 320;
-    c.denoiser.heads = 8;
-    c.denoiser.feed_forward = 1280;
-    c.denoiser.encoder_layers = 6;
-    c.denoiser.decoder_layers = 0;
-    c.denoiser.length = c.latent_length;
-    c.denoiser.norm_first = true;
-    c.denoiser.activation = Activation::gelu_tanh;
-    c.denoiser.dropout = 0.0;
-    c.denoiser.self_conditioning = true;
-    c.denoiser.time_conditioning = TimeConditioning::log_snr;
-
-    c.schedule.kind = "tan_d";
-    c.max_new_tokens = c.latent_length;
-    return c;
-  }
+  static LdlmConfig tiny();
 
   /// Throws an Error that names the member for values that make no model, and both sides of what
   /// does not fit together.
-  void validate() const {
-    encoder.validate();
-    decoder.validate();
-    denoiser.validate();
-    schedule.validate();
-    validate_own(ConfigRules("ldlm config"));
-    const auto agree = [](std::string_view what, std::int64_t a, std::int64_t b) {
-      LDLM_CHECK(a == b, "ldlm config", what, " differ: ", a, " and ", b);
-    };
-    agree("latent_channels and the denoiser's latent_dim", latent_channels, denoiser.latent_dim);
-    if (latent == LatentKind::pooled) {
-      agree("latent_length and 1, as for a pooled latent,", latent_length, 1);
-      agree("latent_channels and the encoder's hidden_size", latent_channels, encoder.hidden_size);
-      agree("latent_channels and the decoder's n_embd", latent_channels, decoder.n_embd);
-    } else {
-      LDLM_CHECK(latent_length > 1, "ldlm config", "latent_length must be more than 1, got ",
-                 latent_length);
-      LDLM_CHECK(encoder.max_position_embeddings >= latent_length, "ldlm config",
-                 "the encoder has ", encoder.max_position_embeddings, " positions, the latent ",
-                 latent_length);
-      LDLM_CHECK(decoder.n_positions >= 2 * latent_length, "ldlm config", "the decoder has ",
-                 decoder.n_positions, " positions, the latent and the text need ",
-                 2 * latent_length);
-    }
-    const std::int64_t room = decoder.n_positions - latent_length + 1;
-    LDLM_CHECK(max_new_tokens <= room, "ldlm config", "max_new_tokens must be at most ", room,
-               ", as the decoder has ", decoder.n_positions, " positions, got ", max_new_tokens);
-  }
+  void validate() const;
 
   /// The rules of ldlm.json's own values, each by itself.
-  void validate_own(const ConfigRules& rules) const {
-    rules.at_least("latent_length", latent_length);
-    rules.at_least("latent_channels", latent_channels);
-    rules.at_least("num_beams", num_beams);
-    rules.check(num_beams <= max_beams, "num_beams", "must be at most ", max_beams, ", got ",
-                num_beams);
-    rules.at_least("max_new_tokens", max_new_tokens);
-  }
+  void validate_own(const ConfigRules& rules) const;
 
   /// The keys of ldlm.json. The parts' own configurations are in their folders' config.json.
-  static LdlmConfig from_json(const JsonReader& json) {
-    json.refuse_others({"model_type", "latent", "latent_length", "latent_channels", "schedule",
-                        "prediction", "num_beams", "max_new_tokens"});
-    LdlmConfig c;
-    const std::string type = json.get("model_type", "ldlm");
-    json.check(type == "ldlm", "model_type", "must be \"ldlm\", got \"", type, '"');
-    const std::string latent = json.get<std::string>("latent");
-    json.check(latent == "pooled" || latent == "sequence", "latent",
-               "must be \"pooled\" or \"sequence\", got \"", latent, '"');
-    c.latent = latent == "pooled" ? LatentKind::pooled : LatentKind::sequence;
-    c.latent_length = json.get<std::int64_t>("latent_length");
-    c.latent_channels = json.get<std::int64_t>("latent_channels");
-    c.schedule = ScheduleConfig::from_json(json.section("schedule"));
-    const std::string prediction = json.get("prediction", "x0");
-    json.check(prediction == "x0" || prediction == "epsilon" || prediction == "v", "prediction",
-               "must be \"x0\", \"epsilon\" or \"v\", got \"", prediction, '"');
-    c.prediction = prediction == "x0"        ? Prediction::x0
-                   : prediction == "epsilon" ? Prediction::epsilon
-                                             : Prediction::v;
-    detail::read_key(json, "num_beams", c.num_beams);
-    detail::read_key(json, "max_new_tokens", c.max_new_tokens);
-    c.validate_own(ConfigRules(json));
-    return c;
-  }
-  [[nodiscard]] JsonValue to_json() const {
-    constexpr std::string_view predictions[] = {"x0", "epsilon", "v"};
-    return JsonValue::object({
-        {"model_type", "ldlm"},
-        {"latent", latent == LatentKind::pooled ? "pooled" : "sequence"},
-        {"latent_length", latent_length},
-        {"latent_channels", latent_channels},
-        {"schedule", schedule.to_json()},
-        {"prediction", std::string(detail::name_in(predictions, prediction))},
-        {"num_beams", num_beams},
-        {"max_new_tokens", max_new_tokens},
-    });
-  }
+  static LdlmConfig from_json(const JsonReader& json);
+  [[nodiscard]] JsonValue to_json() const;
 };
 
 }  // namespace ldlm
+
+#ifndef LDLM_LINKED
+#include <ldlm/ldlm/impl/config.hpp>
+#endif

@@ -9,6 +9,7 @@
 #include <string_view>
 #include <vector>
 
+#include <ldlm/core/linkage.hpp>
 #include <ldlm/ldlm/linear_denoiser.hpp>
 #include <ldlm/ldlm/metrics.hpp>
 #include <ldlm/ldlm/pipeline.hpp>
@@ -50,9 +51,7 @@ void for_each_batch(const std::vector<std::string>& texts, std::int64_t batch_si
   }
 }
 
-inline void append(std::vector<double>& to, const std::vector<double>& more) {
-  to.insert(to.end(), more.begin(), more.end());
-}
+void append(std::vector<double>& to, const std::vector<double>& more);
 
 }  // namespace detail
 
@@ -244,13 +243,7 @@ class PerplexityMeter {
     tokens_ += static_cast<double>(of.tokens);
   }
   /// Throws before the first text, and where a likelihood is no number.
-  [[nodiscard]] double value() const {
-    LDLM_CHECK(tokens_ > 0, "perplexity", "there is no text");
-    const double value = std::exp(-total_ / tokens_);
-    LDLM_CHECK(std::isfinite(value), "perplexity", "is ", value,
-               ": the model's weights lead to values that are no numbers");
-    return value;
-  }
+  [[nodiscard]] double value() const;
 
  private:
   double total_ = 0.0;
@@ -269,26 +262,11 @@ double perplexity(const Gpt2<T>& model, const Tokenizer& tokenizer, std::int64_t
 }
 
 /// Each text's words in a random order.
-[[nodiscard]] inline std::vector<std::string> shuffle_words(const std::vector<std::string>& texts,
-                                                            Generator& generator) {
-  std::vector<std::string> out;
-  for (const std::string& text : texts) {
-    std::vector<std::string> words;
-    std::istringstream stream(text);
-    for (std::string word; stream >> word;) {
-      words.push_back(word);
-    }
-    for (std::size_t i = words.size(); i > 1; --i) {
-      std::swap(words[i - 1],
-                words[static_cast<std::size_t>(generator.below(static_cast<std::int64_t>(i)))]);
-    }
-    std::string joined;
-    for (const std::string& word : words) {
-      joined += (joined.empty() ? "" : " ") + word;
-    }
-    out.push_back(std::move(joined));
-  }
-  return out;
-}
+[[nodiscard]] std::vector<std::string> shuffle_words(const std::vector<std::string>& texts,
+                                                     Generator& generator);
 
 }  // namespace ldlm
+
+#ifndef LDLM_LINKED
+#include <ldlm/ldlm/impl/evaluation.hpp>
+#endif

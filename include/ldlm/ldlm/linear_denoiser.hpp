@@ -7,6 +7,7 @@
 #include <cmath>
 #include <vector>
 
+#include <ldlm/core/linkage.hpp>
 #include <ldlm/core/ops/matrix.hpp>
 #include <ldlm/core/ops/reduce.hpp>
 
@@ -16,64 +17,14 @@ namespace ldlm {
 class Cholesky {
  public:
   /// A (D, D). Throws when A is not positive definite.
-  explicit Cholesky(const Tensor<double>& a) : lower_(a.clone()) {
-    LDLM_CHECK(a.rank() == 2 && a.size(0) == a.size(1), "cholesky", "needs a square matrix, got ",
-               to_string(a.shape()));
-    const std::int64_t n = a.size(0);
-    for (std::int64_t j = 0; j < n; ++j) {
-      double* const row_j = lower_.data() + j * n;
-      for (std::int64_t i = 0; i < j; ++i) {
-        const double* const row_i = lower_.data() + i * n;
-        row_j[i] = (row_j[i] - dot(row_j, row_i, i)) / row_i[i];
-      }
-      const double pivot = row_j[j] - dot(row_j, row_j, j);
-      LDLM_CHECK(pivot > 0.0, "cholesky", "the matrix is not positive definite: pivot ", j, " is ",
-                 pivot);
-      row_j[j] = std::sqrt(pivot);
-    }
-  }
+  explicit Cholesky(const Tensor<double>& a);
 
   /// Overwrites each row b of (N, D) with A^-1 b.
-  void solve_rows_(const Tensor<double>& rows) const {
-    const std::int64_t n = lower_.size(0);
-    LDLM_CHECK(rows.rank() == 2 && rows.size(1) == n && rows.is_contiguous(), "cholesky",
-               "right-hand sides ", to_string(rows.shape()), " do not fit a matrix of ", n);
-    for (std::int64_t r = 0; r < rows.size(0); ++r) {
-      double* const x = rows.data() + r * n;
-      for (std::int64_t i = 0; i < n; ++i) {
-        const double* const row = lower_.data() + i * n;
-        x[i] = (x[i] - dot(row, x, i)) / row[i];
-      }
-      for (std::int64_t i = n - 1; i >= 0; --i) {  // L^T by columns of L^T: rows of L
-        const double* const row = lower_.data() + i * n;
-        x[i] /= row[i];
-        for (std::int64_t k = 0; k < i; ++k) {
-          x[k] -= row[k] * x[i];
-        }
-      }
-    }
-  }
+  void solve_rows_(const Tensor<double>& rows) const;
 
  private:
   // Sixteen partial sums in a fixed order, which the compiler can keep in vector registers.
-  static double dot(const double* x, const double* y, std::int64_t n) {
-    constexpr std::int64_t lanes = 16;
-    double partial[lanes] = {};
-    std::int64_t i = 0;
-    for (; i + lanes <= n; i += lanes) {
-      for (std::int64_t k = 0; k < lanes; ++k) {
-        partial[k] += x[i + k] * y[i + k];
-      }
-    }
-    double total = 0.0;
-    for (const double value : partial) {
-      total += value;
-    }
-    for (; i < n; ++i) {
-      total += x[i] * y[i];
-    }
-    return total;
-  }
+  static double dot(const double* x, const double* y, std::int64_t n);
 
   Tensor<double> lower_;
 };
@@ -82,9 +33,7 @@ class Cholesky {
 class LinearDenoiser {
  public:
   /// `dimension` numbers per latent.
-  explicit LinearDenoiser(std::int64_t dimension)
-      : sum_(Tensor<double>::zeros({dimension})),
-        products_(Tensor<double>::zeros({dimension, dimension})) {}
+  explicit LinearDenoiser(std::int64_t dimension);
 
   /// Adds latents (B, ...) to the statistics.
   template <Floating T>
@@ -97,10 +46,7 @@ class LinearDenoiser {
 
   [[nodiscard]] std::int64_t count() const { return count_; }
   /// Mean latent (D).
-  [[nodiscard]] Tensor<double> mean() const {
-    LDLM_CHECK(count_ > 1, "linear_denoiser", "needs at least two latents, has ", count_);
-    return mul(sum_, 1.0 / static_cast<double>(count_));
-  }
+  [[nodiscard]] Tensor<double> mean() const;
 
   /// The least-squares linear estimates of z_0 for z_t (B, ...), all at one noise level.
   template <Floating T>
@@ -139,3 +85,7 @@ class LinearDenoiser {
 };
 
 }  // namespace ldlm
+
+#ifndef LDLM_LINKED
+#include <ldlm/ldlm/impl/linear_denoiser.hpp>
+#endif

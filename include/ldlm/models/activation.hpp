@@ -8,6 +8,7 @@
 
 #include <ldlm/core/enumeration.hpp>
 #include <ldlm/core/kernel_table.hpp>
+#include <ldlm/core/linkage.hpp>
 #include <ldlm/io/json.hpp>
 
 namespace ldlm {
@@ -34,29 +35,14 @@ inline constexpr std::array<std::pair<std::string_view, Activation>, 11> activat
 
 /// The activation under a key of config.json. Throws for one that this library does not compute,
 /// such as quick_gelu and gelu_10, whose values differ from gelu's.
-[[nodiscard]] inline Activation activation_from(const JsonReader& config, std::string_view key,
-                                                const char* fallback) {
-  const std::string name = config.get(key, fallback);
-  std::string all;
-  for (const auto& [known, activation] : detail::activation_names) {
-    if (name == known) {
-      return activation;
-    }
-    const bool last = known == detail::activation_names.back().first;
-    all += (all.empty() ? "" : last ? " and " : ", ") + std::string(known);
-  }
-  config.check(false, key, "must be one of ", all, ", got \"", name, '"');
-  return Activation::none;
-}
+[[nodiscard]] Activation activation_from(const JsonReader& config, std::string_view key,
+                                         const char* fallback);
 
 /// The name of an activation in Hugging Face's files. Throws for a value that is none.
-[[nodiscard]] inline std::string activation_name(Activation activation) {
-  for (const auto& [name, known] : detail::activation_names) {
-    if (activation == known) {
-      return std::string(name);
-    }
-  }
-  detail::fail_unknown("Activation", activation);
-}
+[[nodiscard]] std::string activation_name(Activation activation);
 
 }  // namespace ldlm
+
+#ifndef LDLM_LINKED
+#include <ldlm/models/impl/activation.hpp>
+#endif

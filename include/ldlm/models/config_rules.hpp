@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <string_view>
 
+#include <ldlm/core/linkage.hpp>
 #include <ldlm/io/json.hpp>
 #include <ldlm/models/activation.hpp>
 
@@ -27,36 +28,18 @@ class ConfigRules {
       detail::fail(type_, key, ' ', rule...);
     }
   }
-  void at_least(std::string_view key, std::int64_t value, std::int64_t least = 1) const {
-    check(value >= least, key, "must be at least ", least, ", got ", value);
-  }
+  void at_least(std::string_view key, std::int64_t value, std::int64_t least = 1) const;
   /// A probability of dropout.
-  void dropout(std::string_view key, double value) const {
-    check(value >= 0 && value < 1, key, "must lie in [0, 1), got ", value);
-  }
+  void dropout(std::string_view key, double value) const;
   /// What is added to a variance before its root is taken.
-  void epsilon(std::string_view key, double value) const {
-    check(value > 0 && value <= 1, key, "must lie in (0, 1], got ", value);
-  }
+  void epsilon(std::string_view key, double value) const;
   /// The standard deviation of new weights.
-  void deviation(std::string_view key, double value) const {
-    check(value >= 0 && value <= 1, key, "must lie in [0, 1], got ", value);
-  }
+  void deviation(std::string_view key, double value) const;
   /// An activation that a program made from a number.
-  void activation(std::string_view key, Activation value) const {
-    const auto& names = detail::activation_names;
-    check(std::any_of(names.begin(), names.end(),
-                      [value](const auto& each) { return each.second == value; }),
-          key, "is ", static_cast<int>(value), ", which is no Activation");
-  }
+  void activation(std::string_view key, Activation value) const;
   /// Attention heads, which share the channels.
   void heads(std::string_view key, std::int64_t count, std::string_view channels_key,
-             std::int64_t channels) const {
-    at_least(channels_key, channels);
-    at_least(key, count);
-    check(channels % count == 0, key, "is ", count, ", which does not divide ", channels_key, ' ',
-          channels);
-  }
+             std::int64_t channels) const;
 
  private:
   std::string_view type_;
@@ -79,12 +62,11 @@ void read_key(const JsonReader& json, std::string_view key, T& value) {
 }
 
 /// Throws for a model some of whose attention heads were taken out: its matrices have other shapes.
-inline void check_no_pruned_heads(const JsonReader& json) {
-  const JsonValue* const heads = json.value().find("pruned_heads");
-  json.check(
-      heads == nullptr || heads->is_null() || (heads->is_object() && heads->members().empty()),
-      "pruned_heads", "must be empty: models with pruned heads are not supported");
-}
+void check_no_pruned_heads(const JsonReader& json);
 
 }  // namespace detail
 }  // namespace ldlm
+
+#ifndef LDLM_LINKED
+#include <ldlm/models/impl/config_rules.hpp>
+#endif

@@ -165,7 +165,8 @@ LDLM_BODY JsonValue parse_json(std::string_view text, std::string_view origin,
   return builder.take();
 #else
   (void)text, (void)options;
-  detail::fail("json", origin, ": this program was compiled without nlohmann-json, which reads JSON");
+  detail::fail("json", origin,
+               ": this program was compiled without nlohmann-json, which reads JSON");
 #endif
 }
 

@@ -16,8 +16,8 @@ struct JsonReader::Document {
 
 namespace detail {
 
-/// Appends how `wanted` is reached from `root`, as "a.b[2]"; false if it isn't below. Paths are only
-/// found for errors, so that readers need not carry them.
+/// Appends how `wanted` is reached from `root`, as "a.b[2]"; false if it isn't below. Paths are
+/// only found for errors, so that readers need not carry them.
 LDLM_BODY bool append_json_path(std::string& path, const JsonValue& root, const JsonValue& wanted) {
   if (&root == &wanted) {
     return true;
@@ -57,7 +57,9 @@ LDLM_BODY JsonReader JsonReader::parse(std::string_view text, std::string origin
   return JsonReader(std::move(root), std::move(origin), std::move(op));
 }
 
-LDLM_BODY const std::string& JsonReader::origin() const noexcept { return document_->origin; }
+LDLM_BODY const std::string& JsonReader::origin() const noexcept {
+  return document_->origin;
+}
 
 LDLM_BODY std::string JsonReader::path() const {
   std::string path;

@@ -18,7 +18,9 @@ LDLM_BODY JsonValue::JsonValue(std::string value) : value_(std::move(value)) {}
 LDLM_BODY JsonValue::JsonValue(std::string_view value) : value_(std::string(value)) {}
 LDLM_BODY JsonValue::JsonValue(const char* value) : value_(std::string(value)) {}
 LDLM_BODY JsonValue::JsonValue(Array values) : value_(std::move(values)) {}
-LDLM_BODY JsonValue JsonValue::array(Array values) { return JsonValue(std::move(values)); }
+LDLM_BODY JsonValue JsonValue::array(Array values) {
+  return JsonValue(std::move(values));
+}
 LDLM_BODY JsonValue JsonValue::object(Object members) {
   JsonValue out;
   out.value_ = std::move(members);
@@ -42,9 +44,15 @@ const Part& JsonValue::part(std::string_view what) const {
   LDLM_CHECK(out != nullptr, "json", "must be ", what, ", got ", preview());
   return *out;
 }
-LDLM_BODY const std::string& JsonValue::string() const { return part<std::string>("a string"); }
-LDLM_BODY const JsonValue::Array& JsonValue::items() const { return part<Array>("an array"); }
-LDLM_BODY const JsonValue::Object& JsonValue::members() const { return part<Object>("an object"); }
+LDLM_BODY const std::string& JsonValue::string() const {
+  return part<std::string>("a string");
+}
+LDLM_BODY const JsonValue::Array& JsonValue::items() const {
+  return part<Array>("an array");
+}
+LDLM_BODY const JsonValue::Object& JsonValue::members() const {
+  return part<Object>("an object");
+}
 
 LDLM_BODY const JsonValue* JsonValue::find(std::string_view key) const noexcept {
   if (const auto* object = std::get_if<Object>(&value_)) {
@@ -75,7 +83,9 @@ LDLM_BODY JsonValue& JsonValue::push_back(JsonValue value) {
   return *this;
 }
 
-LDLM_BODY bool operator==(const JsonValue& a, const JsonValue& b) { return a.value_ == b.value_; }
+LDLM_BODY bool operator==(const JsonValue& a, const JsonValue& b) {
+  return a.value_ == b.value_;
+}
 
 LDLM_BODY std::optional<bool> JsonValue::boolean() const {
   const bool* const found = std::get_if<bool>(&value_);

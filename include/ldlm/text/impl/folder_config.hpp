@@ -12,14 +12,14 @@
 #include <utility>
 #include <vector>
 
-#include <ldlm/text/added_tokens.hpp>
 #include <ldlm/json/parse.hpp>
 #include <ldlm/json/reader.hpp>
+#include <ldlm/text/added_tokens.hpp>
 #include <ldlm/text/impl/model_types.hpp>
 #include <ldlm/text/impl/named_tokens.hpp>
+#include <ldlm/text/impl/tokenizer_classes.hpp>
 #include <ldlm/text/special_tokens.hpp>
 #include <ldlm/text/text_file.hpp>
-#include <ldlm/text/impl/tokenizer_classes.hpp>
 
 namespace ldlm::text::detail {
 
@@ -115,7 +115,7 @@ inline void read_tokenizer_config(const JsonReader& root, FolderConfig& out) {
         std::pair("clean_up_tokenization_spaces_for_bpe_even_though_it_will_corrupt_output",
                   false)}) {
     if (root.get(key, usual) != usual) {
-      root.at(key).fail(usual ? "false" : "true", " is not supported");
+      root.at(key).fail("is ", usual ? "false" : "true", ", which is not supported");
     }
   }
   if (const auto never = root.find("never_split"); never && !never->items().empty()) {
@@ -169,8 +169,8 @@ inline void read_added_tokens(const JsonReader& root, FolderConfig& out) {
     token.normalized = !token.special;
     const std::int64_t number = id.count();
     if (out.added.contains(static_cast<TokenId>(number))) {
-      id.fail("is id ", number, ", which belongs to \"", out.added.at(static_cast<TokenId>(number)).content,
-              "\" too");
+      id.fail("is id ", number, ", which belongs to \"",
+              out.added.at(static_cast<TokenId>(number)).content, "\" too");
     }
     add_token(out, number, std::move(token), id.place());
   }

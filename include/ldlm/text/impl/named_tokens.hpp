@@ -9,8 +9,8 @@
 #include <utility>
 #include <vector>
 
-#include <ldlm/text/added_tokens.hpp>
 #include <ldlm/json/reader.hpp>
+#include <ldlm/text/added_tokens.hpp>
 #include <ldlm/text/impl/tokenizer_classes.hpp>
 
 namespace ldlm::text::detail {

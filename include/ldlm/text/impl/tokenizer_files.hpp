@@ -15,10 +15,10 @@
 #include <vector>
 
 #include <ldlm/text/impl/folder_config.hpp>
-#include <ldlm/text/text_file.hpp>
-#include <ldlm/text/tokenizer.hpp>
 #include <ldlm/text/impl/tokenizer_classes.hpp>
 #include <ldlm/text/impl/tokenizer_reader.hpp>
+#include <ldlm/text/text_file.hpp>
+#include <ldlm/text/tokenizer.hpp>
 
 namespace ldlm::text::detail {
 
@@ -202,14 +202,13 @@ inline void finish_tokenizer(Tokenizer& tokenizer, const ClassFamily* family,
                                               const FolderConfig& config = {}) {
   Vocabulary vocabulary = read_vocabulary(parse_document(vocab_json.contents, vocab_json.name));
   std::vector<Merge> merges;
-  for_each_line(merges_txt.contents, merges_txt.name,
-                [&](std::string_view line, std::size_t number) {
-                  if (!line.starts_with("#version")) {
-                    const std::string place = merges_txt.name + ": line " + std::to_string(number);
-                    merges.push_back(
-                        with_place(place, [&] { return find_merge(vocabulary, line); }));
-                  }
-                });
+  for_each_line(
+      merges_txt.contents, merges_txt.name, [&](std::string_view line, std::size_t number) {
+        if (!line.starts_with("#version")) {
+          const std::string place = merges_txt.name + ": line " + std::to_string(number);
+          merges.push_back(with_place(place, [&] { return find_merge(vocabulary, line); }));
+        }
+      });
   TokenizerParts parts;
   parts.pre_tokenizer.kind = PreTokenizer::Kind::byte_level;
   parts.pre_tokenizer.add_prefix_space = config.add_prefix_space.value_or(false);

@@ -13,11 +13,11 @@
 
 #include <ldlm/files/atomic_file.hpp>
 #include <ldlm/files/folder_update.hpp>
-#include <ldlm/text/tokenizer.hpp>
 #include <ldlm/text/impl/tokenizer_files.hpp>
 #include <ldlm/text/impl/tokenizer_json_folder.hpp>
 #include <ldlm/text/impl/tokenizer_reader.hpp>
 #include <ldlm/text/impl/tokenizer_writer.hpp>
+#include <ldlm/text/tokenizer.hpp>
 
 namespace ldlm::text {
 
@@ -30,13 +30,13 @@ LDLM_BODY Tokenizer Tokenizer::from_file(const std::filesystem::path& tokenizer_
 }
 
 LDLM_BODY Tokenizer Tokenizer::from_bpe_files(const std::filesystem::path& vocab_json,
-                                           const std::filesystem::path& merges_txt) {
+                                              const std::filesystem::path& merges_txt) {
   return detail::read_bpe_files(detail::read_named(vocab_json), detail::read_named(merges_txt),
                                 detail::ClassFamily::gpt2);
 }
 
 LDLM_BODY Tokenizer Tokenizer::from_wordpiece_file(const std::filesystem::path& vocab_txt,
-                                                const BertNormalizer& normalizer) {
+                                                   const BertNormalizer& normalizer) {
   detail::FolderConfig config;
   config.do_lower_case = normalizer.lowercase;
   config.tokenize_chinese_chars = normalizer.handle_chinese_chars;
@@ -45,7 +45,7 @@ LDLM_BODY Tokenizer Tokenizer::from_wordpiece_file(const std::filesystem::path& 
 }
 
 LDLM_BODY Tokenizer Tokenizer::from_folder(const std::filesystem::path& folder,
-                                        const FolderOptions& options) {
+                                           const FolderOptions& options) {
   LDLM_CHECK(std::filesystem::is_directory(folder), "tokenizer", folder.string(),
              ": no such folder");
   detail::FolderConfig config = detail::read_folder_config(folder);

@@ -15,10 +15,10 @@
 #include <utility>
 
 #include <ldlm/text/impl/folder_config.hpp>
-#include <ldlm/text/tokenizer.hpp>
 #include <ldlm/text/impl/tokenizer_classes.hpp>
 #include <ldlm/text/impl/tokenizer_files.hpp>
 #include <ldlm/text/impl/tokenizer_reader.hpp>
+#include <ldlm/text/tokenizer.hpp>
 
 namespace ldlm::text::detail {
 

@@ -10,14 +10,18 @@
 #include <utility>
 #include <vector>
 
-#include <ldlm/text/impl/folder_config.hpp>
 #include <ldlm/json/reader.hpp>
+#include <ldlm/text/impl/folder_config.hpp>
 #include <ldlm/text/tokenizer.hpp>
 
 namespace ldlm::text::detail {
 
-[[nodiscard]] inline const std::string& place_of(const std::string& place) { return place; }
-[[nodiscard]] inline std::string place_of(const JsonReader& value) { return value.place(); }
+[[nodiscard]] inline const std::string& place_of(const std::string& place) {
+  return place;
+}
+[[nodiscard]] inline std::string place_of(const JsonReader& value) {
+  return value.place();
+}
 
 /// Runs `build`; if it throws, the message names `place`, text or a JsonReader, in place of the
 /// operation.
@@ -89,9 +93,8 @@ auto with_place(const Place& place, Build&& build) {
     merges.push_back(with_place(
         rule, [&] { return find_merge(vocabulary, parts[0].string(), parts[1].string()); }));
   }
-  return with_place(view, [&] {
-    return BpeModel(std::move(vocabulary), std::move(merges), std::move(options));
-  });
+  return with_place(
+      view, [&] { return BpeModel(std::move(vocabulary), std::move(merges), std::move(options)); });
 }
 
 [[nodiscard]] inline WordPieceModel read_wordpiece(const JsonReader& view) {
@@ -127,7 +130,8 @@ template <class AnyModel>
   }
   const bool unigram = name == "Unigram";
   view.at("type").fail(
-      "\"", name, "\" is not supported; BPE and WordPiece are, as GPT-2 and BERT have them",
+      "is \"", name,
+      "\", which is not supported; BPE and WordPiece are, as GPT-2 and BERT have them",
       unigram ? " (this is a SentencePiece model, as T5, ALBERT and XLM-RoBERTa have)" : "");
 }
 
@@ -154,7 +158,8 @@ inline void read_normalizer(const JsonReader& view, Normalizer& out) {
     out.emplace_back(UnicodeNormalizer::lowercase);
   } else {
     view.at("type").fail(
-        "\"", type, "\" is not supported; BertNormalizer, NFC, NFD, Lowercase and Sequence are");
+        "is \"", type,
+        "\", which is not supported; BertNormalizer, NFC, NFD, Lowercase and Sequence are");
   }
 }
 
@@ -171,7 +176,8 @@ inline void read_normalizer(const JsonReader& view, Normalizer& out) {
   } else if (type == "Sequence" && view.at("pretokenizers").items().size() == 1) {
     return read_pre_tokenizer(view.at("pretokenizers").items()[0]);
   } else {
-    view.at("type").fail("\"", type, "\" is not supported; ByteLevel and BertPreTokenizer are");
+    view.at("type").fail("is \"", type,
+                         "\", which is not supported; ByteLevel and BertPreTokenizer are");
   }
   return out;
 }
@@ -270,7 +276,7 @@ inline void read_post_processor(const JsonReader& view, PostProcessor& out) {
     }
     out.special_tokens = std::move(made);
   } else {
-    view.at("type").fail("\"", type,
+    view.at("type").fail("is \"", type,
                          "\" is not supported; ByteLevel, TemplateProcessing, BertProcessing, "
                          "RobertaProcessing and Sequence are");
   }
@@ -286,7 +292,7 @@ inline void read_post_processor(const JsonReader& view, PostProcessor& out) {
     out.prefix = view.at("prefix").string();
     out.cleanup = view.at("cleanup").as<bool>();
   } else {
-    view.at("type").fail("\"", type, "\" is not supported; ByteLevel and WordPiece are");
+    view.at("type").fail("is \"", type, "\", which is not supported; ByteLevel and WordPiece are");
   }
   return out;
 }
@@ -313,7 +319,7 @@ inline void read_post_processor(const JsonReader& view, PostProcessor& out) {
   } else if (strategy == "OnlySecond") {
     out.strategy = Truncation::Strategy::only_second;
   } else if (strategy != "LongestFirst") {
-    view.at("strategy").fail("\"", strategy, "\" is none of LongestFirst, OnlyFirst, OnlySecond");
+    view.at("strategy").fail("is \"", strategy, "\", none of LongestFirst, OnlyFirst, OnlySecond");
   }
   return out;
 }
@@ -328,7 +334,7 @@ inline void read_post_processor(const JsonReader& view, PostProcessor& out) {
   if (strategy.value().is_object()) {
     out.length = static_cast<std::size_t>(strategy.at("Fixed").count(max_length));
   } else if (strategy.string() != "BatchLongest") {
-    strategy.fail("\"", strategy.string(), "\" is neither BatchLongest nor {\"Fixed\": n}");
+    strategy.fail("is \"", strategy.string(), "\", neither BatchLongest nor {\"Fixed\": n}");
   }
   if (const auto multiple = view.find("pad_to_multiple_of")) {
     out.multiple_of = static_cast<std::size_t>(multiple->count(max_length));
@@ -394,7 +400,8 @@ inline void check_ids(const Tokenizer& tokenizer, const JsonReader& root) {
 
 /// A tokenizer.json, where what `config` sets is changed; `only_listed`: without added tokens that
 /// it does not list.
-[[nodiscard]] inline Tokenizer read_tokenizer(const JsonReader& root, const FolderConfig& config = {},
+[[nodiscard]] inline Tokenizer read_tokenizer(const JsonReader& root,
+                                              const FolderConfig& config = {},
                                               bool only_listed = false) {
   TokenizerParts parts;
   if (const auto view = root.find("normalizer")) {
