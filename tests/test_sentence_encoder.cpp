@@ -136,7 +136,7 @@ TEST_CASE("what a sentence encoder's files say is obeyed or refused by name") {
     CHECK(contains(with(named(name, "sentence_transformers.models.Normalize", "")), rule));
   }
   CHECK(contains(with(R"({"path": "", "type": "sentence_transformers.models.Normalize"})"),
-                 "key \"name\" is missing"));
+                 ".name\" is missing"));
   for (const char* const key : {"module_input_name", "module_output_name"}) {
     const fs::path to = copy_with_file(folder / key, "mean", "2_Normalize/config.json",
                                        "{\"" + std::string(key) + "\": \"token_embeddings\"}");
@@ -148,11 +148,11 @@ TEST_CASE("what a sentence encoder's files say is obeyed or refused by name") {
   }
   CHECK(contains(with(module("sentence_transformers.models.CNN", "2_CNN")),
                  "models.CNN\", which is not supported"));
-  CHECK(contains(with(module("custom.Module", "2")), "\"type\" is \"custom.Module\""));
+  CHECK(contains(with(module("custom.Module", "2")), ".type\" is \"custom.Module\""));
   CHECK(contains(with(module("sentence_transformers.models.Dense", "../x")), "within the folder"));
   CHECK(
       contains(said("modules.json", "[" + transformer + "]"), "needs a Transformer and a Pooling"));
-  CHECK(contains(said("modules.json", "{}"), "must be a list of modules"));
+  CHECK(contains(said("modules.json", "{}"), "must be an array"));
   CHECK(contains(said("1_Pooling/config.json", R"({"pooling_mode": "other"})"), "got \"other\""));
   CHECK(contains(said("1_Pooling/config.json", R"({"pooling_mode_new": true})"),
                  "\"pooling_mode_new\""));
@@ -176,7 +176,7 @@ TEST_CASE("what a sentence encoder's files say is obeyed or refused by name") {
   CHECK(said("tokenizer_config.json", R"({"model_max_length": 1000000000000000019884624838656})") ==
         "no error");
   CHECK(contains(said("tokenizer_config.json", R"({"truncation_side": "up"})"),
-                 "should be left or right, not \"up\""));
+                 "must be left or right, got \"up\""));
 }
 
 TEST_CASE(

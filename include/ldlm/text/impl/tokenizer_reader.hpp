@@ -276,9 +276,10 @@ inline void read_post_processor(const JsonReader& view, PostProcessor& out) {
     }
     out.special_tokens = std::move(made);
   } else {
-    view.at("type").fail("is \"", type,
-                         "\" is not supported; ByteLevel, TemplateProcessing, BertProcessing, "
-                         "RobertaProcessing and Sequence are");
+    view.at("type").fail(
+        "is \"", type,
+        "\", which is not supported; ByteLevel, TemplateProcessing, BertProcessing, "
+        "RobertaProcessing and Sequence are");
   }
 }
 
