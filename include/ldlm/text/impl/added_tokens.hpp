@@ -26,7 +26,7 @@ LDLM_BODY bool contains_whitespace(std::string_view text) {
   return false;
 }
 
-LDLM_BODY CodePoint before(std::string_view text, std::size_t i) {
+LDLM_BODY CodePoint character_before(std::string_view text, std::size_t i) {
   std::size_t start = i - 1;
   while (start > 0 && !starts_code_point(text[start])) {
     --start;
@@ -35,12 +35,12 @@ LDLM_BODY CodePoint before(std::string_view text, std::size_t i) {
 }
 
 LDLM_BODY std::size_t space_before(std::string_view text, std::size_t i) {
-  const CodePoint c = before(text, i);
+  const CodePoint c = character_before(text, i);
   return is_whitespace(c.value) ? c.size : 0;
 }
 
 LDLM_BODY bool word_ends_at(std::string_view text, std::size_t i) {
-  return i > 0 && is_word_character(before(text, i).value);
+  return i > 0 && is_word_character(character_before(text, i).value);
 }
 
 LDLM_BODY bool word_starts_at(std::string_view text, std::size_t i) {
@@ -136,9 +136,6 @@ LDLM_BODY void AddedVocabulary::rebuild() {
 LDLM_BODY std::pair<std::size_t, TokenId> AddedVocabulary::Matcher::match(
     std::string_view text, std::size_t i) const noexcept {
   std::pair<std::size_t, TokenId> best{0, -1};
-  if (!starts[static_cast<unsigned char>(text[i])]) {
-    return best;
-  }
   std::uint32_t node = detail::Trie::root;
   for (std::size_t k = i; k < text.size(); ++k) {
     node = trie.child(node, text[k]);
@@ -156,6 +153,10 @@ LDLM_BODY AddedVocabulary::Match AddedVocabulary::next(std::string_view text, bo
                                                        std::size_t from, std::size_t& at) const {
   const Matcher& matcher = normalized ? normalized_ : raw_;
   while (!matcher.empty && at < text.size()) {
+    if (!matcher.starts[static_cast<unsigned char>(text[at])]) {
+      ++at;
+      continue;
+    }
     const auto [size, id] = matcher.match(text, at);
     if (size == 0) {
       ++at;
