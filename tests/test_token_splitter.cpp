@@ -12,6 +12,7 @@
 #include <variant>
 #include <vector>
 
+#include <ldlm/text/token_splitter.hpp>
 #include <ldlm/text/tokenizer.hpp>
 #include <ldlm/text/tokenizer_trainer.hpp>
 

@@ -7,6 +7,8 @@
 #include <vector>
 
 #include <ldlm/text/normalizer.hpp>
+#include <ldlm/text/unicode.hpp>
+#include <ldlm/text/utf8.hpp>
 
 #include "paths.hpp"
 #include "text_support.hpp"

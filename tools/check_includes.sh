@@ -79,7 +79,7 @@ while read -r file; do
           [[ ${file/\/impl\//\/} == "${path%%/impl/*}"/* ]] ||
             report "$where: the bodies of another folder"
           if [[ $file != */impl/* ]]; then
-            grep -A1 '^#ifndef LDLM_LINKED' "$file" | grep -q "$target" ||
+            sed -n '/^#ifndef LDLM_LINKED/,$p' "$file" | grep -q "$target" ||
               report "$where: bodies are included after #ifndef LDLM_LINKED"
             continue # the one circle: they include the header
           fi

@@ -5,10 +5,17 @@
 #error "define LDLM_LINKED for every unit of the program, or include no more than <ldlm/ldlm.hpp>"
 #endif
 
+#include <ldlm/files/impl/atomic_file.hpp>
+#include <ldlm/files/impl/file_descriptor.hpp>
+#include <ldlm/files/impl/folder_lock.hpp>
+#include <ldlm/files/impl/folder_update.hpp>
+#include <ldlm/files/impl/regular_file.hpp>
+#include <ldlm/files/impl/temporary.hpp>
 #include <ldlm/generate/impl/generation_config.hpp>
 #include <ldlm/io/impl/checkpoint.hpp>
 #include <ldlm/io/impl/foreign_files.hpp>
 #include <ldlm/io/impl/json.hpp>
+#include <ldlm/io/impl/mapped_file.hpp>
 #include <ldlm/io/impl/safetensors.hpp>
 #include <ldlm/io/impl/safetensors_header.hpp>
 #include <ldlm/io/impl/safetensors_model.hpp>
@@ -32,4 +39,29 @@
 #include <ldlm/models/impl/reverse_transformer_config.hpp>
 #include <ldlm/models/impl/sentence_modules.hpp>
 #include <ldlm/models/impl/token_ids.hpp>
+#include <ldlm/text/impl/added_tokens.hpp>
+#include <ldlm/text/impl/batch.hpp>
+#include <ldlm/text/impl/bpe.hpp>
+#include <ldlm/text/impl/byte_level.hpp>
+#include <ldlm/text/impl/corpus.hpp>
+#include <ldlm/text/impl/decode_stream.hpp>
+#include <ldlm/text/impl/decoder.hpp>
+#include <ldlm/text/impl/encoding.hpp>
+#include <ldlm/text/impl/file_kind.hpp>
+#include <ldlm/text/impl/line_reader.hpp>
+#include <ldlm/text/impl/normalizer.hpp>
+#include <ldlm/text/impl/post_processor.hpp>
+#include <ldlm/text/impl/printable.hpp>
+#include <ldlm/text/impl/sentences.hpp>
+#include <ldlm/text/impl/shuffle.hpp>
+#include <ldlm/text/impl/text_file.hpp>
+#include <ldlm/text/impl/tokenizer.hpp>
 #include <ldlm/text/impl/tokenizer_json.hpp>
+#include <ldlm/text/impl/tokenizer_trainer.hpp>
+#include <ldlm/text/impl/trie.hpp>
+#include <ldlm/text/impl/unicode.hpp>
+#include <ldlm/text/impl/utf8.hpp>
+#include <ldlm/text/impl/vocabulary.hpp>
+#include <ldlm/text/impl/wikitext.hpp>
+#include <ldlm/text/impl/word_counter.hpp>
+#include <ldlm/text/impl/wordpiece.hpp>

@@ -6,6 +6,8 @@
 #include <string_view>
 
 #include <ldlm/text/corpus.hpp>
+#include <ldlm/text/unicode.hpp>
+#include <ldlm/text/utf8.hpp>
 
 namespace text = ldlm::text;
 

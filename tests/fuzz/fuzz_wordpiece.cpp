@@ -5,7 +5,6 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
-#include <variant>
 #include <vector>
 
 #include <ldlm/text/tokenizer_trainer.hpp>
@@ -45,7 +44,7 @@ void check_normalizer(const text::NormalizerRunner& runner, std::string_view val
     i += c.size;
   }
   for (const text::NormalizerStep& step : runner.steps()) {
-    std::visit([&](const auto& s) { text::detail::apply(s, chars); }, step);
+    text::detail::apply(step, chars);
   }
   std::size_t at = 0;
   for (const text::detail::SourcedChar& c : chars) {

@@ -1,11 +1,10 @@
 #pragma once
 // FolderLock: one process at a time works on a folder.
 
-#include <array>
 #include <filesystem>
-#include <string>
-#include <system_error>
-#include <utility>
+
+#include <sys/types.h>
+#include <unistd.h>
 
 #include <ldlm/files/file_descriptor.hpp>
 
@@ -16,46 +15,13 @@ namespace ldlm {
 /// ends. Throws, without waiting, if another holder has it.
 class FolderLock {
  public:
-  explicit FolderLock(const std::filesystem::path& folder) : path_(folder / ".ldlm-lock") {
-    std::error_code error;
-    std::filesystem::create_directories(folder, error);
-    LDLM_CHECK(!error, "lock", folder.native(), ": cannot be made a folder: ", error.message());
-    do {  // until the file that is locked is the one in the folder: its last holder removes it
-      open_file();
-      if (::flock(file_.get(), LOCK_EX | LOCK_NB) != 0) {
-        LDLM_CHECK(errno == EWOULDBLOCK, "lock", path_.native(), ": ", detail::errno_text(errno));
-        std::array<char, 256> text{};
-        const ssize_t size = ::pread(file_.get(), text.data(), text.size(), 0);
-        const std::string holder(text.data(), size > 0 ? static_cast<std::size_t>(size) : 0);
-        detail::fail("lock", folder.native(), ": is in use by ",
-                     holder.empty() ? "another process" : holder.substr(0, holder.find('\n')),
-                     ", which holds ", path_.native());
-      }
-    } while (!detail::names_file(path_, file_));
-    std::array<char, 256> host{};
-    (void)::gethostname(host.data(), host.size() - 1);
-    const std::string text = detail::concat("process ", holder_, " on ", host.data(), '\n');
-    // For the message alone: where the disk is full, it has none.
-    (void)(::ftruncate(file_.get(), 0) == 0 && ::write(file_.get(), text.data(), text.size()) > 0);
-  }
+  explicit FolderLock(const std::filesystem::path& folder);
   FolderLock(FolderLock&& other) noexcept = default;
   FolderLock& operator=(FolderLock&&) = delete;
-  ~FolderLock() {
-    if (file_.is_open() && holder_ == ::getpid() && detail::names_file(path_, file_)) {
-      ::unlink(path_.c_str());
-    }
-  }
+  ~FolderLock();
 
  private:
-  void open_file() {
-    constexpr int flags = O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC;
-    file_ = detail::FileDescriptor(::open(path_.c_str(), flags, 0666));
-    LDLM_CHECK(errno != ELOOP || file_.is_open(), "lock", path_.native(), ": is a symbolic link");
-    LDLM_CHECK(file_.is_open(), "lock", path_.native(), ": ", detail::errno_text(errno));
-    struct stat status {};
-    LDLM_CHECK(::fstat(file_.get(), &status) == 0 && S_ISREG(status.st_mode), "lock",
-               path_.native(), ": is not a regular file");
-  }
+  void open_file();
 
   std::filesystem::path path_;
   detail::FileDescriptor file_{-1};
@@ -63,3 +29,7 @@ class FolderLock {
 };
 
 }  // namespace ldlm
+
+#ifndef LDLM_LINKED
+#include <ldlm/files/impl/folder_lock.hpp>
+#endif

@@ -1,16 +1,11 @@
 #pragma once
 // Opening files that must be regular ones, and reading what may come in pieces (POSIX).
 
-#include <cerrno>
 #include <cstddef>
 #include <filesystem>
 
-#include <fcntl.h>
-#include <poll.h>
-#include <sys/stat.h>
-#include <unistd.h>
+#include <sys/types.h>
 
-#include <ldlm/core/error.hpp>
 #include <ldlm/files/file_descriptor.hpp>
 
 namespace ldlm::detail {
@@ -22,30 +17,14 @@ struct RegularFile {
 };
 
 /// Throws Error with the path and the system's reason when it can't be opened or isn't a file.
-[[nodiscard]] inline RegularFile open_regular_file(const std::filesystem::path& path) {
-  // O_NONBLOCK: opening a named pipe must fail below rather than wait for its other end.
-  RegularFile out{FileDescriptor(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK))};
-  struct stat status {};
-  LDLM_CHECK(out.descriptor.is_open() && ::fstat(out.descriptor.get(), &status) == 0, "open",
-             path.native(), ": ", errno_text(errno));
-  LDLM_CHECK(!S_ISDIR(status.st_mode), "open", path.native(), ": is a folder, not a file");
-  LDLM_CHECK(S_ISREG(status.st_mode), "open", path.native(), ": is not a regular file");
-  out.size = static_cast<std::size_t>(status.st_size);
-  return out;
-}
+[[nodiscard]] RegularFile open_regular_file(const std::filesystem::path& path);
 
 /// Reads at most `count` bytes, as many as there are now; 0 at the end, -1 with errno for an error.
 /// Waits where there are none yet, and goes on where a signal came.
-[[nodiscard]] inline ::ssize_t read_some(int descriptor, char* out, std::size_t count) noexcept {
-  while (true) {
-    const ::ssize_t got = ::read(descriptor, out, count);
-    if (got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) {
-      pollfd wanted{descriptor, POLLIN, 0};
-      ::poll(&wanted, 1, -1);
-    } else if (got >= 0 || errno != EINTR) {
-      return got;
-    }
-  }
-}
+[[nodiscard]] ::ssize_t read_some(int descriptor, char* out, std::size_t count) noexcept;
 
 }  // namespace ldlm::detail
+
+#ifndef LDLM_LINKED
+#include <ldlm/files/impl/regular_file.hpp>
+#endif

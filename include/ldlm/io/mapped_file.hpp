@@ -1,18 +1,12 @@
 #pragma once
 // MappedFile: a file's bytes through a memory map (POSIX).
 
-#include <cerrno>
 #include <cstddef>
 #include <filesystem>
 #include <memory>
 #include <span>
 #include <string>
 #include <string_view>
-
-#include <sys/mman.h>
-
-#include <ldlm/core/error.hpp>
-#include <ldlm/files/regular_file.hpp>
 
 namespace ldlm {
 
@@ -25,20 +19,7 @@ namespace ldlm {
 class MappedFile {
  public:
   /// Throws Error with the path and the system's reason when it can't be opened or isn't a file.
-  static MappedFile open(const std::filesystem::path& path) {
-    const detail::RegularFile file = detail::open_regular_file(path);
-    MappedFile out;
-    out.path_ = path.native();
-    const std::size_t size = file.size;
-    if (size > 0) {
-      void* const data = ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_NORESERVE,
-                                file.descriptor.get(), 0);
-      LDLM_CHECK(data != MAP_FAILED, "open", path.native(), ": ", detail::errno_text(errno));
-      out.bytes_ = {static_cast<std::byte*>(data), size};
-      out.owner_ = std::shared_ptr<void>(data, [size](void* start) { ::munmap(start, size); });
-    }
-    return out;
-  }
+  static MappedFile open(const std::filesystem::path& path);
 
   [[nodiscard]] std::span<std::byte> bytes() const noexcept { return bytes_; }
   [[nodiscard]] std::string_view text() const noexcept {
@@ -57,3 +38,7 @@ class MappedFile {
 };
 
 }  // namespace ldlm
+
+#ifndef LDLM_LINKED
+#include <ldlm/io/impl/mapped_file.hpp>
+#endif

@@ -4,19 +4,19 @@
 //   ldlm::TokenBatch batch = ldlm::to_batch(tokenizer, texts, {.max_length = 128});
 //   bert({.ids = batch.ids, .mask = batch.mask});
 
-#include <algorithm>
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <ranges>
-#include <span>
 #include <string_view>
+#include <utility>
 #include <vector>
 
-#include <ldlm/core/error.hpp>
 #include <ldlm/core/tensor.hpp>
+#include <ldlm/text/encoding.hpp>
 #include <ldlm/text/tokenizer.hpp>
+#include <ldlm/text/vocabulary.hpp>
 
 namespace ldlm::text {
 
@@ -44,46 +44,31 @@ struct BatchOptions {
 
 namespace detail {
 
-/// Copies rows (and, if there are any, their type ids) into a batch.
-template <class Rows>
-[[nodiscard]] TokenBatch fill_batch(const Rows& rows,
-                                    std::span<const std::vector<std::int32_t>> types,
-                                    std::int64_t pad_type, const BatchOptions& options) {
-  TokenBatch out;
-  std::int64_t width = options.length.value_or(0);
-  bool equal = true;
-  for (const auto& row : rows) {
-    const auto size = static_cast<std::int64_t>(std::ranges::size(row));
-    LDLM_CHECK(!options.length || size <= width, "to_batch", "row ", out.lengths.size(), " has ",
-               size, " tokens, the batch takes ", width);
-    width = std::max(width, size);
-    out.lengths.push_back(size);
-  }
-  for (const std::int64_t size : out.lengths) {
-    equal = equal && size == width;
-  }
-  LDLM_CHECK(equal || options.pad_id, "to_batch",
-             "the rows differ in length, and no token to pad them with is known: set pad_id");
-  const auto count = static_cast<std::int64_t>(out.lengths.size());
-  out.ids = Tensor<std::int64_t>::full({count, width}, options.pad_id.value_or(0));
-  out.mask = Tensor<bool>::full({count, width}, false);
-  out.type_ids = Tensor<std::int64_t>::full({count, width}, types.empty() ? 0 : pad_type);
-  std::size_t b = 0;
-  for (const auto& row : rows) {
-    const std::int64_t size = out.lengths[b];
-    const bool left = options.padding_side == Direction::left;
-    const std::int64_t first = static_cast<std::int64_t>(b) * width + (left ? width - size : 0);
-    std::ranges::copy(row, out.ids.data() + first);
-    std::fill_n(out.mask.data() + first, size, true);
-    if (types.empty()) {
-      std::fill_n(out.type_ids.data() + first, size, std::int64_t{0});
-    } else {
-      std::ranges::copy(types[b], out.type_ids.data() + first);
-    }
-    ++b;
-  }
-  return out;
-}
+/// Rows of these lengths as a batch of padding, with the mask of what is none and types 0.
+[[nodiscard]] TokenBatch padded_batch(std::vector<std::int64_t> lengths,
+                                      const BatchOptions& options);
+
+/// Which element of the batch's tensors is the first of row b that is no padding.
+[[nodiscard]] std::int64_t row_start(const TokenBatch& batch, std::size_t b,
+                                     const BatchOptions& options);
+
+/// Texts of a tokenizer, which become a batch.
+class TextBatch {
+ public:
+  TextBatch(const Tokenizer& tokenizer, const BatchOptions& options);
+  void add(std::string_view text);
+  [[nodiscard]] TokenBatch batch() const;
+
+ private:
+  const Tokenizer& tokenizer_;
+  BatchOptions options_;  // what was unset is the tokenizer's
+  std::int64_t pad_type_ = 0;
+  std::int64_t added_ = 0;  // special tokens
+  std::vector<std::vector<TokenId>> rows_;
+  std::vector<std::vector<std::int32_t>> types_;
+};
+
+void check_options_of_ids(const BatchOptions& options);
 
 }  // namespace detail
 
@@ -92,9 +77,20 @@ template <class Rows>
 template <std::ranges::forward_range Rows>
 requires std::integral<std::ranges::range_value_t<std::ranges::range_value_t<Rows>>>
 [[nodiscard]] TokenBatch to_batch(const Rows& rows, const BatchOptions& options = {}) {
-  LDLM_CHECK(!options.max_length && !options.truncation_side, "to_batch",
-             "rows of ids are not truncated: only a text's special tokens are known");
-  return detail::fill_batch(rows, {}, 0, options);
+  detail::check_options_of_ids(options);
+  std::vector<std::int64_t> lengths;
+  for (const auto& row : rows) {
+    lengths.push_back(static_cast<std::int64_t>(std::ranges::size(row)));
+  }
+  TokenBatch out = detail::padded_batch(std::move(lengths), options);
+  std::size_t b = 0;
+  for (const auto& row : rows) {
+    std::int64_t* to = out.ids.data() + detail::row_start(out, b++, options);
+    for (const auto id : row) {
+      *to++ = static_cast<std::int64_t>(id);
+    }
+  }
+  return out;
 }
 
 /// Texts as one batch: each one's ids in the tokenizer's template, as encode_ids gives them, cut
@@ -103,40 +99,11 @@ template <std::ranges::forward_range Texts>
 requires std::convertible_to<std::ranges::range_reference_t<const Texts>, std::string_view>
 [[nodiscard]] TokenBatch to_batch(const Tokenizer& tokenizer, const Texts& texts,
                                   const BatchOptions& options = {}) {
-  BatchOptions how = options;
-  std::int64_t pad_type = 0;
-  const auto& padding = tokenizer.padding();
-  const TokenizerInfo& info = tokenizer.info();
-  if (padding) {
-    how.pad_id = options.pad_id.value_or(padding->pad_id);
-    pad_type = padding->pad_type_id;
-  } else if (info.special_tokens.pad) {
-    how.pad_id = options.pad_id.value_or(*info.special_tokens.pad);
-  }
-  how.padding_side = options.padding_side.value_or(
-      info.padding_side.value_or(padding ? padding->direction : Direction::right));
-  const auto& truncation = tokenizer.truncation();
-  const bool keep_right =
-      options.truncation_side.value_or(info.truncation_side.value_or(
-          truncation ? truncation->direction : Direction::right)) == Direction::left;
-  const auto added = options.add_special_tokens
-                         ? static_cast<std::int64_t>(tokenizer.post_processor().added(false))
-                         : std::int64_t{0};
-  LDLM_CHECK(!options.max_length || *options.max_length >= added, "to_batch", "max_length ",
-             options.max_length.value_or(0), " leaves no room for ", added, " special tokens");
-  std::vector<std::vector<TokenId>> rows;
-  std::vector<std::vector<std::int32_t>> types;
+  detail::TextBatch batch(tokenizer, options);
   for (const auto& text : texts) {
-    std::vector<TokenId> ids = tokenizer.encode_ids(text, {.add_special_tokens = false});
-    if (options.max_length && static_cast<std::int64_t>(ids.size()) > *options.max_length - added) {
-      const auto excess = static_cast<std::ptrdiff_t>(ids.size()) -
-                          static_cast<std::ptrdiff_t>(*options.max_length - added);
-      ids.erase(keep_right ? ids.begin() : ids.end() - excess,
-                keep_right ? ids.begin() + excess : ids.end());
-    }
-    rows.push_back(tokenizer.in_template(ids, {options.add_special_tokens}, &types.emplace_back()));
+    batch.add(text);
   }
-  return detail::fill_batch(rows, types, pad_type, how);
+  return batch.batch();
 }
 
 }  // namespace ldlm::text
@@ -146,3 +113,7 @@ using text::BatchOptions;
 using text::to_batch;
 using text::TokenBatch;
 }  // namespace ldlm
+
+#ifndef LDLM_LINKED
+#include <ldlm/text/impl/batch.hpp>
+#endif

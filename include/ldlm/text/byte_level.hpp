@@ -8,55 +8,19 @@
 #include <string_view>
 
 #include <ldlm/text/unicode.hpp>
+#include <ldlm/text/utf8.hpp>
 
 namespace ldlm::text {
 
 /// The printable character that stands for each byte in GPT-2's vocabulary: the byte itself where
 /// Latin-1 prints it, else the next free one from U+0100 on ("Ġ" for a space).
-[[nodiscard]] inline const std::array<char32_t, 256>& byte_characters() {
-  static const std::array<char32_t, 256> characters = [] {
-    std::array<char32_t, 256> table{};
-    char32_t next = 0x100;
-    for (char32_t b = 0; b < 256; ++b) {
-      const bool printable = (b >= 0x21 && b <= 0x7E) || (b >= 0xA1 && b != 0xAD);
-      table[b] = printable ? b : next++;
-    }
-    return table;
-  }();
-  return characters;
-}
+[[nodiscard]] const std::array<char32_t, 256>& byte_characters();
 
 /// Bytes in the byte-level alphabet.
-[[nodiscard]] inline std::string to_byte_characters(std::string_view bytes) {
-  std::string out;
-  out.reserve(bytes.size() * 2);
-  for (const char b : bytes) {
-    append_utf8(out, byte_characters()[static_cast<unsigned char>(b)]);
-  }
-  return out;
-}
+[[nodiscard]] std::string to_byte_characters(std::string_view bytes);
 
 /// The bytes that a piece stands for: itself if it has a character outside of the alphabet.
-[[nodiscard]] inline std::string from_byte_characters(std::string_view piece) {
-  static const std::array<std::int16_t, 0x144> bytes = [] {
-    std::array<std::int16_t, 0x144> table{};
-    table.fill(-1);
-    for (std::size_t b = 0; b < 256; ++b) {
-      table[byte_characters()[b]] = static_cast<std::int16_t>(b);
-    }
-    return table;
-  }();
-  std::string out;
-  for (std::size_t i = 0; i < piece.size();) {
-    const CodePoint c = decode_utf8(piece, i);
-    if (c.value >= bytes.size() || bytes[c.value] < 0) {
-      return std::string(piece);
-    }
-    out += static_cast<char>(bytes[c.value]);
-    i += c.size;
-  }
-  return out;
-}
+[[nodiscard]] std::string from_byte_characters(std::string_view piece);
 
 /// Splits valid UTF-8 into the matches of GPT-2's pattern
 ///   's|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+
@@ -91,16 +55,7 @@ class Gpt2Splitter {
                                       : other;
   }
 
-  static const std::array<Kind, 128>& ascii_classes() {
-    static const std::array<Kind, 128> table = [] {
-      std::array<Kind, 128> kinds{};
-      for (char32_t c = 0; c < 128; ++c) {
-        kinds[c] = kind_of(char_classes()[c]);
-      }
-      return kinds;
-    }();
-    return table;
-  }
+  static const std::array<Kind, 128>& ascii_classes();
 
   [[nodiscard]] Step step(std::size_t i) const noexcept {
     const auto b = static_cast<unsigned char>(text_[i]);
@@ -169,3 +124,7 @@ class Gpt2Splitter {
 };
 
 }  // namespace ldlm::text
+
+#ifndef LDLM_LINKED
+#include <ldlm/text/impl/byte_level.hpp>
+#endif

@@ -7,9 +7,7 @@
 
 #include <filesystem>
 #include <optional>
-#include <string>
 #include <string_view>
-#include <utility>
 #include <variant>
 
 #include <ldlm/text/line_reader.hpp>
@@ -30,37 +28,15 @@ class Corpus {
  public:
   /// A regular file or a pipe. Error if it cannot be read, is of another kind (compressed, a table,
   /// ...) or, from next() too, is not UTF-8.
-  explicit Corpus(const std::filesystem::path& path, CorpusFormat format = CorpusFormat::automatic)
-      : reader_(std::in_place_type<LineReader>, path) {
-    auto& lines = std::get<LineReader>(reader_);
-    if (format == CorpusFormat::automatic) {
-      const bool title = detail::parse_heading(lines.first_text()).first == 1;
-      format = title ? CorpusFormat::wikitext : CorpusFormat::lines;
-    }
-    if (format == CorpusFormat::wikitext) {
-      reader_ = WikiTextReader(std::move(lines));
-    }
-  }
+  explicit Corpus(const std::filesystem::path& path, CorpusFormat format = CorpusFormat::automatic);
+  Corpus(Corpus&& other) noexcept;
+  Corpus& operator=(Corpus&& other) noexcept;
+  ~Corpus();
 
-  [[nodiscard]] CorpusFormat format() const noexcept {
-    return std::holds_alternative<WikiTextReader>(reader_) ? CorpusFormat::wikitext
-                                                           : CorpusFormat::lines;
-  }
+  [[nodiscard]] CorpusFormat format() const noexcept;
 
   /// The next article, or nothing at the end.
-  [[nodiscard]] std::optional<Article> next() {
-    if (auto* wikitext = std::get_if<WikiTextReader>(&reader_)) {
-      return wikitext->next();
-    }
-    while (const auto line = std::get<LineReader>(reader_).next_utf8()) {
-      if (const std::string_view text = detail::trim(*line); !text.empty()) {
-        Article article;
-        article.blocks.push_back({0, std::string(text)});
-        return article;
-      }
-    }
-    return std::nullopt;
-  }
+  [[nodiscard]] std::optional<Article> next();
 
  private:
   std::variant<LineReader, WikiTextReader> reader_;
@@ -93,3 +69,7 @@ void for_each_sentence(const std::filesystem::path& path, Use&& use,
 }
 
 }  // namespace ldlm::text
+
+#ifndef LDLM_LINKED
+#include <ldlm/text/impl/corpus.hpp>
+#endif

@@ -22,9 +22,6 @@
 
 namespace ldlm::text {
 
-/// Called now and then with (pieces so far, pieces wanted).
-using TrainingProgress = std::function<void(std::size_t, std::size_t)>;
-
 namespace detail {
 
 class MergeTrainer {
@@ -34,7 +31,7 @@ class MergeTrainer {
     std::uint64_t min_frequency = 0;
     std::size_t max_token_length = std::numeric_limits<std::size_t>::max();  // in symbols
     std::string continuing_subword_prefix;
-    TrainingProgress progress;
+    std::function<void(std::size_t, std::size_t)> progress;
   };
 
   explicit MergeTrainer(Options options) : options_(std::move(options)) {}

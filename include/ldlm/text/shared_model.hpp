@@ -12,13 +12,13 @@
 #include <vector>
 
 #include <ldlm/text/bpe.hpp>
+#include <ldlm/text/model.hpp>
 #include <ldlm/text/normalizer.hpp>
+#include <ldlm/text/utf8.hpp>
+#include <ldlm/text/vocabulary.hpp>
 #include <ldlm/text/word_cache.hpp>
-#include <ldlm/text/wordpiece.hpp>
 
 namespace ldlm::text {
-
-using Model = std::variant<BpeModel, WordPieceModel>;
 
 namespace detail {
 

@@ -3,13 +3,11 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <numeric>
 #include <string_view>
 #include <utility>
 #include <vector>
 
 #include <ldlm/core/error.hpp>
-#include <ldlm/text/hash.hpp>
 
 namespace ldlm::text {
 
@@ -53,12 +51,7 @@ void shuffle(Items& items, std::uint64_t seed) {
 }
 
 /// 0 .. n-1 in the order that a seed decides.
-[[nodiscard]] inline std::vector<std::size_t> shuffled_indices(std::size_t n, std::uint64_t seed) {
-  std::vector<std::size_t> order(n);
-  std::iota(order.begin(), order.end(), std::size_t{0});
-  shuffle(order, seed);
-  return order;
-}
+[[nodiscard]] std::vector<std::size_t> shuffled_indices(std::size_t n, std::uint64_t seed);
 
 /// Shuffles a stream in bounded memory: of `size` items kept, a random one makes way for each that
 /// comes in. Push every item, then drain; items come out through `out(T)`.
@@ -97,11 +90,10 @@ class ShuffleBuffer {
 /// Whether an item belongs to the part held out for validation, about `fraction` of all. It hangs
 /// on the seed and the item's key (such as an article's title) alone: adding articles to a corpus
 /// moves none from one side to the other.
-[[nodiscard]] inline bool held_out(std::string_view key, double fraction, std::uint64_t seed) {
-  LDLM_CHECK(fraction >= 0 && fraction <= 1, "split", "fraction ", fraction,
-             " is not between 0 and 1");
-  const std::uint64_t bits = counter_hash(seed, detail::hash_bytes(key)) >> 11;
-  return static_cast<double>(bits) * 0x1.0p-53 < fraction;
-}
+[[nodiscard]] bool held_out(std::string_view key, double fraction, std::uint64_t seed);
 
 }  // namespace ldlm::text
+
+#ifndef LDLM_LINKED
+#include <ldlm/text/impl/shuffle.hpp>
+#endif

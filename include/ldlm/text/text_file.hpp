@@ -1,44 +1,17 @@
 #pragma once
 // Text files, read whole.
 
-#include <cerrno>
-#include <cstddef>
 #include <filesystem>
-#include <fstream>
 #include <string>
-#include <string_view>
-#include <system_error>
-
-#include <ldlm/core/error.hpp>
-#include <ldlm/files/regular_file.hpp>
-#include <ldlm/text/file_kind.hpp>
 
 namespace ldlm::text::detail {
 
 /// The contents of a regular file; Error if it cannot be read or is of a known other kind than
 /// plain text and JSON.
-[[nodiscard]] inline std::string read_text_file(const std::filesystem::path& path) {
-  constexpr std::size_t max_bytes = std::size_t{1} << 30;
-  std::error_code error;
-  LDLM_CHECK(std::filesystem::exists(path, error) || error, "open", path.string(),
-             ": no such file");
-  const ::ldlm::detail::RegularFile file = ::ldlm::detail::open_regular_file(path);
-  LDLM_CHECK(file.size <= max_bytes, "open", path.string(), ": is larger than ", max_bytes,
-             " bytes");
-  std::string contents(file.size, '\0');
-  std::size_t size = 0;
-  while (size < contents.size()) {
-    const ::ssize_t got = ::ldlm::detail::read_some(file.descriptor.get(), contents.data() + size,
-                                                    contents.size() - size);
-    LDLM_CHECK(got >= 0, "open", path.string(), ": ", ::ldlm::detail::errno_text(errno));
-    if (got == 0) {
-      break;  // it became shorter meanwhile
-    }
-    size += static_cast<std::size_t>(got);
-  }
-  contents.resize(size);
-  refuse_known_kinds("open", path.string(), contents);
-  return contents;
-}
+[[nodiscard]] std::string read_text_file(const std::filesystem::path& path);
 
 }  // namespace ldlm::text::detail
+
+#ifndef LDLM_LINKED
+#include <ldlm/text/impl/text_file.hpp>
+#endif

@@ -118,69 +118,25 @@ inline void append_utf8(std::string& out, char32_t c) {
 }
 
 /// The number of leading bytes that are valid UTF-8; text.size() for valid text.
-[[nodiscard]] inline std::size_t valid_prefix(std::string_view text) noexcept {
-  std::size_t i = 0;
-  while (true) {
-    i += ascii_prefix(text.substr(i));
-    if (i == text.size()) {
-      return i;
-    }
-    const CodePoint c = decode_utf8(text, i);
-    if (!c.valid) {
-      return i;
-    }
-    i += c.size;
-  }
-}
+[[nodiscard]] std::size_t valid_prefix(std::string_view text) noexcept;
 
 [[nodiscard]] inline bool is_utf8(std::string_view text) noexcept {
   return valid_prefix(text) == text.size();
 }
 
 /// The text with every invalid sequence replaced by U+FFFD.
-[[nodiscard]] inline std::string repair_utf8(std::string_view text) {
-  std::string out;
-  out.reserve(text.size() + 16);
-  while (!text.empty()) {
-    const std::size_t good = valid_prefix(text);
-    out.append(text.substr(0, good));
-    text.remove_prefix(good);
-    if (!text.empty()) {
-      append_utf8(out, replacement_character);
-      text.remove_prefix(decode_utf8(text, 0).size);
-    }
-  }
-  return out;
-}
+[[nodiscard]] std::string repair_utf8(std::string_view text);
 
 /// The number of code points, an invalid sequence counting as one U+FFFD.
-[[nodiscard]] inline std::size_t count_code_points(std::string_view text) noexcept {
-  std::size_t count = 0;
-  for (std::size_t i = 0; i < text.size(); ++count) {
-    i += decode_utf8(text, i).size;
-  }
-  return count;
-}
+[[nodiscard]] std::size_t count_code_points(std::string_view text) noexcept;
 
 /// Text as code points, and back.
-[[nodiscard]] inline std::u32string to_utf32(std::string_view text) {
-  std::u32string out;
-  out.reserve(text.size());
-  for (std::size_t i = 0; i < text.size();) {
-    const CodePoint c = decode_utf8(text, i);
-    out += c.value;
-    i += c.size;
-  }
-  return out;
-}
+[[nodiscard]] std::u32string to_utf32(std::string_view text);
 
-[[nodiscard]] inline std::string to_utf8(std::u32string_view text) {
-  std::string out;
-  out.reserve(text.size());
-  for (const char32_t c : text) {
-    append_utf8(out, c);
-  }
-  return out;
-}
+[[nodiscard]] std::string to_utf8(std::u32string_view text);
 
 }  // namespace ldlm::text
+
+#ifndef LDLM_LINKED
+#include <ldlm/text/impl/utf8.hpp>
+#endif

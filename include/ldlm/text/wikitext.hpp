@@ -6,16 +6,13 @@
 
 #include <cstddef>
 #include <filesystem>
-#include <initializer_list>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
 
-#include <ldlm/core/error.hpp>
 #include <ldlm/text/line_reader.hpp>
-#include <ldlm/text/unicode.hpp>
 
 namespace ldlm::text {
 
@@ -30,40 +27,16 @@ struct Article {
   std::vector<Block> blocks;
 
   /// The paragraphs alone.
-  [[nodiscard]] std::vector<std::string_view> paragraphs() const {
-    std::vector<std::string_view> out;
-    for (const Block& block : blocks) {
-      if (block.level == 0) {
-        out.emplace_back(block.text);
-      }
-    }
-    return out;
-  }
+  [[nodiscard]] std::vector<std::string_view> paragraphs() const;
 };
 
 namespace detail {
 
-[[nodiscard]] inline std::string_view trim(std::string_view line) noexcept {
-  const std::size_t first = line.find_first_not_of(" \t");
-  return first == std::string_view::npos
-             ? std::string_view()
-             : line.substr(first, line.find_last_not_of(" \t") + 1 - first);
-}
+[[nodiscard]] std::string_view trim(std::string_view line) noexcept;
 
 /// The level and text of "= = Section = =" (level 2), or level 0.
-[[nodiscard]] inline std::pair<std::size_t, std::string_view> parse_heading(
-    std::string_view line) noexcept {
-  std::string_view text = trim(line);
-  std::size_t level = 0;
-  while (text.starts_with("= ") && text.ends_with(" =") && text.size() > 3) {
-    text = text.substr(2, text.size() - 4);
-    ++level;
-  }
-  text = trim(text);
-  // "= = Title =" is no heading, nor is a lone "= =".
-  const bool balanced = !text.empty() && !text.starts_with("= ") && !text.ends_with(" =");
-  return {balanced ? level : 0, text};
-}
+[[nodiscard]] std::pair<std::size_t, std::string_view> parse_heading(
+    std::string_view line) noexcept;
 
 }  // namespace detail
 
@@ -71,70 +44,22 @@ namespace detail {
 class WikiTextReader {
  public:
   /// Error if the file cannot be read, is no plain text, or (from next, too) not UTF-8.
-  explicit WikiTextReader(const std::filesystem::path& path) : WikiTextReader(LineReader(path)) {}
+  explicit WikiTextReader(const std::filesystem::path& path);
   /// From lines of which none has been read yet.
-  explicit WikiTextReader(LineReader lines) : lines_(std::move(lines)) { advance(); }
+  explicit WikiTextReader(LineReader lines);
 
   /// The next article, or nothing at the end.
-  [[nodiscard]] std::optional<Article> next() {
-    Article article;
-    bool any = false;
-    for (; current_; advance()) {
-      const auto [level, text] = detail::parse_heading(*current_);
-      if (level == 1 && is_title()) {
-        if (any) {
-          return article;
-        }
-        article.title = text;
-        any = true;
-        continue;
-      }
-      if (const std::string_view body = detail::trim(*current_); !body.empty()) {
-        const bool heading = level > 1;
-        article.blocks.push_back({heading ? level : 0, std::string(heading ? text : body)});
-        any = true;
-      }
-    }
-    return any ? std::optional<Article>(std::move(article)) : std::nullopt;
-  }
+  [[nodiscard]] std::optional<Article> next();
 
  private:
   /// Formulas, too, leave lines such as " = 1 henry and capacitance C = ". Published files have a
   /// blank line before a title. In copies without blank lines a formula shows by the unfinished
   /// sentence before it and the next line, which does not start like one.
-  [[nodiscard]] bool is_title() const {
-    const std::string_view before = detail::trim(previous_);
-    if (before.empty() || blank_lines_) {
-      return before.empty();
-    }
-    for (const std::string_view end : {".", "!", "?", ":", ";", "\"", ")", "]", "=", "\u201D"}) {
-      if (before.ends_with(end)) {
-        return true;
-      }
-    }
-    const std::string_view after = following_ ? detail::trim(*following_) : std::string_view();
-    if (after.empty()) {
-      return true;
-    }
-    const char32_t first = decode_utf8(after, 0).value;
-    return lower_case(first) != first || first == U'"' || first == U'=';
-  }
+  [[nodiscard]] bool is_title() const;
 
-  void advance() {
-    if (!started_) {
-      started_ = true;
-      following_ = read();
-    }
-    previous_ = current_.value_or("");
-    blank_lines_ = blank_lines_ || (current_ && detail::trim(*current_).empty());
-    current_ = std::move(following_);
-    following_ = current_ ? read() : std::nullopt;
-  }
+  void advance();
 
-  std::optional<std::string> read() {
-    const auto line = lines_.next_utf8();
-    return line ? std::optional<std::string>(*line) : std::nullopt;
-  }
+  std::optional<std::string> read();
 
   LineReader lines_;
   std::string previous_;
@@ -146,52 +71,10 @@ class WikiTextReader {
 
 /// Undoes WikiText's spacing: "guest @-@ starring ( at 3 : 04 )" -> "guest-starring (at 3:04)".
 /// Straight quotes open and close in turn; a lone "'" stays spaced where it may open a quote.
-[[nodiscard]] inline std::string detokenize_wikitext(std::string_view text) {
-  const auto any_of = [](std::string_view token, std::initializer_list<std::string_view> list) {
-    for (const std::string_view item : list) {
-      if (token == item) {
-        return true;
-      }
-    }
-    return false;
-  };
-  const auto is_digit = [](char c) { return c >= '0' && c <= '9'; };
-  const auto ends_with_digit = [&](std::string_view t) { return !t.empty() && is_digit(t.back()); };
-  std::string out;
-  out.reserve(text.size());
-  bool glue = true;         // the next token joins what is there
-  bool quote_open = false;  // inside "..."
-  std::string_view before;  // the token before
-  while (!text.empty()) {
-    const std::size_t end = text.find(' ');
-    const std::string_view token = text.substr(0, end);
-    text.remove_prefix(end == std::string_view::npos ? text.size() : end + 1);
-    if (token.empty()) {
-      continue;
-    }
-    const bool joiner = token.size() == 3 && token[0] == '@' && token[2] == '@';
-    const bool time = token == ":" && ends_with_digit(before) && !text.empty() && is_digit(text[0]);
-    const bool straight = token == "\"";
-    const bool closes =
-        any_of(token, {",",   ".",   ";",   ":",      "!",      "?",      ")",  "]",
-                       "}",   "%",   "...", "\u2026", "\u2019", "\u201D", "'s", "'t",
-                       "'re", "'ve", "'ll", "'d",     "'m",     "'S",     "'T"}) ||
-        (straight && quote_open) ||
-        (token == "'" && (before.ends_with('s') || before.ends_with('S'))) || token == "/";
-    if (!glue && !joiner && !closes) {
-      out += ' ';
-    }
-    out += joiner ? token.substr(1, 1) : token;
-    const bool opens = any_of(token, {"(", "[", "{", "$", "\u00A3", "\u00A5", "\u20AC", "\u20B1",
-                                      "\u201C", "\u2018", "#", "/"}) ||
-                       (straight && !quote_open);
-    if (straight) {
-      quote_open = !quote_open;
-    }
-    glue = joiner || opens || time;
-    before = token;
-  }
-  return out;
-}
+[[nodiscard]] std::string detokenize_wikitext(std::string_view text);
 
 }  // namespace ldlm::text
+
+#ifndef LDLM_LINKED
+#include <ldlm/text/impl/wikitext.hpp>
+#endif

@@ -1,0 +1,13 @@
+#pragma once
+// The models: what splits a word into pieces.
+
+#include <variant>
+
+#include <ldlm/text/bpe.hpp>
+#include <ldlm/text/wordpiece.hpp>
+
+namespace ldlm::text {
+
+using Model = std::variant<BpeModel, WordPieceModel>;
+
+}  // namespace ldlm::text
