@@ -30,9 +30,9 @@ std::shared_ptr<Gpt2<float>> model_of(const std::string& format) {
   if (kept != format) {
     model = std::make_shared<Gpt2<float>>(Gpt2<float>::from_pretrained(model_folder()));
     for (const auto candidate :
-         {ldlm::QuantizedFormat::bf16, ldlm::QuantizedFormat::int8, ldlm::QuantizedFormat::int4}) {
+         {ldlm::WeightFormat::bf16, ldlm::WeightFormat::int8, ldlm::WeightFormat::int4}) {
       if (name_of(candidate) == format) {
-        ldlm::nn::quantize(*model, candidate);
+        ldlm::nn::pack(*model, candidate);
       }
     }
     kept = format;

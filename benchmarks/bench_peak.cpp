@@ -103,9 +103,9 @@ void add(const std::string& name, const std::string& folder, const std::string& 
 }
 
 std::string quantized_folder(const std::string& plain, const std::filesystem::path& folder,
-                             ldlm::QuantizedFormat format) {
+                             ldlm::WeightFormat format) {
   auto model = Gpt2<float>::from_pretrained(plain);
-  ldlm::nn::quantize(model, format);
+  ldlm::nn::pack(model, format);
   model.save_pretrained(folder);
   return folder;
 }
@@ -123,8 +123,8 @@ void add_all(const std::filesystem::path& root) {
          {"length", length},
          {"compiled", false}});
   }
-  using enum ldlm::QuantizedFormat;
-  const std::array<std::pair<ldlm::QuantizedFormat, std::string>, 3> formats{
+  using enum ldlm::WeightFormat;
+  const std::array<std::pair<ldlm::WeightFormat, std::string>, 3> formats{
       {{bf16, "bf16"}, {int8, "q8_0"}, {int4, "q4_0"}}};
   const auto add_generation = [&](const std::string& name, const std::string& folder,
                                   const std::string& theirs) {

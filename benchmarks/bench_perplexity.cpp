@@ -11,7 +11,7 @@
 #include <vector>
 
 #include <ldlm/generate/gpt2_session.hpp>
-#include <ldlm/nn/quantize.hpp>
+#include <ldlm/nn/pack.hpp>
 #include <ldlm/text/corpus.hpp>
 #include <ldlm/text/tokenizer.hpp>
 
@@ -94,7 +94,7 @@ double sum(const std::vector<double>& values) {
   return std::accumulate(values.begin(), values.end(), 0.0);
 }
 
-void add(ldlm::QuantizedFormat format, const std::string& theirs) {
+void add(ldlm::WeightFormat format, const std::string& theirs) {
   const auto run = [=](benchmark::State& state) {
     try {
       ldlm::set_num_threads(1);
@@ -107,7 +107,7 @@ void add(ldlm::QuantizedFormat format, const std::string& theirs) {
       for ([[maybe_unused]] auto _ : state) {
         static const auto plain = our_losses(model, sequences);
         static const auto their_plain = peer_losses("f32", sequences);
-        ldlm::nn::quantize(model, format);
+        ldlm::nn::pack(model, format);
         const auto ours = our_losses(model, sequences);
         const auto theirs_few = peer_losses(theirs, sequences);
         state.counters["plain"] = sum(plain) / tokens;
@@ -136,8 +136,8 @@ void add(ldlm::QuantizedFormat format, const std::string& theirs) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  add(ldlm::QuantizedFormat::bf16, "f16");
-  add(ldlm::QuantizedFormat::int8, "q8_0");
-  add(ldlm::QuantizedFormat::int4, "q4_0");
+  add(ldlm::WeightFormat::bf16, "f16");
+  add(ldlm::WeightFormat::int8, "q8_0");
+  add(ldlm::WeightFormat::int4, "q4_0");
   return ldlm::bench::run_benchmarks(argc, argv);
 }

@@ -83,13 +83,12 @@ Ldlm<float> train_miniature() {
   std::cout << "training a miniature denoiser ...\n";
   options.steps = 1500;
   ldlm::ReverseTransformer<float> denoiser(config.denoiser, generator);
-  const ldlm::NoiseSchedule schedule = config.schedule.make();
-  const ldlm::DenoiserSetup<float> setup{denoiser, schedule, config.prediction};
+  const ldlm::Diffusion diffusion{config.schedule.make(), config.prediction};
   ldlm::Trainer(denoiser, options)
       .run(
           [&](std::int64_t step, Generator& g) {
             const auto z0 = autoencoder.encode({.ids = data.rows(order.batch(step))}).value();
-            return denoiser_loss(setup, z0, g);
+            return denoiser_loss(denoiser, diffusion, z0, g);
           },
           report);
   return {config, {tokenizer, tokenizer}, autoencoder, denoiser};

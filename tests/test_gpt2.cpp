@@ -194,15 +194,15 @@ TEST_CASE("an untied head is a parameter of its own") {
   CHECK(ldlm::nn::num_parameters(model) == ldlm::nn::num_parameters(tied) + 20 * 8);
 }
 
-TEST_CASE("quantized weights compute what they stand for") {
-  using ldlm::QuantizedFormat;
+TEST_CASE("packed weights compute what they stand for") {
+  using ldlm::WeightFormat;
   // So few rows stay as they are beside bf16; beside int4 they may be rounded to 8 bits.
-  for (const auto& [format, tied, limit] : {std::tuple(QuantizedFormat::f32, true, 1e-6),
-                                            {QuantizedFormat::f32, false, 1e-6},
-                                            {QuantizedFormat::bf16, true, 1e-5},
-                                            {QuantizedFormat::bf16, false, 1e-5},
-                                            {QuantizedFormat::int4, true, 1e-3},
-                                            {QuantizedFormat::int4, false, 1e-3}}) {
+  for (const auto& [format, tied, limit] : {std::tuple(WeightFormat::f32, true, 1e-6),
+                                            {WeightFormat::f32, false, 1e-6},
+                                            {WeightFormat::bf16, true, 1e-5},
+                                            {WeightFormat::bf16, false, 1e-5},
+                                            {WeightFormat::int4, true, 1e-3},
+                                            {WeightFormat::int4, false, 1e-3}}) {
     Gpt2Config config = tiny_gpt2();
     config.tie_word_embeddings = tied;
     Generator generator(6);
@@ -210,9 +210,9 @@ TEST_CASE("quantized weights compute what they stand for") {
     // The same model in plain weights that were rounded to the format.
     Gpt2<float> rounded = ldlm::nn::clone(model);
     const auto round = [format = format](const Tensor<float>& weight) {
-      weight.copy_(ldlm::dequantize(ldlm::quantize(weight, format)));
+      weight.copy_(ldlm::unpack(ldlm::pack(weight, format)));
     };
-    round(rounded.wte.weight.value());
+    round(rounded.wte.value());
     if (!tied) {
       round(rounded.lm_head.value());
     }
@@ -222,7 +222,7 @@ TEST_CASE("quantized weights compute what they stand for") {
       }
     }
     const auto parameters = ldlm::nn::num_parameters(model);
-    ldlm::nn::quantize(model, format);
+    ldlm::nn::pack(model, format);
     CHECK(ldlm::nn::num_parameters(model) < parameters / 3);
     const auto ids = Tensor<std::int64_t>::from_values({2, 3}, {1, 2, 3, 19, 0, 7});
     CHECK(contains(message_of([&] { model({.ids = ids}); }), "passes no gradient on"));
@@ -236,7 +236,7 @@ TEST_CASE("quantized weights compute what they stand for") {
 TEST_CASE("what is laid out for products is not saved") {
   Generator generator(6);
   Gpt2<float> model(tiny_gpt2(), generator);
-  ldlm::nn::quantize(model, ldlm::QuantizedFormat::f32);
+  ldlm::nn::pack(model, ldlm::WeightFormat::f32);
   CHECK(message_of([&] { model.save_pretrained("never_made"); }) ==
         "[save_pretrained] the matrices are laid out for products (f32); save the model before "
         "that");

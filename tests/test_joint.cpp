@@ -5,7 +5,7 @@
 #include <cmath>
 #include <string>
 
-#include <ldlm/ldlm/losses.hpp>
+#include <ldlm/ldlm/stages.hpp>
 #include <ldlm/ldlm/trainer.hpp>
 
 #include "ldlm_support.hpp"
@@ -23,8 +23,7 @@ struct Whole {
   Generator generator{1};
   Autoencoder<T> autoencoder{config, generator};
   ReverseTransformer<T> denoiser{denoiser_config(), generator};
-  NoiseSchedule schedule = config.schedule.make();
-  DenoiserSetup<T> setup{denoiser, schedule, config.prediction};
+  Diffusion diffusion{config.schedule.make(), config.prediction};
   Dataset data = ldlm_test::small_dataset(tokenizer, config.latent_length);
   SpecialIds special{*tokenizer.token_to_id(end_token), *tokenizer.token_to_id(mask_token)};
 
@@ -35,7 +34,7 @@ struct Whole {
   }
   Variable<T> loss() {
     Generator g(7);
-    return joint_loss(autoencoder, setup, data.rows(0, data.size()), special, {}, g);
+    return joint_loss(autoencoder, denoiser, diffusion, data.rows(0, data.size()), special, {}, g);
   }
 };
 
@@ -143,7 +142,8 @@ TEST_CASE("training all parts together lowers the loss") {
   const double before = w.loss().item();
   Trainer(all, {.steps = 60, .batch_size = 8, .learning_rate = 1e-2, .warmup = 5})
       .run([&](std::int64_t, Generator& g) {
-        return joint_loss(w.autoencoder, w.setup, w.data.rows(0, w.data.size()), w.special, {}, g);
+        return joint_loss(w.autoencoder, w.denoiser, w.diffusion, w.data.rows(0, w.data.size()),
+                          w.special, {}, g);
       });
   CHECK(w.loss().item() < 0.7 * before);
 }
@@ -151,11 +151,12 @@ TEST_CASE("training all parts together lowers the loss") {
 TEST_CASE("what can't be trained together is refused") {
   Whole<float> w;
   Generator g(1);
-  const DenoiserSetup<float> v{w.denoiser, w.schedule, Prediction::v};
-  CHECK_THROWS_WITH_AS((void)joint_loss(w.autoencoder, v, w.data.rows(0, 2), w.special, {}, g),
-                       doctest::Contains("must predict x0"), Error);
+  const Diffusion v{w.diffusion.schedule, Prediction::v};
+  CHECK_THROWS_WITH_AS(
+      (void)joint_loss(w.autoencoder, w.denoiser, v, w.data.rows(0, 2), w.special, {}, g),
+      doctest::Contains("must predict x0"), Error);
   w.autoencoder.kind = LatentKind::pooled;
   CHECK_THROWS_WITH_AS(
-      (void)joint_loss(w.autoencoder, w.setup, w.data.rows(0, 2), w.special, {}, g),
+      (void)joint_loss(w.autoencoder, w.denoiser, w.diffusion, w.data.rows(0, 2), w.special, {}, g),
       doctest::Contains("pooled"), Error);
 }

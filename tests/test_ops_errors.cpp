@@ -83,7 +83,7 @@ TEST_CASE("numbers that are no value of an enumeration") {
               "[DeviceType] 200 is none of its values");
   CHECK(name_of(none(DeviceType{})) == "unknown");
   CHECK(name_of(none(DType{})) == "unknown");
-  CHECK(name_of(none(QuantizedFormat{})) == "unknown");
+  CHECK(name_of(none(WeightFormat{})) == "unknown");
 }
 
 TEST_CASE("element types that an op is not defined for") {

@@ -41,11 +41,10 @@ const Ldlm<float>& trained_model() {
       return autoencoder_loss(autoencoder, data.rows(0, data.size()), special, noise, g);
     });
     ReverseTransformer<float> denoiser(config.denoiser, generator);
-    const NoiseSchedule schedule = config.schedule.make();
-    const DenoiserSetup<float> setup{denoiser, schedule, config.prediction};
+    const Diffusion diffusion{config.schedule.make(), config.prediction};
     const Tensor<float> latents = autoencoder.encode({.ids = data.rows(0, data.size())}).value();
     Trainer(denoiser, options).run([&](std::int64_t, Generator& g) {
-      return denoiser_loss(setup, latents, g);
+      return denoiser_loss(denoiser, diffusion, latents, g);
     });
     return Ldlm<float>(config, {tokenizer, tokenizer}, autoencoder, denoiser);
   }();

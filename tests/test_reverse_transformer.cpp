@@ -3,7 +3,7 @@
 
 #include <doctest/doctest.h>
 #include <ldlm/models/reverse_transformer.hpp>
-#include <ldlm/nn/quantize.hpp>
+#include <ldlm/nn/pack.hpp>
 
 #include "io_support.hpp"
 #include "model_support.hpp"
@@ -186,7 +186,7 @@ TEST_CASE("laid out for products, the model predicts the same") {
     const auto times = Tensor<float>::from_values({2}, {0.5F, 3});
     const ldlm::NoGrad scope;
     const auto expected = model({.z = z, .times = times}).value();
-    ldlm::nn::quantize(model, ldlm::QuantizedFormat::f32);
+    ldlm::nn::pack(model, ldlm::WeightFormat::f32);
     const auto actual = model({.z = z, .times = times}).value();
     REQUIRE(actual.shape() == expected.shape());
     CHECK(norm(actual - expected).item() <= 1e-5F * norm(expected).item());

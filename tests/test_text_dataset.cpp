@@ -157,25 +157,25 @@ TEST_CASE("the seed's decoder learns to read pooled latents, then the denoiser's
   CHECK(loss < 0.5);
   CHECK(encode_without_graph(model, data.rows(0, 8)).to_vector() == before.to_vector());
 
-  const NoiseSchedule schedule = config.schedule.make();
   ReverseTransformer<float> denoiser(config.denoiser, generator);
-  const DenoiserSetup<float> setup{denoiser, schedule, config.prediction};
+  const Diffusion diffusion{config.schedule.make(), config.prediction};
   options.learning_rate = 1e-3;
   Trainer(denoiser, options)
       .run(
           [&](std::int64_t, Generator& g) {
-            return denoiser_loss(setup, encode_without_graph(model, data.rows(0, 8)), g);
+            return denoiser_loss(denoiser, diffusion, encode_without_graph(model, data.rows(0, 8)),
+                                 g);
           },
           keep_loss);
   CHECK(loss < 0.5 * mean(square(before)).item());  // it knows at least where latents lie
 
-  std::vector<double> levels;
-  const Tensor<float> estimates =
-      denoised_latents(model, setup, data.rows(0, 8), levels, generator);
-  CHECK(estimates.shape() == before.shape());
-  CHECK(levels[0] == 1.0);  // every fourth row is clean
-  const Variable<float> tuned = decoder_loss(model, Variable<float>(estimates), levels,
-                                             data.rows(0, 8).targets, special, {}, generator);
+  const auto denoised = denoise_at_random_levels(
+      denoiser, diffusion, encode_without_graph(model, data.rows(0, 8)), generator);
+  CHECK(denoised.estimates.shape() == before.shape());
+  CHECK(denoised.alpha_bars[0] == 1.0);  // every fourth row is clean
+  const Variable<float> tuned =
+      decoder_loss(model, Variable<float>(denoised.estimates), denoised.alpha_bars,
+                   data.rows(0, 8).targets, special, {}, generator);
   CHECK(std::isfinite(tuned.value().item()));
 
   const Ldlm<float> whole(config, tokenizers, model, denoiser);

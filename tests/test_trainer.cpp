@@ -272,7 +272,7 @@ TEST_CASE("a gradient that is no number ends the training, and so does a weight"
     Trainer trainer(model, options);
     const auto loss = [&](std::int64_t step, Generator&) {
       // sqrt(0) is 0 and has no finite gradient.
-      const auto w = model.weight.flatten();
+      const auto w = model.weight.variable().flatten();
       return mean(step < 2 ? square(w) : sqrt(w - Variable<float>(w.value().clone())));
     };
     const std::string message = io_support::message_of([&] { trainer.run(loss); }, folder.path());
@@ -285,7 +285,7 @@ TEST_CASE("a gradient that is no number ends the training, and so does a weight"
   options.warmup = 0;
   Trainer trainer(model, options);
   const auto loss = [&](std::int64_t, Generator&) {
-    return mean(model.weight) * Variable<float>(Tensor<float>::scalar(1e-30F));
+    return mean(model.weight.variable()) * Variable<float>(Tensor<float>::scalar(1e-30F));
   };
   const std::string message = io_support::message_of([&] { trainer.run(loss); }, folder.path());
   CHECK_MESSAGE(message.find("at step ") != std::string::npos, message);

@@ -25,7 +25,7 @@ T activate(Activation activation, T x) {
 template <std::floating_point T>
 void gemm(const Gemm<T>& g) {
   using W = Wide<T>;
-  const bool quantized = g.b_quantized.data != nullptr;
+  const bool packed = g.b_packed.data != nullptr;
   const auto batch = [&]<class U>(U* data, const std::int64_t* steps) {
     View<U> view;
     view.data = data;
@@ -43,8 +43,8 @@ void gemm(const Gemm<T>& g) {
           for (std::int64_t j = 0; j < g.n; ++j) {
             W dot{};
             for (std::int64_t l = 0; l < g.k; ++l) {
-              const W factor = quantized ? static_cast<W>(element(g.b_quantized, j, l))
-                                         : W{b[l * g.b_row + j * g.b_col]};
+              const W factor = packed ? static_cast<W>(element(g.b_packed, j, l))
+                                      : W{b[l * g.b_row + j * g.b_col]};
               dot += W{a[i * g.a_row + l * g.a_col]} * factor;
             }
             const std::int64_t at = i * g.c_row + j;

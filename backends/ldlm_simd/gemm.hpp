@@ -109,7 +109,7 @@ struct GemmPanels {
 /// Whether B lies in panels already. (Elements of other sizes are packed from them.)
 template <class Element, class T>
 bool is_in_panels(const Gemm<T>& g) {
-  return Element::steps == 1 && is_quantized(g) && g.b_quantized.format == QuantizedFormat::f32;
+  return Element::steps == 1 && is_packed(g) && g.b_packed.format == WeightFormat::f32;
 }
 
 /// One matrix of a batch, ready to be multiplied. K is counted in packed elements of Element.
@@ -181,25 +181,25 @@ class GemmMatrix {
   /// Packs all of K of `columns` columns of B, one panel after the other.
   static void pack_panels(const Gemm<T>& g, std::int64_t column, std::int64_t columns, T* out) {
     if constexpr (std::is_same_v<T, float>) {
-      if (is_quantized(g) && g.b_quantized.format == QuantizedFormat::f32) {
+      if (is_packed(g) && g.b_packed.format == WeightFormat::f32) {
         for (std::int64_t j = 0; j < columns; j += Tile::columns) {
           const std::int64_t count = std::min(Tile::columns, columns - j);
-          const float* const from = g.b_quantized.panel((column + j) / panel_rows);
+          const float* const from = g.b_packed.panel((column + j) / panel_rows);
           Element::pack_b({from + (column + j) % panel_rows, count, count, g.k, 1, panel_rows},
                           round_up(count, W), out + j * packed_k(g));
         }
         return;
       }
-      if (is_quantized(g)) {
+      if (is_packed(g)) {
         T* const plain = GemmWorkspace<T, Arch>::local().b.reserve(Tile::columns * g.k + W);
         Gemm<T> expanded = g;
-        expanded.b_quantized = {};
+        expanded.b_packed = {};
         expanded.b = plain;
         expanded.b_row = 1;
         expanded.b_col = g.k;
         for (std::int64_t j = 0; j < columns; j += Tile::columns) {
           const std::int64_t count = std::min(Tile::columns, columns - j);
-          expand_columns<Arch>(g.b_quantized, column + j, count, plain);
+          expand_columns<Arch>(g.b_packed, column + j, count, plain);
           pack_panels(expanded, 0, count, out + j * packed_k(g));
         }
         return;
@@ -409,15 +409,15 @@ void multiply_packed(const Gemm<T>& g, std::int64_t batches, std::uint64_t produ
   };
   if constexpr (std::is_same_v<T, float>) {
     if (is_in_panels<Element>(g)) {
-      multiply(0, 1, 0, g.n, {g.b_quantized.panel(0), 0, panel_rows});
+      multiply(0, 1, 0, g.n, {g.b_packed.panel(0), 0, panel_rows});
       return;
     }
   }
-  if (row_tasks == 1 && !is_quantized(g)) {
+  if (row_tasks == 1 && !is_packed(g)) {
     multiply(0, batches, 0, g.n, {});
     return;
   }
-  // Several tasks need each panel of B, or it has to be made of a quantized one.
+  // Several tasks need each panel of B, or it has to be made of a packed one.
   T* const packed = GemmWorkspace<T, Arch>::local().shared_b.reserve(
       blocking.columns_once * std::max<std::int64_t>(k, 1) + width<T, Arch>);
   for (std::int64_t batch = 0; batch < batches; ++batch) {
@@ -450,7 +450,7 @@ void gemm(const Gemm<T>& args) {
     std::fill_n(g.a_batch, max_batch_rank, 0);
     std::fill_n(g.b_batch, max_batch_rank, 0);
   }
-  if (g.n == 1 && g.c_row == 1 && g.bias == nullptr && !detail::is_quantized(g)) {
+  if (g.n == 1 && g.c_row == 1 && g.bias == nullptr && !detail::is_packed(g)) {
     // A column is a row of the transposed product, C' = B' A'.
     std::swap(g.m, g.n);
     std::swap(g.a, g.b);
@@ -468,7 +468,7 @@ void gemm(const Gemm<T>& args) {
     constexpr std::int64_t unit = 8 * width<T, Arch>;  // columns: whole cache lines of C
     const std::int64_t units = detail::divide_up(g.n, unit);
     std::int64_t grain = std::max<std::int64_t>(1, (1 << 15) / (g.m * g.k * unit));
-    if (g.b_row != 1 && !detail::is_quantized(g)) {  // rows of B are read best in long pieces
+    if (g.b_row != 1 && !detail::is_packed(g)) {  // rows of B are read best in long pieces
       grain = std::max(grain, detail::divide_up(batches * units, num_threads()));
     }
     parallel_for(0, batches * units, grain, [&](std::int64_t lo, std::int64_t hi) {

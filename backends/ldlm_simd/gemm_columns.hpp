@@ -1,6 +1,6 @@
 #pragma once
-// Columns of B that are contiguous along k: plain elements, or those of a quantized matrix, made
-// into floats on the way. A column has
+// Columns of B that are contiguous along k: plain elements, or those of a packed matrix, made into
+// floats on the way. A column has
 //   group                   elements that share a scale; 0: there are no scales
 //   load(j)                 the vector of elements j .. j + W - 1
 //   load_rest(j, n)         the first n < W of them, then zeros
@@ -29,8 +29,11 @@ struct PlainColumn {
   }
 };
 
-template <QuantizedFormat Format, class Arch>
-struct QuantizedColumn {
+template <WeightFormat Format, class Arch>
+struct PackedColumn {
+  static_assert(Format == WeightFormat::bf16 || Format == WeightFormat::int8 ||
+                    Format == WeightFormat::int4,
+                "load and offset have no case for the format");
   static constexpr std::int64_t group = group_size(Format);
 
   const std::uint8_t* data;
@@ -38,21 +41,21 @@ struct QuantizedColumn {
 
   [[nodiscard]] Batch<float, Arch> load(std::int64_t j) const {
     const std::uint8_t* const at = data + offset(j);
-    if constexpr (Format == QuantizedFormat::bf16) {
+    if constexpr (Format == WeightFormat::bf16) {
       return load_bf16<Arch>(at);
-    } else if constexpr (Format == QuantizedFormat::int8) {
+    } else if constexpr (Format == WeightFormat::int8) {
       return load_int8<Arch>(at);
     } else {
       return j % 32 < 16 ? load_int4<false, Arch>(at) : load_int4<true, Arch>(at);
     }
   }
   [[nodiscard]] Batch<float, Arch> load_rest(std::int64_t j, std::int64_t n) const {
-    if constexpr (Format == QuantizedFormat::int4) {
+    if constexpr (Format == WeightFormat::int4) {
       return load(j);  // the last group is filled up with zeros
     } else {
       std::uint8_t rest[64] = {};
       std::copy_n(data + offset(j), offset(n), rest);
-      return QuantizedColumn{rest, nullptr}.load(0);
+      return PackedColumn{rest, nullptr}.load(0);
     }
   }
   [[nodiscard]] float scale(std::int64_t g) const { return scales[g]; }
@@ -60,36 +63,38 @@ struct QuantizedColumn {
 
  private:
   static std::int64_t offset(std::int64_t j) {
-    return Format == QuantizedFormat::bf16   ? 2 * j
-           : Format == QuantizedFormat::int8 ? j
-                                             : j / 32 * 16 + j % 16;
+    return Format == WeightFormat::bf16   ? 2 * j
+           : Format == WeightFormat::int8 ? j
+                                          : j / 32 * 16 + j % 16;
   }
 };
 
 /// Column `i` of the product's B.
-template <class Arch, QuantizedFormat Format>
-QuantizedColumn<Format, Arch> column_of(const QuantizedView& b, std::int64_t i) {
+template <class Arch, WeightFormat Format>
+PackedColumn<Format, Arch> column_of(const PackedView& b, std::int64_t i) {
   return {b.row(i), b.row_scales(i)};
 }
 
+LDLM_COMPLETE_SWITCHES
 /// f(format as a constant), for the formats that have columns.
 template <class F>
-void with_format(QuantizedFormat format, F&& f) {
+void with_format(WeightFormat format, F&& f) {
   switch (format) {
-    case QuantizedFormat::f32:
+    case WeightFormat::f32:
       return;
-    case QuantizedFormat::bf16:
-      return f(std::integral_constant<QuantizedFormat, QuantizedFormat::bf16>{});
-    case QuantizedFormat::int8:
-      return f(std::integral_constant<QuantizedFormat, QuantizedFormat::int8>{});
-    case QuantizedFormat::int4:
-      return f(std::integral_constant<QuantizedFormat, QuantizedFormat::int4>{});
+    case WeightFormat::bf16:
+      return f(std::integral_constant<WeightFormat, WeightFormat::bf16>{});
+    case WeightFormat::int8:
+      return f(std::integral_constant<WeightFormat, WeightFormat::int8>{});
+    case WeightFormat::int4:
+      return f(std::integral_constant<WeightFormat, WeightFormat::int4>{});
   }
 }
+LDLM_END_COMPLETE_SWITCHES
 
 /// out[i * k + j] = element j of column `first` + i, for `columns` columns of all of k.
 template <class Arch>
-void expand_columns(const QuantizedView& b, std::int64_t first, std::int64_t columns, float* out) {
+void expand_columns(const PackedView& b, std::int64_t first, std::int64_t columns, float* out) {
   constexpr std::int64_t W = width<float, Arch>;
   with_format(b.format, [&](auto format) {
     for (std::int64_t i = 0; i < columns; ++i, out += b.k) {

@@ -23,7 +23,7 @@ constexpr bool compiled_with_vnni = std::is_base_of_v<xsimd::avx512bw, Arch>;
 
 /// The weights are taken 64 bytes at a time, a block. One byte of it holds one weight, or two, of
 /// which the lower half meets the first vector of A's bytes, the upper half the second.
-template <QuantizedFormat Format, class Arch>
+template <WeightFormat Format, class Arch>
 class GemmInt8 {
  public:
   static bool available() {
@@ -77,7 +77,7 @@ class GemmInt8 {
   /// sums[r * sum_row + c] = alpha (packed row r) . (column first + c) for R rows. Each column is
   /// read once, in the order in which they lie in memory. Writes up to W - 1 sums too many.
   template <int R>
-  [[gnu::flatten]] static void multiply(const QuantizedView& b, const float* const (&a)[R],
+  [[gnu::flatten]] static void multiply(const PackedView& b, const float* const (&a)[R],
                                         std::int64_t first, std::int64_t columns, float alpha,
                                         float* sums, std::int64_t sum_row) {
     for (std::int64_t j = 0; j < columns; j += W) {
@@ -99,10 +99,10 @@ class GemmInt8 {
   static constexpr std::int64_t W = 16;
   static_assert(width<float, Arch> == W);
   static constexpr std::int64_t group = 32;  // elements of A that share a scale
-  static constexpr int halves = Format == QuantizedFormat::int4 ? 2 : 1;
+  static constexpr int halves = Format == WeightFormat::int4 ? 2 : 1;
   static constexpr std::int64_t block_elements = 64 * halves;
   static constexpr std::int64_t groups = block_elements / group;
-  static constexpr char excess = Format == QuantizedFormat::int4 ? 8 : -128;  // (as unsigned: 128)
+  static constexpr char excess = Format == WeightFormat::int4 ? 8 : -128;  // (as unsigned: 128)
   // Bytes of A, then for each lane the scale, and the integer that its sum begins with.
   static constexpr std::int64_t block_floats = halves * W + 2 * W;
   static constexpr std::int64_t ahead = 8192;  // bytes until memory's answer is there
@@ -117,7 +117,7 @@ class GemmInt8 {
 
   /// For each lane, the scale of the weights that it adds up.
   static B scales_of(const bf16* scales, std::int64_t block, std::int64_t there) {
-    if constexpr (Format == QuantizedFormat::int8) {
+    if constexpr (Format == WeightFormat::int8) {
       return B(static_cast<float>(scales[block / 2]));
     } else {
       std::uint64_t four = 0;
@@ -132,7 +132,7 @@ class GemmInt8 {
 
   /// Vectors whose lanes add up to the dot products of R rows and one column.
   template <int R>
-  static void dot(const QuantizedView& b, const float* const (&a)[R], std::int64_t column,
+  static void dot(const PackedView& b, const float* const (&a)[R], std::int64_t column,
                   B (&total)[R]) {
     const std::uint8_t* const data = b.row(column);
     const bf16* const scales = b.row_scales(column);
@@ -174,7 +174,7 @@ class GemmInt8 {
 namespace ldlm::simd {
 template <class Arch>
 constexpr bool compiled_with_vnni = false;
-template <QuantizedFormat Format, class Arch>
+template <WeightFormat Format, class Arch>
 class GemmInt8;  // only defined where this unit's flags allow it
 }  // namespace ldlm::simd
 

@@ -2,7 +2,7 @@
 // Products with few rows, as in decoding: each element of B is used but a few times, so that
 // reading B is most of the work. It is read in place, once, never packed.
 //
-// Where the columns of B lie together, as in a linear layer's weight (n, k), plain or quantized,
+// Where the columns of B lie together, as in a linear layer's weight (n, k), plain or packed,
 // vectors run along k, and their lanes are added up at the end. Where its rows do, (k, n), a few of
 // them at a time are added to sums that stay in the nearest cache.
 
@@ -24,8 +24,8 @@ namespace ldlm::simd {
 namespace detail {
 
 template <class T>
-bool is_quantized(const Gemm<T>& g) {
-  return g.b_quantized.data != nullptr;
+bool is_packed(const Gemm<T>& g) {
+  return g.b_packed.data != nullptr;
 }
 
 /// The most rows for which reading B in place beats packing it.
@@ -134,7 +134,7 @@ template <int R, int N, class Column, class T, class Arch>
   }
 }
 
-/// Vectors whose lanes add up to (row `a` of A) . (this quantized column). Several sums are made at
+/// Vectors whose lanes add up to (row `a` of A) . (this packed column). Several sums are made at
 /// once, since the processor runs ahead into the next ones.
 template <class Column, class Arch>
 Batch<float, Arch> dot_column(std::int64_t k, const float* a, const Column& column) {
@@ -168,7 +168,7 @@ Batch<float, Arch> dot_column(std::int64_t k, const float* a, const Column& colu
   return total;
 }
 
-/// sums[c] = alpha a . (column c), for one row and quantized columns, which are read one after the
+/// sums[c] = alpha a . (column c), for one row and packed columns, which are read one after the
 /// other, as they lie in memory. Writes up to W - 1 sums too many.
 template <class Arch, class ColumnAt>
 [[gnu::flatten]] void dot_row(std::int64_t k, const float* a, const ColumnAt& column_at,
@@ -329,7 +329,7 @@ void multiply_rows(const Gemm<T>& g, const T* a, const T* b, std::int64_t column
 
 /// sums (m, columns) = alpha A B for columns of integers from `first` on, where A may be rounded to
 /// such too.
-template <QuantizedFormat Format, class Arch>
+template <WeightFormat Format, class Arch>
 void multiply_int8(const Gemm<float>& g, std::int64_t first, std::int64_t columns, float* sums,
                    std::int64_t sum_row, const GemmBlockKey& key) {
   using Int8 = GemmInt8<Format, Arch>;
@@ -349,7 +349,7 @@ void multiply_int8(const Gemm<float>& g, std::int64_t first, std::int64_t column
       for (int r = 0; r < R; ++r) {
         rows[r] = packed + std::min(i + r, g.m - 1) * size;
       }
-      Int8::template multiply<R>(g.b_quantized, rows, first, columns, g.alpha, sums + i * sum_row,
+      Int8::template multiply<R>(g.b_packed, rows, first, columns, g.alpha, sums + i * sum_row,
                                  sum_row);
     }
   };
@@ -385,11 +385,11 @@ const T* pack_skinny_a(const Gemm<T>& g, std::int64_t height, T alpha, const Gem
 template <class T, class Arch>
 bool is_skinny(const Gemm<T>& g) {
   const bool columns_contiguous = g.b_row == 1 && g.k >= 2 * width<T, Arch>;
-  if (detail::is_quantized(g) && g.b_quantized.format == QuantizedFormat::f32) {
+  if (detail::is_packed(g) && g.b_packed.format == WeightFormat::f32) {
     return false;  // its panels are multiplied as they are
   }
   return g.m <= detail::skinny_rows && g.k > 0 &&
-         (detail::is_quantized(g) || columns_contiguous || g.b_col == 1);
+         (detail::is_packed(g) || columns_contiguous || g.b_col == 1);
 }
 
 /// The columns [first, last) of a product; `key` names the product and its matrix.
@@ -420,16 +420,16 @@ void multiply_skinny(const Gemm<T>& g, std::int64_t first, std::int64_t last,
       const T* const a = detail::pack_skinny_a<T, Arch>(g, R, g.alpha, key);
       detail::multiply_rows<R, T, Arch>(g, a, b, columns, sums, sum_row);
     };
-    if (detail::is_quantized(g)) {
+    if (detail::is_packed(g)) {
       if constexpr (std::is_same_v<T, float>) {
-        with_format(g.b_quantized.format, [&](auto format) {
+        with_format(g.b_packed.format, [&](auto format) {
           if constexpr (compiled_with_vnni<Arch> && group_size(format()) > 0) {
             if (g.allow_int8 && GemmInt8<format(), Arch>::available()) {
               return detail::multiply_int8<format(), Arch>(g, first, columns, sums, sum_row, key);
             }
           }
           by_any_columns(
-              [&](std::int64_t j) { return column_of<Arch, format()>(g.b_quantized, first + j); });
+              [&](std::int64_t j) { return column_of<Arch, format()>(g.b_packed, first + j); });
         });
       }
     } else if (g.b_row == 1 && g.k >= 2 * W) {
@@ -451,7 +451,7 @@ template <class T, class Arch>
 std::int64_t skinny_parts(const Gemm<T>& g) {
   constexpr std::int64_t parts = 8;
   const bool from_afar = g.k * g.n * static_cast<std::int64_t>(sizeof(T)) > cache_sizes().l2;
-  return !detail::is_quantized(g) && detail::has_short_rows(g) && from_afar ? parts : 1;
+  return !detail::is_packed(g) && detail::has_short_rows(g) && from_afar ? parts : 1;
 }
 
 /// The whole product in parts of K, added up in their order.

@@ -4,7 +4,7 @@
 
 #include <cstdint>
 
-#include <ldlm/core/quantized_view.hpp>
+#include <ldlm/core/packed_view.hpp>
 #include <ldlm_simd/vector.hpp>
 
 #if defined(__x86_64__) || defined(__i386__)

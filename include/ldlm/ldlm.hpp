@@ -23,9 +23,11 @@
 #include <ldlm/io/safetensors_model.hpp>
 #include <ldlm/io/safetensors_writer.hpp>
 #include <ldlm/ldlm/dataset.hpp>
+#include <ldlm/ldlm/denoiser.hpp>
 #include <ldlm/ldlm/evaluation.hpp>
-#include <ldlm/ldlm/losses.hpp>
+#include <ldlm/ldlm/masking.hpp>
 #include <ldlm/ldlm/pipeline.hpp>
+#include <ldlm/ldlm/stages.hpp>
 #include <ldlm/ldlm/text_dataset.hpp>
 #include <ldlm/ldlm/trainer.hpp>
 #include <ldlm/models/bert.hpp>

@@ -21,16 +21,10 @@ struct QuantizeArguments {
   TextInput texts;
 };
 
-QuantizedFormat format_of(const std::string& name) {
-  return name == "bf16"   ? QuantizedFormat::bf16
-         : name == "int8" ? QuantizedFormat::int8
-                          : QuantizedFormat::int4;
-}
-
-/// Bytes of all parameters and quantized matrices.
+/// Bytes of all parameters and packed weights.
 std::int64_t bytes_of(const Gpt2<float>& model) {
   std::int64_t bytes = 4 * nn::num_parameters(model);
-  for (const auto& [name, matrix] : nn::quantized_matrices(model)) {
+  for (const auto& [name, matrix] : nn::packed_weights(model)) {
     bytes += matrix.bytes();
   }
   return bytes;
@@ -44,10 +38,10 @@ void quantize(const Common& common, QuantizeArguments& arguments) {
   PretrainedReport report;
   const auto plain = Gpt2<float>::from_pretrained(common.model, &report);
   say_report(common, report);
-  LDLM_CHECK(nn::quantized_matrices(plain).empty(), "quantize", common.model,
+  LDLM_CHECK(nn::packed_weights(plain).empty(), "quantize", common.model,
              ": the model is quantized already");
   Gpt2<float> model = plain;
-  nn::quantize(model, format_of(arguments.format));
+  nn::pack(model, *weight_format_named(arguments.format));
   const NoGrad scope;
   const Tokenizer tokenizer = Tokenizer::from_folder(common.model);
   check_tokenizer_fits(common.model + ": model", tokenizer, plain.config.vocab_size);
@@ -102,8 +96,8 @@ void add_quantize_command(CLI::App& app, Common& common) {
       "ldlm quantize --model gpt2 --format int4 --out gpt2-int4 --file wiki.valid.txt",
       [&common, arguments] { quantize(common, *arguments); });
   arguments->texts.add_to(*command, common);
-  command->add_option("--format", arguments->format, "bf16, int8 or int4")
-      ->check(CLI::IsMember({"bf16", "int8", "int4"}));
+  command->add_option("--format", arguments->format, list_names_in_files("or"))
+      ->check(CLI::IsMember(names_in_files()));
   command->add_option("--out", arguments->out, "The folder to write")->required();
 }
 

@@ -178,16 +178,16 @@ void train_autoencoder(const Common& common, const TrainingArguments& arguments,
   }
 }
 
-/// The schedule at whose levels a stage trains: the model's, with its ratio of noise to signal
+/// The diffusion at whose levels a stage trains: the model's, with its ratio of noise to signal
 /// times `shift`.
-NoiseSchedule training_schedule(const LdlmConfig& config, double shift) {
+Diffusion training_diffusion(const LdlmConfig& config, double shift) {
   LDLM_CHECK(shift == 1.0 || config.denoiser.time_conditioning == TimeConditioning::log_snr,
              "train",
              "--noise-shift needs a denoiser that is told the noise itself, and not the "
              "step of the schedule");
   ScheduleConfig schedule = config.schedule;
   schedule.shift *= shift;
-  return schedule.make();
+  return {schedule.make(), config.prediction};
 }
 
 void train_denoiser(const Common& common, const TrainingArguments& arguments,
@@ -196,7 +196,7 @@ void train_denoiser(const Common& common, const TrainingArguments& arguments,
   const FolderLock lock = prepare_output(folder);
   finish_update(folder);
   const LdlmConfig config = load_config(folder);
-  const NoiseSchedule schedule = training_schedule(config, noise_shift);
+  const Diffusion diffusion = training_diffusion(config, noise_shift);
   const Autoencoder<float> autoencoder = load_autoencoder<float>(folder, config);
   Generator generator = common.generator();
   auto model = from.empty() ? ReverseTransformer<float>(config.denoiser, generator)
@@ -205,13 +205,13 @@ void train_denoiser(const Common& common, const TrainingArguments& arguments,
              " holds a denoiser of another configuration than ", folder.native());
   const TextDataset data =
       read_texts(common, arguments.corpus, config, LdlmTokenizers::load(folder));
-  const DenoiserSetup<float> setup{model, schedule, config.prediction};
   JsonValue context = shapes_of(config);
   context.set("latents", latents_fingerprint(autoencoder));
   context.set("noise_shift", noise_shift);
   if (run_stage(common, model, arguments.options(common, "denoiser"), data, context,
                 [&](const TextBatch& texts, Generator& g) {
-                  return denoiser_loss(setup, encode_without_graph(autoencoder, texts), g);
+                  return denoiser_loss(model, diffusion, encode_without_graph(autoencoder, texts),
+                                       g);
                 })) {
     FolderUpdate update(folder);
     save_denoiser(model, update);
@@ -229,10 +229,9 @@ void tune_decoder(const Common& common, const TrainingArguments& arguments,
   const LdlmConfig config = load_config(folder);
   const LdlmTokenizers tokenizers = LdlmTokenizers::load(folder);
   const SpecialIds special = special_ids(config, tokenizers.decoder);
-  const NoiseSchedule schedule = training_schedule(config, noise_shift);
+  const Diffusion diffusion = training_diffusion(config, noise_shift);
   Autoencoder<float> model = load_autoencoder<float>(folder, config);
   const auto denoiser = ReverseTransformer<float>::from_pretrained(folder / "denoiser");
-  const DenoiserSetup<float> setup{denoiser, schedule, config.prediction};
   nn::set_requires_grad(model.encoder, false);
   nn::set_requires_grad(model.map.compress, false);
   const TextDataset data = read_texts(common, arguments.corpus, config, tokenizers);
@@ -243,10 +242,10 @@ void tune_decoder(const Common& common, const TrainingArguments& arguments,
   context.set("noise_shift", noise_shift);
   if (run_stage(common, model, arguments.options(common, "decoder"), data, context,
                 [&](const TextBatch& texts, Generator& g) {
-                  std::vector<double> levels;
-                  const Tensor<float> latents = denoised_latents(model, setup, texts, levels, g);
-                  return decoder_loss(model, Variable<float>(latents), levels, texts.targets,
-                                      special, noise, g);
+                  const auto latents = denoise_at_random_levels(
+                      denoiser, diffusion, encode_without_graph(model, texts), g);
+                  return decoder_loss(model, Variable<float>(latents.estimates), latents.alpha_bars,
+                                      texts.targets, special, noise, g);
                 })) {
     FolderUpdate update(folder);
     save_autoencoder(model, config, update);
@@ -267,23 +266,22 @@ void train_joint(const Common& common, const TrainingArguments& arguments,
              "predicts x0");
   const LdlmTokenizers tokenizers = LdlmTokenizers::load(folder);
   const SpecialIds special = special_ids(config, tokenizers.decoder);
-  const NoiseSchedule schedule = training_schedule(config, noise_shift);
-  Autoencoder<float> autoencoder = load_autoencoder<float>(folder, config);
-  auto denoiser = ReverseTransformer<float>::from_pretrained(folder / "denoiser");
-  const DenoiserSetup<float> setup{denoiser, schedule, config.prediction};
+  const Diffusion diffusion = training_diffusion(config, noise_shift);
+  JointModel<float> model{load_autoencoder<float>(folder, config),
+                          ReverseTransformer<float>::from_pretrained(folder / "denoiser")};
   const TextDataset data = read_texts(common, arguments.corpus, config, tokenizers);
-  JointModel<float> model{autoencoder, denoiser};
   JsonValue context = shapes_of(config);
   add_noise(context, noise);
   context.set("noise_shift", noise_shift);
   if (run_stage(common, model, arguments.options(common, "joint"), data, context,
                 [&](const TextBatch& texts, Generator& g) {
-                  return joint_loss(autoencoder, setup, texts, special, noise, g);
+                  return joint_loss(model.autoencoder, model.denoiser, diffusion, texts, special,
+                                    noise, g);
                 })) {
-    fit_normalization(autoencoder, data);
+    fit_normalization(model.autoencoder, data);
     FolderUpdate update(folder);
-    save_autoencoder(autoencoder, config, update);
-    save_denoiser(denoiser, update);
+    save_autoencoder(model.autoencoder, config, update);
+    save_denoiser(model.denoiser, update);
     update.commit();
   }
 }

@@ -10,8 +10,8 @@
 
 #include <ldlm/core/dtype.hpp>
 #include <ldlm/core/instruction_set.hpp>
+#include <ldlm/core/packed_view.hpp>
 #include <ldlm/core/philox.hpp>
-#include <ldlm/core/quantized_view.hpp>
 #include <ldlm/core/view.hpp>
 #include <ldlm/core/visit_op.hpp>
 
@@ -30,9 +30,9 @@ struct Gemm {
   std::int64_t a_row = 0, a_col = 0;
   const T* b = nullptr;
   std::int64_t b_row = 0, b_col = 0;
-  QuantizedView b_quantized{};  // B transposed, (n, k), in place of b; no batch axes
-  bool allow_bf16 = false;      // elements of A and B may be rounded to bf16, sums stay in T
-  bool allow_int8 = false;      // A may be rounded to 8 bits in groups of 32, if B is int8 or int4
+  PackedView b_packed{};    // B transposed, (n, k), in place of b; no batch axes
+  bool allow_bf16 = false;  // elements of A and B may be rounded to bf16, sums stay in T
+  bool allow_int8 = false;  // A may be rounded to 8 bits in groups of 32, if B is int8 or int4
   T* c = nullptr;
   std::int64_t c_row = 0;
 

@@ -21,7 +21,7 @@
 #include <ldlm/generate/beam_search.hpp>
 #include <ldlm/generate/gpt2_session.hpp>
 #include <ldlm/generate/sampling.hpp>
-#include <ldlm/ldlm/losses.hpp>
+#include <ldlm/ldlm/stages.hpp>
 #include <ldlm/text/batch.hpp>
 #include <ldlm/text/tokenizer.hpp>
 
@@ -213,7 +213,7 @@ class Ldlm {
         tokenizers_(std::move(tokenizers)),
         autoencoder_(std::move(autoencoder)),
         denoiser_(std::move(denoiser)),
-        schedule_(config_.schedule.make()),
+        diffusion_{config_.schedule.make(), config_.prediction},
         levels_(NoiseSchedule::scaled_linear()) {
     config_.validate();
     end_id_ = find_end_id(tokenizers_.decoder, config_.decoder, "ldlm");
@@ -255,7 +255,7 @@ class Ldlm {
   [[nodiscard]] const Autoencoder<T>& autoencoder() const { return autoencoder_; }
   [[nodiscard]] const ReverseTransformer<T>& denoiser() const { return denoiser_; }
   /// The schedule of training and sampling.
-  [[nodiscard]] const NoiseSchedule& schedule() const { return schedule_; }
+  [[nodiscard]] const NoiseSchedule& schedule() const { return diffusion_.schedule; }
   /// The seed's schedule, whose levels t = 0 .. 999 add_noise, denoise and decode speak of, so that
   /// figures of all configurations compare.
   [[nodiscard]] const NoiseSchedule& levels() const { return levels_; }
@@ -365,31 +365,28 @@ class Ldlm {
   /// the first.
   [[nodiscard]] Tensor<T> denoise(const Tensor<T>& zt, std::int64_t t) const {
     const std::vector<double> level(static_cast<std::size_t>(zt.size(0)), levels_.alpha_bar(t));
-    const DenoiserSetup<T> setup = denoiser_setup();
-    const Tensor<T> first = setup.estimate(zt, level);
-    return detail::check_finite(
-        denoiser_.config.self_conditioning ? setup.estimate(zt, level, first) : first, "denoise");
+    const Tensor<T> first = estimate_x0(denoiser_, diffusion_, zt, level);
+    return detail::check_finite(denoiser_.config.self_conditioning
+                                    ? estimate_x0(denoiser_, diffusion_, zt, level, first)
+                                    : first,
+                                "denoise");
   }
   /// New latents (count, L, d) from pure noise.
   [[nodiscard]] Tensor<T> sample(std::int64_t count, const SamplerOptions& options,
                                  Generator& generator) const {
     LDLM_CHECK(count > 0, "sample", "count must be positive, got ", count);
-    const DenoiserSetup<T> setup = denoiser_setup();
     Tensor<T> previous;
     const auto denoise = [&](const Tensor<T>& zt, double alpha_bar) {
       const std::vector<double> level(static_cast<std::size_t>(count), alpha_bar);
-      return previous = setup.estimate(zt, level, previous);
+      return previous = estimate_x0(denoiser_, diffusion_, zt, level, previous);
     };
     return detail::check_finite(
-        sample_diffusion<T>({count, config_.latent_length, config_.latent_channels}, schedule_,
-                            denoise, options, generator),
+        sample_diffusion<T>({count, config_.latent_length, config_.latent_channels},
+                            diffusion_.schedule, denoise, options, generator),
         "sample");
   }
 
  private:
-  [[nodiscard]] DenoiserSetup<T> denoiser_setup() const {
-    return {denoiser_, schedule_, config_.prediction};
-  }
   // Tokens that a text may have.
   [[nodiscard]] std::int64_t capacity() const {
     return config_.latent == LatentKind::sequence ? config_.latent_length - 1
@@ -400,7 +397,8 @@ class Ldlm {
   LdlmTokenizers tokenizers_;
   Autoencoder<T> autoencoder_;
   ReverseTransformer<T> denoiser_;
-  NoiseSchedule schedule_, levels_;
+  Diffusion diffusion_;
+  NoiseSchedule levels_;
   std::int64_t end_id_ = 0;
 };
 

@@ -236,7 +236,7 @@ struct BertForMaskedLM {
   nn::Linear<T> transform;
   nn::LayerNorm<T> transform_norm;
   Variable<T> bias;     // (V)
-  Variable<T> decoder;  // (V, C); undefined: tied to the word embedding
+  Variable<T> decoder;  // (V, C), dense in every format; undefined: tied to the word embedding
 
   /// New weights: normal with deviation initializer_range.
   BertForMaskedLM(const BertConfig& c, Generator& generator)

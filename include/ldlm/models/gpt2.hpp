@@ -8,12 +8,10 @@
 //   auto tuned = gpt2.loss({.ids = ids, .prefix = latents}, ids);   // text after embeddings
 //
 // Decoding step by step is in generate/gpt2_session.hpp. Parameters carry the names of Hugging
-// Face's checkpoints and lie as there: matrices are (in, out), and are used through a transposed
-// view.
+// Face's checkpoints and lie as there: matrices are (in, out).
 
 #include <cmath>
 #include <optional>
-#include <type_traits>
 
 #include <ldlm/autograd/autograd.hpp>
 #include <ldlm/models/gpt2_config.hpp>
@@ -56,48 +54,18 @@ struct Gpt2Inputs {
   Gpt2Cache<T>* cache = nullptr;  // appended to; needs a NoGrad scope
 };
 
-/// A linear map with its matrix in Hugging Face's Conv1D layout.
-template <Floating T>
-struct Conv1D {
-  using value_type = T;
-
-  Variable<T> weight;                          // (K, N)
-  Variable<T> bias;                            // (N)
-  std::optional<QuantizedMatrix> quantized{};  // in place of weight, see nn/quantize.hpp
-
-  Conv1D() = default;
-  Conv1D(std::int64_t in, std::int64_t out, const Initializer<T>& init, double scale = 1)
-      : weight(init.normal({in, out}, scale)), bias(init.zeros({out})) {}
-
-  /// (..., K) -> (..., N)
-  Variable<T> operator()(const Variable<T>& x, Activation activation = Activation::none) const {
-    if constexpr (std::is_same_v<T, float>) {
-      if (quantized) {
-        return linear(x, *quantized, bias, activation);
-      }
-    }
-    return linear(x, weight.transpose(0, 1), bias, activation);
-  }
-
-  template <class V>
-  void visit(V&& v) {
-    v.matrix("weight", weight, quantized, nn::MatrixLayout::in_out);
-    v("bias", bias);
-  }
-};
-
 /// Attention to the memory: queries from the sequence, keys and values from the memory.
 template <Floating T>
 struct Gpt2CrossAttention {
   using value_type = T;
 
-  Conv1D<T> c_attn, q_attn, c_proj;
+  nn::Linear<T> c_attn, q_attn, c_proj;
   nn::LayerNorm<T> norm;
 
   Gpt2CrossAttention(const Gpt2Config& c, const Initializer<T>& init, double scale)
-      : c_attn(c.n_embd, 2 * c.n_embd, init),
-        q_attn(c.n_embd, c.n_embd, init),
-        c_proj(c.n_embd, c.n_embd, init, scale),
+      : c_attn(init.conv1d(c.n_embd, 2 * c.n_embd)),
+        q_attn(init.conv1d(c.n_embd, c.n_embd)),
+        c_proj(init.conv1d(c.n_embd, c.n_embd, scale)),
         norm(c.n_embd, c.layer_norm_epsilon) {}
 
   template <class V>
@@ -115,7 +83,7 @@ struct Gpt2Block {
   using value_type = T;
 
   nn::LayerNorm<T> ln_1, ln_2;
-  Conv1D<T> attention, attention_proj, fc, fc_proj;
+  nn::Linear<T> attention, attention_proj, fc, fc_proj;
   std::optional<Gpt2CrossAttention<T>> cross;
   nn::Dropout<T> attention_dropout, dropout;
   std::int64_t heads;
@@ -124,10 +92,10 @@ struct Gpt2Block {
   Gpt2Block(const Gpt2Config& c, const Initializer<T>& init, double scale)
       : ln_1(c.n_embd, c.layer_norm_epsilon),
         ln_2(c.n_embd, c.layer_norm_epsilon),
-        attention(c.n_embd, 3 * c.n_embd, init),
-        attention_proj(c.n_embd, c.n_embd, init, scale),
-        fc(c.n_embd, c.inner(), init),
-        fc_proj(c.inner(), c.n_embd, init, scale),
+        attention(init.conv1d(c.n_embd, 3 * c.n_embd)),
+        attention_proj(init.conv1d(c.n_embd, c.n_embd, scale)),
+        fc(init.conv1d(c.n_embd, c.inner())),
+        fc_proj(init.conv1d(c.inner(), c.n_embd, scale)),
         attention_dropout(c.attn_pdrop),
         dropout(c.resid_pdrop),
         heads(c.n_head),
@@ -174,13 +142,12 @@ struct Gpt2 {
   using value_type = T;
 
   Gpt2Config config;
-  nn::Embedding<T> wte, wpe;
+  nn::Weight<T> wte;  // (V, C): the embedding, and the output matrix that is tied to it
+  nn::Embedding<T> wpe;
   nn::Dropout<T> dropout;
   std::vector<Gpt2Block<T>> h;
   nn::LayerNorm<T> ln_f;
-  Variable<T> lm_head;  // (V, C); undefined: tied to wte, or none if tie_word_embeddings is false
-  // In place of wte.weight and lm_head, see nn/quantize.hpp.
-  std::optional<QuantizedMatrix> quantized_wte, quantized_head;
+  nn::Weight<T> lm_head;  // (V, C); undefined: tied to wte, or none if tie_word_embeddings is false
 
   /// New weights: normal with deviation initializer_range, less for the maps onto the residual sum.
   Gpt2(const Gpt2Config& c, Generator& generator)
@@ -188,7 +155,7 @@ struct Gpt2 {
   /// As `init` makes the weights.
   Gpt2(const Gpt2Config& c, const Initializer<T>& init)
       : config(detail::validated(c)),
-        wte(init.embedding(c.vocab_size, c.n_embd)),
+        wte(init.normal({c.vocab_size, c.n_embd})),
         wpe(init.embedding(c.n_positions, c.n_embd)),
         dropout(c.embd_pdrop),
         ln_f(c.n_embd, c.layer_norm_epsilon) {
@@ -197,7 +164,7 @@ struct Gpt2 {
       h.emplace_back(c, init, scale);
     }
     if (!c.tie_word_embeddings) {
-      lm_head = init.normal({c.vocab_size, c.n_embd});
+      lm_head = nn::Weight<T>(init.normal({c.vocab_size, c.n_embd}));
     }
   }
 
@@ -216,7 +183,7 @@ struct Gpt2 {
                          {"n_embd", config.n_embd},
                          {"n_inner", config.inner()}});
     PretrainedReport found;
-    const auto head = quantized_format(json)
+    const auto head = packed_format(json)
                           ? (config.tie_word_embeddings ? OutputMatrix::tied : OutputMatrix::own)
                           : detail::find_output_matrix<T>(
                                 file, "lm_head.weight", {"transformer.wte.weight", "wte.weight"},
@@ -256,9 +223,7 @@ struct Gpt2 {
   }
 
   /// Whether there is an output matrix, its own or the embedding.
-  [[nodiscard]] bool has_head() const {
-    return config.tie_word_embeddings || lm_head.defined() || quantized_head.has_value();
-  }
+  [[nodiscard]] bool has_head() const { return config.tie_word_embeddings || lm_head.defined(); }
 
   /// States (B, L + T, C) of the last layer, normalised.
   Variable<T> hidden(const Gpt2Inputs<T>& inputs) const {
@@ -305,15 +270,7 @@ struct Gpt2 {
   }
 
   /// Logits (..., V) for states (..., C).
-  Variable<T> head(const Variable<T>& states) const {
-    check_head();
-    if constexpr (std::is_same_v<T, float>) {
-      if (quantized_wte) {
-        return linear(states, quantized_head ? *quantized_head : *quantized_wte);
-      }
-    }
-    return linear(states, head_weight());
-  }
+  Variable<T> head(const Variable<T>& states) const { return linear(states, head_weight()); }
 
   /// Logits (B, L + T, V): those at a position are for the token after it.
   Variable<T> operator()(const Gpt2Inputs<T>& inputs) const { return head(hidden(inputs)); }
@@ -332,10 +289,6 @@ struct Gpt2 {
     const Variable<T> states =
         hidden(inputs).slice(1, prefix + skipped - 1, prefix + labels.size(1) - 1);
     const Tensor<std::int64_t> targets = labels.slice(1, skipped);
-    if (quantized_wte) {
-      return cross_entropy(head(states).reshape({targets.numel(), config.vocab_size}),
-                           targets.reshape({targets.numel()}), options);
-    }
     return linear_cross_entropy(states.reshape({targets.numel(), config.n_embd}), head_weight(),
                                 targets.reshape({targets.numel()}), options);
   }
@@ -356,12 +309,12 @@ struct Gpt2 {
 
   template <class V>
   void visit(V&& v) {
-    v.matrix("transformer.wte.weight", wte.weight, quantized_wte);
+    v("transformer.wte.weight", wte);
     v("transformer.wpe", wpe);
     v("transformer.drop", dropout);
     v("transformer.h", h);
     v("transformer.ln_f", ln_f);
-    v.matrix("lm_head.weight", lm_head, quantized_head);
+    v("lm_head.weight", lm_head);
   }
 
  private:
@@ -374,26 +327,14 @@ struct Gpt2 {
     return std::any_of(ends.begin(), ends.end(),
                        [name](std::string_view end) { return name.ends_with(end); });
   }
-  void check_head() const {
+  [[nodiscard]] const nn::Weight<T>& head_weight() const {
     LDLM_CHECK(has_head(), "gpt2",
                "has no output matrix: tie_word_embeddings is false, and its "
                "folder has no lm_head.weight");
-  }
-  [[nodiscard]] const Variable<T>& head_weight() const {
-    check_head();
-    return lm_head.defined() ? lm_head : wte.weight;
+    return lm_head.defined() ? lm_head : wte;
   }
   static std::int64_t past(const Gpt2Inputs<T>& inputs) {
     return inputs.cache != nullptr ? inputs.cache->size() : 0;
-  }
-
-  [[nodiscard]] Variable<T> embed_tokens(const Tensor<std::int64_t>& ids) const {
-    if constexpr (std::is_same_v<T, float>) {
-      if (quantized_wte) {
-        return Variable<T>(quantized_rows(*quantized_wte, ids));
-      }
-    }
-    return wte(ids);
   }
 
   // Prefix and tokens with their positions, (B, L + T, C).
@@ -407,7 +348,7 @@ struct Gpt2 {
                to_string(inputs.prefix.shape()));
     Variable<T> x = inputs.prefix;
     if (inputs.ids.defined()) {
-      const Variable<T> tokens = embed_tokens(inputs.ids);
+      const Variable<T> tokens = embedding(wte, inputs.ids);
       x = x.defined() ? concat(std::vector<Variable<T>>{x, tokens}, 1) : tokens;
     }
     if (inputs.positions.defined()) {

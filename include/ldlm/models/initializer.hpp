@@ -24,7 +24,14 @@ class Initializer {
   }
   [[nodiscard]] nn::Linear<T> linear(std::int64_t in, std::int64_t out) const {
     nn::Linear<T> made;
-    made.weight = normal({out, in});
+    made.weight = nn::Weight<T>(normal({out, in}));
+    made.bias = zeros({out});
+    return made;
+  }
+  /// A linear map whose matrix lies as in Hugging Face's Conv1D, (in, out).
+  [[nodiscard]] nn::Linear<T> conv1d(std::int64_t in, std::int64_t out, double scale = 1) const {
+    nn::Linear<T> made;
+    made.weight = nn::Weight<T>(normal({in, out}, scale), nn::WeightLayout::in_out);
     made.bias = zeros({out});
     return made;
   }

@@ -22,7 +22,7 @@
 #include <ldlm/io/safetensors_model.hpp>
 #include <ldlm/io/safetensors_writer.hpp>
 #include <ldlm/models/checkpoint_names.hpp>
-#include <ldlm/nn/quantize.hpp>
+#include <ldlm/nn/pack.hpp>
 
 namespace ldlm {
 
@@ -78,9 +78,9 @@ void load_pretrained(Model& model, const SafetensorsModel& file) {
                   [](std::string_view name) { return std::optional<std::string>(name); });
 }
 
-/// The format of a model with quantized matrices, as config.json's "quantization_config" says.
-/// Throws for one that others made.
-[[nodiscard]] inline std::optional<QuantizedFormat> quantized_format(const JsonReader& config) {
+/// The format of a model with packed weights, as config.json's "quantization_config" says. Throws
+/// for one that others made.
+[[nodiscard]] inline std::optional<WeightFormat> packed_format(const JsonReader& config) {
   if (!config.has("quantization_config")) {
     return std::nullopt;
   }
@@ -88,56 +88,52 @@ void load_pretrained(Model& model, const SafetensorsModel& file) {
   const auto method = section.get<std::string>("quant_method");
   section.check(method == "ldlm", "quant_method", "must be \"ldlm\", got \"", method, '"');
   const auto name = section.get<std::string>("format");
-  for (const auto format : {QuantizedFormat::bf16, QuantizedFormat::int8, QuantizedFormat::int4}) {
-    if (name == name_of(format)) {
-      return format;
-    }
-  }
-  section.check(false, "format", "must be one of bf16, int8 and int4, got \"", name, '"');
-  return std::nullopt;
+  const auto format = weight_format_named(name);
+  section.check(format && is_in_files(*format), "format", "must be one of ",
+                list_names_in_files("and"), ", got \"", name, '"');
+  return format;
 }
 
 namespace detail {
 
-/// What save_pretrained writes of a quantized model. A matrix NAME of (n, k) is NAME, U8 (n, bytes
-/// of a row), and but for bf16 NAME_scales, BF16 (n, groups of a row): see core/quantized_view.hpp.
+/// What save_pretrained writes of a model with packed weights. NAME of (N, K) is NAME, U8 (N, bytes
+/// of a row), and, if the format has scales, NAME_scales, BF16 (N, groups of a row): see
+/// core/weight_format.hpp.
 template <class Model>
-void load_quantized(Model& model, const SafetensorsModel& file, QuantizedFormat format) {
-  std::set<std::string> matrices;
-  nn::replace_matrices(model, [&](const std::string& name, const Shape& shape) {
-    QuantizedMatrix matrix{format, shape[0], shape[1], {}, {}};
+void load_packed(Model& model, const SafetensorsModel& file, WeightFormat format) {
+  std::set<std::string> read;
+  nn::replace_packed(model, [&](const std::string& name, std::int64_t n, std::int64_t k) {
+    PackedMatrix matrix{format, n, k, {}, {}};
     const auto check = [&](const std::string& tensor, const Shape& found, std::int64_t columns) {
-      LDLM_CHECK((found == Shape{matrix.n, columns}), "from_pretrained",
-                 file.shard_of(tensor).origin(), ": tensor ", quote(tensor), " must be (", matrix.n,
-                 ", ", columns, "), got ", to_string(found));
-      matrices.insert(tensor);
+      LDLM_CHECK((found == Shape{n, columns}), "from_pretrained", file.shard_of(tensor).origin(),
+                 ": tensor ", quote(tensor), " must be (", n, ", ", columns, "), got ",
+                 to_string(found));
+      read.insert(tensor);
     };
     matrix.data = file.tensor<std::uint8_t>(name);
-    check(name, matrix.data.shape(), bytes_per_row(format, matrix.k));
-    matrix.scales = Tensor<bf16>::empty({matrix.n, 0});
+    check(name, matrix.data.shape(), bytes_per_row(format, k));
+    matrix.scales = Tensor<bf16>::empty({n, 0});
     if (group_size(format) > 0) {
       matrix.scales = file.tensor<bf16>(name + "_scales");
-      check(name + "_scales", matrix.scales.shape(), groups_per_row(format, matrix.k));
+      check(name + "_scales", matrix.scales.shape(), groups_per_row(format, k));
     }
     return matrix;
   });
   load_pretrained(model, file, [&](std::string_view name) {
-    return matrices.count(std::string(name)) == 0 ? std::optional<std::string>(name) : std::nullopt;
+    return read.count(std::string(name)) == 0 ? std::optional<std::string>(name) : std::nullopt;
   });
 }
 
 }  // namespace detail
 
-/// The same for the model of a config.json, whose matrices may be quantized.
+/// The same for the model of a config.json, whose weights may be packed.
 template <class Model, class Rename>
 void load_pretrained(Model& model, const SafetensorsModel& file, const JsonReader& config,
                      Rename&& rename) {
-  if (const auto format = quantized_format(config)) {
-    if constexpr (std::is_same_v<nn::scalar_t<Model>, float>) {
-      detail::load_quantized(model, file, *format);
-    } else {
-      config.check(false, "quantization_config", "is only for models of float");
-    }
+  if (const auto format = packed_format(config)) {
+    config.check(std::same_as<nn::scalar_t<Model>, float>, "quantization_config",
+                 "is only for models of float");
+    detail::load_packed(model, file, *format);
   } else {
     load_pretrained(model, file, rename);
   }
@@ -161,7 +157,7 @@ std::vector<std::string> load_pretrained(Model& model, const SafetensorsModel& f
                                          Rename&& rename) {
   using T = nn::scalar_t<Model>;
   std::vector<std::string> unused;
-  if (quantized_format(config)) {  // a folder of this library's
+  if (packed_format(config)) {  // a folder of this library's
     ldlm::load_pretrained(model, file, config, rename);
     return unused;
   }
@@ -248,33 +244,32 @@ template <Floating T>
 
 }  // namespace detail
 
-/// Writes `config` and the model's state dict, quantized matrices included, into the folder `part`
-/// of an update's folder. Checkpoints of more than `max_shard_bytes` are split.
+/// Writes `config` and the model's state dict, packed weights included, into the folder `part` of
+/// an update's folder. Checkpoints of more than `max_shard_bytes` are split.
 template <class Model>
 void save_pretrained(const Model& model, JsonValue config, FolderUpdate& update,
                      const std::filesystem::path& part = {},
                      std::size_t max_shard_bytes = 5'000'000'000) {
   SafetensorsWriter writer;
   writer.add(nn::state_dict(model)).metadata("format", "pt");
-  if constexpr (std::is_same_v<nn::scalar_t<Model>, float>) {
-    std::optional<QuantizedFormat> format;
-    for (const auto& [name, matrix] : nn::quantized_matrices(model)) {
-      LDLM_CHECK(matrix.format != QuantizedFormat::f32, "save_pretrained",
-                 "the matrices are laid out for products (f32); save the model before that");
-      LDLM_CHECK(!format || *format == matrix.format, "save_pretrained",
-                 "the model's matrices are in two formats, ", name_of(*format), " and ",
-                 name_of(matrix.format));
-      format = matrix.format;
-      writer.add(name, matrix.data);
-      if (matrix.scales.numel() > 0) {
-        writer.add(name + "_scales", matrix.scales);
-      }
+  std::optional<WeightFormat> format;
+  for (const auto& [name, matrix] : nn::packed_weights(model)) {
+    LDLM_CHECK(is_in_files(matrix.format), "save_pretrained",
+               "the matrices are laid out for products (", name_of(matrix.format),
+               "); save the model before that");
+    LDLM_CHECK(!format || *format == matrix.format, "save_pretrained",
+               "the model's matrices are in two formats, ", name_of(*format), " and ",
+               name_of(matrix.format));
+    format = matrix.format;
+    writer.add(name, matrix.data);
+    if (matrix.scales.numel() > 0) {
+      writer.add(name + "_scales", matrix.scales);
     }
-    if (format) {
-      config.set(
-          "quantization_config",
-          JsonValue::object({{"quant_method", "ldlm"}, {"format", std::string(name_of(*format))}}));
-    }
+  }
+  if (format) {
+    config.set(
+        "quantization_config",
+        JsonValue::object({{"quant_method", "ldlm"}, {"format", std::string(name_of(*format))}}));
   }
   writer.write_model(update, part, max_shard_bytes);
   update.add(part / "config.json",

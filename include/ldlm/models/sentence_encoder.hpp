@@ -72,10 +72,10 @@ class SentenceEncoder {
         bert.config.hidden_size * static_cast<std::int64_t>(modules.pooling.size());
     for (const auto& step : modules.steps) {
       if (step.dense) {
-        const Shape shape = step.dense->linear.weight.shape();
-        LDLM_CHECK(shape[1] == width, "from_pretrained", name, ": a Dense module takes ", shape[1],
-                   " values, the one before it gives ", width);
-        width = shape[0];
+        const nn::Weight<T>& weight = step.dense->linear.weight;
+        LDLM_CHECK(weight.in() == width, "from_pretrained", name, ": a Dense module takes ",
+                   weight.in(), " values, the one before it gives ", width);
+        width = weight.out();
       }
     }
     return SentenceEncoder(std::move(bert), std::move(tokenizer), std::move(modules),

@@ -120,7 +120,7 @@ template <Floating T>
 struct MultiHeadAttention {
   using value_type = T;
 
-  Variable<T> in_proj_weight;  // (3 C, C): queries, keys, values
+  Variable<T> in_proj_weight;  // (3 C, C): queries, keys, values; sliced, and so always dense
   Variable<T> in_proj_bias;    // (3 C)
   Linear<T> out_proj;          // (C, C)
   Dropout<T> dropout;          // of the attention weights

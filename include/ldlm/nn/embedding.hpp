@@ -6,7 +6,8 @@
 
 namespace ldlm::nn {
 
-/// Rows of a table: ids (...) in [0, V) -> (..., C).
+/// Rows of a table: ids (...) in [0, V) -> (..., C). The table stays dense where a model is packed;
+/// one that may be packed, as a factor of products is, is a Weight.
 template <Floating T>
 struct Embedding {
   using value_type = T;

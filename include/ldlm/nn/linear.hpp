@@ -2,10 +2,7 @@
 // Linear: an affine map of the last axis, with the activation that follows it fused in.
 
 #include <cmath>
-#include <optional>
-#include <type_traits>
 
-#include <ldlm/autograd/functions/matrix.hpp>
 #include <ldlm/nn/init.hpp>
 #include <ldlm/nn/module.hpp>
 
@@ -16,9 +13,8 @@ template <Floating T>
 struct Linear {
   using value_type = T;
 
-  Variable<T> weight;                          // (N, K)
-  Variable<T> bias;                            // (N), or undefined
-  std::optional<QuantizedMatrix> quantized{};  // in place of weight, see nn/quantize.hpp
+  Weight<T> weight;  // (N, K), or (K, N) if it says so
+  Variable<T> bias;  // (N), or undefined
 
   Linear() = default;
   /// Uniform within 1 / sqrt(K), as PyTorch's default.
@@ -29,26 +25,21 @@ struct Linear {
       return Variable<T>(rand<T>(shape, generator, static_cast<T>(-bound), static_cast<T>(bound)),
                          true);
     };
-    weight = draw({out, in});
+    weight = Weight<T>(draw({out, in}));
     if (with_bias) {
       bias = draw({out});
     }
   }
 
-  [[nodiscard]] bool defined() const { return weight.defined() || quantized.has_value(); }
+  [[nodiscard]] bool defined() const { return weight.defined(); }
 
   Variable<T> operator()(const Variable<T>& x, Activation activation = Activation::none) const {
-    if constexpr (std::is_same_v<T, float>) {
-      if (quantized) {
-        return linear(x, *quantized, bias, activation);
-      }
-    }
     return linear(x, weight, bias, activation);
   }
 
   template <class V>
   void visit(V&& v) {
-    v.matrix("weight", weight, quantized);
+    v("weight", weight);
     v("bias", bias);
   }
 };

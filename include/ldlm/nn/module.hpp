@@ -15,11 +15,11 @@
 //     }
 //   };
 //
-// visit calls v(name, part) for every part: a Variable is a parameter, anything with a visit member
-// a child, a std::vector of either a list ("h.0", "h.1", ...), a std::optional may be absent;
-// v.buffer(name, tensor) is for state without a gradient, v.matrix(name, weight, quantized) for a
-// weight that nn/quantize.hpp may replace. An undefined Variable (say, no bias) is skipped. Full
-// names join the parts with dots, as in PyTorch's state dicts.
+// visit calls v(name, part) for every part: a Variable is a parameter, and so is a Weight until
+// nn/pack.hpp packs it; anything with a visit member is a child, a std::vector of any of these a
+// list ("h.0", "h.1", ...), a std::optional may be absent; v.buffer(name, tensor) is for state
+// without a gradient. What is undefined (say, no bias) is skipped. Full names join the parts with
+// dots, as in PyTorch's state dicts.
 //
 // The copy of a module shares its parameters, as the copy of a Variable does; clone() copies them.
 // A module whose elements are not float says so with `using value_type = double;`.
@@ -35,13 +35,10 @@
 
 #include <ldlm/autograd/variable.hpp>
 #include <ldlm/core/named_tensors.hpp>
-#include <ldlm/core/quantized.hpp>
 #include <ldlm/core/random.hpp>
+#include <ldlm/nn/weight.hpp>
 
 namespace ldlm::nn {
-
-/// How a weight of a linear map lies: (out, in), or (in, out) as in GPT-2's checkpoints.
-enum class MatrixLayout : std::uint8_t { out_in, in_out };
 
 namespace detail {
 
@@ -90,13 +87,17 @@ class Walker {
       handler_.buffer(path_, tensor);
     }
   }
-  void matrix(std::string_view name, Variable<T>& weight, std::optional<QuantizedMatrix>& quantized,
-              MatrixLayout layout = MatrixLayout::out_in) {
-    if constexpr (requires { handler_.matrix(path_, weight, quantized, layout); }) {
-      const Scope scope(path_, name);
-      handler_.matrix(path_, weight, quantized, layout);
-    } else {
-      (*this)(name, weight);
+  /// A handler with a member weight() gets every Weight; to others a dense one is a parameter, and
+  /// a packed one nothing.
+  void operator()(std::string_view name, Weight<T>& weight) {
+    if (!weight.defined()) {
+      return;
+    }
+    const Scope scope(path_, name);
+    if constexpr (requires { handler_.weight(path_, weight); }) {
+      handler_.weight(path_, weight);
+    } else if (!weight.is_packed()) {
+      handler_.parameter(path_, weight.variable());
     }
   }
   template <class Part>
@@ -119,8 +120,9 @@ class Walker {
       enter(part);
     } else {
       static_assert(always_false<Part>,
-                    "a visited part is a Variable of the module's value_type (float if it names "
-                    "none), a module with a visit member, or a vector or optional of these");
+                    "a visited part is a Variable or Weight of the module's value_type (float if "
+                    "it names none), a module with a visit member, or a vector or optional of "
+                    "these");
     }
   }
   template <class M>
@@ -210,6 +212,14 @@ struct SetGenerator : Handler<T> {
 };
 
 template <Floating T>
+struct CheckTrainable : Handler<T> {
+  void weight(const std::string& name, Weight<T>& weight) {
+    LDLM_CHECK(!weight.is_packed(), "set_requires_grad", name, " is packed as ",
+               name_of(weight.packed().format), " and can't be trained");
+  }
+};
+
+template <Floating T>
 struct CloneLeaves : Handler<T> {
   std::unordered_map<const T*, Variable<T>> clones{};  // keeps tied parameters tied
 
@@ -278,9 +288,14 @@ void zero_grad(M& module) {
   }
 }
 
-/// Freezes (false) or unfreezes every parameter.
+/// Freezes (false) or unfreezes every parameter. A module with a packed weight can't be unfrozen:
+/// throws, naming it, and changes nothing.
 template <class M>
 void set_requires_grad(M& module, bool requires_grad) {
+  if (requires_grad) {
+    detail::CheckTrainable<scalar_t<M>> check;
+    detail::walk(module, check);
+  }
   for (auto& [name, parameter] : named_parameters(module)) {
     parameter.set_requires_grad(requires_grad);
   }
@@ -301,7 +316,8 @@ void eval(M& module) {
   detail::walk(module, set);
 }
 
-/// A copy with parameters and buffers of its own; tied ones stay tied to each other.
+/// A copy with parameters and buffers of its own; tied ones stay tied to each other. Packed
+/// weights, which nothing changes, are shared.
 template <class M>
 [[nodiscard]] M clone(const M& module) {
   M copy = module;

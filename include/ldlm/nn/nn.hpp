@@ -9,6 +9,6 @@
 #include <ldlm/nn/linear.hpp>
 #include <ldlm/nn/module.hpp>
 #include <ldlm/nn/norm.hpp>
-#include <ldlm/nn/quantize.hpp>
+#include <ldlm/nn/pack.hpp>
 #include <ldlm/nn/transformer.hpp>
 #include <ldlm/nn/transformer_layer.hpp>

@@ -5,7 +5,6 @@
 #include <ldlm/autograd/functions/elementwise.hpp>
 #include <ldlm/core/ops/matrix.hpp>
 #include <ldlm/core/ops/nn.hpp>
-#include <ldlm/core/quantized.hpp>
 
 namespace ldlm {
 
@@ -134,17 +133,6 @@ Variable<T> linear(const Variable<T>& x, const Variable<T>& weight, const Variab
                     in[2].add(sum(dz, 0));
                   }
                 });
-}
-
-/// The same with a quantized weight, which has no gradient and passes none on: for inference.
-/// Throws where a graph is being recorded.
-inline Variable<float> linear(const Variable<float>& x, const QuantizedMatrix& weight,
-                              const Variable<float>& bias = {},
-                              Activation activation = Activation::none) {
-  LDLM_CHECK(!detail::records(x, bias), "linear",
-             "a quantized weight passes no gradient on; wrap inference in a NoGrad scope");
-  return Variable<float>(
-      linear(x.value(), weight, {detail::value_of(bias), activation, {}, nullptr}));
 }
 
 }  // namespace ldlm

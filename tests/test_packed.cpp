@@ -6,20 +6,20 @@
 #include <vector>
 
 #include <doctest/doctest.h>
-#include <ldlm/core/quantized.hpp>
+#include <ldlm/core/packed.hpp>
 #include <ldlm/core/random.hpp>
 #include <ldlm/core/threads.hpp>
 #include <ldlm_reference/reference.hpp>
 
 using ldlm::bf16;
-using ldlm::QuantizedFormat;
-using ldlm::QuantizedMatrix;
+using ldlm::PackedMatrix;
 using ldlm::Tensor;
+using ldlm::WeightFormat;
 
 namespace {
 
-constexpr QuantizedFormat formats[] = {QuantizedFormat::f32, QuantizedFormat::bf16,
-                                       QuantizedFormat::int8, QuantizedFormat::int4};
+constexpr WeightFormat formats[] = {WeightFormat::f32, WeightFormat::bf16, WeightFormat::int8,
+                                    WeightFormat::int4};
 
 Tensor<float> random(const ldlm::Shape& shape, std::uint64_t seed) {
   ldlm::Generator generator(seed);
@@ -27,7 +27,7 @@ Tensor<float> random(const ldlm::Shape& shape, std::uint64_t seed) {
 }
 
 /// The same product by the kernel of a device, which may not round to bf16.
-Tensor<float> exact_linear(ldlm::Device device, const Tensor<float>& x, const QuantizedMatrix& w,
+Tensor<float> exact_linear(ldlm::Device device, const Tensor<float>& x, const PackedMatrix& w,
                            const Tensor<float>& bias, ldlm::Activation activation) {
   Tensor<float> out = Tensor<float>::empty({x.size(0), w.n});
   ldlm::Gemm<float> g;
@@ -37,7 +37,7 @@ Tensor<float> exact_linear(ldlm::Device device, const Tensor<float>& x, const Qu
   g.a = x.data();
   g.a_row = x.size(1);
   g.a_col = 1;
-  g.b_quantized = w.view();
+  g.b_packed = w.view();
   g.c = out.data();
   g.c_row = w.n;
   g.bias = bias.data();
@@ -89,17 +89,17 @@ TEST_CASE("the formats hold what they say") {
     values.push_back(2.0F * static_cast<float>(i % 16 - 8));
   }
   const auto matrix = Tensor<float>::from_values({1, 40}, values);
-  for (const QuantizedFormat format : formats) {
+  for (const WeightFormat format : formats) {
     CAPTURE(ldlm::name_of(format));
-    const QuantizedMatrix w = ldlm::quantize(matrix, format);
+    const PackedMatrix w = ldlm::pack(matrix, format);
     CHECK(w.data.shape() ==
           ldlm::Shape{ldlm::rows_stored(format, 1), ldlm::bytes_per_row(format, 40)});
     CHECK(w.scales.shape() == ldlm::Shape{1, ldlm::groups_per_row(format, 40)});
     // int8 has -16 at -127, whose scale is rounded to bf16.
-    const float most = format == QuantizedFormat::int8 ? 0.1F : 0.0F;
-    CHECK(largest_error(ldlm::dequantize(w), matrix) <= most);
+    const float most = format == WeightFormat::int8 ? 0.1F : 0.0F;
+    CHECK(largest_error(ldlm::unpack(w), matrix) <= most);
   }
-  const QuantizedMatrix w = ldlm::quantize(matrix, QuantizedFormat::int4);
+  const PackedMatrix w = ldlm::pack(matrix, WeightFormat::int4);
   CHECK(static_cast<float>(w.scales.data()[0]) == 2.0F);
   CHECK(w.data.data()[1] == 0x11);             // elements 1 and 17: -14
   CHECK(w.data.data()[16] == (0 | (8 << 4)));  // element 32: -16, and a filler
@@ -108,8 +108,8 @@ TEST_CASE("the formats hold what they say") {
 
 TEST_CASE("f32 is what it was, in panels of 32 rows") {
   const auto matrix = random({70, 5}, 1);
-  const QuantizedMatrix w = ldlm::quantize(matrix, QuantizedFormat::f32);
-  CHECK(equal(ldlm::dequantize(w), matrix));
+  const PackedMatrix w = ldlm::pack(matrix, WeightFormat::f32);
+  CHECK(equal(ldlm::unpack(w), matrix));
   CHECK(w.bytes() == 96 * 5 * 4);
   CHECK(w.view().panel(1, 2)[3] == matrix.at({35, 2}));
   CHECK(w.view().panel(2, 4)[6] == 0.0F);  // row 70
@@ -120,7 +120,7 @@ TEST_CASE("f32 is what it was, in panels of 32 rows") {
       CAPTURE(k);
       const auto x = random({m, k}, 2);
       const auto weight = random({77, k}, 3);
-      const auto panels = ldlm::quantize(weight, QuantizedFormat::f32);
+      const auto panels = ldlm::pack(weight, WeightFormat::f32);
       ldlm::set_num_threads(1);
       const auto one = ldlm::linear(x, panels);
       ldlm::set_num_threads(2);
@@ -138,7 +138,7 @@ TEST_CASE("f32 is rounded to bf16 only where products may be") {
       CAPTURE(k);
       const auto x = random({40, k}, 2);
       const auto weight = random({n, k}, 3);
-      const auto panels = ldlm::quantize(weight, QuantizedFormat::f32);
+      const auto panels = ldlm::pack(weight, WeightFormat::f32);
       const auto exact = ldlm::linear(x, panels);
       ldlm::set_matmul_precision(ldlm::MatmulPrecision::medium);
       const auto rounded = ldlm::linear(x, panels);
@@ -152,8 +152,8 @@ TEST_CASE("f32 is rounded to bf16 only where products may be") {
 
 TEST_CASE("rounding stays within half a step") {
   const auto matrix = random({7, 300}, 1);
-  for (const QuantizedFormat format : {QuantizedFormat::int8, QuantizedFormat::bf16}) {
-    const auto back = ldlm::dequantize(ldlm::quantize(matrix, format));
+  for (const WeightFormat format : {WeightFormat::int8, WeightFormat::bf16}) {
+    const auto back = ldlm::unpack(ldlm::pack(matrix, format));
     for (std::int64_t i = 0; i < 7; ++i) {
       for (std::int64_t j = 0; j < 300; ++j) {
         const float x = matrix.at({i, j});
@@ -163,15 +163,15 @@ TEST_CASE("rounding stays within half a step") {
           largest = std::max(largest, std::abs(matrix.at({i, l})));
         }
         // A scale that was rounded down to bf16 leaves the largest out of reach, by 1 in 256.
-        const float step = format == QuantizedFormat::int8 ? largest * (0.5F / 127 + 1.0F / 256)
-                                                           : std::abs(x) / 256;
+        const float step =
+            format == WeightFormat::int8 ? largest * (0.5F / 127 + 1.0F / 256) : std::abs(x) / 256;
         CHECK(std::abs(back.at({i, j}) - x) <= step);
       }
     }
   }
   // Of 4 bits, the sum of squares: of normal numbers in groups of 32 about one part in 130.
   const auto large = random({64, 768}, 2);
-  const auto back = ldlm::dequantize(ldlm::quantize(large, QuantizedFormat::int4));
+  const auto back = ldlm::unpack(ldlm::pack(large, WeightFormat::int4));
   double error = 0;
   double total = 0;
   const auto x = large.to_vector();
@@ -184,11 +184,11 @@ TEST_CASE("rounding stays within half a step") {
 }
 
 TEST_CASE("products equal those of the reference kernel, by any number of threads") {
-  for (const QuantizedFormat format : formats) {
+  for (const WeightFormat format : formats) {
     for (const std::int64_t k : {1, 5, 16, 33, 100, 128, 200, 768}) {
       for (const std::int64_t n : {1, 3, 37, 300}) {
-        const QuantizedMatrix w =
-            ldlm::quantize(random({n, k}, static_cast<std::uint64_t>(10 * k + n)), format);
+        const PackedMatrix w =
+            ldlm::pack(random({n, k}, static_cast<std::uint64_t>(10 * k + n)), format);
         const auto bias = random({n}, 3);
         for (const std::int64_t m : {1, 2, 3, 5, 16, 17, 40}) {
           CAPTURE(ldlm::name_of(format));
@@ -223,7 +223,7 @@ TEST_CASE("products equal those of the reference kernel, by any number of thread
 }
 
 TEST_CASE("a transposed input gives the same product") {
-  const QuantizedMatrix w = ldlm::quantize(random({50, 70}, 5), QuantizedFormat::int4);
+  const PackedMatrix w = ldlm::pack(random({50, 70}, 5), WeightFormat::int4);
   for (const std::int64_t m : {3, 30}) {
     const auto x = random({70, m}, 6).transpose(0, 1);
     CHECK(largest_error(ldlm::linear(x, w), ldlm::linear(x.contiguous(), w)) == 0.0F);
@@ -231,12 +231,12 @@ TEST_CASE("a transposed input gives the same product") {
 }
 
 TEST_CASE("weights as small as floats get stay finite") {
-  for (const QuantizedFormat format : formats) {
+  for (const WeightFormat format : formats) {
     CAPTURE(ldlm::name_of(format));
     for (const float size : {1e-45F, 1e-39F, 1e-38F, 1e-37F}) {
       auto matrix = Tensor<float>::full({2, 32}, size);
       matrix.at({1, 3}) = 0.0F;  // times an infinite inverse it is no number
-      const auto back = ldlm::dequantize(ldlm::quantize(matrix, format));
+      const auto back = ldlm::unpack(ldlm::pack(matrix, format));
       for (const float value : back.to_vector()) {
         CHECK(std::abs(value) <= 1.5F * size);  // (fails for what is no number)
       }
@@ -246,9 +246,9 @@ TEST_CASE("weights as small as floats get stay finite") {
 
 TEST_CASE("what is not finite in the input is not in the product either") {
   const auto infinity = std::numeric_limits<float>::infinity();
-  for (const QuantizedFormat format : formats) {
+  for (const WeightFormat format : formats) {
     CAPTURE(ldlm::name_of(format));
-    const QuantizedMatrix w = ldlm::quantize(random({20, 70}, 5), format);
+    const PackedMatrix w = ldlm::pack(random({20, 70}, 5), format);
     for (const float value : {infinity, std::numeric_limits<float>::quiet_NaN()}) {
       auto x = random({3, 70}, 6);
       x.at({1, 65}) = value;
@@ -260,32 +260,32 @@ TEST_CASE("what is not finite in the input is not in the product either") {
   }
 }
 
-TEST_CASE("rows of a quantized table") {
+TEST_CASE("rows of a packed table") {
   const auto table = random({9, 40}, 7);
-  for (const QuantizedFormat format : formats) {
-    const QuantizedMatrix w = ldlm::quantize(table, format);
+  for (const WeightFormat format : formats) {
+    const PackedMatrix w = ldlm::pack(table, format);
     const auto ids = Tensor<std::int64_t>::from_values({2, 2}, {8, 0, 3, 8});
-    const auto rows = ldlm::quantized_rows(w, ids);
-    const auto all = ldlm::dequantize(w);
+    const auto rows = ldlm::embedding(w, ids);
+    const auto all = ldlm::unpack(w);
     CHECK(rows.shape() == ldlm::Shape{2, 2, 40});
     CHECK(largest_error(rows.select(0, 0).select(0, 0), all.select(0, 8)) == 0.0F);
     CHECK(largest_error(rows.select(0, 1).select(0, 0), all.select(0, 3)) == 0.0F);
   }
-  const QuantizedMatrix w = ldlm::quantize(table, QuantizedFormat::int8);
-  CHECK_THROWS_WITH_AS(ldlm::quantized_rows(w, Tensor<std::int64_t>::from_values({1}, {9})),
+  const PackedMatrix w = ldlm::pack(table, WeightFormat::int8);
+  CHECK_THROWS_WITH_AS(ldlm::embedding(w, Tensor<std::int64_t>::from_values({1}, {9})),
                        "[embedding] index 9 is outside [0, 9)", ldlm::Error);
 }
 
-TEST_CASE("what can't be quantized or multiplied is an error") {
+TEST_CASE("what can't be packed or multiplied is an error") {
   auto matrix = random({2, 3}, 8);
-  CHECK_THROWS_WITH_AS(ldlm::quantize(matrix.select(0, 0), QuantizedFormat::int8),
-                       "[quantize] needs a matrix, got (3,)", ldlm::Error);
-  const QuantizedMatrix w = ldlm::quantize(matrix, QuantizedFormat::int8);
+  CHECK_THROWS_WITH_AS(ldlm::pack(matrix.select(0, 0), WeightFormat::int8),
+                       "[pack] needs a matrix, got (3,)", ldlm::Error);
+  const PackedMatrix w = ldlm::pack(matrix, WeightFormat::int8);
   CHECK_THROWS_WITH_AS(ldlm::linear(random({4, 2}, 9), w),
                        "[linear] inner sizes differ: input (4, 2), weight (2, 3)", ldlm::Error);
   matrix.at({1, 2}) = std::numeric_limits<float>::infinity();
-  CHECK_THROWS_WITH_AS(ldlm::quantize(matrix, QuantizedFormat::int4),
-                       "[quantize] row 1 has an element that is not finite", ldlm::Error);
-  CHECK(equal(ldlm::dequantize(ldlm::quantize(matrix, QuantizedFormat::f32)), matrix));
+  CHECK_THROWS_WITH_AS(ldlm::pack(matrix, WeightFormat::int4),
+                       "[pack] row 1 has an element that is not finite", ldlm::Error);
+  CHECK(equal(ldlm::unpack(ldlm::pack(matrix, WeightFormat::f32)), matrix));
   CHECK(ldlm::linear(random({0, 3}, 9), w).shape() == ldlm::Shape{0, 2});
 }

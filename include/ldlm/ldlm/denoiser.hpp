@@ -1,0 +1,142 @@
+#pragma once
+// The denoiser beside its diffusion: what it is told and asked, its estimates and its own loss.
+
+#include <span>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include <ldlm/core/random.hpp>
+#include <ldlm/diffusion/process.hpp>
+#include <ldlm/diffusion/schedule.hpp>
+#include <ldlm/models/reverse_transformer.hpp>
+
+namespace ldlm {
+
+/// What a denoiser is trained for: the noise levels, and what it predicts.
+struct Diffusion {
+  NoiseSchedule schedule;
+  Prediction prediction = Prediction::x0;
+};
+
+/// What a denoiser takes as time: log-SNRs, or the nearest timesteps of the schedule; (B).
+template <Floating T>
+[[nodiscard]] Tensor<T> denoiser_times(const ReverseTransformer<T>& model,
+                                       const Diffusion& diffusion,
+                                       std::span<const double> alpha_bars) {
+  Tensor<T> out = Tensor<T>::empty({static_cast<std::int64_t>(alpha_bars.size())});
+  for (std::size_t i = 0; i < alpha_bars.size(); ++i) {
+    out.data()[i] = model.config.time_conditioning == TimeConditioning::log_snr
+                        ? static_cast<T>(NoiseSchedule::log_snr_of(alpha_bars[i]))
+                        : static_cast<T>(diffusion.schedule.nearest(alpha_bars[i]));
+  }
+  return out;
+}
+
+/// A denoiser's output, of what it predicts, for noisy latents (B, L, d) and, if it is
+/// self-conditioned, an estimate like them.
+template <Floating T>
+[[nodiscard]] Variable<T> predict(const ReverseTransformer<T>& model, const Diffusion& diffusion,
+                                  const Variable<T>& zt, std::span<const double> alpha_bars,
+                                  const Tensor<std::type_identity_t<T>>& estimate = {}) {
+  return model({.z = zt,
+                .times = denoiser_times(model, diffusion, alpha_bars),
+                .estimate = estimate.defined() ? Variable<T>(estimate) : Variable<T>()});
+}
+
+/// A denoiser's estimate of z_0 (B, L, d), without a graph. One that is self-conditioned reads the
+/// previous estimate, if there is one.
+template <Floating T>
+[[nodiscard]] Tensor<T> estimate_x0(const ReverseTransformer<T>& model, const Diffusion& diffusion,
+                                    const Tensor<T>& zt, std::span<const double> alpha_bars,
+                                    const Tensor<std::type_identity_t<T>>& previous = {}) {
+  const NoGrad no_grad;
+  const Tensor<T> read = model.config.self_conditioning ? previous : Tensor<T>();
+  const Variable<T> output = predict(model, diffusion, Variable<T>(zt), alpha_bars, read);
+  return to_x0(diffusion.prediction, output.value(), zt, alpha_bars);
+}
+
+namespace detail {
+
+/// abar (B) at random levels of a schedule, one from each of B equal parts of it.
+inline std::vector<double> stratified_levels(const NoiseSchedule& schedule, std::int64_t rows,
+                                             Generator& generator) {
+  std::vector<double> alpha_bars;
+  const double shift = generator.uniform();
+  for (std::int64_t b = 0; b < rows; ++b) {
+    const double u = (static_cast<double>(b) + shift) / static_cast<double>(rows);
+    const auto t = static_cast<std::int64_t>(u * static_cast<double>(schedule.steps()));
+    alpha_bars.push_back(schedule.alpha_bar(t));
+  }
+  return alpha_bars;
+}
+
+/// What a self-conditioned denoiser is given in training: its own first estimate in every second
+/// row, zeros in the others. Undefined for one that is not self-conditioned.
+template <Floating T>
+Tensor<T> estimate_of_every_second(const ReverseTransformer<T>& model, const Diffusion& diffusion,
+                                   const Tensor<T>& zt, std::span<const double> alpha_bars) {
+  if (!model.config.self_conditioning) {
+    return {};
+  }
+  Tensor<T> estimate = Tensor<T>::zeros(zt.shape());
+  std::vector<double> even;
+  for (std::size_t b = 0; b < alpha_bars.size(); b += 2) {
+    even.push_back(alpha_bars[b]);
+  }
+  estimate.slice(0, 0, to_end, 2)
+      .copy_(estimate_x0(model, diffusion, zt.slice(0, 0, to_end, 2).contiguous(), even));
+  return estimate;
+}
+
+}  // namespace detail
+
+/// Mean squared error of a denoiser's prediction on latents z_0 (B, L, d) at stratified random
+/// levels of the schedule. With self-conditioning, every second row is given the model's own first
+/// estimate (Chen et al., 2023, "Analog bits").
+template <Floating T>
+Variable<T> denoiser_loss(const ReverseTransformer<T>& model, const Diffusion& diffusion,
+                          const Tensor<T>& z0, Generator& generator) {
+  const std::vector<double> alpha_bars =
+      detail::stratified_levels(diffusion.schedule, z0.size(0), generator);
+  const Tensor<T> eps = randn<T>(z0.shape(), generator);
+  const Tensor<T> zt = add_noise(z0, eps, alpha_bars);
+  const Tensor<T> estimate = detail::estimate_of_every_second(model, diffusion, zt, alpha_bars);
+  const Tensor<T> target = prediction_target(diffusion.prediction, z0, eps, alpha_bars);
+  return mse_loss(predict(model, diffusion, Variable<T>(zt), alpha_bars, estimate),
+                  Variable<T>(target));
+}
+
+/// Estimates of latents, and the noise levels at which they were made.
+template <Floating T>
+struct DenoisedLatents {
+  Tensor<T> estimates;             // (B, L, d)
+  std::vector<double> alpha_bars;  // (B)
+};
+
+/// One-step estimates of latents z_0 (B, L, d) at random noise levels: a quarter of the rows clean,
+/// the others at levels of the schedule. Half of the estimates are refined by self-conditioning, as
+/// in use. No gradient.
+template <Floating T>
+[[nodiscard]] DenoisedLatents<T> denoise_at_random_levels(const ReverseTransformer<T>& model,
+                                                          const Diffusion& diffusion,
+                                                          const Tensor<T>& z0,
+                                                          Generator& generator) {
+  const std::int64_t rows = z0.size(0);
+  std::vector<double> alpha_bars;
+  for (std::int64_t b = 0; b < rows; ++b) {
+    alpha_bars.push_back(diffusion.schedule.alpha_bar(generator.below(diffusion.schedule.steps())));
+  }
+  const Tensor<T> zt = add_noise(z0, randn<T>(z0.shape(), generator), alpha_bars);
+  Tensor<T> estimate = estimate_x0(model, diffusion, zt, alpha_bars);
+  if (model.config.self_conditioning && generator.uniform() < 0.5) {
+    estimate = estimate_x0(model, diffusion, zt, alpha_bars, estimate);
+  }
+  for (std::int64_t b = 0; b < rows; b += 4) {
+    alpha_bars[static_cast<std::size_t>(b)] = 1.0;
+    estimate.select(0, b).copy_(z0.select(0, b));
+  }
+  return {std::move(estimate), std::move(alpha_bars)};
+}
+
+}  // namespace ldlm

@@ -1,0 +1,203 @@
+#pragma once
+// Losses of LDLM's training stages: batch in, one number with a gradient out. All randomness comes
+// from the generator, so that a step is repeated by its seed. The denoiser's own loss is in
+// denoiser.hpp.
+
+#include <cmath>
+#include <span>
+#include <vector>
+
+#include <ldlm/ldlm/autoencoder.hpp>
+#include <ldlm/ldlm/denoiser.hpp>
+#include <ldlm/ldlm/masking.hpp>
+
+namespace ldlm {
+
+/// What attention sees of the tokens after a text's end: them as any others, or nothing.
+enum class PaddingTokens : std::uint8_t { read, masked };
+
+/// Masked-language-model loss of an encoder on texts (B, T), padded with the end token, see
+/// mask_for_prediction.
+template <Floating T>
+Variable<T> masked_lm_loss(const BertForMaskedLM<T>& model, const Tensor<std::int64_t>& ids,
+                           const SpecialIds& special, PaddingTokens padding, Generator& generator) {
+  const MaskedTexts texts =
+      mask_for_prediction(ids, special, model.bert.config.vocab_size, generator);
+  return model.loss(
+      {.ids = texts.inputs, .mask = padding == PaddingTokens::masked ? texts.real : Tensor<bool>()},
+      texts.labels, ignored_target);
+}
+
+/// Causal-language-model loss of a decoder on texts (B, T): every text follows an end token.
+template <Floating T>
+Variable<T> causal_lm_loss(const Gpt2<T>& model, const Tensor<std::int64_t>& ids,
+                           std::int64_t end) {
+  const auto start = Tensor<std::int64_t>::full({ids.size(0), 1}, end);
+  const auto ignored = Tensor<std::int64_t>::full({ids.size(0), 1}, ignored_target);
+  return model.loss({.ids = concat({start, ids}, 1)},
+                    concat({ignored, labels_until_end(ids, end)}, 1));
+}
+
+/// What an autoencoder is trained to withstand.
+struct AutoencoderNoise {
+  // Input tokens hidden from the encoder, previous tokens hidden from the decoder: the share of
+  // rows, and the largest share of tokens in such a row.
+  double encoder_mask_rows = 0.7, encoder_mask_rate = 0.4;
+  double decoder_mask_rows = 0.5, decoder_mask_rate = 0.3;
+  // Standard deviation of the noise on the latent: none in a share `clean` of the rows, uniform up
+  // to `mild` in most, log-uniform from `mild` up to `strong` in a share `wild`.
+  double clean = 0.25, mild = 0.8, wild = 0.15, strong = 10.0;
+
+  /// Throws for shares outside [0, 1] and for noise whose sizes do not rise from 0 < mild to
+  /// strong.
+  void validate() const {
+    const auto is_share = [](double x) { return x >= 0.0 && x <= 1.0; };
+    LDLM_CHECK(is_share(encoder_mask_rows) && is_share(encoder_mask_rate) &&
+                   is_share(decoder_mask_rows) && is_share(decoder_mask_rate),
+               "noise", "shares of masked rows and tokens must lie in [0, 1], got ",
+               encoder_mask_rows, ", ", encoder_mask_rate, ", ", decoder_mask_rows, " and ",
+               decoder_mask_rate);
+    LDLM_CHECK(is_share(clean) && is_share(wild) && clean + wild <= 1.0, "noise",
+               "the shares of rows without noise and with strong noise must add up to 1 at most, "
+               "got ",
+               clean, " and ", wild);
+    LDLM_CHECK(mild > 0.0 && mild <= strong, "noise", "mild noise must lie in (0, ", strong,
+               "], got ", mild);
+  }
+};
+
+namespace detail {
+
+/// abar (B) of noise of random size, see AutoencoderNoise: sigma = sqrt((1 - abar) / abar).
+inline std::vector<double> draw_noise_levels(std::int64_t rows, const AutoencoderNoise& noise,
+                                             Generator& generator) {
+  std::vector<double> alpha_bars;
+  for (std::int64_t b = 0; b < rows; ++b) {
+    const double kind = generator.uniform();
+    const double size = generator.uniform();
+    double sigma = size * noise.mild;
+    if (kind < noise.clean) {
+      sigma = 0.0;
+    } else if (kind < noise.clean + noise.wild) {
+      sigma = noise.mild * std::pow(noise.strong / noise.mild, size);
+    }
+    alpha_bars.push_back(1.0 / (1.0 + sigma * sigma));
+  }
+  return alpha_bars;
+}
+
+template <Floating T>
+Tensor<T> log_snrs(std::span<const double> alpha_bars) {
+  Tensor<T> out = Tensor<T>::empty({static_cast<std::int64_t>(alpha_bars.size())});
+  for (std::size_t i = 0; i < alpha_bars.size(); ++i) {
+    out.data()[i] = static_cast<T>(bounded_log_snr(alpha_bars[i]));
+  }
+  return out;
+}
+
+}  // namespace detail
+
+/// Latents (B, L, d) of texts, without a graph.
+template <Floating T>
+[[nodiscard]] Tensor<T> encode_without_graph(const Autoencoder<T>& model, const TextBatch& texts) {
+  const NoGrad no_grad;
+  return model.encode({.ids = texts.ids, .mask = texts.mask}).value();
+}
+
+/// Cross-entropy of texts decoded from estimates of their latents (B, L, d) made at the given noise
+/// levels; of sequence latents, the decoder's previous tokens are masked as `noise` says.
+template <Floating T>
+Variable<T> decoder_loss(const Autoencoder<T>& model, const Variable<T>& latents,
+                         std::span<const double> alpha_bars, const Tensor<std::int64_t>& targets,
+                         const SpecialIds& special, const AutoencoderNoise& noise,
+                         Generator& generator) {
+  const Tensor<std::int64_t> previous =
+      model.kind == LatentKind::pooled  // a published GPT-2 has no mask token
+          ? targets
+          : mask_tokens(targets, noise.decoder_mask_rows, noise.decoder_mask_rate, special.mask,
+                        generator);
+  return model.decoder.loss(
+      {.ids = previous, .prefix = model.prefix(latents, detail::log_snrs<T>(alpha_bars))},
+      labels_until_end(targets, special.end), {.ignore_index = ignored_target});
+}
+
+/// Cross-entropy of texts after encoding, noise and decoding. The decoder sees the linear estimate
+/// sqrt(abar) z_t of a unit-variance latent, and is told the noise level. Pooled latents are the
+/// encoder's own, of any scale: there the decoder alone learns, and without noise.
+template <Floating T>
+Variable<T> autoencoder_loss(const Autoencoder<T>& model, const TextBatch& texts,
+                             const SpecialIds& special, const AutoencoderNoise& noise,
+                             Generator& generator) {
+  if (model.kind == LatentKind::pooled) {
+    const Tensor<T> z = encode_without_graph(model, texts);
+    const std::vector<double> clean(static_cast<std::size_t>(z.size(0)), 1.0);
+    return decoder_loss(model, Variable<T>(z), clean, texts.targets, special, noise, generator);
+  }
+  const Tensor<std::int64_t> masked = mask_tokens(texts.ids, noise.encoder_mask_rows,
+                                                  noise.encoder_mask_rate, special.mask, generator);
+  const Variable<T> z = model.encode({.ids = masked, .mask = texts.mask});
+  const std::vector<double> alpha_bars = detail::draw_noise_levels(z.size(0), noise, generator);
+  const Tensor<T> eps = randn<T>(z.shape(), generator);
+  const auto row = [&](auto f) { return Variable<T>(detail::per_row(alpha_bars, z.value(), f)); };
+  const Tensor<T> added =
+      mul(eps, detail::per_row(alpha_bars, eps, [](double a) { return std::sqrt(a * (1.0 - a)); }));
+  const Variable<T> estimate = z * row([](double a) { return a; }) + Variable<T>(added);
+  return decoder_loss(model, estimate, alpha_bars, texts.targets, special, noise, generator);
+}
+
+/// Encoder, latent maps, decoder and denoiser as one module, so that one Trainer trains them
+/// together.
+template <Floating T>
+struct JointModel {
+  using value_type = T;
+
+  Autoencoder<T> autoencoder;
+  ReverseTransformer<T> denoiser;
+
+  template <class V>
+  void visit(V&& v) {
+    v("autoencoder", autoencoder);
+    v("denoiser", denoiser);
+  }
+};
+
+/// Loss of encoder, denoiser and decoder trained together (after arXiv 2605.07933): the denoiser's
+/// mean squared error against the latents of the moment, which are a constant to it, plus the
+/// cross-entropy of the text decoded from its estimate, whose gradient reaches the encoder through
+/// the denoiser. In a quarter of the rows the decoder is given the latent itself. Sets the map's
+/// mean and deviation to the batch's. Throws for pooled latents and for a denoiser that does not
+/// predict z_0.
+template <Floating T>
+Variable<T> joint_loss(Autoencoder<T>& model, const ReverseTransformer<T>& denoiser,
+                       const Diffusion& diffusion, const TextBatch& texts,
+                       const SpecialIds& special, const AutoencoderNoise& noise,
+                       Generator& generator) {
+  LDLM_CHECK(diffusion.prediction == Prediction::x0, "joint_loss",
+             "the denoiser must predict x0, as its output is decoded");
+  LDLM_CHECK(model.kind == LatentKind::sequence, "joint_loss",
+             "pooled latents are the encoder's own and can't be trained with the denoiser");
+  const Tensor<std::int64_t> masked = mask_tokens(texts.ids, noise.encoder_mask_rows,
+                                                  noise.encoder_mask_rate, special.mask, generator);
+  const Variable<T> z =
+      model.map.to_latent_of_batch(model.encoder({.ids = masked, .mask = texts.mask}).hidden);
+  std::vector<double> alpha_bars =
+      detail::stratified_levels(diffusion.schedule, z.size(0), generator);
+  const auto row = [&](auto f) { return detail::per_row(alpha_bars, z.value(), f); };
+  const Tensor<T> eps = randn<T>(z.shape(), generator);
+  const Variable<T> zt =
+      z * Variable<T>(row(detail::signal)) + Variable<T>(mul(eps, row(detail::noise)));
+  const Variable<T> x0 =
+      predict(denoiser, diffusion, zt, alpha_bars,
+              detail::estimate_of_every_second(denoiser, diffusion, zt.value(), alpha_bars));
+  const Variable<T> error = mse_loss(x0, z.detach());
+
+  auto denoised = Tensor<T>::ones({z.size(0), 1, 1});
+  for (std::int64_t b = 0; b < z.size(0); b += 4) {
+    alpha_bars[static_cast<std::size_t>(b)] = 1.0;
+    denoised.data()[b] = T{0};
+  }
+  const Variable<T> latents = z + (x0 - z) * Variable<T>(denoised);
+  return error + decoder_loss(model, latents, alpha_bars, texts.targets, special, noise, generator);
+}
+
+}  // namespace ldlm
