@@ -273,7 +273,7 @@ TEST_CASE("rows of a quantized table") {
   }
   const QuantizedMatrix w = ldlm::quantize(table, QuantizedFormat::int8);
   CHECK_THROWS_WITH_AS(ldlm::quantized_rows(w, Tensor<std::int64_t>::from_values({1}, {9})),
-                       "[embedding] index 9 is outside [0, 9)", ldlm::Error);
+                       "[quantized_rows] index 9 is outside [0, 9)", ldlm::Error);
 }
 
 TEST_CASE("what can't be quantized or multiplied is an error") {

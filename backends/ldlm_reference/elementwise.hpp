@@ -194,8 +194,8 @@ T unary_value(UnaryOp op, T x, T a, T b) {
     case UnaryOp::clamp:
       return clamped(x, a, b);
     default:
-      detail::fail("unary", "this function needs float or double elements, got ",
-                   name_of(dtype_of<T>));
+      detail::fail_as(ErrorCode::dtype, name_of(op),
+                      "this function needs float or double elements, got ", name_of(dtype_of<T>));
   }
 }
 
@@ -323,7 +323,7 @@ T binary_value(BinaryOp op, T a, T b) {
       return larger(a, b) ? a : b;
   }
   if constexpr (std::same_as<T, bool>) {
-    detail::fail("binary", "sub, div and pow are not defined for bool");
+    detail::fail_as(ErrorCode::dtype, name_of(op), "sub, div and pow are not defined for bool");
   }
   detail::fail_unknown("BinaryOp", op);
 }

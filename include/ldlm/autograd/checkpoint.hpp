@@ -56,9 +56,9 @@ template <Floating T, class Function>
       }
       result = function(replayed);
     }
-    LDLM_CHECK(result.shape() == dy.shape(), "checkpoint", "the function gave ",
-               to_string(dy.shape()), " the first time and ", to_string(result.shape()),
-               " when it was repeated");
+    LDLM_CHECK_SHAPE(result.shape() == dy.shape(), "checkpoint", "the function gave ",
+                     to_string(dy.shape()), " the first time and ", to_string(result.shape()),
+                     " when it was repeated");
     if (!result.requires_grad()) {
       return;
     }

@@ -76,9 +76,10 @@ class FunctionNode final : public SlotNode<T> {
     return SlotNode<T>::open(can_add);
   }
   void run(bool retain_graph) override {
-    LDLM_CHECK(backward_.has_value(), this->name(),
-               "backward ran here before and freed the saved values; the first backward pass needs "
-               "retain_graph");
+    LDLM_CHECK_STATE(
+        backward_.has_value(), this->name(),
+        "backward ran here before and freed the saved values; the first backward pass needs "
+        "retain_graph");
     if (this->grad_.defined()) {
       (*backward_)(std::exchange(this->grad_, {}), InputGrads<T>(*this, retain_graph));
     }
@@ -109,8 +110,8 @@ template <class T>
 Tensor<T> unary_backward(UnaryOp op, const Tensor<T>& saved, Tensor<T> grad, T a = T{}, T b = T{}) {
   Tensor<T> dx = is_writable(grad) ? grad : Tensor<T>::empty(grad.shape(), grad.device());
   if (dx.numel() > 0) {
-    kernel(dx.device(), &KernelTable<T>::unary_backward, "unary_backward")(
-        op, saved.view(), grad.view(), dx.view(), a, b);
+    kernel(dx.device(), &KernelTable<T>::unary_backward, name_of(op))(op, saved.view(), grad.view(),
+                                                                      dx.view(), a, b);
   }
   grad = Tensor<T>();  // so that dx is the only owner
   return dx;

@@ -33,7 +33,7 @@ class Variable {
   /// A leaf. With `requires_grad`, backward passes add up its gradient in grad().
   explicit Variable(Tensor<T> value, bool requires_grad = false)
       : Variable(std::move(value), NodeRef()) {
-    LDLM_CHECK(this->value().defined(), "Variable", "the tensor is undefined");
+    LDLM_CHECK_STATE(this->value().defined(), "Variable", "the tensor is undefined");
     set_requires_grad(requires_grad);
   }
   /// The result of a recorded function; used by record().
@@ -68,8 +68,8 @@ class Variable {
   }
   /// Turns gradients of a leaf on or off; turning them off forgets the gradient.
   void set_requires_grad(bool wanted) const {
-    LDLM_CHECK(is_leaf(), "set_requires_grad", "only for leaves; this is a result of '",
-               node()->name(), "' (detach() gives a leaf)");
+    LDLM_CHECK_STATE(is_leaf(), "set_requires_grad", "only for leaves; this is a result of '",
+                     node()->name(), "' (detach() gives a leaf)");
     if (wanted != requires_grad()) {
       state().node =
           wanted ? NodeRef(new detail::LeafNode<T>(shape(), value().device())) : NodeRef();
@@ -78,10 +78,10 @@ class Variable {
   /// Replaces the value of a leaf with another of the same shape. Graphs recorded before keep
   /// theirs.
   void set_value(Tensor<T> value) const {
-    LDLM_CHECK(is_leaf(), "set_value", "only for leaves; this is a result of '", node()->name(),
-               '\'');
-    LDLM_CHECK(value.defined() && value.shape() == shape(), "set_value",
-               "shapes differ: ", to_string(shape()), " and ", to_string(value.shape()));
+    LDLM_CHECK_STATE(is_leaf(), "set_value", "only for leaves; this is a result of '",
+                     node()->name(), '\'');
+    LDLM_CHECK_SHAPE(value.defined() && value.shape() == shape(), "set_value",
+                     "shapes differ: ", to_string(shape()), " and ", to_string(value.shape()));
     state().value = std::move(value);
   }
   /// The same elements as a leaf without gradient.
@@ -91,13 +91,14 @@ class Variable {
   /// nothing here requires a gradient, if there is neither a seed nor a single element, if a value
   /// needed was changed in place, or if the graph was already used without `retain_graph`.
   void backward(const BackwardOptions<T>& options = {}) const {
-    LDLM_CHECK(requires_grad(), "backward",
-               "there is no graph: no input requires a gradient, or it was computed under NoGrad");
+    LDLM_CHECK_STATE(
+        requires_grad(), "backward",
+        "there is no graph: no input requires a gradient, or it was computed under NoGrad");
     const bool given = options.seed.defined();
-    LDLM_CHECK(given || numel() == 1, "backward", "shape ", to_string(shape()),
-               " is not a single element and needs a seed");
-    LDLM_CHECK(!given || options.seed.shape() == shape(), "backward", "seed ",
-               to_string(options.seed.shape()), " does not fit ", to_string(shape()));
+    LDLM_CHECK_SHAPE(given || numel() == 1, "backward", "shape ", to_string(shape()),
+                     " is not a single element and needs a seed");
+    LDLM_CHECK_SHAPE(!given || options.seed.shape() == shape(), "backward", "seed ",
+                     to_string(options.seed.shape()), " does not fit ", to_string(shape()));
     const NodeRef root = state().node;  // kept alive, whatever happens to this handle
     typed_node()->accumulate(given ? options.seed : Tensor<T>::ones(shape(), device()));
     if (!root.get()->is_leaf()) {
@@ -164,7 +165,7 @@ class Variable {
   };
 
   [[nodiscard]] State& state() const {
-    LDLM_CHECK(state_ != nullptr, "Variable", "used before anything was assigned to it");
+    LDLM_CHECK_STATE(state_ != nullptr, "Variable", "used before anything was assigned to it");
     return *state_;
   }
   [[nodiscard]] NodeOf<T>* typed_node() const { return static_cast<NodeOf<T>*>(node()); }

@@ -39,7 +39,7 @@ class CachingAllocator final : public Allocator {
   ~CachingAllocator() override { release_cached(); }
 
   void* allocate(std::size_t bytes) override {
-    LDLM_CHECK(bytes <= max_bytes, "allocate", "no memory for ", bytes, " bytes");
+    LDLM_CHECK_AS(memory, bytes <= max_bytes, "allocate", "no memory for ", bytes, " bytes");
     const std::size_t index = size_class(bytes);
     {
       const std::scoped_lock lock(mutex_);
@@ -56,7 +56,7 @@ class CachingAllocator final : public Allocator {
       release_cached();
       block = fresh(bytes, rounded);
     }
-    LDLM_CHECK(block != nullptr, "allocate", "no memory for ", bytes, " bytes");
+    LDLM_CHECK_AS(memory, block != nullptr, "allocate", "no memory for ", bytes, " bytes");
     return block;
   }
 

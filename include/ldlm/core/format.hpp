@@ -108,7 +108,8 @@ template <Scalar T>
 [[nodiscard]] std::string to_string(const Tensor<T>& x, const FormatOptions& options = {}) {
   LDLM_CHECK(options.precision > 0 && options.edge > 0, "to_string",
              "precision and edge must be positive, got ", options.precision, " and ", options.edge);
-  LDLM_CHECK(x.device() == cpu, "to_string", "the tensor is on ", x.device(), ", not on the CPU");
+  LDLM_CHECK_DEVICE(x.device() == cpu, "to_string", "the tensor is on ", x.device(),
+                    ", not on the CPU");
   return x.defined() ? detail::TensorFormatter<T>(x, options)() : "undefined";
 }
 template <Scalar T>

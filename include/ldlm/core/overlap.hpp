@@ -194,17 +194,17 @@ inline std::string describe(const Layout& layout) {
 template <class T, class U>
 void check_operand(std::string_view op, bool may_be_same, const View<T>& out, const View<U>& in) {
   const Overlap overlap = overlap_of(out, in);
-  LDLM_CHECK(overlap == Overlap::none || (overlap == Overlap::same && may_be_same), op,
-             "what it reads, ", describe(in.layout), ", overlaps what it writes, ",
-             describe(out.layout), ", in memory; clone() it first");
+  LDLM_CHECK_SHAPE(overlap == Overlap::none || (overlap == Overlap::same && may_be_same), op,
+                   "what it reads, ", describe(in.layout), ", overlaps what it writes, ",
+                   describe(out.layout), ", in memory; clone() it first");
 }
 
 /// Of every op that writes into a tensor it was given: throws, with the layouts, if an element of
 /// `out` would be written twice.
 template <class T>
 void check_writable(std::string_view op, const View<T>& out) {
-  LDLM_CHECK(!overlaps_itself(out.layout), op, "cannot write into ", describe(out.layout),
-             ", where elements share memory; clone() it first");
+  LDLM_CHECK_SHAPE(!overlaps_itself(out.layout), op, "cannot write into ", describe(out.layout),
+                   ", where elements share memory; clone() it first");
 }
 /// Of ops that make element i of `out` from element i of each operand (all of one shape), which may
 /// therefore be the very same view as `out`, but must not overlap it otherwise.

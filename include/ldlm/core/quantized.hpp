@@ -83,9 +83,10 @@ inline bf16 choose_scale(const float* x, std::int64_t count, int least, int most
 /// The matrix (N, K) in another format. Throws for one that is not on the CPU or, but for f32, has
 /// an element that is not finite.
 inline QuantizedMatrix quantize(const Tensor<float>& weight, QuantizedFormat format) {
-  LDLM_CHECK(weight.rank() == 2, "quantize", "needs a matrix, got ", to_string(weight.shape()));
-  LDLM_CHECK(weight.device() == cpu, "quantize", "the matrix is on ", weight.device(),
-             "; move it to the CPU first");
+  LDLM_CHECK_SHAPE(weight.rank() == 2, "quantize", "needs a matrix, got ",
+                   to_string(weight.shape()));
+  LDLM_CHECK_DEVICE(weight.device() == cpu, "quantize", "the matrix is on ", weight.device(),
+                    "; move it to the CPU first");
   if (format > QuantizedFormat::int4) {
     detail::fail_unknown("QuantizedFormat", format);
   }
@@ -171,8 +172,8 @@ inline Tensor<float> quantized_rows(const QuantizedMatrix& matrix,
   const QuantizedView view = matrix.view();
   for (std::int64_t i = 0; i < ids.numel(); ++i) {
     const std::int64_t row = flat.data()[i];
-    LDLM_CHECK(row >= 0 && row < matrix.n, "embedding", "index ", row, " is outside [0, ", matrix.n,
-               ')');
+    LDLM_CHECK_INDEX(row >= 0 && row < matrix.n, "quantized_rows", "index ", row,
+                     " is outside [0, ", matrix.n, ')');
     for (std::int64_t j = 0; j < matrix.k; ++j) {
       out.data()[i * matrix.k + j] = element(view, row, j);
     }

@@ -18,8 +18,8 @@ class Storage {
 
   /// Fresh, uninitialised memory of the current allocator.
   static Storage allocate(std::size_t bytes, Device device) {
-    LDLM_CHECK(device.type != DeviceType::cuda, "storage",
-               "no cuda backend in this program; link the CMake target ldlm::cuda");
+    LDLM_CHECK_DEVICE(device.type != DeviceType::cuda, "storage",
+                      "no cuda backend in this program; link the CMake target ldlm::cuda");
     Allocator& allocator = *detail::current_allocator();
     Storage storage;
     void* const data = bytes > 0 ? allocator.allocate(bytes) : nullptr;

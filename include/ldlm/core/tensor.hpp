@@ -71,8 +71,8 @@ class Tensor {
   static Tensor scalar(T value, Device device = cpu) { return full(Shape{}, value, device); }
   /// Row-major values; their number must be the shape's.
   static Tensor from_values(const Shape& shape, std::span<const T> values) {
-    LDLM_CHECK(static_cast<std::int64_t>(values.size()) == shape.numel(), "from_values",
-               to_string(shape), " has ", shape.numel(), " elements, got ", values.size());
+    LDLM_CHECK_SHAPE(static_cast<std::int64_t>(values.size()) == shape.numel(), "from_values",
+                     to_string(shape), " has ", shape.numel(), " elements, got ", values.size());
     Tensor out = empty(shape);
     std::copy(values.begin(), values.end(), out.data());
     return out;
@@ -138,20 +138,20 @@ class Tensor {
 
   /// The only element of a one-element tensor.
   [[nodiscard]] T item() const {
-    LDLM_CHECK(defined() && numel() == 1, "item", "needs exactly one element, shape is ",
-               to_string(shape()));
+    LDLM_CHECK_SHAPE(defined() && numel() == 1, "item", "needs exactly one element, shape is ",
+                     to_string(shape()));
     return *data();
   }
   /// One element; negative indices count from the end. Slow: for tests and printing.
   [[nodiscard]] T& at(std::initializer_list<std::int64_t> index) const {
-    LDLM_CHECK(static_cast<int>(index.size()) == rank(), "at", index.size(), " indices for shape ",
-               to_string(shape()));
+    LDLM_CHECK_SHAPE(static_cast<int>(index.size()) == rank(), "at", index.size(),
+                     " indices for shape ", to_string(shape()));
     std::int64_t position = 0;
     int axis = 0;
     for (std::int64_t i : index) {
       const std::int64_t extent = shape()[axis];
-      LDLM_CHECK(i >= -extent && i < extent, "at", "index ", i, " is out of range on axis ", axis,
-                 " of ", to_string(shape()));
+      LDLM_CHECK_INDEX(i >= -extent && i < extent, "at", "index ", i, " is out of range on axis ",
+                       axis, " of ", to_string(shape()));
       position += (i < 0 ? i + extent : i) * layout_.stride(axis++);
     }
     return data()[position];
@@ -185,8 +185,8 @@ class Tensor {
   [[nodiscard]] Tensor select(int axis, std::int64_t index) const {
     axis = normalize_axis(axis, rank(), "select");
     const std::int64_t extent = shape()[axis];
-    LDLM_CHECK(index >= -extent && index < extent, "select", "index ", index,
-               " is out of range on axis ", axis, " of ", to_string(shape()));
+    LDLM_CHECK_INDEX(index >= -extent && index < extent, "select", "index ", index,
+                     " is out of range on axis ", axis, " of ", to_string(shape()));
     Layout out = layout_;
     out.offset += (index < 0 ? index + extent : index) * out.stride(axis);
     out.shape.erase(axis);
@@ -196,13 +196,13 @@ class Tensor {
   }
   /// Axis i of the result is axis order[i] of this.
   [[nodiscard]] Tensor permute(std::span<const int> order) const {
-    LDLM_CHECK(static_cast<int>(order.size()) == rank(), "permute", order.size(),
-               " axes for shape ", to_string(shape()));
+    LDLM_CHECK_SHAPE(static_cast<int>(order.size()) == rank(), "permute", order.size(),
+                     " axes for shape ", to_string(shape()));
     Layout out = layout_;
     unsigned seen = 0;
     for (int i = 0; i < rank(); ++i) {
       const int axis = normalize_axis(order[static_cast<std::size_t>(i)], rank(), "permute");
-      LDLM_CHECK((seen & (1U << axis)) == 0, "permute", "axis ", axis, " named twice");
+      LDLM_CHECK_INDEX((seen & (1U << axis)) == 0, "permute", "axis ", axis, " named twice");
       seen |= 1U << axis;
       out.shape[i] = shape()[axis];
       out.strides[static_cast<std::size_t>(i)] = layout_.stride(axis);
@@ -237,8 +237,8 @@ class Tensor {
   /// Removes an axis of extent 1.
   [[nodiscard]] Tensor squeeze(int axis) const {
     axis = normalize_axis(axis, rank(), "squeeze");
-    LDLM_CHECK(shape()[axis] == 1, "squeeze", "axis ", axis, " of ", to_string(shape()),
-               " has extent ", shape()[axis]);
+    LDLM_CHECK_SHAPE(shape()[axis] == 1, "squeeze", "axis ", axis, " of ", to_string(shape()),
+                     " has extent ", shape()[axis]);
     return select(axis, 0);
   }
   /// The same elements in row-major order under another shape; one extent may be -1. A view where
@@ -264,7 +264,7 @@ class Tensor {
     }
     first = normalize_axis(first, rank(), "flatten");
     last = normalize_axis(last, rank(), "flatten");
-    LDLM_CHECK(first <= last, "flatten", "axis ", first, " lies after axis ", last);
+    LDLM_CHECK_INDEX(first <= last, "flatten", "axis ", first, " lies after axis ", last);
     Shape target;
     for (int i = 0; i < rank(); ++i) {
       if (i > first && i <= last) {
@@ -291,7 +291,7 @@ class Tensor {
   void fill_(T value) const {
     if (numel() > 0) {
       detail::check_writable("fill_", view());
-      detail::kernel(device(), &KernelTable<T>::fill, "fill")(view(), value);
+      detail::kernel(device(), &KernelTable<T>::fill, "fill_")(view(), value);
       storage_.bump_version();
     }
   }
@@ -301,11 +301,11 @@ class Tensor {
   void copy_(const Tensor& source) const {
     const Layout from = broadcast_to(source.layout_, shape(), "copy_");
     if (numel() > 0) {
-      LDLM_CHECK(device() == source.device(), "copy_", "tensors are on ", device(), " and ",
-                 source.device());
+      LDLM_CHECK_DEVICE(device() == source.device(), "copy_", "tensors are on ", device(), " and ",
+                        source.device());
       const View<const T> elements(source.data(), from);
       detail::check_in_place("copy_", view(), elements);
-      detail::kernel(device(), &KernelTable<T>::copy, "copy")(elements, view());
+      detail::kernel(device(), &KernelTable<T>::copy, "copy_")(elements, view());
       storage_.bump_version();
     }
   }
@@ -315,9 +315,9 @@ class Tensor {
     std::size_t bytes = sizeof(T);
     for (const std::int64_t dim : shape) {
       std::size_t product = 0;
-      LDLM_CHECK(!__builtin_mul_overflow(bytes, static_cast<std::size_t>(dim), &product) &&
-                     product <= static_cast<std::size_t>(INT64_MAX),
-                 "tensor", "shape ", to_string(shape), " is too large");
+      LDLM_CHECK_SHAPE(!__builtin_mul_overflow(bytes, static_cast<std::size_t>(dim), &product) &&
+                           product <= static_cast<std::size_t>(INT64_MAX),
+                       "tensor", "shape ", to_string(shape), " is too large");
       bytes = product;
     }
     return bytes;
@@ -348,10 +348,10 @@ class Tensor {
     int open = -1;
     for (const std::int64_t dim : dims) {
       if (dim == -1) {
-        LDLM_CHECK(open < 0, "reshape", "only one extent may be -1");
+        LDLM_CHECK_SHAPE(open < 0, "reshape", "only one extent may be -1");
         open = target.rank();
       } else {
-        LDLM_CHECK(dim >= 0, "reshape", "negative extent ", dim);
+        LDLM_CHECK_SHAPE(dim >= 0, "reshape", "negative extent ", dim);
       }
       target.push_back(dim == -1 ? 1 : dim);
     }
@@ -359,8 +359,9 @@ class Tensor {
     if (open >= 0 && known > 0) {
       target[open] = numel() / known;
     }
-    LDLM_CHECK(target.numel() == numel() && (open < 0 || known > 0), "reshape", to_string(shape()),
-               " has ", numel(), " elements and does not fit ", to_string(target));
+    LDLM_CHECK_SHAPE(target.numel() == numel() && (open < 0 || known > 0), "reshape",
+                     to_string(shape()), " has ", numel(), " elements and does not fit ",
+                     to_string(target));
     return target;
   }
 

@@ -10,6 +10,74 @@ namespace ldlm {
 
 LDLM_COMPLETE_SWITCHES
 
+/// The function of Tensors that an op is of: "exp"; "add" of add_scalar, too.
+constexpr std::string_view name_of(UnaryOp op) {
+  switch (op) {
+    case UnaryOp::neg:
+      return "neg";
+    case UnaryOp::abs:
+      return "abs";
+    case UnaryOp::exp:
+      return "exp";
+    case UnaryOp::log:
+      return "log";
+    case UnaryOp::sqrt:
+      return "sqrt";
+    case UnaryOp::rsqrt:
+      return "rsqrt";
+    case UnaryOp::square:
+      return "square";
+    case UnaryOp::reciprocal:
+      return "reciprocal";
+    case UnaryOp::sin:
+      return "sin";
+    case UnaryOp::cos:
+      return "cos";
+    case UnaryOp::tanh:
+      return "tanh";
+    case UnaryOp::sigmoid:
+      return "sigmoid";
+    case UnaryOp::erf:
+      return "erf";
+    case UnaryOp::relu:
+      return "relu";
+    case UnaryOp::silu:
+      return "silu";
+    case UnaryOp::gelu:
+      return "gelu";
+    case UnaryOp::gelu_tanh:
+      return "gelu_tanh";
+    case UnaryOp::add_scalar:
+      return "add";
+    case UnaryOp::mul_scalar:
+      return "mul";
+    case UnaryOp::pow_scalar:
+      return "pow";
+    case UnaryOp::clamp:
+      return "clamp";
+  }
+  return "unknown";
+}
+constexpr std::string_view name_of(BinaryOp op) {
+  switch (op) {
+    case BinaryOp::add:
+      return "add";
+    case BinaryOp::sub:
+      return "sub";
+    case BinaryOp::mul:
+      return "mul";
+    case BinaryOp::div:
+      return "div";
+    case BinaryOp::pow:
+      return "pow";
+    case BinaryOp::minimum:
+      return "minimum";
+    case BinaryOp::maximum:
+      return "maximum";
+  }
+  return "unknown";
+}
+
 /// Whether unary_backward takes the op's output as `saved`, rather than its input.
 constexpr bool saves_output(UnaryOp op) {
   switch (op) {

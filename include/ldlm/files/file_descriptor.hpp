@@ -47,7 +47,7 @@ inline std::string errno_text(int code) {
 
 /// Throws "[write] path: reason" with the system's reason unless `ok`.
 inline void check_write(bool ok, const std::filesystem::path& path) {
-  LDLM_CHECK(ok, "write", path.native(), ": ", errno_text(errno));
+  LDLM_CHECK_FILE(ok, "write", path.native(), ": ", errno_text(errno));
 }
 
 /// Makes what was created, renamed and removed in a folder durable.

@@ -18,7 +18,7 @@ template <Floating T>
 class SGD {
  public:
   explicit SGD(const std::vector<ParameterGroup<T>>& groups, const SgdOptions& options = {})
-      : options_(options), slots_(detail::make_slots(groups)) {
+      : options_(options), slots_(detail::make_slots(groups, "SGD")) {
     detail::check_not_negative("SGD", "learning_rate", options.learning_rate);
     detail::check_not_negative("SGD", "momentum", options.momentum);
     LDLM_CHECK(!options.nesterov || options.momentum > 0, "SGD",

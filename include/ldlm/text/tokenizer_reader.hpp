@@ -22,8 +22,7 @@ auto with_place(const std::string& place, Build&& build) {
   try {
     return build();
   } catch (const Error& error) {
-    const std::string_view what = error.what();
-    ::ldlm::detail::fail("tokenizer", place, ": ", what.substr(what.find("] ") + 2));
+    ::ldlm::detail::fail_as(error.code(), "tokenizer", place, ": ", error.reason());
   }
 }
 

@@ -141,8 +141,8 @@ Variable<T> linear(const Variable<T>& x, const Variable<T>& weight, const Variab
 inline Variable<float> linear(const Variable<float>& x, const QuantizedMatrix& weight,
                               const Variable<float>& bias = {},
                               Activation activation = Activation::none) {
-  LDLM_CHECK(!detail::records(x, bias), "linear",
-             "a quantized weight passes no gradient on; wrap inference in a NoGrad scope");
+  LDLM_CHECK_STATE(!detail::records(x, bias), "linear",
+                   "a quantized weight passes no gradient on; wrap inference in a NoGrad scope");
   return Variable<float>(
       linear(x.value(), weight, {detail::value_of(bias), activation, {}, nullptr}));
 }

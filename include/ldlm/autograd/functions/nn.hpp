@@ -118,8 +118,8 @@ AddLayerNorm<T> add_layer_norm(const Variable<T>& x, const Variable<T>& residual
                                const Variable<T>& gamma, const Variable<T>& beta,
                                std::type_identity_t<T> epsilon = static_cast<T>(1e-5)) {
   LayerNormState<T> state;
-  Tensor<T> y = layer_norm(x.value(), detail::value_of(gamma), detail::value_of(beta), epsilon,
-                           residual.value(), &state);
+  Tensor<T> y = detail::layer_norm_as("add_layer_norm", x.value(), detail::value_of(gamma),
+                                      detail::value_of(beta), epsilon, residual.value(), &state);
   const Variable<T> total = record("add_layer_norm", state.sum, {x.node(), residual.node()},
                                    [](Tensor<T> dy, InputGrads<T> in) {
                                      if (in[0]) {
@@ -235,7 +235,7 @@ template <Floating T>
 Variable<T> scaled_dot_product_attention(
     const Variable<T>& q, const Variable<T>& k, const Variable<T>& v,
     const AttentionOptions<std::type_identity_t<T>>& options = {}) {
-  static constexpr std::string_view op = "attention";
+  static constexpr std::string_view op = detail::attention_name;
   if (!detail::records(q, k, v)) {
     return Variable<T>(scaled_dot_product_attention(q.value(), k.value(), v.value(), options));
   }

@@ -11,7 +11,7 @@ namespace detail {
 
 template <class T>
 void check_same_device(const Tensor<T>& a, Device other, std::string_view op) {
-  LDLM_CHECK(a.device() == other, op, "tensors are on ", a.device(), " and ", other);
+  LDLM_CHECK_DEVICE(a.device() == other, op, "tensors are on ", a.device(), " and ", other);
 }
 
 /// A view of `t` broadcast to `shape`.
@@ -76,7 +76,7 @@ template <class T>
 Tensor<T> unary(UnaryOp op, const Tensor<T>& x, T a = T{}, T b = T{}) {
   Tensor<T> out = Tensor<T>::empty_like(x.layout(), x.device());
   if (out.numel() > 0) {
-    detail::kernel(x.device(), &KernelTable<T>::unary, "unary")(op, x.view(), out.view(), a, b);
+    detail::kernel(x.device(), &KernelTable<T>::unary, name_of(op))(op, x.view(), out.view(), a, b);
   }
   return out;
 }

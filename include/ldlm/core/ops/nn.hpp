@@ -14,7 +14,7 @@ namespace detail {
 /// This tensor if its last axis has unit stride, else a row-major copy.
 template <class T>
 Tensor<T> with_unit_rows(const Tensor<T>& x, std::string_view op) {
-  LDLM_CHECK(x.rank() >= 1, op, "needs at least one axis");
+  LDLM_CHECK_SHAPE(x.rank() >= 1, op, "needs at least one axis");
   return x.size(-1) <= 1 || x.layout().stride(x.rank() - 1) == 1 ? x : x.contiguous();
 }
 
@@ -26,8 +26,8 @@ inline Shape without_last(Shape shape) {
 template <class T>
 void check_row_parameter(const Tensor<T>& parameter, std::int64_t columns, std::string_view name,
                          std::string_view op) {
-  LDLM_CHECK(!parameter.defined() || (parameter.shape() == Shape{columns}), op, name, ' ',
-             to_string(parameter.shape()), " does not fit rows of ", columns);
+  LDLM_CHECK_SHAPE(!parameter.defined() || (parameter.shape() == Shape{columns}), op, name, ' ',
+                   to_string(parameter.shape()), " does not fit rows of ", columns);
 }
 
 }  // namespace detail
@@ -66,26 +66,25 @@ struct LayerNormState {
   Tensor<T> rstd;  // (...)
 };
 
-/// (x - mean) / sqrt(variance + epsilon) * gamma + beta over rows (Ba et al., 2016). x (..., C),
-/// gamma and beta (C) or undefined; a residual (..., C), if defined, is added to x first.
+namespace detail {
+
 template <Floating T>
-Tensor<T> layer_norm(const Tensor<T>& x, const Tensor<T>& gamma, const Tensor<T>& beta,
-                     std::type_identity_t<T> epsilon = static_cast<T>(1e-5),
-                     const Tensor<T>& residual = {}, LayerNormState<T>* state = nullptr) {
-  const Tensor<T> rows = detail::with_unit_rows(x, "layer_norm");
+Tensor<T> layer_norm_as(std::string_view op, const Tensor<T>& x, const Tensor<T>& gamma,
+                        const Tensor<T>& beta, T epsilon, const Tensor<T>& residual,
+                        LayerNormState<T>* state) {
+  const Tensor<T> rows = with_unit_rows(x, op);
   const std::int64_t columns = rows.size(-1);
-  LDLM_CHECK(columns > 0, "layer_norm", "rows are empty: ", to_string(x.shape()));
-  detail::check_row_parameter(gamma, columns, "gamma", "layer_norm");
-  detail::check_row_parameter(beta, columns, "beta", "layer_norm");
-  LDLM_CHECK(!residual.defined() || residual.shape() == x.shape(), "layer_norm", "residual ",
-             to_string(residual.shape()), " does not fit ", to_string(x.shape()));
+  LDLM_CHECK_SHAPE(columns > 0, op, "rows are empty: ", to_string(x.shape()));
+  check_row_parameter(gamma, columns, "gamma", op);
+  check_row_parameter(beta, columns, "beta", op);
+  LDLM_CHECK_SHAPE(!residual.defined() || residual.shape() == x.shape(), op, "residual ",
+                   to_string(residual.shape()), " does not fit ", to_string(x.shape()));
   Tensor<T> out = Tensor<T>::empty(x.shape(), x.device());
-  const Tensor<T> other =
-      residual.defined() ? detail::with_unit_rows(residual, "layer_norm") : residual;
+  const Tensor<T> other = residual.defined() ? with_unit_rows(residual, op) : residual;
   LayerNormState<T> none;
   LayerNormState<T>& saved = state != nullptr ? *state : none;
   if (state != nullptr) {
-    const Shape shape = detail::without_last(x.shape());
+    const Shape shape = without_last(x.shape());
     saved.sum = residual.defined() ? Tensor<T>::empty(x.shape(), x.device()) : rows;
     saved.mean = Tensor<T>::empty(shape, x.device());
     saved.rstd = Tensor<T>::empty(shape, x.device());
@@ -93,12 +92,23 @@ Tensor<T> layer_norm(const Tensor<T>& x, const Tensor<T>& gamma, const Tensor<T>
   if (out.numel() > 0) {
     const Tensor<T> g = gamma.contiguous();
     const Tensor<T> b = beta.contiguous();
-    detail::kernel(x.device(), &KernelTable<T>::layer_norm, "layer_norm")(
+    kernel(x.device(), &KernelTable<T>::layer_norm, op)(
         rows.view(), other.view(), g.view(), b.view(), epsilon,
         residual.defined() ? saved.sum.view() : View<T>{}, out.view(), saved.mean.view(),
         saved.rstd.view());
   }
   return out;
+}
+
+}  // namespace detail
+
+/// (x - mean) / sqrt(variance + epsilon) * gamma + beta over rows (Ba et al., 2016). x (..., C),
+/// gamma and beta (C) or undefined; a residual (..., C), if defined, is added to x first.
+template <Floating T>
+Tensor<T> layer_norm(const Tensor<T>& x, const Tensor<T>& gamma, const Tensor<T>& beta,
+                     std::type_identity_t<T> epsilon = static_cast<T>(1e-5),
+                     const Tensor<T>& residual = {}, LayerNormState<T>* state = nullptr) {
+  return detail::layer_norm_as("layer_norm", x, gamma, beta, epsilon, residual, state);
 }
 
 /// x / sqrt(mean(x^2) + epsilon) * gamma over rows (Zhang & Sennrich, 2019). x (..., C), gamma (C)
@@ -108,7 +118,7 @@ Tensor<T> rms_norm(const Tensor<T>& x, const Tensor<T>& gamma,
                    std::type_identity_t<T> epsilon = static_cast<T>(1e-6),
                    Tensor<T>* rstd = nullptr) {
   const Tensor<T> rows = detail::with_unit_rows(x, "rms_norm");
-  LDLM_CHECK(rows.size(-1) > 0, "rms_norm", "rows are empty: ", to_string(x.shape()));
+  LDLM_CHECK_SHAPE(rows.size(-1) > 0, "rms_norm", "rows are empty: ", to_string(x.shape()));
   detail::check_row_parameter(gamma, rows.size(-1), "gamma", "rms_norm");
   Tensor<T> out = Tensor<T>::empty(x.shape(), x.device());
   if (rstd != nullptr) {
@@ -152,23 +162,26 @@ struct AttentionOptions {
 
 namespace detail {
 
+inline constexpr std::string_view attention_name = "scaled_dot_product_attention";
+
 /// Validates and fills the kernel's arguments, with `out` and `lse` left empty. q, k, v must have
 /// unit stride on D.
 template <class T>
 Attention<T> make_attention(const Tensor<T>& q, const Tensor<T>& k, const Tensor<T>& v,
                             const AttentionOptions<T>& options) {
-  constexpr std::string_view op = "attention";
-  LDLM_CHECK(q.rank() == 4 && k.rank() == 4 && v.rank() == 4, op, "needs (B, H, T, D), got q ",
-             to_string(q.shape()), ", k ", to_string(k.shape()), ", v ", to_string(v.shape()));
-  LDLM_CHECK(k.shape() == v.shape() && q.size(0) == k.size(0) && q.size(1) == k.size(1) &&
-                 q.size(3) == k.size(3),
-             op, "shapes do not fit: q ", to_string(q.shape()), ", k ", to_string(k.shape()),
-             ", v ", to_string(v.shape()));
-  LDLM_CHECK(q.size(3) > 0, op, "heads have no channels: ", to_string(q.shape()));
+  constexpr std::string_view op = attention_name;
+  LDLM_CHECK_SHAPE(q.rank() == 4 && k.rank() == 4 && v.rank() == 4, op,
+                   "needs (B, H, T, D), got q ", to_string(q.shape()), ", k ", to_string(k.shape()),
+                   ", v ", to_string(v.shape()));
+  LDLM_CHECK_SHAPE(k.shape() == v.shape() && q.size(0) == k.size(0) && q.size(1) == k.size(1) &&
+                       q.size(3) == k.size(3),
+                   op, "shapes do not fit: q ", to_string(q.shape()), ", k ", to_string(k.shape()),
+                   ", v ", to_string(v.shape()));
+  LDLM_CHECK_SHAPE(q.size(3) > 0, op, "heads have no channels: ", to_string(q.shape()));
   LDLM_CHECK(options.dropout >= T{0} && options.dropout < T{1}, op,
              "dropout must lie in [0, 1), got ", options.dropout);
-  LDLM_CHECK(!options.causal || q.size(2) <= k.size(2), op, "causal needs Tq <= Tk, got ",
-             q.size(2), " and ", k.size(2));
+  LDLM_CHECK_SHAPE(!options.causal || q.size(2) <= k.size(2), op, "causal needs Tq <= Tk, got ",
+                   q.size(2), " and ", k.size(2));
   Attention<T> args;
   args.q = q.view();
   args.k = k.view();
@@ -192,9 +205,9 @@ template <Floating T>
 Tensor<T> scaled_dot_product_attention(
     const Tensor<T>& q, const Tensor<T>& k, const Tensor<T>& v,
     const AttentionOptions<std::type_identity_t<T>>& options = {}, Tensor<T>* lse = nullptr) {
-  const Tensor<T> q_rows = detail::with_unit_rows(q, "attention");
-  const Tensor<T> k_rows = detail::with_unit_rows(k, "attention");
-  const Tensor<T> v_rows = detail::with_unit_rows(v, "attention");
+  const Tensor<T> q_rows = detail::with_unit_rows(q, detail::attention_name);
+  const Tensor<T> k_rows = detail::with_unit_rows(k, detail::attention_name);
+  const Tensor<T> v_rows = detail::with_unit_rows(v, detail::attention_name);
   Attention<T> args = detail::make_attention(q_rows, k_rows, v_rows, options);
   Tensor<T> out =
       Tensor<T>::empty({q.size(0), q.size(2), q.size(1), q.size(3)}, q.device()).transpose(1, 2);
@@ -204,7 +217,7 @@ Tensor<T> scaled_dot_product_attention(
   }
   args.out = out.view();
   if (out.numel() > 0) {
-    detail::kernel(q.device(), &KernelTable<T>::attention, "attention")(args);
+    detail::kernel(q.device(), &KernelTable<T>::attention, detail::attention_name)(args);
   }
   return out;
 }
@@ -216,29 +229,29 @@ struct CrossEntropyOptions {
   T label_smoothing = T{0};
 };
 
-/// Per-row loss -log softmax(logits)[target]: logits (N, V), targets (N) -> (N), 0 where ignored.
-/// `lse`, if given, receives the log-sum-exp of each row. Throws on a target outside [0, V).
+namespace detail {
+
 template <Floating T>
-Tensor<T> cross_entropy_rows(const Tensor<T>& logits, const Tensor<std::int64_t>& targets,
-                             const CrossEntropyOptions<std::type_identity_t<T>>& options = {},
-                             Tensor<T>* lse = nullptr) {
-  LDLM_CHECK(logits.rank() == 2 && targets.shape() == Shape{logits.size(0)}, "cross_entropy",
-             "needs logits (N, V) and targets (N), got ", to_string(logits.shape()), " and ",
-             to_string(targets.shape()));
-  LDLM_CHECK(options.label_smoothing >= T{0} && options.label_smoothing <= T{1}, "cross_entropy",
+Tensor<T> cross_entropy_rows_as(std::string_view op, const Tensor<T>& logits,
+                                const Tensor<std::int64_t>& targets,
+                                const CrossEntropyOptions<T>& options, Tensor<T>* lse) {
+  LDLM_CHECK_SHAPE(logits.rank() == 2 && targets.shape() == Shape{logits.size(0)}, op,
+                   "needs logits (N, V) and targets (N), got ", to_string(logits.shape()), " and ",
+                   to_string(targets.shape()));
+  LDLM_CHECK(options.label_smoothing >= T{0} && options.label_smoothing <= T{1}, op,
              "label smoothing must lie in [0, 1], got ", options.label_smoothing);
   const std::int64_t classes = logits.size(1);
   const Tensor<std::int64_t> ids = targets.contiguous();
   for (std::int64_t i = 0; i < ids.numel(); ++i) {
     const std::int64_t id = ids.data()[i];
-    LDLM_CHECK(id == options.ignore_index || (id >= 0 && id < classes), "cross_entropy", "target ",
-               id, " at position ", i, " is outside [0, ", classes, ")");
+    LDLM_CHECK_INDEX(id == options.ignore_index || (id >= 0 && id < classes), op, "target ", id,
+                     " at position ", i, " is outside [0, ", classes, ")");
   }
-  const Tensor<T> rows = detail::with_unit_rows(logits, "cross_entropy");
+  const Tensor<T> rows = with_unit_rows(logits, op);
   Tensor<T> loss = Tensor<T>::empty({logits.size(0)}, logits.device());
   Tensor<T> row_lse = Tensor<T>::empty({logits.size(0)}, logits.device());
   if (loss.numel() > 0) {
-    detail::kernel(logits.device(), &KernelTable<T>::cross_entropy, "cross_entropy")(
+    kernel(logits.device(), &KernelTable<T>::cross_entropy, op)(
         rows.view(), ids.view(), options.ignore_index, options.label_smoothing, loss.view(),
         row_lse.view());
   }
@@ -246,6 +259,17 @@ Tensor<T> cross_entropy_rows(const Tensor<T>& logits, const Tensor<std::int64_t>
     *lse = row_lse;
   }
   return loss;
+}
+
+}  // namespace detail
+
+/// Per-row loss -log softmax(logits)[target]: logits (N, V), targets (N) -> (N), 0 where ignored.
+/// `lse`, if given, receives the log-sum-exp of each row. Throws on a target outside [0, V).
+template <Floating T>
+Tensor<T> cross_entropy_rows(const Tensor<T>& logits, const Tensor<std::int64_t>& targets,
+                             const CrossEntropyOptions<std::type_identity_t<T>>& options = {},
+                             Tensor<T>* lse = nullptr) {
+  return detail::cross_entropy_rows_as("cross_entropy_rows", logits, targets, options, lse);
 }
 
 }  // namespace ldlm
