@@ -70,6 +70,7 @@ Variable<T> matmul(const Variable<T>& a, const Variable<T>& b) {
                 });
 }
 
+LDLM_COMPLETE_SWITCHES
 inline UnaryOp unary_op(Activation activation) {
   switch (activation) {
     case Activation::relu:
@@ -85,6 +86,7 @@ inline UnaryOp unary_op(Activation activation) {
   }
   fail_unknown("Activation", activation);
 }
+LDLM_END_COMPLETE_SWITCHES
 
 }  // namespace detail
 

@@ -16,7 +16,7 @@ Tensor<T> reduce(ReduceOp op, const Tensor<T>& x, const Axes& axes, bool keep,
                  std::string_view name) {
   const unsigned mask = axes.mask(x.rank(), name);
   Tensor<T> out = Tensor<T>::empty(reduced_shape(x.shape(), mask, true), x.device());
-  if (op == ReduceOp::max || op == ReduceOp::min) {
+  if (!has_identity(op)) {
     LDLM_CHECK_SHAPE(x.numel() > 0 || out.numel() == 0, name, "of no elements, shape ",
                      to_string(x.shape()));
   }
