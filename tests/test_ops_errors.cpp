@@ -73,9 +73,9 @@ TEST_CASE("numbers that are no value of an enumeration") {
                 "[CompareOp] 200 is none of its values");
     CHECK_ERROR(table.reduce(none(ReduceOp{}), x.view(), Floats::ones({1}, device).view()),
                 "[ReduceOp] 200 is none of its values");
-    CHECK_ERROR(linear(Floats::ones({2, 3}, device), Floats::ones({4, 3}, device),
-                       {.activation = none(Activation{})}),
-                "[Activation] 200 is none of its values");
+    CHECK_ERROR(
+        linear(Floats::ones({2, 3}, device), Floats::ones({4, 3}, device), {}, none(Activation{})),
+        "[Activation] 200 is none of its values");
     CHECK(equal(x, Floats::ones({3})));
   }
   CHECK_ERROR(saves_output(none(UnaryOp{})), "[UnaryOp] 200 is none of its values");
@@ -142,7 +142,7 @@ TEST_CASE("matrices that do not fit") {
               "[linear] inner sizes differ: input (2, 3), weight (3,)");
   CHECK_ERROR(linear(m23, m23, {Floats::ones({3})}),
               "[linear] bias (3,) does not fit weight (2, 3)");
-  CHECK_ERROR(linear(m23, m23, {{}, Activation::none, m23}),
+  CHECK_ERROR(fused_linear(m23, m23, {{}, Activation::none, m23}),
               "[linear] residual must be of shape (2, 2), got (2, 3)");
 }
 
@@ -195,8 +195,8 @@ TEST_CASE("normalisation") {
               "[layer_norm] gamma (2,) does not fit rows of 3");
   CHECK_ERROR(layer_norm(m23, g3, Floats::ones({1, 3})),
               "[layer_norm] beta (1, 3) does not fit rows of 3");
-  CHECK_ERROR(layer_norm(m23, g3, g3, 1e-5F, m45),
-              "[layer_norm] residual (4, 5) does not fit (2, 3)");
+  CHECK_ERROR(add_layer_norm(m23, m45, g3, g3),
+              "[add_layer_norm] residual (4, 5) does not fit (2, 3)");
   CHECK_ERROR(layer_norm(Floats::ones({2, 0}), {}, {}), "[layer_norm] rows are empty: (2, 0)");
   CHECK_ERROR(layer_norm(Floats::scalar(1), {}, {}), "[layer_norm] needs at least one axis");
   CHECK_ERROR(rms_norm(m23, Floats::ones({2})), "[rms_norm] gamma (2,) does not fit rows of 3");

@@ -184,14 +184,20 @@ inline Tensor<float> quantized_rows(const QuantizedMatrix& matrix,
 /// act(x W^T + bias) + residual with a quantized W (N, K). x (..., K), result (..., N). Where the
 /// processor is faster so, x is rounded too: to bf16 if it has many rows, to 8 bits in groups of 32
 /// if it has few and the weights are int8 or int4.
-inline Tensor<float> linear(const Tensor<float>& x, const QuantizedMatrix& weight,
-                            const LinearEpilogue<float>& epilogue = {}) {
+inline Tensor<float> fused_linear(const Tensor<float>& x, const QuantizedMatrix& weight,
+                                  const LinearEpilogue<float>& epilogue) {
   return detail::linear(x, {weight.n, weight.k}, epilogue, [&](Gemm<float>& args) {
     args.b_quantized = weight.view();
     // The weights have lost more already.
     args.allow_bf16 = args.allow_bf16 || weight.format != QuantizedFormat::f32;
     args.allow_int8 = true;
   });
+}
+/// The same without a residual, as linear() of a plain weight.
+inline Tensor<float> linear(const Tensor<float>& x, const QuantizedMatrix& weight,
+                            const Tensor<float>& bias = {},
+                            Activation activation = Activation::none) {
+  return fused_linear(x, weight, {.bias = bias, .activation = activation});
 }
 
 }  // namespace ldlm

@@ -136,18 +136,16 @@ Variable<T> linear_cross_entropy(const Variable<T>& x, const Variable<T>& weight
                     }
                     return grad;
                   };
-                  if (in[0]) {
+                  in[0].add([&] {
                     Tensor<T> grad = take(saved_dx);
-                    if (some) {
-                      const Tensor<T> whole = Tensor<T>::zeros(in[0].shape(), dy.device());
-                      index_add_(whole, row_ids, grad);
-                      grad = whole;
+                    if (!some) {
+                      return grad;
                     }
-                    in[0].add(std::move(grad));
-                  }
-                  if (in[1]) {
-                    in[1].add(take(saved_dweight));
-                  }
+                    Tensor<T> whole = Tensor<T>::zeros(in[0].shape(), dy.device());
+                    index_add_(whole, row_ids, grad);
+                    return whole;
+                  });
+                  in[1].add([&] { return take(saved_dweight); });
                 });
 }
 
@@ -166,12 +164,8 @@ Variable<T> mse_loss(const Variable<T>& a, const Variable<T>& b) {
       [share, difference = std::move(difference)](Tensor<T> dy, InputGrads<T> in) mutable {
         Tensor<T> da = in.retain_graph() ? difference.clone() : std::move(difference);
         da = scaled(std::move(da), T{2} * share * dy.item());
-        if (in[1]) {
-          in[1].add(neg(da));
-        }
-        if (in[0]) {
-          in[0].add(std::move(da));
-        }
+        in[1].add([&] { return neg(da); });
+        in[0].add(std::move(da));
       });
 }
 

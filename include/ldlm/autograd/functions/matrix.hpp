@@ -105,14 +105,14 @@ Variable<T> linear(const Variable<T>& x, const Variable<T>& weight, const Variab
                    Activation activation = Activation::none) {
   LinearEpilogue<T> epilogue{detail::value_of(bias), activation, {}, nullptr};
   if (!detail::records(x, weight, bias)) {
-    return Variable<T>(linear(x.value(), weight.value(), epilogue));
+    return Variable<T>(fused_linear(x.value(), weight.value(), epilogue));
   }
   // ReLU's slope is read off its output; the others need their argument.
   Tensor<T> argument;
   if (activation != Activation::none && activation != Activation::relu) {
     epilogue.pre_activation = &argument;
   }
-  Tensor<T> y = linear(x.value(), weight.value(), epilogue);
+  Tensor<T> y = fused_linear(x.value(), weight.value(), epilogue);
   Saved<T> slope("linear", activation == Activation::relu ? y : argument);
   Saved<T> input("linear", weight.requires_grad() ? x.value() : Tensor<T>());
   Saved<T> matrix("linear", x.requires_grad() ? weight.value() : Tensor<T>());
@@ -132,9 +132,7 @@ Variable<T> linear(const Variable<T>& x, const Variable<T>& weight, const Variab
                     const Tensor<T> rows = input.get().reshape({m, in[1].shape()[1]});
                     detail::add_product(in[1], dz.transpose(0, 1), rows);
                   }
-                  if (in[2]) {
-                    in[2].add(sum(dz, 0));
-                  }
+                  in[2].add([&] { return sum(dz, 0); });
                 });
 }
 
@@ -145,8 +143,7 @@ inline Variable<float> linear(const Variable<float>& x, const QuantizedMatrix& w
                               Activation activation = Activation::none) {
   LDLM_CHECK_STATE(!detail::records(x, bias), "linear",
                    "a quantized weight passes no gradient on; wrap inference in a NoGrad scope");
-  return Variable<float>(
-      linear(x.value(), weight, {detail::value_of(bias), activation, {}, nullptr}));
+  return Variable<float>(linear(x.value(), weight, detail::value_of(bias), activation));
 }
 
 }  // namespace ldlm

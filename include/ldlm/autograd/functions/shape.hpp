@@ -25,9 +25,7 @@ Variable<T> concat_as(std::string_view op, std::span<const Variable<T>> parts, i
                 [axis, extents = std::move(extents)](Tensor<T> dy, InputGrads<T> in) {
                   std::int64_t start = 0;
                   for (std::size_t i = 0; i < in.size(); ++i) {
-                    if (in[i]) {
-                      in[i].add(dy.slice(axis, start, start + extents[i]));
-                    }
+                    in[i].add([&] { return dy.slice(axis, start, start + extents[i]); });
                     start += extents[i];
                   }
                 });

@@ -113,7 +113,7 @@ Tensor<T> matmul(const Tensor<T>& a, const Tensor<T>& b) {
   return out;
 }
 
-/// What linear() can fuse into its matrix product.
+/// What fused_linear() does in the same pass as its matrix product.
 template <class T>
 struct LinearEpilogue {
   Tensor<T> bias{};  // (N)
@@ -124,7 +124,7 @@ struct LinearEpilogue {
 
 namespace detail {
 
-/// linear() for a weight (N, K) of this shape, which set_weight(args) puts in as B.
+/// fused_linear() for a weight (N, K) of this shape, which set_weight(args) puts in as B.
 template <Floating T, class SetWeight>
 Tensor<T> linear(const Tensor<T>& x, const Shape& weight, const LinearEpilogue<T>& epilogue,
                  const SetWeight& set_weight) {
@@ -174,14 +174,22 @@ Tensor<T> linear(const Tensor<T>& x, const Shape& weight, const LinearEpilogue<T
 
 /// act(x W^T + bias) + residual. x (..., K), weight (N, K), result (..., N).
 template <Floating T>
-Tensor<T> linear(const Tensor<T>& x, const Tensor<T>& weight,
-                 const LinearEpilogue<std::type_identity_t<T>>& epilogue = {}) {
+Tensor<T> fused_linear(const Tensor<T>& x, const Tensor<T>& weight,
+                       const LinearEpilogue<std::type_identity_t<T>>& epilogue) {
   detail::check_same_device(x, weight.device(), "linear");
   return detail::linear<T>(x, weight.shape(), epilogue, [&](Gemm<T>& args) {
     args.b = weight.data();
     args.b_row = weight.layout().stride(1);
     args.b_col = weight.layout().stride(0);
   });
+}
+/// act(x W^T + bias). x (..., K); weight (N, K), which may be a transposed view; bias (N) or
+/// undefined; result (..., N).
+template <Floating T>
+Tensor<T> linear(const Tensor<T>& x, const Tensor<T>& weight,
+                 const Tensor<std::type_identity_t<T>>& bias = {},
+                 Activation activation = Activation::none) {
+  return fused_linear(x, weight, {.bias = bias, .activation = activation});
 }
 
 }  // namespace ldlm

@@ -103,33 +103,60 @@ Tensor<T> layer_norm_as(std::string_view op, const Tensor<T>& x, const Tensor<T>
 }  // namespace detail
 
 /// (x - mean) / sqrt(variance + epsilon) * gamma + beta over rows (Ba et al., 2016). x (..., C),
-/// gamma and beta (C) or undefined; a residual (..., C), if defined, is added to x first.
+/// gamma and beta (C) or undefined.
 template <Floating T>
-Tensor<T> layer_norm(const Tensor<T>& x, const Tensor<T>& gamma, const Tensor<T>& beta,
-                     std::type_identity_t<T> epsilon = static_cast<T>(1e-5),
-                     const Tensor<T>& residual = {}, LayerNormState<T>* state = nullptr) {
-  return detail::layer_norm_as("layer_norm", x, gamma, beta, epsilon, residual, state);
+Tensor<T> layer_norm(const Tensor<T>& x, const Tensor<std::type_identity_t<T>>& gamma,
+                     const Tensor<std::type_identity_t<T>>& beta,
+                     std::type_identity_t<T> epsilon = static_cast<T>(1e-5)) {
+  return detail::layer_norm_as<T>("layer_norm", x, gamma, beta, epsilon, {}, nullptr);
 }
 
-/// x / sqrt(mean(x^2) + epsilon) * gamma over rows (Zhang & Sennrich, 2019). x (..., C), gamma (C)
-/// or undefined; `rstd`, if given, receives 1 / sqrt(...), shape (...).
+/// Results of add_layer_norm, Tensors or Variables, both (..., C).
+template <class Handle>
+struct AddLayerNormOf {
+  Handle sum;         // x + residual
+  Handle normalized;  // layer_norm(sum)
+};
+/// sum = x + residual and normalized = layer_norm(sum) in one pass. x and residual (..., C).
 template <Floating T>
-Tensor<T> rms_norm(const Tensor<T>& x, const Tensor<T>& gamma,
-                   std::type_identity_t<T> epsilon = static_cast<T>(1e-6),
-                   Tensor<T>* rstd = nullptr) {
-  const Tensor<T> rows = detail::with_unit_rows(x, "rms_norm");
+AddLayerNormOf<Tensor<T>> add_layer_norm(const Tensor<T>& x, const Tensor<T>& residual,
+                                         const Tensor<std::type_identity_t<T>>& gamma,
+                                         const Tensor<std::type_identity_t<T>>& beta,
+                                         std::type_identity_t<T> epsilon = static_cast<T>(1e-5)) {
+  LayerNormState<T> state;
+  Tensor<T> y =
+      detail::layer_norm_as<T>("add_layer_norm", x, gamma, beta, epsilon, residual, &state);
+  return {std::move(state.sum), std::move(y)};
+}
+
+namespace detail {
+
+/// rms_norm; `rstd`, if given, receives 1 / sqrt(...), shape (...).
+template <Floating T>
+Tensor<T> rms_norm(const Tensor<T>& x, const Tensor<T>& gamma, T epsilon, Tensor<T>* rstd) {
+  const Tensor<T> rows = with_unit_rows(x, "rms_norm");
   LDLM_CHECK_SHAPE(rows.size(-1) > 0, "rms_norm", "rows are empty: ", to_string(x.shape()));
-  detail::check_row_parameter(gamma, rows.size(-1), "gamma", "rms_norm");
+  check_row_parameter(gamma, rows.size(-1), "gamma", "rms_norm");
   Tensor<T> out = Tensor<T>::empty(x.shape(), x.device());
   if (rstd != nullptr) {
-    *rstd = Tensor<T>::empty(detail::without_last(x.shape()), x.device());
+    *rstd = Tensor<T>::empty(without_last(x.shape()), x.device());
   }
   if (out.numel() > 0) {
     const Tensor<T> g = gamma.contiguous();
-    detail::kernel(x.device(), &KernelTable<T>::rms_norm, "rms_norm")(
+    kernel(x.device(), &KernelTable<T>::rms_norm, "rms_norm")(
         rows.view(), g.view(), epsilon, out.view(), rstd != nullptr ? rstd->view() : View<T>{});
   }
   return out;
+}
+
+}  // namespace detail
+
+/// x / sqrt(mean(x^2) + epsilon) * gamma over rows (Zhang & Sennrich, 2019). x (..., C), gamma (C)
+/// or undefined.
+template <Floating T>
+Tensor<T> rms_norm(const Tensor<T>& x, const Tensor<std::type_identity_t<T>>& gamma,
+                   std::type_identity_t<T> epsilon = static_cast<T>(1e-6)) {
+  return detail::rms_norm<T>(x, gamma, epsilon, nullptr);
 }
 
 /// Zeroes each element with probability p and scales the rest by 1 / (1 - p). The same stream gives
@@ -150,7 +177,7 @@ Tensor<T> dropout(const Tensor<T>& x, std::type_identity_t<T> p, Generator& gene
   return dropout(x, p, generator.take(x.numel()));
 }
 
-/// How scaled_dot_product_attention masks, scales and drops.
+/// How scaled_dot_product_attention masks, scales and drops, of Tensors and Variables.
 template <class T>
 struct AttentionOptions {
   Tensor<T> mask{};     // added to the scores; broadcasts to (B, H, Tq, Tk); -infinity hides a key
@@ -196,19 +223,14 @@ Attention<T> make_attention(const Tensor<T>& q, const Tensor<T>& k, const Tensor
   return args;
 }
 
-}  // namespace detail
-
-/// softmax(scale q k^T + mask) v (Vaswani et al., 2017). q (B, H, Tq, D), k and v (B, H, Tk, D),
-/// result (B, H, Tq, D), laid out as (B, Tq, H, D) so that merging the heads is a view. `lse`, if
-/// given, receives (B, H, Tq). Memory grows with Tq + Tk, not with their product.
+/// scaled_dot_product_attention; `lse`, if given, receives each row's log-sum-exp, (B, H, Tq).
 template <Floating T>
-Tensor<T> scaled_dot_product_attention(
-    const Tensor<T>& q, const Tensor<T>& k, const Tensor<T>& v,
-    const AttentionOptions<std::type_identity_t<T>>& options = {}, Tensor<T>* lse = nullptr) {
-  const Tensor<T> q_rows = detail::with_unit_rows(q, detail::attention_name);
-  const Tensor<T> k_rows = detail::with_unit_rows(k, detail::attention_name);
-  const Tensor<T> v_rows = detail::with_unit_rows(v, detail::attention_name);
-  Attention<T> args = detail::make_attention(q_rows, k_rows, v_rows, options);
+Tensor<T> attention(const Tensor<T>& q, const Tensor<T>& k, const Tensor<T>& v,
+                    const AttentionOptions<T>& options, Tensor<T>* lse) {
+  const Tensor<T> q_rows = with_unit_rows(q, attention_name);
+  const Tensor<T> k_rows = with_unit_rows(k, attention_name);
+  const Tensor<T> v_rows = with_unit_rows(v, attention_name);
+  Attention<T> args = make_attention(q_rows, k_rows, v_rows, options);
   Tensor<T> out =
       Tensor<T>::empty({q.size(0), q.size(2), q.size(1), q.size(3)}, q.device()).transpose(1, 2);
   if (lse != nullptr) {
@@ -217,9 +239,21 @@ Tensor<T> scaled_dot_product_attention(
   }
   args.out = out.view();
   if (out.numel() > 0) {
-    detail::kernel(q.device(), &KernelTable<T>::attention, detail::attention_name)(args);
+    kernel(q.device(), &KernelTable<T>::attention, attention_name)(args);
   }
   return out;
+}
+
+}  // namespace detail
+
+/// softmax(scale q k^T + mask) v (Vaswani et al., 2017). q (B, H, Tq, D), k and v (B, H, Tk, D),
+/// result (B, H, Tq, D), laid out as (B, Tq, H, D) so that merging the heads is a view. Memory
+/// grows with Tq + Tk, not with their product.
+template <Floating T>
+Tensor<T> scaled_dot_product_attention(
+    const Tensor<T>& q, const Tensor<T>& k, const Tensor<T>& v,
+    const AttentionOptions<std::type_identity_t<T>>& options = {}) {
+  return detail::attention<T>(q, k, v, options, nullptr);
 }
 
 /// Options of cross_entropy.
