@@ -1,5 +1,7 @@
 // Gradient checkpointing.
 
+#include <cmath>
+
 #include "gradcheck.hpp"
 
 using namespace ldlm;

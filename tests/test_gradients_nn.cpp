@@ -1,5 +1,7 @@
 // Gradients of softmax, normalisation, dropout, attention and losses.
 
+#include <cmath>
+
 #include "gradcheck.hpp"
 
 using namespace ldlm;

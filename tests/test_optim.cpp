@@ -1,6 +1,7 @@
 // Optimisers, clipping and schedules against PyTorch (tests/golden/nn/optim.safetensors), and what
 // they do beside it.
 
+#include <cmath>
 #include <functional>
 
 #include <doctest/doctest.h>
@@ -383,4 +384,25 @@ TEST_CASE("Ema averages, stands in and goes away") {
   w.value().fill_(12);
   warm.update();  // d = 2 / 11
   CHECK(warm.state_dict()[0].second.at({0}) == doctest::Approx(2 * 2.0 / 11 + 12 * 9.0 / 11));
+}
+
+TEST_CASE("an optimiser takes its type from its parameters") {
+  const Variable w(Tensor<double>::ones({2, 3}), true);
+  const nn::NamedParameters<double> named{{"w", w}};
+  const std::vector<Variable<double>> some{w};
+  optim::AdamW by_groups(optim::decay_groups(named, 0.1), {.learning_rate = 0.5});
+  optim::AdamW by_name(named);
+  optim::Adam plain(some, {.beta1 = 0});
+  optim::Adam listed({w}, {.learning_rate = 0.5});
+  optim::SGD sgd(some);
+  optim::SGD listed_sgd({w}, {.momentum = 0.9});
+  static_assert(std::is_same_v<decltype(by_groups), optim::AdamW<double>>);
+  static_assert(std::is_same_v<decltype(by_name), optim::AdamW<double>>);
+  static_assert(std::is_same_v<decltype(plain), optim::Adam<double>>);
+  static_assert(std::is_same_v<decltype(listed), optim::Adam<double>>);
+  static_assert(std::is_same_v<decltype(sgd), optim::SGD<double>>);
+  static_assert(std::is_same_v<decltype(listed_sgd), optim::SGD<double>>);
+  static_assert(std::is_same_v<decltype(optim::Ema(named)), optim::Ema<double>>);
+  CHECK(by_groups.learning_rate() == 0.5);
+  CHECK(listed.learning_rate() == 0.5);
 }

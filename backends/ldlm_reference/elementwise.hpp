@@ -1,6 +1,7 @@
 #pragma once
 // Elementwise kernels: all views of a call have the same shape.
 
+#include <cmath>
 #include <cstddef>
 #include <numbers>
 

@@ -2,6 +2,7 @@
 // All of autograd: Variables, their functions, the backward pass.
 
 #include <ldlm/autograd/checkpoint.hpp>
+#include <ldlm/autograd/format.hpp>
 #include <ldlm/autograd/functions/elementwise.hpp>
 #include <ldlm/autograd/functions/index.hpp>
 #include <ldlm/autograd/functions/loss.hpp>

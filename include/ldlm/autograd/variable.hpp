@@ -6,6 +6,7 @@
 //   loss.backward();
 //   w.grad();  // d loss / d w, shape (3, 1)
 
+#include <algorithm>
 #include <memory>
 
 #include <ldlm/autograd/backward.hpp>
@@ -22,8 +23,9 @@ struct BackwardOptions {
 };
 
 /// A shared handle: copies see the same value, gradient and graph. Functions of Variables are the
-/// functions of Tensors, with the same names; so are views.
-template <Floating T>
+/// functions of Tensors, with the same names; so are views. `const` is the handle's alone, as of a
+/// Tensor. Variable<> is one of floats; Variable(tensor) takes the tensor's type.
+template <Floating T = float>
 class Variable {
  public:
   using value_type = T;
@@ -194,6 +196,30 @@ class Variable {
 
   std::shared_ptr<State> state_;
 };
+
+namespace detail {
+template <class>
+inline constexpr bool no_change_in_place = false;
+}  // namespace detail
+
+// Nothing changes a Variable in place. In PyTorch `x += y` replaces the graph behind every handle
+// and view of x, is an error for leaves, and another one in the backward pass if some function
+// saved x. The new value of `x = x + y` costs one tensor, mostly of memory that was just freed, and
+// none of that.
+// clang-format off
+#define LDLM_REFUSE_IN_PLACE(op)                                                                    \
+  template <Floating T, class Other>                                                                \
+  void operator op##=(const Variable<T>&, const Other&) {                                           \
+    static_assert(detail::no_change_in_place<Other>,                                                \
+                  "a Variable is not changed in place: write x = x " #op " y; for a parameter's "   \
+                  "elements, x.value() " #op "= y, which no gradient sees");                        \
+  }
+LDLM_REFUSE_IN_PLACE(+)
+LDLM_REFUSE_IN_PLACE(-)
+LDLM_REFUSE_IN_PLACE(*)
+LDLM_REFUSE_IN_PLACE(/)
+#undef LDLM_REFUSE_IN_PLACE
+// clang-format on
 
 /// Makes the result of a function of Variables. `value` was computed from their values; `inputs`
 /// are their nodes (null where no gradient flows). If any is not null and gradients are enabled,

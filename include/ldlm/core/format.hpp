@@ -3,7 +3,7 @@
 
 #include <algorithm>
 #include <concepts>
-#include <ostream>
+#include <iosfwd>
 #include <sstream>
 #include <string>
 #include <vector>
@@ -112,8 +112,9 @@ template <Scalar T>
                     ", not on the CPU");
   return x.defined() ? detail::TensorFormatter<T>(x, options)() : "undefined";
 }
-template <Scalar T>
-std::ostream& operator<<(std::ostream& stream, const Tensor<T>& x) {
+template <class Traits, Scalar T>
+std::basic_ostream<char, Traits>& operator<<(std::basic_ostream<char, Traits>& stream,
+                                             const Tensor<T>& x) {
   return stream << to_string(x);
 }
 

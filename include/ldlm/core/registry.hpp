@@ -4,7 +4,6 @@
 
 #include <array>
 #include <atomic>
-#include <iterator>
 
 #include <ldlm/core/device.hpp>
 #include <ldlm/core/kernel_table.hpp>

@@ -1,14 +1,15 @@
 #pragma once
-// Tensor<T>: a value handle of shared Storage plus a Layout. Eager: every op computes at once.
+// Tensor<T>: a value handle of shared Storage plus a Layout; Tensor<> is one of floats. Eager:
+// every op computes at once.
 //
 // Copies of a handle, and the views made by slice, transpose, reshape, ..., share the elements;
-// clone() copies them. The functions that compute are free functions in core/ops.
+// clone() copies them. `const` is the handle's, as of a pointer `T* const`: a const Tensor stays on
+// its elements and its shape, but whoever has one may write the elements, by data(), at(), copy_()
+// and the ops in place (add_, +=, ...), and every other handle of them sees that. A View<const T>
+// is what cannot be written through. The functions that compute are free functions in core/ops.
 
-#include <algorithm>
-#include <cmath>
 #include <concepts>
 #include <cstdint>
-#include <functional>
 #include <initializer_list>
 #include <span>
 #include <utility>
@@ -23,7 +24,7 @@ namespace ldlm {
 /// "No bound" in Tensor::slice.
 inline constexpr std::int64_t to_end = INT64_MAX;
 
-template <Scalar T>
+template <Scalar T = float>
 class Tensor {
  public:
   using value_type = T;
@@ -74,14 +75,17 @@ class Tensor {
     LDLM_CHECK_SHAPE(static_cast<std::int64_t>(values.size()) == shape.numel(), "from_values",
                      to_string(shape), " has ", shape.numel(), " elements, got ", values.size());
     Tensor out = empty(shape);
-    std::copy(values.begin(), values.end(), out.data());
+    T* to = out.data();
+    for (const T& value : values) {
+      *to++ = value;
+    }
     return out;
   }
   static Tensor from_values(const Shape& shape, std::initializer_list<T> values) {
     return from_values(shape, std::span<const T>(values.begin(), values.size()));
   }
-  /// Uses memory that the caller owns; `release`, if any, runs when the last handle is gone.
-  static Tensor from_blob(T* data, const Shape& shape, std::function<void()> release = {},
+  /// Uses memory that the caller owns; `release()`, if any, runs when the last handle is gone.
+  static Tensor from_blob(T* data, const Shape& shape, detail::Release release = {},
                           Device device = cpu) {
     return {Storage::borrow(data, checked_bytes(shape), device, std::move(release)), Layout(shape)};
   }
@@ -171,8 +175,12 @@ class Tensor {
     axis = normalize_axis(axis, rank(), "slice");
     LDLM_CHECK(step > 0, "slice", "step must be positive, got ", step);
     const std::int64_t extent = shape()[axis];
-    start = std::clamp<std::int64_t>(start < 0 ? start + extent : start, 0, extent);
-    stop = std::clamp<std::int64_t>(stop < 0 ? stop + extent : stop, start, extent);
+    const auto clip = [extent](std::int64_t at, std::int64_t least) {
+      at = at < 0 ? at + extent : at;
+      return at < least ? least : at > extent ? extent : at;
+    };
+    start = clip(start, 0);
+    stop = clip(stop, start);
     Layout out = layout_;
     out.offset += start * out.stride(axis);
     out.shape[axis] = stop > start ? (stop - start - 1) / step + 1 : 0;
@@ -190,8 +198,9 @@ class Tensor {
     Layout out = layout_;
     out.offset += (index < 0 ? index + extent : index) * out.stride(axis);
     out.shape.erase(axis);
-    std::copy(layout_.strides.begin() + axis + 1, layout_.strides.end(),
-              out.strides.begin() + axis);
+    for (auto i = static_cast<std::size_t>(axis); i + 1 < max_rank; ++i) {
+      out.strides[i] = layout_.strides[i + 1];
+    }
     return {storage_, out};
   }
   /// Axis i of the result is axis order[i] of this.
@@ -229,8 +238,9 @@ class Tensor {
     axis = normalize_axis(axis, rank() + 1, "unsqueeze");
     Layout out = layout_;
     out.shape.insert(axis, 1);
-    std::copy(layout_.strides.begin() + axis, layout_.strides.end() - 1,
-              out.strides.begin() + axis + 1);
+    for (auto i = static_cast<std::size_t>(axis); i + 1 < max_rank; ++i) {
+      out.strides[i + 1] = layout_.strides[i];
+    }
     out.strides[static_cast<std::size_t>(axis)] = 1;
     return {storage_, out};
   }
@@ -339,7 +349,8 @@ class Tensor {
       const double steps =
           (static_cast<double>(stop) - static_cast<double>(start)) / static_cast<double>(step);
       LDLM_CHECK(steps < 0x1p62, "arange", "cannot count from ", start, " to ", stop, " by ", step);
-      return static_cast<std::int64_t>(std::ceil(steps));
+      const auto whole = static_cast<std::int64_t>(steps);
+      return whole + (static_cast<double>(whole) < steps ? 1 : 0);
     }
   }
 

@@ -125,16 +125,30 @@ class AdamBase {
   std::vector<Entry> entries_;
 };
 
-template <Floating T>
+/// Adam(parameters), where these are groups, named parameters or a vector of Variables.
+template <Floating T = float>
 class Adam : public AdamBase<T, false> {
  public:
   using AdamBase<T, false>::AdamBase;
 };
-
+template <class Source>
+Adam(const Source& source) -> Adam<detail::parameter_type<Source>>;
+template <class Source>
+Adam(const Source& source, AdamOptions options) -> Adam<detail::parameter_type<Source>>;
 template <Floating T>
+Adam(std::initializer_list<Variable<T>> parameters, AdamOptions options = {}) -> Adam<T>;
+
+/// AdamW(parameters), as Adam.
+template <Floating T = float>
 class AdamW : public AdamBase<T, true> {
  public:
   using AdamBase<T, true>::AdamBase;
 };
+template <class Source>
+AdamW(const Source& source) -> AdamW<detail::parameter_type<Source>>;
+template <class Source>
+AdamW(const Source& source, AdamWOptions options) -> AdamW<detail::parameter_type<Source>>;
+template <Floating T>
+AdamW(std::initializer_list<Variable<T>> parameters, AdamWOptions options = {}) -> AdamW<T>;
 
 }  // namespace ldlm::optim

@@ -1,6 +1,7 @@
 #pragma once
 // Clipping gradients by their common norm (Pascanu et al., 2013).
 
+#include <algorithm>
 #include <cmath>
 #include <vector>
 

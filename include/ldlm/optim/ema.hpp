@@ -9,7 +9,7 @@
 namespace ldlm::optim {
 
 /// average = d * average + (1 - d) * parameter after every step.
-template <Floating T>
+template <Floating T = float>
 class Ema {
  public:
   /// Starts at the parameters' values. With `warmup` d is at most (1 + n) / (10 + n) in update n,

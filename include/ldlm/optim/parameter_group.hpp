@@ -33,6 +33,16 @@ template <Floating T>
 
 namespace detail {
 
+/// The T of what an optimiser is made of: groups, named parameters, Variables.
+template <Floating T>
+T parameter_type_of(const std::vector<ParameterGroup<T>>&);
+template <Floating T>
+T parameter_type_of(const std::vector<std::pair<std::string, Variable<T>>>&);
+template <Floating T>
+T parameter_type_of(const std::vector<Variable<T>>&);
+template <class Source>
+using parameter_type = decltype(parameter_type_of(std::declval<const Source&>()));
+
 /// Throws unless an option is 0 or a positive, finite number.
 inline void check_not_negative(std::string_view op, std::string_view option, double value) {
   LDLM_CHECK(value >= 0 && std::isfinite(value), op, option,

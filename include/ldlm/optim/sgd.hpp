@@ -14,7 +14,7 @@ struct SgdOptions {
 };
 
 /// g = gradient + decay * p; b = momentum * b + g; p -= lr * b (Nesterov: lr * (g + momentum * b)).
-template <Floating T>
+template <Floating T = float>
 class SGD {
  public:
   explicit SGD(const std::vector<ParameterGroup<T>>& groups, const SgdOptions& options = {})
@@ -99,5 +99,8 @@ class SGD {
   std::vector<detail::Slot<T>> slots_;
   std::vector<Tensor<T>> momentum_;
 };
+
+template <Floating T>
+SGD(std::initializer_list<Variable<T>> parameters, SgdOptions options = {}) -> SGD<T>;
 
 }  // namespace ldlm::optim

@@ -190,6 +190,16 @@ Variable<T> add(const Variable<T>& x, std::type_identity_t<T> c) {
                 [](Tensor<T> dy, InputGrads<T> in) { in[0].add(std::move(dy)); });
 }
 template <Floating T>
+Variable<T> sub(const Variable<T>& x, std::type_identity_t<T> c) {
+  return record("sub", sub(x.value(), c), {x.node()},
+                [](Tensor<T> dy, InputGrads<T> in) { in[0].add(std::move(dy)); });
+}
+template <Floating T>
+Variable<T> div(const Variable<T>& x, std::type_identity_t<T> c) {
+  return record("div", div(x.value(), c), {x.node()},
+                [c](Tensor<T> dy, InputGrads<T> in) { in[0].add(div(dy, c)); });
+}
+template <Floating T>
 Variable<T> mul(const Variable<T>& x, std::type_identity_t<T> c) {
   return record("mul", mul(x.value(), c), {x.node()}, [c](Tensor<T> dy, InputGrads<T> in) {
     in[0].add(detail::scaled(std::move(dy), c));
@@ -200,11 +210,11 @@ Variable<T> mul(const Variable<T>& x, std::type_identity_t<T> c) {
 template <Floating T> Variable<T> operator-(const Variable<T>& x) { return neg(x); }
 template <Floating T> Variable<T> operator+(const Variable<T>& x, std::type_identity_t<T> c) { return add(x, c); }
 template <Floating T> Variable<T> operator+(std::type_identity_t<T> c, const Variable<T>& x) { return add(x, c); }
-template <Floating T> Variable<T> operator-(const Variable<T>& x, std::type_identity_t<T> c) { return sub(x, Tensor<T>::scalar(c, x.device())); }
+template <Floating T> Variable<T> operator-(const Variable<T>& x, std::type_identity_t<T> c) { return sub(x, c); }
 template <Floating T> Variable<T> operator-(std::type_identity_t<T> c, const Variable<T>& x) { return sub(Tensor<T>::scalar(c, x.device()), x); }
 template <Floating T> Variable<T> operator*(const Variable<T>& x, std::type_identity_t<T> c) { return mul(x, c); }
 template <Floating T> Variable<T> operator*(std::type_identity_t<T> c, const Variable<T>& x) { return mul(x, c); }
-template <Floating T> Variable<T> operator/(const Variable<T>& x, std::type_identity_t<T> c) { return div(x, Tensor<T>::scalar(c, x.device())); }
+template <Floating T> Variable<T> operator/(const Variable<T>& x, std::type_identity_t<T> c) { return div(x, c); }
 template <Floating T> Variable<T> operator/(std::type_identity_t<T> c, const Variable<T>& x) { return div(Tensor<T>::scalar(c, x.device()), x); }
 // clang-format on
 

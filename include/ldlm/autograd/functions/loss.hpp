@@ -2,6 +2,9 @@
 // Losses of Variables: cross-entropy, alone and fused with the product that makes its logits, and
 // mean squared error.
 
+#include <algorithm>
+#include <cmath>
+
 #include <ldlm/autograd/functions/elementwise.hpp>
 #include <ldlm/core/ops/index.hpp>
 #include <ldlm/core/ops/matrix.hpp>
