@@ -10,4 +10,5 @@
 #include <ldlm/autograd/functions/nn.hpp>
 #include <ldlm/autograd/functions/reduce.hpp>
 #include <ldlm/autograd/functions/shape.hpp>
+#include <ldlm/autograd/gradcheck.hpp>
 #include <ldlm/autograd/no_grad.hpp>
