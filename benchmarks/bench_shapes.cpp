@@ -453,7 +453,7 @@ void add_products() {
         {plain({n, k}), plain({m, k}), plain({m})}, "F.linear(a[0], a[1], a[2])",
         [](const auto& a, const Ids&) {
           if constexpr (is_tensor<decltype(a[0])>) {
-            return linear(a[0], a[1], {.bias = a[2]});
+            return linear(a[0], a[1], a[2]);
           } else {
             return linear(a[0], a[1], a[2]);
           }

@@ -112,30 +112,6 @@ void check_close(const Tensor<A>& a, const Tensor<B>& b, double tolerance) {
   }
 }
 
-/// Central differences of the loss for input `which`.
-template <class Function>
-Tensor<double> numeric_gradient(Function& function, const std::vector<Tensor<double>>& inputs,
-                                std::size_t which, LossKind loss) {
-  const ldlm::NoGrad scope;
-  constexpr double step = 1e-5;
-  const Tensor<double> grad = Tensor<double>::zeros(inputs[which].shape());
-  const auto loss_with = [&](std::int64_t element, double delta) {
-    std::vector<Variable<double>> variables;
-    for (std::size_t i = 0; i < inputs.size(); ++i) {
-      const Tensor<double> moved = inputs[i].clone();
-      if (i == which) {
-        moved.data()[element] += delta;
-      }
-      variables.push_back(Variable<double>(with_layout(moved, LayoutKind::row_major)));
-    }
-    return loss_of<double>(function(variables), loss).item();
-  };
-  for (std::int64_t i = 0; i < grad.numel(); ++i) {
-    grad.data()[i] = (loss_with(i, step) - loss_with(i, -step)) / (2 * step);
-  }
-  return grad;
-}
-
 /// Checks d loss / d input for every input. `function` maps a vector of Variables (of double, and
 /// of float) to a Variable.
 template <class Function>
@@ -147,11 +123,21 @@ void check(const std::string& name, const std::vector<Shape>& shapes, Range rang
     inputs.push_back(values<double>(shapes[i], range, i + 1));
     INFO("input " << i << " " << shapes[i]);
   }
+  std::vector<Variable<double>> leaves;
+  for (const Tensor<double>& input : inputs) {
+    leaves.emplace_back(input, true);
+  }
+  const ldlm::GradcheckResult found =
+      ldlm::compare_gradients(function, leaves, {.eps = 1e-5, .atol = 1e-6, .rtol = 1e-6});
+  CHECK_MESSAGE(found, to_string(found));
   for (const LossKind loss : all_losses) {
     INFO("loss " << static_cast<int>(loss));
     std::vector<Tensor<double>> expected;
     for (std::size_t i = 0; i < inputs.size(); ++i) {
-      expected.push_back(numeric_gradient(function, inputs, i, loss));
+      const auto loss_of_inputs = [&](const std::vector<Variable<double>>& in) {
+        return loss_of<double>(function(in), loss);
+      };
+      expected.push_back(ldlm::numeric_gradient(loss_of_inputs, inputs, i, 1e-5));
     }
     for (const LayoutKind layout : all_layouts) {
       INFO("layout " << static_cast<int>(layout));

@@ -2,6 +2,7 @@
 
 #include <pthread.h>
 
+#include <cmath>
 #include <functional>
 #include <thread>
 
@@ -350,4 +351,12 @@ TEST_CASE("a function of the user's own") {
       });
   sum(y).backward();
   CHECK(a.grad().to_vector() == std::vector<double>{12, 24});
+}
+
+TEST_CASE("sums and quotients with a number") {
+  const Variable x(Tensor<double>::from_values({2}, {1, 4}), true);
+  const auto y = (x - 3.0) / 2.0;
+  CHECK(y.value().to_vector() == std::vector<double>{-1, 0.5});
+  sum(y * y).backward();
+  CHECK(x.grad().to_vector() == std::vector<double>{-1, 0.5});
 }

@@ -1,5 +1,7 @@
 // Gradient checkpointing.
 
+#include <cmath>
+
 #include "gradcheck.hpp"
 
 using namespace ldlm;
@@ -28,7 +30,7 @@ TEST_CASE("checkpointed blocks give the same results and gradients, dropout incl
     for (int i = 0; i < 4; ++i) {
       y = checkpointed
               ? checkpoint([&](const Variable<double>& in) { return block(in, generator); }, y,
-                           &generator)
+                           generator)
               : block(y, generator);
     }
     const Variable<double> noise = dropout(y, 0.5, generator);

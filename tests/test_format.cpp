@@ -5,6 +5,7 @@
 #include <limits>
 #include <sstream>
 
+#include <ldlm/autograd/autograd.hpp>
 #include <ldlm/core/format.hpp>
 
 using namespace ldlm;
@@ -43,4 +44,17 @@ TEST_CASE("of a large tensor only the ends are printed") {
   CHECK(to_string(x.reshape({1000, 2}), {.edge = 1}) == "[[   0,    1],\n ...,\n [1998, 1999]]");
   CHECK_THROWS_AS((void)to_string(x, {.edge = 0}), Error);
   CHECK_THROWS_AS((void)to_string(x, {.precision = 0}), Error);
+}
+
+TEST_CASE("a Variable is printed with its value and whether gradients flow to it") {
+  const auto values = Tensor<>::from_values({2}, {1, 2});
+  const Variable x(values, true);
+  CHECK(to_string(Variable(values)) == "[1, 2]");
+  CHECK(to_string(x) == "[1, 2], requires_grad");
+  CHECK(to_string(x * 2) == "[2, 4], result of 'mul'");
+  CHECK(to_string((x - 0.25F).detach(), {.precision = 1}) == "[0.8,   2]");
+  CHECK(to_string(Variable<>()) == "undefined");
+  std::ostringstream stream;
+  stream << x << ' ' << x.shape() << ' ' << x.device();
+  CHECK(stream.str() == "[1, 2], requires_grad (2,) cpu:0");
 }

@@ -252,7 +252,8 @@ GemmCase drawn(std::mt19937& random, std::int64_t m, std::int64_t n, std::int64_
   x.alpha = one_in(3) ? 0.75 : 1;
   x.beta = one_in(3) ? 1 : one_in(4) ? -0.5 : 0;
   x.bias = one_in(3);
-  x.activation = one_in(3) ? static_cast<Activation>(random() % 5) : Activation::none;
+  x.activation =
+      one_in(3) ? static_cast<Activation>(random() % ldlm::op_count<Activation>) : Activation::none;
   x.pre_activation = one_in(4);
   x.residual = one_in(4);
   x.residual_is_c = !x.residual && one_in(6);
@@ -288,8 +289,7 @@ TEST_CASE("every size, stride and epilogue, double") {
 TEST_CASE("every transpose and every epilogue") {
   for (const bool ta : {false, true}) {
     for (const bool tb : {false, true}) {
-      for (const auto activation : {Activation::none, Activation::relu, Activation::silu,
-                                    Activation::gelu, Activation::gelu_tanh}) {
+      for (const auto activation : ldlm::all_ops<Activation>) {
         for (const double beta : {0.0, 1.0, 0.3}) {
           for (const bool residual : {false, true}) {
             GemmCase x;

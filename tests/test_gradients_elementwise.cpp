@@ -1,5 +1,7 @@
 // Gradients of elementwise functions.
 
+#include <cmath>
+
 #include "gradcheck.hpp"
 
 using namespace ldlm;

@@ -1,5 +1,7 @@
 // Gradients of softmax, normalisation, dropout, attention and losses.
 
+#include <cmath>
+
 #include "gradcheck.hpp"
 
 using namespace ldlm;
@@ -225,7 +227,7 @@ TEST_CASE("errors of the losses") {
                        "[cross_entropy] target 3 at position 1 is outside [0, 3)", Error);
   CHECK_THROWS_WITH_AS(
       static_cast<void>(linear_cross_entropy(x, x, IdTensor::from_values({2}, {0, 2}))),
-      "[cross_entropy] target 2 at position 1 is outside [0, 2)", Error);
+      "[linear_cross_entropy] target 2 at position 1 is outside [0, 2)", Error);
   CHECK_THROWS_WITH_AS(static_cast<void>(linear_cross_entropy(x, x, IdTensor::zeros({3}))),
                        "[linear_cross_entropy] targets (3,) do not fit (2, 3)", Error);
   CHECK_THROWS_WITH_AS(static_cast<void>(mse_loss(x, Tensor<float>::ones({3}))),

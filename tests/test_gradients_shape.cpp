@@ -1,5 +1,7 @@
 // Gradients of reductions, views, and functions that move or choose elements.
 
+#include <cmath>
+
 #include "gradcheck.hpp"
 
 using namespace ldlm;

@@ -51,7 +51,16 @@ const std::vector<UnaryCase> unary_cases = {
     {UnaryOp::clamp, "clamp", {}, {}, -0.5, 0.75},
 };
 
+/// Whether every op has a case, so that one that is added is tested, too.
+template <class Op, class Cases>
+bool has_all(const Cases& cases) {
+  return std::ranges::all_of(all_ops<Op>, [&](Op op) {
+    return std::ranges::any_of(cases, [op](const auto& c) { return c.op == op; });
+  });
+}
+
 TEST_CASE("unary kernels") {
+  CHECK(has_all<UnaryOp>(unary_cases));
   for (const UnaryCase& c : unary_cases) {
     for (const Shape& shape : all_shapes()) {
       const auto body = [&]<class T>(const KernelTable<T>& k, Context<T>& t) {
@@ -187,6 +196,7 @@ TEST_CASE("a result too large for the caches has the bits of its parts") {
 }
 
 TEST_CASE("binary kernels") {
+  CHECK(has_all<BinaryOp>(binary_cases));
   for (const BinaryCase& c : binary_cases) {
     for (const Shape& shape : all_shapes()) {
       const auto body = [&]<class T>(const KernelTable<T>& k, Context<T>& t) {
@@ -209,9 +219,8 @@ TEST_CASE("binary kernels") {
 }
 
 TEST_CASE("compare and where kernels") {
-  for (const CompareOp op :
-       {CompareOp::eq, CompareOp::ne, CompareOp::lt, CompareOp::le, CompareOp::gt, CompareOp::ge}) {
-    const std::string name = "compare " + std::to_string(static_cast<int>(op));
+  for (const CompareOp op : all_ops<CompareOp>) {
+    const std::string name = "compare " + std::string(name_of(op));
     for (const Shape& shape : all_shapes()) {
       const auto body = [&]<class T>(const KernelTable<T>& k, Context<T>& t) {
         const View<const T> a = t.in(shape, {-2, 2, false, true});
@@ -347,7 +356,7 @@ TEST_CASE("integer arithmetic wraps, divides towards zero and refuses division b
       k.binary(BinaryOp::div, {a.data(), layout}, {zero.data(), layout}, {out.data(), layout}),
       "[div] integer division by zero", Error);
   CHECK_THROWS_WITH_AS(k.unary(UnaryOp::exp, {a.data(), layout}, {out.data(), layout}, 0, 0),
-                       "[unary] this function needs float or double elements, got i32", Error);
+                       "[exp] this function needs float or double elements, got i32", Error);
   CHECK_THROWS_AS(
       k.binary(BinaryOp::pow, {b.data(), layout}, {a.data(), layout}, {out.data(), layout}), Error);
   k.unary(UnaryOp::pow_scalar, {b.data(), layout}, {out.data(), layout}, 3, 0);

@@ -1,5 +1,6 @@
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <functional>
 #include <limits>
@@ -94,6 +95,10 @@ TEST_CASE("unary_backward") {
       {UnaryOp::pow_scalar, 0.5, 2, 0, 0},   {UnaryOp::clamp, -0.4, 0.7, -0.5, 0.8},
       {UnaryOp::clamp, 1, 2, -0.5, 0.8},     {UnaryOp::clamp, -2, -1, -0.5, 0.8},
   };
+  for (const UnaryOp op : ldlm::all_ops<UnaryOp>) {
+    INFO(ldlm::name_of(op));
+    CHECK(std::any_of(cases.begin(), cases.end(), [op](const Case& c) { return c.op == op; }));
+  }
   const Shape shape{20};
   for (const Case& c : cases) {
     const Forward forward = [&](const Arrays& in) {

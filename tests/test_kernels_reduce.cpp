@@ -13,6 +13,7 @@ constexpr std::pair<ReduceOp, const char*> reduce_ops[] = {{ReduceOp::sum, "sum"
                                                            {ReduceOp::sum_squares, "sum_squares"},
                                                            {ReduceOp::max, "max"},
                                                            {ReduceOp::min, "min"}};
+static_assert(std::size(reduce_ops) == op_count<ReduceOp>);
 
 Shape reduced(Shape shape, unsigned mask) {
   for (int axis = 0; axis < shape.rank(); ++axis) {

@@ -110,7 +110,7 @@ TEST_CASE_TEMPLATE("one key has all the weight, which needs no queries", T, floa
   const Variable<T> memory(values);
   check_close(attention(x, memory).value(), attention(x, memory, {.mask = zeros}).value(), "cross");
   CHECK(message_of([&] { return attention(x, memory, {.causal = true}); }) ==
-        "[attention] causal needs Tq <= Tk, got 4 and 1");
+        "[scaled_dot_product_attention] causal needs Tq <= Tk, got 4 and 1");
   CHECK(message_of([&] { return attention(x, memory.slice(0, 0, 1)); }) != "no error");
   CHECK(message_of([&] { return attention(x.slice(2, 0, 4), memory); }) != "no error");
 }

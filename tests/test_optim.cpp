@@ -1,6 +1,7 @@
 // Optimisers, clipping and schedules against PyTorch (tests/golden/nn/optim.safetensors), and what
 // they do beside it.
 
+#include <cmath>
 #include <functional>
 
 #include <doctest/doctest.h>
@@ -190,7 +191,7 @@ TEST_CASE("clipping scales only what is too long, and refuses what no factor men
   set_grad(b, Tensor<double>::from_values({1}, {NAN}));
   CHECK(message_of([&] {
           optim::clip_grad_norm_<double>({a, b}, 1);
-        }) == "[clip_factor] the norm of the gradients is nan");
+        }) == "[clip_grad_norm_] the norm of the gradients is nan");
   CHECK(a.grad().at({0}) == doctest::Approx(0.6).epsilon(1e-5));
   CHECK(contains(message_of([] { (void)optim::clip_factor(1, 0); }), "must be positive"));
 }
@@ -254,13 +255,13 @@ TEST_CASE("what is not a parameter is refused") {
     return message_of([&] { optim::AdamW<float>{group}; });
   };
   CHECK(error({{"w", w}}) == "no error");
-  CHECK(error({{"w", w + 1}}) == "[optim] 'w' is not a parameter: it is the result of a function");
-  CHECK(error({{"w", Variable<float>()}}) == "[optim] 'w' is not a parameter: it is undefined");
-  CHECK(error({{"w", w}, {"v", w}}) == "[optim] 'v' was given before under another name");
+  CHECK(error({{"w", w + 1}}) == "[AdamW] 'w' is not a parameter: it is the result of a function");
+  CHECK(error({{"w", Variable<float>()}}) == "[AdamW] 'w' is not a parameter: it is undefined");
+  CHECK(error({{"w", w}, {"v", w}}) == "[AdamW] 'v' was given before under another name");
   CHECK(error({{"w", w}, {"w", Variable<float>(Tensor<float>::ones({1}), true)}}) ==
-        "[optim] two parameters are named 'w'");
+        "[AdamW] two parameters are named 'w'");
   CHECK(error({{"w", Variable<float>(Tensor<float>::ones({2, 3}).transpose(0, 1), true)}}) ==
-        "[optim] 'w' is strided; parameters must be contiguous");
+        "[AdamW] 'w' is strided; parameters must be contiguous");
   CHECK(contains(message_of([&] {
                    optim::Adam<float>(Group{{"w", w}}, {.beta2 = 1});
                  }),
@@ -280,7 +281,7 @@ TEST_CASE("rates, decays and other options that are negative or no number are re
     return message_of([&] { optim::SGD<float>(w, options); });
   };
   CHECK(adam({.learning_rate = -1}) ==
-        "[Adam] learning_rate must be a number that is not negative, got -1");
+        "[AdamW] learning_rate must be a number that is not negative, got -1");
   for (const double bad : {-1.0, static_cast<double>(NAN), static_cast<double>(INFINITY)}) {
     CHECK(contains(adam({.learning_rate = bad}), "learning_rate"));
     CHECK(contains(adam({.epsilon = bad}), "epsilon"));
@@ -383,4 +384,25 @@ TEST_CASE("Ema averages, stands in and goes away") {
   w.value().fill_(12);
   warm.update();  // d = 2 / 11
   CHECK(warm.state_dict()[0].second.at({0}) == doctest::Approx(2 * 2.0 / 11 + 12 * 9.0 / 11));
+}
+
+TEST_CASE("an optimiser takes its type from its parameters") {
+  const Variable w(Tensor<double>::ones({2, 3}), true);
+  const nn::NamedParameters<double> named{{"w", w}};
+  const std::vector<Variable<double>> some{w};
+  optim::AdamW by_groups(optim::decay_groups(named, 0.1), {.learning_rate = 0.5});
+  optim::AdamW by_name(named);
+  optim::Adam plain(some, {.beta1 = 0});
+  optim::Adam listed({w}, {.learning_rate = 0.5});
+  optim::SGD sgd(some);
+  optim::SGD listed_sgd({w}, {.momentum = 0.9});
+  static_assert(std::is_same_v<decltype(by_groups), optim::AdamW<double>>);
+  static_assert(std::is_same_v<decltype(by_name), optim::AdamW<double>>);
+  static_assert(std::is_same_v<decltype(plain), optim::Adam<double>>);
+  static_assert(std::is_same_v<decltype(listed), optim::Adam<double>>);
+  static_assert(std::is_same_v<decltype(sgd), optim::SGD<double>>);
+  static_assert(std::is_same_v<decltype(listed_sgd), optim::SGD<double>>);
+  static_assert(std::is_same_v<decltype(optim::Ema(named)), optim::Ema<double>>);
+  CHECK(by_groups.learning_rate() == 0.5);
+  CHECK(listed.learning_rate() == 0.5);
 }

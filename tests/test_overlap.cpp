@@ -2,6 +2,7 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <random>
 #include <set>
 
@@ -154,7 +155,7 @@ TEST_CASE("ops in place refuse operands that overlap in part") {
   CHECK_OVERLAP(axpy_(b, 2, b.transpose(0, 1)), "[axpy_] what it reads");
   CHECK_OVERLAP(b.copy_(b.transpose(0, 1)), "[copy_] what it reads");
   CHECK_OVERLAP(b.slice(0, 1).copy_(b.slice(0, 0, 7)), "[copy_] what it reads");
-  CHECK_OVERLAP(matmul_into(b, b, b), "[matmul] what it reads");
+  CHECK_OVERLAP(matmul_into(b, b, b), "[matmul_into] what it reads");
   const auto ids = IdTensor::from_values({8}, {7, 6, 5, 4, 3, 2, 1, 0});
   CHECK_OVERLAP(index_add_(b, ids, b), "[index_add_] what it reads");
   CHECK_OVERLAP(scatter_add_(b, 0, ids.unsqueeze(1).expand({8, 8}), b),
@@ -184,7 +185,7 @@ TEST_CASE("ops in place refuse a result with elements that share memory") {
   CHECK_OVERLAP(scatter_add_(many, 0, ids, Floats::ones({2})), "[scatter_add_] cannot write into");
   CHECK_OVERLAP(
       matmul_into(Floats::ones({4, 1}), Floats::ones({1, 5}), Floats::ones({1, 5}).expand({4, 5})),
-      "[matmul] cannot write into");
+      "[matmul_into] cannot write into");
   CHECK(one.item() == 1.0F);
   // A hand-made sliding window.
   const Floats window(five.storage(), Layout(Shape{3, 3}, {1, 1}, 0));

@@ -2,7 +2,10 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
+#include <array>
 #include <atomic>
+#include <bit>
 #include <cmath>
 #include <cstring>
 #include <map>
@@ -419,4 +422,52 @@ TEST_CASE("devices that this program lacks are an error that says what to link")
   const auto x = Tensor<float>::ones({2}, reference_cpu);
   CHECK(x.device() == reference_cpu);
   CHECK(add(x, x).device() == reference_cpu);
+}
+
+TEST_CASE("operators in place write the elements that all handles share") {
+  const auto x = Tensor<>::from_values({2, 3}, {1, 2, 3, 4, 5, 6});
+  const Tensor<> other = x;
+  const float* const data = x.data();
+  const auto row = Tensor<>::from_values({3}, {1, 10, 100});
+  x += row;
+  CHECK(other.to_vector() == std::vector<float>{2, 12, 103, 5, 15, 106});
+  x -= row;
+  x *= 2;
+  x.slice(1, 0, 1) -= 1;
+  CHECK(other.to_vector() == std::vector<float>{1, 4, 6, 7, 10, 12});
+  x /= row;
+  x += 0.5F;
+  x /= 0.5F;
+  CHECK(x.at({1, 1}) == 3);
+  x *= x;
+  CHECK(x.at({1, 1}) == 9);
+  CHECK(x.data() == data);
+  CHECK_THROWS_WITH_AS(row += x, "[add_] cannot broadcast (2, 3) to (3,)", Error);
+  CHECK_THROWS_AS(x.slice(1, 1, 3) -= x.slice(1, 0, 2), ShapeError);
+  const auto flags = Tensor<bool>::ones({2});
+  CHECK_THROWS_AS(flags -= true, DTypeError);
+}
+
+namespace {
+template <class T>
+void check_minus(std::initializer_list<T> values, T c) {
+  const auto x = Tensor<T>::from_values({static_cast<std::int64_t>(values.size())}, values);
+  const auto expected = sub(x, Tensor<T>::scalar(c));
+  const auto left = x.clone();
+  left -= c;
+  const auto bytes = static_cast<std::size_t>(x.numel()) * sizeof(T);
+  for (const Tensor<T>& got : {sub(x, c), x - c, left}) {
+    CHECK(std::memcmp(got.data(), expected.data(), bytes) == 0);
+  }
+}
+}  // namespace
+
+TEST_CASE("a number is taken off as a tensor of it is") {
+  check_minus({1.0F, 0.1F, -0.0F, 0.0F, 3e38F, 1e-45F}, 0.1F);
+  check_minus({1.0, -0.0, 0.0}, 0.0);
+  check_minus({1.0, -0.0, 0.0}, -0.0);
+  check_minus<std::int32_t>({1, INT32_MIN, INT32_MAX}, INT32_MIN);
+  check_minus<std::int8_t>({1, -128, 127}, -128);
+  check_minus<std::uint8_t>({1, 0, 255}, 3);
+  check_minus<std::int64_t>({1, INT64_MIN, INT64_MAX}, 7);
 }

@@ -1,6 +1,8 @@
 #pragma once
 // Scaled dot-product attention, one query at a time, and its backward pass.
 
+#include <algorithm>
+#include <cmath>
 #include <limits>
 #include <vector>
 

@@ -1,12 +1,15 @@
 #pragma once
 // Elementwise kernels: all views of a call have the same shape.
 
+#include <cmath>
 #include <cstddef>
 #include <numbers>
 
 #include <ldlm_reference/walk.hpp>
 
 namespace ldlm::reference {
+
+LDLM_COMPLETE_SWITCHES
 
 template <class T>
 void fill(View<T> out, T value) {
@@ -193,10 +196,23 @@ T unary_value(UnaryOp op, T x, T a, T b) {
       return checked_power(x, a);
     case UnaryOp::clamp:
       return clamped(x, a, b);
-    default:
-      detail::fail("unary", "this function needs float or double elements, got ",
-                   name_of(dtype_of<T>));
+    case UnaryOp::exp:
+    case UnaryOp::log:
+    case UnaryOp::sqrt:
+    case UnaryOp::rsqrt:
+    case UnaryOp::reciprocal:
+    case UnaryOp::sin:
+    case UnaryOp::cos:
+    case UnaryOp::tanh:
+    case UnaryOp::sigmoid:
+    case UnaryOp::erf:
+    case UnaryOp::silu:
+    case UnaryOp::gelu:
+    case UnaryOp::gelu_tanh:
+      detail::fail_as(ErrorCode::dtype, name_of(op),
+                      "this function needs float or double elements, got ", name_of(dtype_of<T>));
   }
+  detail::fail_unknown("UnaryOp", op);
 }
 
 template <class T>
@@ -323,7 +339,7 @@ T binary_value(BinaryOp op, T a, T b) {
       return larger(a, b) ? a : b;
   }
   if constexpr (std::same_as<T, bool>) {
-    detail::fail("binary", "sub, div and pow are not defined for bool");
+    detail::fail_as(ErrorCode::dtype, name_of(op), "sub, div and pow are not defined for bool");
   }
   detail::fail_unknown("BinaryOp", op);
 }
@@ -378,5 +394,7 @@ void axpy(T a, View<const T> x, View<T> y) {
       y.shape(), [&](const T* i, T* o) { *o = static_cast<T>(plus<W>(*o, times<W>(a, *i))); }, x,
       y);
 }
+
+LDLM_END_COMPLETE_SWITCHES
 
 }  // namespace ldlm::reference

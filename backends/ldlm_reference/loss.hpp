@@ -1,6 +1,8 @@
 #pragma once
 // Softmax cross-entropy. logits (N, V), targets (N).
 
+#include <cmath>
+
 #include <ldlm_reference/rows.hpp>
 
 namespace ldlm::reference {

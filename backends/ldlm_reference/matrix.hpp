@@ -5,6 +5,8 @@
 
 namespace ldlm::reference {
 
+LDLM_COMPLETE_SWITCHES
+
 template <std::floating_point T>
 T activate(Activation activation, T x) {
   switch (activation) {
@@ -63,5 +65,7 @@ void gemm(const Gemm<T>& g) {
       batch(g.a, g.a_batch), batch(g.b, g.b_batch), matrices, batch(g.pre_activation, g.c_batch),
       batch(g.residual, g.c_batch));
 }
+
+LDLM_END_COMPLETE_SWITCHES
 
 }  // namespace ldlm::reference

@@ -1,6 +1,8 @@
 #pragma once
 // The optimiser's step. All views are contiguous and of one size.
 
+#include <cmath>
+
 #include <ldlm_reference/walk.hpp>
 
 namespace ldlm::reference {

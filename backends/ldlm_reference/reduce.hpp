@@ -5,6 +5,8 @@
 
 namespace ldlm::reference {
 
+LDLM_COMPLETE_SWITCHES
+
 /// `out` has the rank of `in`, with extent 1 on the reduced axes.
 template <class T>
 void reduce(ReduceOp op, View<const T> in, View<T> out) {
@@ -108,5 +110,7 @@ std::int64_t find_outside(View<const T> indices, T low, T high) {
       indices);
   return found;
 }
+
+LDLM_END_COMPLETE_SWITCHES
 
 }  // namespace ldlm::reference

@@ -3,6 +3,7 @@
 // (..., C), the norms' with unit stride on C; statistics are (...).
 
 #include <algorithm>
+#include <cmath>
 #include <limits>
 #include <vector>
 

@@ -8,6 +8,8 @@
 
 namespace ldlm::simd {
 
+LDLM_COMPLETE_SWITCHES
+
 namespace detail {
 
 /// One row of C from column j on: c = act(sum + beta * c + bias) + residual; sum may be c.
@@ -85,5 +87,7 @@ void finish_block(const Gemm<T>& g, std::int64_t i, std::int64_t j, std::int64_t
   }
   ldlm::detail::fail_unknown("Activation", g.activation);
 }
+
+LDLM_END_COMPLETE_SWITCHES
 
 }  // namespace ldlm::simd

@@ -14,6 +14,8 @@ namespace detail {
 /// What the four reductions differ in: the value of no elements, and how one more is taken in.
 template <ReduceOp Op, class T, class Arch>
 struct Reducer {
+  static_assert(Op == ReduceOp::sum || Op == ReduceOp::sum_squares || Op == ReduceOp::max ||
+                Op == ReduceOp::min);
   using B = Batch<T, Arch>;
   static constexpr T identity = Op == ReduceOp::max   ? -std::numeric_limits<T>::infinity()
                                 : Op == ReduceOp::min ? std::numeric_limits<T>::infinity()

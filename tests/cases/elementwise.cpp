@@ -11,7 +11,7 @@ namespace ldlm::test {
 
 namespace {
 
-constexpr std::array<std::pair<std::string_view, UnaryOp>, 21> unary_names{{
+constexpr std::array<std::pair<std::string_view, UnaryOp>, op_count<UnaryOp>> unary_names{{
     {"neg", UnaryOp::neg},
     {"abs", UnaryOp::abs},
     {"exp", UnaryOp::exp},
@@ -34,6 +34,7 @@ constexpr std::array<std::pair<std::string_view, UnaryOp>, 21> unary_names{{
     {"pow", UnaryOp::pow_scalar},
     {"clamp", UnaryOp::clamp},
 }};
+static_assert(unary_names.back().second == all_ops<UnaryOp>.back());  // none is missing
 
 UnaryOp unary_of(const Call& call) {
   const auto wanted = call.option<std::string>("of");

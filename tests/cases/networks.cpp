@@ -73,9 +73,9 @@ void add_matrices(Table& table) {
         call.give(linear(x, call.as<V>(1), call.optional<V>(2), activation_option(call)));
       } else {
         V before;
-        call.give(
-            linear(x, call.as<V>(1),
-                   {call.optional<V>(2), activation_option(call), call.optional<V>(3), &before}));
+        call.give(fused_linear(
+            x, call.as<V>(1),
+            {call.optional<V>(2), activation_option(call), call.optional<V>(3), &before}));
         call.give(before);
       }
     });
@@ -98,7 +98,8 @@ void add_networks(Table& table) {
         call.give(layer_norm(x, gamma, beta, epsilon));
       } else {
         LayerNormState<ElementType<V>> state;
-        call.give(layer_norm(x, gamma, beta, epsilon, call.optional<V>(3), &state));
+        call.give(detail::layer_norm_as("layer_norm", x, gamma, beta, epsilon, call.optional<V>(3),
+                                        &state));
         call.give(state.sum);
         call.give(state.mean);
         call.give(state.rstd);

@@ -38,8 +38,9 @@ inline void run_backward(Node& root, bool retain_graph) {
   // own turn may be over.
   const std::uint64_t graph = detail::recording().graph;
   const auto check_graph = [graph](const Node& node) {
-    LDLM_CHECK(graph == 0 || node.graph_ == graph, "checkpoint", "the function uses a result of '",
-               node.name(), "' that was computed outside of it; pass it among the inputs");
+    LDLM_CHECK_STATE(graph == 0 || node.graph_ == graph, "checkpoint",
+                     "the function uses a result of '", node.name(),
+                     "' that was computed outside of it; pass it among the inputs");
   };
 
   check_graph(root);

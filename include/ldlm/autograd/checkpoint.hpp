@@ -7,15 +7,12 @@
 
 namespace ldlm {
 
-/// function(inputs), whose intermediate values are not kept but recomputed when the backward pass
-/// comes to it. `function` maps `const std::vector<Variable<T>>&` to a Variable<T>; it must compute
-/// the same both times, so dropout in it draws from `generator` alone, which is rewound for the
-/// recomputation (and must live until then). A copy of `function` is kept. Parameters (leaves) may
-/// be captured and get their gradients; results of other functions must be passed as inputs, else
-/// backward throws.
+namespace detail {
+
+/// checkpoint() with a generator, or null.
 template <Floating T, class Function>
 [[nodiscard]] Variable<T> checkpoint(Function function, const std::vector<Variable<T>>& inputs,
-                                     Generator* generator = nullptr) {
+                                     Generator* generator) {
   if (!grad_enabled()) {
     return function(inputs);
   }
@@ -35,7 +32,7 @@ template <Floating T, class Function>
   // recorded in any case.
   auto backward = [function, values = std::move(values), generator, start](
                       const Tensor<T>& dy, const InputGrads<T>& in) {
-    const detail::RecordingScope scope({true, detail::new_graph()});
+    const RecordingScope scope({true, new_graph()});
     std::vector<Variable<T>> replayed;
     for (std::size_t i = 0; i < in.size(); ++i) {
       replayed.push_back(Variable<T>(values[i].get(), static_cast<bool>(in[i])));
@@ -56,9 +53,9 @@ template <Floating T, class Function>
       }
       result = function(replayed);
     }
-    LDLM_CHECK(result.shape() == dy.shape(), "checkpoint", "the function gave ",
-               to_string(dy.shape()), " the first time and ", to_string(result.shape()),
-               " when it was repeated");
+    LDLM_CHECK_SHAPE(result.shape() == dy.shape(), "checkpoint", "the function gave ",
+                     to_string(dy.shape()), " the first time and ", to_string(result.shape()),
+                     " when it was repeated");
     if (!result.requires_grad()) {
       return;
     }
@@ -71,18 +68,46 @@ template <Floating T, class Function>
       }
     }
   };
-  NodeRef node(new detail::FunctionNode<T, decltype(backward)>("checkpoint", nodes, out.layout(),
-                                                               out.device(), std::move(backward)));
+  NodeRef node(new FunctionNode<T, decltype(backward)>("checkpoint", nodes, out.layout(),
+                                                       out.device(), std::move(backward)));
   return Variable<T>(std::move(out), std::move(node));
+}
+
+/// A function of one Variable as one of several.
+template <Floating T, class Function>
+auto of_first(Function function) {
+  return [function = std::move(function)](const std::vector<Variable<T>>& inputs) {
+    return function(inputs[0]);
+  };
+}
+
+}  // namespace detail
+
+/// function(inputs), whose intermediate values are not kept but recomputed when the backward pass
+/// comes to it. `function` maps `const std::vector<Variable<T>>&` to a Variable<T>; it must compute
+/// the same both times: what draws random numbers in it draws them from a generator that is given
+/// here, too, which is rewound for the recomputation and must live until then. A copy of `function`
+/// is kept. Parameters (leaves) may be captured and get their gradients; results of other functions
+/// must be passed as inputs, else backward throws.
+template <Floating T, class Function>
+[[nodiscard]] Variable<T> checkpoint(Function function, const std::vector<Variable<T>>& inputs) {
+  return detail::checkpoint<T>(std::move(function), inputs, nullptr);
+}
+template <Floating T, class Function>
+[[nodiscard]] Variable<T> checkpoint(Function function, const std::vector<Variable<T>>& inputs,
+                                     Generator& generator) {
+  return detail::checkpoint<T>(std::move(function), inputs, &generator);
 }
 
 /// The same for a function of one Variable.
 template <Floating T, class Function>
+[[nodiscard]] Variable<T> checkpoint(Function function, const Variable<T>& input) {
+  return detail::checkpoint<T>(detail::of_first<T>(std::move(function)), {input}, nullptr);
+}
+template <Floating T, class Function>
 [[nodiscard]] Variable<T> checkpoint(Function function, const Variable<T>& input,
-                                     Generator* generator = nullptr) {
-  return checkpoint<T>(
-      [function](const std::vector<Variable<T>>& inputs) { return function(inputs[0]); },
-      std::vector<Variable<T>>{input}, generator);
+                                     Generator& generator) {
+  return detail::checkpoint<T>(detail::of_first<T>(std::move(function)), {input}, &generator);
 }
 
 }  // namespace ldlm

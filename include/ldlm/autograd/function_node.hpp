@@ -9,22 +9,34 @@
 
 namespace ldlm {
 
-/// The gradient of one input, as a backward pass sees it. False if nobody wants it: skip the work.
+/// The gradient of one input, as a backward pass sees it. False if nobody wants it: then add() does
+/// nothing, and open() must not be called.
 template <Floating T>
 class InputGrad {
  public:
   explicit InputGrad(Node* node) noexcept : node_(static_cast<NodeOf<T>*>(node)) {}
 
   explicit operator bool() const noexcept { return node_ != nullptr; }
+  /// Of the input's value; only of an input whose gradient is wanted.
   [[nodiscard]] const Shape& shape() const noexcept { return node_->shape(); }
 
   /// Adds a gradient, summed to the input's shape if the input was broadcast. Move in what is not
   /// needed any more: then it is taken without a copy.
   void add(Tensor<T> grad) const {
+    if (node_ == nullptr) {
+      return;
+    }
     if (grad.shape() != shape()) {
       grad = sum_to(grad, shape());
     }
     node_->accumulate(std::move(grad));
+  }
+  /// The same of what compute() returns, which is called only if the gradient is wanted.
+  template <std::invocable Compute>
+  void add(Compute&& compute) const {
+    if (node_ != nullptr) {
+      add(compute());
+    }
   }
   /// A place to write the gradient to straight away; see NodeOf::open.
   [[nodiscard]] GradTarget<T> open(bool can_add) const { return node_->open(can_add); }
@@ -76,9 +88,10 @@ class FunctionNode final : public SlotNode<T> {
     return SlotNode<T>::open(can_add);
   }
   void run(bool retain_graph) override {
-    LDLM_CHECK(backward_.has_value(), this->name(),
-               "backward ran here before and freed the saved values; the first backward pass needs "
-               "retain_graph");
+    LDLM_CHECK_STATE(
+        backward_.has_value(), this->name(),
+        "backward ran here before and freed the saved values; the first backward pass needs "
+        "retain_graph");
     if (this->grad_.defined()) {
       (*backward_)(std::exchange(this->grad_, {}), InputGrads<T>(*this, retain_graph));
     }
@@ -109,8 +122,8 @@ template <class T>
 Tensor<T> unary_backward(UnaryOp op, const Tensor<T>& saved, Tensor<T> grad, T a = T{}, T b = T{}) {
   Tensor<T> dx = is_writable(grad) ? grad : Tensor<T>::empty(grad.shape(), grad.device());
   if (dx.numel() > 0) {
-    kernel(dx.device(), &KernelTable<T>::unary_backward, "unary_backward")(
-        op, saved.view(), grad.view(), dx.view(), a, b);
+    kernel(dx.device(), &KernelTable<T>::unary_backward, name_of(op))(op, saved.view(), grad.view(),
+                                                                      dx.view(), a, b);
   }
   grad = Tensor<T>();  // so that dx is the only owner
   return dx;

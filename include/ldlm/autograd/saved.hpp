@@ -18,10 +18,10 @@ class Saved {
 
   /// The value. Throws if its storage was changed in place since.
   [[nodiscard]] const Tensor<T>& get() const {
-    LDLM_CHECK(!value_.defined() || value_.storage().version() == version_, op_,
-               "a value that its backward pass needs, of shape ", to_string(value_.shape()),
-               ", was changed in place after the forward pass (version ",
-               value_.storage().version(), ", saved at ", version_, ")");
+    LDLM_CHECK_STATE(!value_.defined() || value_.storage().version() == version_, op_,
+                     "a value that its backward pass needs, of shape ", to_string(value_.shape()),
+                     ", was changed in place after the forward pass (version ",
+                     value_.storage().version(), ", saved at ", version_, ")");
     return value_;
   }
   /// Whether no tensor outside the graph, and no other function, holds these elements.

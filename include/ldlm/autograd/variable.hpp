@@ -6,6 +6,7 @@
 //   loss.backward();
 //   w.grad();  // d loss / d w, shape (3, 1)
 
+#include <algorithm>
 #include <memory>
 
 #include <ldlm/autograd/backward.hpp>
@@ -22,8 +23,9 @@ struct BackwardOptions {
 };
 
 /// A shared handle: copies see the same value, gradient and graph. Functions of Variables are the
-/// functions of Tensors, with the same names; so are views.
-template <Floating T>
+/// functions of Tensors, with the same names; so are views. `const` is the handle's alone, as of a
+/// Tensor. Variable<> is one of floats; Variable(tensor) takes the tensor's type.
+template <Floating T = float>
 class Variable {
  public:
   using value_type = T;
@@ -33,7 +35,7 @@ class Variable {
   /// A leaf. With `requires_grad`, backward passes add up its gradient in grad().
   explicit Variable(Tensor<T> value, bool requires_grad = false)
       : Variable(std::move(value), NodeRef()) {
-    LDLM_CHECK(this->value().defined(), "Variable", "the tensor is undefined");
+    LDLM_CHECK_STATE(this->value().defined(), "Variable", "the tensor is undefined");
     set_requires_grad(requires_grad);
   }
   /// The result of a recorded function; used by record().
@@ -68,8 +70,8 @@ class Variable {
   }
   /// Turns gradients of a leaf on or off; turning them off forgets the gradient.
   void set_requires_grad(bool wanted) const {
-    LDLM_CHECK(is_leaf(), "set_requires_grad", "only for leaves; this is a result of '",
-               node()->name(), "' (detach() gives a leaf)");
+    LDLM_CHECK_STATE(is_leaf(), "set_requires_grad", "only for leaves; this is a result of '",
+                     node()->name(), "' (detach() gives a leaf)");
     if (wanted != requires_grad()) {
       state().node =
           wanted ? NodeRef(new detail::LeafNode<T>(shape(), value().device())) : NodeRef();
@@ -78,10 +80,10 @@ class Variable {
   /// Replaces the value of a leaf with another of the same shape. Graphs recorded before keep
   /// theirs.
   void set_value(Tensor<T> value) const {
-    LDLM_CHECK(is_leaf(), "set_value", "only for leaves; this is a result of '", node()->name(),
-               '\'');
-    LDLM_CHECK(value.defined() && value.shape() == shape(), "set_value",
-               "shapes differ: ", to_string(shape()), " and ", to_string(value.shape()));
+    LDLM_CHECK_STATE(is_leaf(), "set_value", "only for leaves; this is a result of '",
+                     node()->name(), '\'');
+    LDLM_CHECK_SHAPE(value.defined() && value.shape() == shape(), "set_value",
+                     "shapes differ: ", to_string(shape()), " and ", to_string(value.shape()));
     state().value = std::move(value);
   }
   /// The same elements as a leaf without gradient.
@@ -91,13 +93,14 @@ class Variable {
   /// nothing here requires a gradient, if there is neither a seed nor a single element, if a value
   /// needed was changed in place, or if the graph was already used without `retain_graph`.
   void backward(const BackwardOptions<T>& options = {}) const {
-    LDLM_CHECK(requires_grad(), "backward",
-               "there is no graph: no input requires a gradient, or it was computed under NoGrad");
+    LDLM_CHECK_STATE(
+        requires_grad(), "backward",
+        "there is no graph: no input requires a gradient, or it was computed under NoGrad");
     const bool given = options.seed.defined();
-    LDLM_CHECK(given || numel() == 1, "backward", "shape ", to_string(shape()),
-               " is not a single element and needs a seed");
-    LDLM_CHECK(!given || options.seed.shape() == shape(), "backward", "seed ",
-               to_string(options.seed.shape()), " does not fit ", to_string(shape()));
+    LDLM_CHECK_SHAPE(given || numel() == 1, "backward", "shape ", to_string(shape()),
+                     " is not a single element and needs a seed");
+    LDLM_CHECK_SHAPE(!given || options.seed.shape() == shape(), "backward", "seed ",
+                     to_string(options.seed.shape()), " does not fit ", to_string(shape()));
     const NodeRef root = state().node;  // kept alive, whatever happens to this handle
     typed_node()->accumulate(given ? options.seed : Tensor<T>::ones(shape(), device()));
     if (!root.get()->is_leaf()) {
@@ -164,7 +167,7 @@ class Variable {
   };
 
   [[nodiscard]] State& state() const {
-    LDLM_CHECK(state_ != nullptr, "Variable", "used before anything was assigned to it");
+    LDLM_CHECK_STATE(state_ != nullptr, "Variable", "used before anything was assigned to it");
     return *state_;
   }
   [[nodiscard]] NodeOf<T>* typed_node() const { return static_cast<NodeOf<T>*>(node()); }
@@ -193,6 +196,30 @@ class Variable {
 
   std::shared_ptr<State> state_;
 };
+
+namespace detail {
+template <class>
+inline constexpr bool no_change_in_place = false;
+}  // namespace detail
+
+// Nothing changes a Variable in place. In PyTorch `x += y` replaces the graph behind every handle
+// and view of x, is an error for leaves, and another one in the backward pass if some function
+// saved x. The new value of `x = x + y` costs one tensor, mostly of memory that was just freed, and
+// none of that.
+// clang-format off
+#define LDLM_REFUSE_IN_PLACE(op)                                                                    \
+  template <Floating T, class Other>                                                                \
+  void operator op##=(const Variable<T>&, const Other&) {                                           \
+    static_assert(detail::no_change_in_place<Other>,                                                \
+                  "a Variable is not changed in place: write x = x " #op " y; for a parameter's "   \
+                  "elements, x.value() " #op "= y, which no gradient sees");                        \
+  }
+LDLM_REFUSE_IN_PLACE(+)
+LDLM_REFUSE_IN_PLACE(-)
+LDLM_REFUSE_IN_PLACE(*)
+LDLM_REFUSE_IN_PLACE(/)
+#undef LDLM_REFUSE_IN_PLACE
+// clang-format on
 
 /// Makes the result of a function of Variables. `value` was computed from their values; `inputs`
 /// are their nodes (null where no gradient flows). If any is not null and gradients are enabled,

@@ -3,10 +3,10 @@
 // the same sizes again and again, does not return to the system for fresh (page-faulting) memory.
 
 #include <array>
+#include <atomic>
 #include <bit>
 #include <cstddef>
 #include <cstdlib>
-#include <mutex>
 #include <new>
 #include <vector>
 
@@ -30,6 +30,37 @@ class Allocator {
   virtual void deallocate(void* pointer, std::size_t bytes) noexcept = 0;
 };
 
+namespace detail {
+/// A lock for a few instructions. (std::mutex takes long to compile.)
+class Lock {
+ public:
+  void lock() noexcept {
+    while (taken_.test_and_set(std::memory_order_acquire)) {
+      taken_.wait(true, std::memory_order_relaxed);
+    }
+  }
+  void unlock() noexcept {
+    taken_.clear(std::memory_order_release);
+    taken_.notify_one();
+  }
+
+ private:
+  std::atomic_flag taken_{};
+};
+
+/// Holds one for a scope.
+class LockGuard {
+ public:
+  explicit LockGuard(Lock& lock) noexcept : lock_(lock) { lock_.lock(); }
+  LockGuard(const LockGuard&) = delete;
+  LockGuard& operator=(const LockGuard&) = delete;
+  ~LockGuard() { lock_.unlock(); }
+
+ private:
+  Lock& lock_;
+};
+}  // namespace detail
+
 /// Keeps freed blocks in power-of-two-quarter size classes. Thread-safe.
 class CachingAllocator final : public Allocator {
  public:
@@ -39,10 +70,10 @@ class CachingAllocator final : public Allocator {
   ~CachingAllocator() override { release_cached(); }
 
   void* allocate(std::size_t bytes) override {
-    LDLM_CHECK(bytes <= max_bytes, "allocate", "no memory for ", bytes, " bytes");
+    LDLM_CHECK_AS(memory, bytes <= max_bytes, "allocate", "no memory for ", bytes, " bytes");
     const std::size_t index = size_class(bytes);
     {
-      const std::scoped_lock lock(mutex_);
+      const detail::LockGuard lock(lock_);
       auto& free_blocks = free_[index];
       if (!free_blocks.empty()) {
         void* const block = free_blocks.back();
@@ -56,13 +87,13 @@ class CachingAllocator final : public Allocator {
       release_cached();
       block = fresh(bytes, rounded);
     }
-    LDLM_CHECK(block != nullptr, "allocate", "no memory for ", bytes, " bytes");
+    LDLM_CHECK_AS(memory, block != nullptr, "allocate", "no memory for ", bytes, " bytes");
     return block;
   }
 
   void deallocate(void* pointer, std::size_t bytes) noexcept override {
     const std::size_t index = size_class(bytes);
-    const std::scoped_lock lock(mutex_);
+    const detail::LockGuard lock(lock_);
     try {
       free_[index].push_back(pointer);
     } catch (const std::bad_alloc&) {
@@ -71,12 +102,12 @@ class CachingAllocator final : public Allocator {
   }
 
   /// No block changes hands between these two, which a fork() is put between.
-  void lock() { mutex_.lock(); }
-  void unlock() { mutex_.unlock(); }
+  void lock() { lock_.lock(); }
+  void unlock() { lock_.unlock(); }
 
   /// Returns all cached blocks to the system.
   void release_cached() noexcept {
-    const std::scoped_lock lock(mutex_);
+    const detail::LockGuard lock(lock_);
     for (auto& blocks : free_) {
       for (void* block : blocks) {
         std::free(block);
@@ -121,7 +152,7 @@ class CachingAllocator final : public Allocator {
 
   static constexpr std::size_t max_bytes = std::size_t{1} << 62;
   static constexpr std::size_t class_count = 4 * 54 + 1;  // size_class(max_bytes) is the last
-  std::mutex mutex_;
+  detail::Lock lock_;
   std::array<std::vector<void*>, class_count> free_;
 };
 

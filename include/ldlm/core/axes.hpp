@@ -13,7 +13,7 @@ class Axes {
  public:
   Axes(int axis) : Axes({axis}) {}  // NOLINT(google-explicit-constructor): sum(x, 1)
   Axes(std::initializer_list<int> axes) {
-    LDLM_CHECK(axes.size() <= max_rank, "axes", "at most ", max_rank, " axes");
+    LDLM_CHECK_INDEX(axes.size() <= max_rank, "axes", "at most ", max_rank, " axes");
     for (const int axis : axes) {
       axes_[static_cast<std::size_t>(count_++)] = axis;
     }
@@ -32,8 +32,8 @@ class Axes {
     unsigned bits = 0;
     for (int i = 0; i < count_; ++i) {
       const unsigned bit = 1U << normalize_axis(axes_[static_cast<std::size_t>(i)], rank, op);
-      LDLM_CHECK((bits & bit) == 0, op, "axis ", axes_[static_cast<std::size_t>(i)],
-                 " is named twice");
+      LDLM_CHECK_INDEX((bits & bit) == 0, op, "axis ", axes_[static_cast<std::size_t>(i)],
+                       " is named twice");
       bits |= bit;
     }
     return bits;

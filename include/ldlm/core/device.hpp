@@ -2,7 +2,8 @@
 // Devices: where a tensor lives, and thereby which kernel table computes on it.
 
 #include <cstdint>
-#include <ostream>
+#include <iosfwd>
+#include <string>
 #include <string_view>
 
 #include <ldlm/core/enumeration.hpp>
@@ -28,8 +29,15 @@ constexpr std::string_view name_of(DeviceType type) {
   constexpr std::string_view names[] = {"cpu", "reference", "cuda"};
   return detail::name_in(names, type);
 }
-inline std::ostream& operator<<(std::ostream& stream, Device device) {
-  return stream << name_of(device.type) << ':' << int{device.index};
+/// "cpu:0"
+inline std::string to_string(Device device) {
+  return std::string(name_of(device.type)) + ':' + std::to_string(int{device.index});
+}
+/// (A template, so that this header needs no streams.)
+template <class Traits>
+std::basic_ostream<char, Traits>& operator<<(std::basic_ostream<char, Traits>& stream,
+                                             Device device) {
+  return stream << to_string(device);
 }
 
 }  // namespace ldlm

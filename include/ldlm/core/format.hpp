@@ -3,7 +3,7 @@
 
 #include <algorithm>
 #include <concepts>
-#include <ostream>
+#include <iosfwd>
 #include <sstream>
 #include <string>
 #include <vector>
@@ -108,11 +108,13 @@ template <Scalar T>
 [[nodiscard]] std::string to_string(const Tensor<T>& x, const FormatOptions& options = {}) {
   LDLM_CHECK(options.precision > 0 && options.edge > 0, "to_string",
              "precision and edge must be positive, got ", options.precision, " and ", options.edge);
-  LDLM_CHECK(x.device() == cpu, "to_string", "the tensor is on ", x.device(), ", not on the CPU");
+  LDLM_CHECK_DEVICE(x.device() == cpu, "to_string", "the tensor is on ", x.device(),
+                    ", not on the CPU");
   return x.defined() ? detail::TensorFormatter<T>(x, options)() : "undefined";
 }
-template <Scalar T>
-std::ostream& operator<<(std::ostream& stream, const Tensor<T>& x) {
+template <class Traits, Scalar T>
+std::basic_ostream<char, Traits>& operator<<(std::basic_ostream<char, Traits>& stream,
+                                             const Tensor<T>& x) {
   return stream << to_string(x);
 }
 

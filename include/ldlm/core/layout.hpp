@@ -4,6 +4,7 @@
 #include <array>
 #include <cstdint>
 #include <initializer_list>
+#include <iosfwd>
 #include <span>
 #include <string>
 #include <type_traits>
@@ -25,9 +26,10 @@ class Shape {
   explicit Shape(const std::vector<std::int64_t>& dims)
       : Shape(std::span<const std::int64_t>(dims)) {}
   explicit constexpr Shape(std::span<const std::int64_t> dims) {
-    LDLM_CHECK(dims.size() <= max_rank, "shape", "at most ", max_rank, " axes, got ", dims.size());
+    LDLM_CHECK_SHAPE(dims.size() <= max_rank, "shape", "at most ", max_rank, " axes, got ",
+                     dims.size());
     for (const std::int64_t dim : dims) {
-      LDLM_CHECK(dim >= 0, "shape", "negative extent ", dim, " on axis ", rank_);
+      LDLM_CHECK_SHAPE(dim >= 0, "shape", "negative extent ", dim, " on axis ", rank_);
       dims_[static_cast<std::size_t>(rank_++)] = dim;
     }
     check_numel();
@@ -50,7 +52,7 @@ class Shape {
   [[nodiscard]] constexpr std::int64_t back() const { return (*this)[rank_ - 1]; }
 
   constexpr void push_back(std::int64_t dim) {
-    LDLM_CHECK(rank_ < max_rank, "shape", "at most ", max_rank, " axes");
+    LDLM_CHECK_SHAPE(rank_ < max_rank, "shape", "at most ", max_rank, " axes");
     dims_[static_cast<std::size_t>(rank_++)] = dim;
     check_numel();
   }
@@ -76,8 +78,8 @@ class Shape {
   constexpr void check_numel() const {
     std::int64_t n = 1;
     for (const std::int64_t dim : *this) {
-      LDLM_CHECK(!__builtin_mul_overflow(n, dim, &n), "shape",
-                 "more than 2^63 - 1 elements with an extent of ", dim);
+      LDLM_CHECK_SHAPE(!__builtin_mul_overflow(n, dim, &n), "shape",
+                       "more than 2^63 - 1 elements with an extent of ", dim);
     }
   }
 
@@ -95,7 +97,10 @@ inline std::string to_string(const Shape& shape) {
   }
   return text + (shape.rank() == 1 ? ",)" : ")");
 }
-inline std::ostream& operator<<(std::ostream& stream, const Shape& shape) {
+/// (A template, so that this header needs no streams.)
+template <class Traits>
+std::basic_ostream<char, Traits>& operator<<(std::basic_ostream<char, Traits>& stream,
+                                             const Shape& shape) {
   return stream << to_string(shape);
 }
 
@@ -173,7 +178,8 @@ constexpr Layout dense_like(const Layout& like) {
 
 /// Axis in [0, rank), where a negative one counts from the end. Throws when out of range.
 constexpr int normalize_axis(int axis, int rank, std::string_view op) {
-  LDLM_CHECK(axis >= -rank && axis < rank, op, "axis ", axis, " is out of range for rank ", rank);
+  LDLM_CHECK_INDEX(axis >= -rank && axis < rank, op, "axis ", axis, " is out of range for rank ",
+                   rank);
   return axis < 0 ? axis + rank : axis;
 }
 
@@ -186,8 +192,8 @@ constexpr Shape broadcast_shapes(const Shape& a, const Shape& b, std::string_vie
   for (int i = 0; i < shorter.rank(); ++i) {
     const std::int64_t x = longer[i + shift];
     const std::int64_t y = shorter[i];
-    LDLM_CHECK(x == y || x == 1 || y == 1, op, "shapes do not broadcast: ", to_string(a), " and ",
-               to_string(b));
+    LDLM_CHECK_SHAPE(x == y || x == 1 || y == 1, op, "shapes do not broadcast: ", to_string(a),
+                     " and ", to_string(b));
     out[i + shift] = x == 1 ? y : x;
   }
   return out;
@@ -198,11 +204,11 @@ constexpr Shape broadcast_shapes(const Shape& a, const Shape& b, std::string_vie
 constexpr Layout broadcast_to(const Layout& layout, const Shape& shape, std::string_view op) {
   Layout out(shape, {}, layout.offset);
   const int shift = shape.rank() - layout.rank();
-  LDLM_CHECK(shift >= 0, op, "cannot broadcast ", to_string(layout.shape), " to ",
-             to_string(shape));
+  LDLM_CHECK_SHAPE(shift >= 0, op, "cannot broadcast ", to_string(layout.shape), " to ",
+                   to_string(shape));
   for (int i = 0; i < layout.rank(); ++i) {
-    LDLM_CHECK(layout.shape[i] == shape[i + shift] || layout.shape[i] == 1, op, "cannot broadcast ",
-               to_string(layout.shape), " to ", to_string(shape));
+    LDLM_CHECK_SHAPE(layout.shape[i] == shape[i + shift] || layout.shape[i] == 1, op,
+                     "cannot broadcast ", to_string(layout.shape), " to ", to_string(shape));
     out.strides[static_cast<std::size_t>(i + shift)] = layout.shape[i] == 1 ? 0 : layout.stride(i);
   }
   return out;

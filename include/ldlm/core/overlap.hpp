@@ -4,11 +4,26 @@
 // and so on the vector width and the threads.
 
 #include <cstddef>
-#include <numeric>
+#include <cstdint>
 
 #include <ldlm/core/view.hpp>
 
 namespace ldlm::detail {
+
+/// Of numbers that are not negative. (<numeric> and <algorithm> take long to compile.)
+constexpr std::int64_t greatest_divisor(std::int64_t a, std::int64_t b) {
+  while (b != 0) {
+    a %= b;
+    std::swap(a, b);
+  }
+  return a;
+}
+constexpr std::int64_t smaller_of(std::int64_t a, std::int64_t b) {
+  return a < b ? a : b;
+}
+constexpr std::int64_t larger_of(std::int64_t a, std::int64_t b) {
+  return a > b ? a : b;
+}
 
 /// Sums of steps through memory: c0 x0 + c1 x1 + ... with whole 0 <= x <= limit, each c positive.
 class StepSums {
@@ -41,7 +56,7 @@ class StepSums {
     std::int64_t divisor = 0;
     for (std::size_t i = count_; i-- > 0;) {
       most_[i] = most += steps_[i] * limits_[i];
-      divisor_[i] = divisor = std::gcd(divisor, steps_[i]);
+      divisor_[i] = divisor = greatest_divisor(divisor, steps_[i]);
     }
     return reach(0, target);
   }
@@ -60,10 +75,10 @@ class StepSums {
     const std::int64_t step = steps_[term];
     const std::int64_t rest = most_[term + 1];
     const std::int64_t least = target > rest ? (target - rest - 1) / step + 1 : 0;
-    std::int64_t x = std::min(limits_[term], target / step);
+    std::int64_t x = smaller_of(limits_[term], target / step);
     if (term + 2 == count_) {  // beyond a period of the last step remainders repeat
       const std::int64_t period = steps_[term + 1] / divisor_[term];
-      return search(term, target, x, std::max(least, x - period + 1));
+      return search(term, target, x, larger_of(least, x - period + 1));
     }
     return search(term, target, x, least);
   }
@@ -194,17 +209,17 @@ inline std::string describe(const Layout& layout) {
 template <class T, class U>
 void check_operand(std::string_view op, bool may_be_same, const View<T>& out, const View<U>& in) {
   const Overlap overlap = overlap_of(out, in);
-  LDLM_CHECK(overlap == Overlap::none || (overlap == Overlap::same && may_be_same), op,
-             "what it reads, ", describe(in.layout), ", overlaps what it writes, ",
-             describe(out.layout), ", in memory; clone() it first");
+  LDLM_CHECK_SHAPE(overlap == Overlap::none || (overlap == Overlap::same && may_be_same), op,
+                   "what it reads, ", describe(in.layout), ", overlaps what it writes, ",
+                   describe(out.layout), ", in memory; clone() it first");
 }
 
 /// Of every op that writes into a tensor it was given: throws, with the layouts, if an element of
 /// `out` would be written twice.
 template <class T>
 void check_writable(std::string_view op, const View<T>& out) {
-  LDLM_CHECK(!overlaps_itself(out.layout), op, "cannot write into ", describe(out.layout),
-             ", where elements share memory; clone() it first");
+  LDLM_CHECK_SHAPE(!overlaps_itself(out.layout), op, "cannot write into ", describe(out.layout),
+                   ", where elements share memory; clone() it first");
 }
 /// Of ops that make element i of `out` from element i of each operand (all of one shape), which may
 /// therefore be the very same view as `out`, but must not overlap it otherwise.

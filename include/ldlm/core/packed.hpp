@@ -30,9 +30,9 @@ struct PackedMatrix {
 /// The matrix (N, K) in a format. Throws for one that is not on the CPU or, unless the format is
 /// exact, has an element that is not finite.
 inline PackedMatrix pack(const Tensor<float>& weight, WeightFormat format) {
-  LDLM_CHECK(weight.rank() == 2, "pack", "needs a matrix, got ", to_string(weight.shape()));
-  LDLM_CHECK(weight.device() == cpu, "pack", "the matrix is on ", weight.device(),
-             "; move it to the CPU first");
+  LDLM_CHECK_SHAPE(weight.rank() == 2, "pack", "needs a matrix, got ", to_string(weight.shape()));
+  LDLM_CHECK_DEVICE(weight.device() == cpu, "pack", "the matrix is on ", weight.device(),
+                    "; move it to the CPU first");
   const std::int64_t n = weight.size(0);
   const std::int64_t k = weight.size(1);
   PackedMatrix out{format, n, k,
@@ -79,8 +79,8 @@ inline Tensor<float> embedding(const PackedMatrix& table, const Tensor<std::int6
   const PackedView view = table.view();
   for (std::int64_t i = 0; i < ids.numel(); ++i) {
     const std::int64_t row = flat.data()[i];
-    LDLM_CHECK(row >= 0 && row < table.n, "embedding", "index ", row, " is outside [0, ", table.n,
-               ')');
+    LDLM_CHECK_INDEX(row >= 0 && row < table.n, "embedding", "index ", row, " is outside [0, ",
+                     table.n, ')');
     for (std::int64_t j = 0; j < table.k; ++j) {
       out.data()[i * table.k + j] = element(view, row, j);
     }
@@ -91,14 +91,20 @@ inline Tensor<float> embedding(const PackedMatrix& table, const Tensor<std::int6
 /// act(x W^T + bias) + residual with a packed W (N, K). x (..., K), result (..., N). Where the
 /// processor is faster so, x is rounded too: to bf16 if it has many rows and the format is not
 /// exact, to 8 bits in groups of 32 if it has few and the weights are int8 or int4.
-inline Tensor<float> linear(const Tensor<float>& x, const PackedMatrix& weight,
-                            const LinearEpilogue<float>& epilogue = {}) {
+inline Tensor<float> fused_linear(const Tensor<float>& x, const PackedMatrix& weight,
+                                  const LinearEpilogue<float>& epilogue) {
   return detail::linear(x, {weight.n, weight.k}, epilogue, [&](Gemm<float>& args) {
     args.b_packed = weight.view();
     // The weights have lost more already.
     args.allow_bf16 = args.allow_bf16 || !is_exact(weight.format);
     args.allow_int8 = true;
   });
+}
+/// The same without a residual, as linear() of a plain weight.
+inline Tensor<float> linear(const Tensor<float>& x, const PackedMatrix& weight,
+                            const Tensor<float>& bias = {},
+                            Activation activation = Activation::none) {
+  return fused_linear(x, weight, {.bias = bias, .activation = activation});
 }
 
 }  // namespace ldlm

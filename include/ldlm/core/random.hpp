@@ -92,8 +92,8 @@ Tensor<T> bernoulli(const Shape& shape, Generator& generator, std::type_identity
 /// One class of each row of non-negative weights (..., V), as likely as its weight -> (...).
 template <Floating T>
 Tensor<std::int64_t> categorical(const Tensor<T>& weights, Generator& generator) {
-  LDLM_CHECK(weights.rank() >= 1 && weights.size(-1) > 0, "categorical",
-             "needs at least one class, got ", to_string(weights.shape()));
+  LDLM_CHECK_SHAPE(weights.rank() >= 1 && weights.size(-1) > 0, "categorical",
+                   "needs at least one class, got ", to_string(weights.shape()));
   Shape shape = weights.shape();
   shape.erase(shape.rank() - 1);
   auto out = Tensor<std::int64_t>::empty(shape, weights.device());

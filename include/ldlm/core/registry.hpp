@@ -4,7 +4,6 @@
 
 #include <array>
 #include <atomic>
-#include <iterator>
 
 #include <ldlm/core/device.hpp>
 #include <ldlm/core/kernel_table.hpp>
@@ -36,15 +35,15 @@ inline std::array<std::atomic<const char*>, device_type_count> reasons{};
 
 [[noreturn]] inline void fail_missing_backend(DeviceType type, DType dtype) {
   const char* const reason = reasons[registry_index(type)].load();
-  LDLM_CHECK(reason == nullptr, "device", reason);
+  LDLM_CHECK_DEVICE(reason == nullptr, "device", reason);
   constexpr std::string_view hints[] = {
       "include <ldlm/ldlm.hpp> without LDLM_LINKED in one file, or link the CMake target "
       "ldlm::ldlm",
       "include <ldlm_reference/reference.hpp> or <ldlm/ldlm.hpp>",
       "link the CMake target ldlm::cuda"};
   static_assert(std::size(hints) == device_type_count);
-  fail("device", "no ", name_of(type), " backend for ", name_of(dtype), " in this program; ",
-       hints[registry_index(type)]);
+  fail_as(ErrorCode::device, "device", "no ", name_of(type), " backend for ", name_of(dtype),
+          " in this program; ", hints[registry_index(type)]);
 }
 
 }  // namespace detail
@@ -92,7 +91,8 @@ namespace detail {
 template <class T, class Function>
 Function* kernel(Device device, Function* KernelTable<T>::*entry, std::string_view op) {
   Function* const found = kernels<T>(device).*entry;
-  LDLM_CHECK(found != nullptr, op, "is not defined for elements of type ", name_of(dtype_of<T>));
+  LDLM_CHECK_AS(dtype, found != nullptr, op, "is not defined for elements of type ",
+                name_of(dtype_of<T>));
   return found;
 }
 }  // namespace detail

@@ -3,13 +3,54 @@
 
 #include <atomic>
 #include <cstdint>
-#include <functional>
+#include <type_traits>
 #include <utility>
 
 #include <ldlm/core/allocator.hpp>
 #include <ldlm/core/device.hpp>
 
 namespace ldlm {
+
+namespace detail {
+/// What to do when borrowed memory is no longer used: any callable without arguments, or nothing.
+class Release {
+ public:
+  Release() = default;
+  template <class Function>
+  requires(!std::is_same_v<std::remove_cvref_t<Function>, Release> &&
+           std::is_invocable_v<std::decay_t<Function>&>)
+      Release(
+          Function&&
+              function)  // NOLINT(google-explicit-constructor,bugprone-forwarding-reference-overload)
+      : function_(new std::decay_t<Function>(std::forward<Function>(function))),
+        run_([](void* stored) {
+          auto* const f = static_cast<std::decay_t<Function>*>(stored);
+          if constexpr (requires { static_cast<bool>(*f); }) {  // a std::function may be empty
+            if (static_cast<bool>(*f)) {
+              (*f)();
+            }
+          } else {
+            (*f)();
+          }
+          delete f;
+        }) {}
+  Release(const Release&) = delete;
+  Release& operator=(const Release&) = delete;
+  Release(Release&& other) noexcept
+      : function_(std::exchange(other.function_, nullptr)), run_(other.run_) {}
+  Release& operator=(Release&&) = delete;
+  /// Calls it.
+  ~Release() {
+    if (function_ != nullptr) {
+      run_(function_);
+    }
+  }
+
+ private:
+  void* function_ = nullptr;
+  void (*run_)(void*) = nullptr;
+};
+}  // namespace detail
 
 /// Intrusive handle: copying it is one atomic increment. Null by default.
 class Storage {
@@ -18,8 +59,8 @@ class Storage {
 
   /// Fresh, uninitialised memory of the current allocator.
   static Storage allocate(std::size_t bytes, Device device) {
-    LDLM_CHECK(device.type != DeviceType::cuda, "storage",
-               "no cuda backend in this program; link the CMake target ldlm::cuda");
+    LDLM_CHECK_DEVICE(device.type != DeviceType::cuda, "storage",
+                      "no cuda backend in this program; link the CMake target ldlm::cuda");
     Allocator& allocator = *detail::current_allocator();
     Storage storage;
     void* const data = bytes > 0 ? allocator.allocate(bytes) : nullptr;
@@ -27,9 +68,8 @@ class Storage {
     return storage;
   }
 
-  /// Memory that someone else owns; `release` (may be empty) runs when the last handle goes.
-  static Storage borrow(void* data, std::size_t bytes, Device device,
-                        std::function<void()> release) {
+  /// Memory that someone else owns; `release`, if it is anything, runs when the last handle goes.
+  static Storage borrow(void* data, std::size_t bytes, Device device, detail::Release release) {
     Storage storage;
     storage.block_ = new Block{data, bytes, device, nullptr, std::move(release), {}, {}};
     return storage;
@@ -72,17 +112,14 @@ class Storage {
     void* data;
     std::size_t bytes;
     Device device;
-    Allocator* allocator;  // null: borrowed
-    std::function<void()> release;
+    Allocator* allocator;                  // null: borrowed
+    detail::Release release;               // runs when the block goes
     std::atomic<std::int64_t> references;  // further handles beside the first
     std::atomic<std::uint64_t> version;
 
     void destroy() noexcept {
       if (allocator != nullptr && data != nullptr) {
         allocator->deallocate(data, bytes);
-      }
-      if (release) {
-        release();
       }
       delete this;
     }

@@ -1,14 +1,15 @@
 #pragma once
-// Tensor<T>: a value handle of shared Storage plus a Layout. Eager: every op computes at once.
+// Tensor<T>: a value handle of shared Storage plus a Layout; Tensor<> is one of floats. Eager:
+// every op computes at once.
 //
 // Copies of a handle, and the views made by slice, transpose, reshape, ..., share the elements;
-// clone() copies them. The functions that compute are free functions in core/ops.
+// clone() copies them. `const` is the handle's, as of a pointer `T* const`: a const Tensor stays on
+// its elements and its shape, but whoever has one may write the elements, by data(), at(), copy_()
+// and the ops in place (add_, +=, ...), and every other handle of them sees that. A View<const T>
+// is what cannot be written through. The functions that compute are free functions in core/ops.
 
-#include <algorithm>
-#include <cmath>
 #include <concepts>
 #include <cstdint>
-#include <functional>
 #include <initializer_list>
 #include <span>
 #include <utility>
@@ -23,7 +24,7 @@ namespace ldlm {
 /// "No bound" in Tensor::slice.
 inline constexpr std::int64_t to_end = INT64_MAX;
 
-template <Scalar T>
+template <Scalar T = float>
 class Tensor {
  public:
   using value_type = T;
@@ -71,17 +72,20 @@ class Tensor {
   static Tensor scalar(T value, Device device = cpu) { return full(Shape{}, value, device); }
   /// Row-major values; their number must be the shape's.
   static Tensor from_values(const Shape& shape, std::span<const T> values) {
-    LDLM_CHECK(static_cast<std::int64_t>(values.size()) == shape.numel(), "from_values",
-               to_string(shape), " has ", shape.numel(), " elements, got ", values.size());
+    LDLM_CHECK_SHAPE(static_cast<std::int64_t>(values.size()) == shape.numel(), "from_values",
+                     to_string(shape), " has ", shape.numel(), " elements, got ", values.size());
     Tensor out = empty(shape);
-    std::copy(values.begin(), values.end(), out.data());
+    T* to = out.data();
+    for (const T& value : values) {
+      *to++ = value;
+    }
     return out;
   }
   static Tensor from_values(const Shape& shape, std::initializer_list<T> values) {
     return from_values(shape, std::span<const T>(values.begin(), values.size()));
   }
-  /// Uses memory that the caller owns; `release`, if any, runs when the last handle is gone.
-  static Tensor from_blob(T* data, const Shape& shape, std::function<void()> release = {},
+  /// Uses memory that the caller owns; `release()`, if any, runs when the last handle is gone.
+  static Tensor from_blob(T* data, const Shape& shape, detail::Release release = {},
                           Device device = cpu) {
     return {Storage::borrow(data, checked_bytes(shape), device, std::move(release)), Layout(shape)};
   }
@@ -138,20 +142,20 @@ class Tensor {
 
   /// The only element of a one-element tensor.
   [[nodiscard]] T item() const {
-    LDLM_CHECK(defined() && numel() == 1, "item", "needs exactly one element, shape is ",
-               to_string(shape()));
+    LDLM_CHECK_SHAPE(defined() && numel() == 1, "item", "needs exactly one element, shape is ",
+                     to_string(shape()));
     return *data();
   }
   /// One element; negative indices count from the end. Slow: for tests and printing.
   [[nodiscard]] T& at(std::initializer_list<std::int64_t> index) const {
-    LDLM_CHECK(static_cast<int>(index.size()) == rank(), "at", index.size(), " indices for shape ",
-               to_string(shape()));
+    LDLM_CHECK_SHAPE(static_cast<int>(index.size()) == rank(), "at", index.size(),
+                     " indices for shape ", to_string(shape()));
     std::int64_t position = 0;
     int axis = 0;
     for (std::int64_t i : index) {
       const std::int64_t extent = shape()[axis];
-      LDLM_CHECK(i >= -extent && i < extent, "at", "index ", i, " is out of range on axis ", axis,
-                 " of ", to_string(shape()));
+      LDLM_CHECK_INDEX(i >= -extent && i < extent, "at", "index ", i, " is out of range on axis ",
+                       axis, " of ", to_string(shape()));
       position += (i < 0 ? i + extent : i) * layout_.stride(axis++);
     }
     return data()[position];
@@ -171,8 +175,12 @@ class Tensor {
     axis = normalize_axis(axis, rank(), "slice");
     LDLM_CHECK(step > 0, "slice", "step must be positive, got ", step);
     const std::int64_t extent = shape()[axis];
-    start = std::clamp<std::int64_t>(start < 0 ? start + extent : start, 0, extent);
-    stop = std::clamp<std::int64_t>(stop < 0 ? stop + extent : stop, start, extent);
+    const auto clip = [extent](std::int64_t at, std::int64_t least) {
+      at = at < 0 ? at + extent : at;
+      return at < least ? least : at > extent ? extent : at;
+    };
+    start = clip(start, 0);
+    stop = clip(stop, start);
     Layout out = layout_;
     out.offset += start * out.stride(axis);
     out.shape[axis] = stop > start ? (stop - start - 1) / step + 1 : 0;
@@ -185,24 +193,25 @@ class Tensor {
   [[nodiscard]] Tensor select(int axis, std::int64_t index) const {
     axis = normalize_axis(axis, rank(), "select");
     const std::int64_t extent = shape()[axis];
-    LDLM_CHECK(index >= -extent && index < extent, "select", "index ", index,
-               " is out of range on axis ", axis, " of ", to_string(shape()));
+    LDLM_CHECK_INDEX(index >= -extent && index < extent, "select", "index ", index,
+                     " is out of range on axis ", axis, " of ", to_string(shape()));
     Layout out = layout_;
     out.offset += (index < 0 ? index + extent : index) * out.stride(axis);
     out.shape.erase(axis);
-    std::copy(layout_.strides.begin() + axis + 1, layout_.strides.end(),
-              out.strides.begin() + axis);
+    for (auto i = static_cast<std::size_t>(axis); i + 1 < max_rank; ++i) {
+      out.strides[i] = layout_.strides[i + 1];
+    }
     return {storage_, out};
   }
   /// Axis i of the result is axis order[i] of this.
   [[nodiscard]] Tensor permute(std::span<const int> order) const {
-    LDLM_CHECK(static_cast<int>(order.size()) == rank(), "permute", order.size(),
-               " axes for shape ", to_string(shape()));
+    LDLM_CHECK_SHAPE(static_cast<int>(order.size()) == rank(), "permute", order.size(),
+                     " axes for shape ", to_string(shape()));
     Layout out = layout_;
     unsigned seen = 0;
     for (int i = 0; i < rank(); ++i) {
       const int axis = normalize_axis(order[static_cast<std::size_t>(i)], rank(), "permute");
-      LDLM_CHECK((seen & (1U << axis)) == 0, "permute", "axis ", axis, " named twice");
+      LDLM_CHECK_INDEX((seen & (1U << axis)) == 0, "permute", "axis ", axis, " named twice");
       seen |= 1U << axis;
       out.shape[i] = shape()[axis];
       out.strides[static_cast<std::size_t>(i)] = layout_.stride(axis);
@@ -229,16 +238,17 @@ class Tensor {
     axis = normalize_axis(axis, rank() + 1, "unsqueeze");
     Layout out = layout_;
     out.shape.insert(axis, 1);
-    std::copy(layout_.strides.begin() + axis, layout_.strides.end() - 1,
-              out.strides.begin() + axis + 1);
+    for (auto i = static_cast<std::size_t>(axis); i + 1 < max_rank; ++i) {
+      out.strides[i + 1] = layout_.strides[i];
+    }
     out.strides[static_cast<std::size_t>(axis)] = 1;
     return {storage_, out};
   }
   /// Removes an axis of extent 1.
   [[nodiscard]] Tensor squeeze(int axis) const {
     axis = normalize_axis(axis, rank(), "squeeze");
-    LDLM_CHECK(shape()[axis] == 1, "squeeze", "axis ", axis, " of ", to_string(shape()),
-               " has extent ", shape()[axis]);
+    LDLM_CHECK_SHAPE(shape()[axis] == 1, "squeeze", "axis ", axis, " of ", to_string(shape()),
+                     " has extent ", shape()[axis]);
     return select(axis, 0);
   }
   /// The same elements in row-major order under another shape; one extent may be -1. A view where
@@ -264,7 +274,7 @@ class Tensor {
     }
     first = normalize_axis(first, rank(), "flatten");
     last = normalize_axis(last, rank(), "flatten");
-    LDLM_CHECK(first <= last, "flatten", "axis ", first, " lies after axis ", last);
+    LDLM_CHECK_INDEX(first <= last, "flatten", "axis ", first, " lies after axis ", last);
     Shape target;
     for (int i = 0; i < rank(); ++i) {
       if (i > first && i <= last) {
@@ -291,7 +301,7 @@ class Tensor {
   void fill_(T value) const {
     if (numel() > 0) {
       detail::check_writable("fill_", view());
-      detail::kernel(device(), &KernelTable<T>::fill, "fill")(view(), value);
+      detail::kernel(device(), &KernelTable<T>::fill, "fill_")(view(), value);
       storage_.bump_version();
     }
   }
@@ -301,11 +311,11 @@ class Tensor {
   void copy_(const Tensor& source) const {
     const Layout from = broadcast_to(source.layout_, shape(), "copy_");
     if (numel() > 0) {
-      LDLM_CHECK(device() == source.device(), "copy_", "tensors are on ", device(), " and ",
-                 source.device());
+      LDLM_CHECK_DEVICE(device() == source.device(), "copy_", "tensors are on ", device(), " and ",
+                        source.device());
       const View<const T> elements(source.data(), from);
       detail::check_in_place("copy_", view(), elements);
-      detail::kernel(device(), &KernelTable<T>::copy, "copy")(elements, view());
+      detail::kernel(device(), &KernelTable<T>::copy, "copy_")(elements, view());
       storage_.bump_version();
     }
   }
@@ -315,9 +325,9 @@ class Tensor {
     std::size_t bytes = sizeof(T);
     for (const std::int64_t dim : shape) {
       std::size_t product = 0;
-      LDLM_CHECK(!__builtin_mul_overflow(bytes, static_cast<std::size_t>(dim), &product) &&
-                     product <= static_cast<std::size_t>(INT64_MAX),
-                 "tensor", "shape ", to_string(shape), " is too large");
+      LDLM_CHECK_SHAPE(!__builtin_mul_overflow(bytes, static_cast<std::size_t>(dim), &product) &&
+                           product <= static_cast<std::size_t>(INT64_MAX),
+                       "tensor", "shape ", to_string(shape), " is too large");
       bytes = product;
     }
     return bytes;
@@ -339,7 +349,8 @@ class Tensor {
       const double steps =
           (static_cast<double>(stop) - static_cast<double>(start)) / static_cast<double>(step);
       LDLM_CHECK(steps < 0x1p62, "arange", "cannot count from ", start, " to ", stop, " by ", step);
-      return static_cast<std::int64_t>(std::ceil(steps));
+      const auto whole = static_cast<std::int64_t>(steps);
+      return whole + (static_cast<double>(whole) < steps ? 1 : 0);
     }
   }
 
@@ -348,10 +359,10 @@ class Tensor {
     int open = -1;
     for (const std::int64_t dim : dims) {
       if (dim == -1) {
-        LDLM_CHECK(open < 0, "reshape", "only one extent may be -1");
+        LDLM_CHECK_SHAPE(open < 0, "reshape", "only one extent may be -1");
         open = target.rank();
       } else {
-        LDLM_CHECK(dim >= 0, "reshape", "negative extent ", dim);
+        LDLM_CHECK_SHAPE(dim >= 0, "reshape", "negative extent ", dim);
       }
       target.push_back(dim == -1 ? 1 : dim);
     }
@@ -359,8 +370,9 @@ class Tensor {
     if (open >= 0 && known > 0) {
       target[open] = numel() / known;
     }
-    LDLM_CHECK(target.numel() == numel() && (open < 0 || known > 0), "reshape", to_string(shape()),
-               " has ", numel(), " elements and does not fit ", to_string(target));
+    LDLM_CHECK_SHAPE(target.numel() == numel() && (open < 0 || known > 0), "reshape",
+                     to_string(shape()), " has ", numel(), " elements and does not fit ",
+                     to_string(target));
     return target;
   }
 

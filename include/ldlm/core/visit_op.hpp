@@ -1,6 +1,10 @@
 #pragma once
-// From an op to a constant that a kernel is made of.
+// From an op to its name, and to a constant that a kernel is made of. A value that is added to an
+// enumeration does not compile until each of these switches, and every backend's, has its case.
 
+#include <array>
+#include <cstddef>
+#include <string_view>
 #include <type_traits>
 
 #include <ldlm/core/enumeration.hpp>
@@ -9,6 +13,138 @@
 namespace ldlm {
 
 LDLM_COMPLETE_SWITCHES
+
+/// The function of Tensors that an op is of: "exp"; "add" of add_scalar, too.
+constexpr std::string_view name_of(UnaryOp op) {
+  switch (op) {
+    case UnaryOp::neg:
+      return "neg";
+    case UnaryOp::abs:
+      return "abs";
+    case UnaryOp::exp:
+      return "exp";
+    case UnaryOp::log:
+      return "log";
+    case UnaryOp::sqrt:
+      return "sqrt";
+    case UnaryOp::rsqrt:
+      return "rsqrt";
+    case UnaryOp::square:
+      return "square";
+    case UnaryOp::reciprocal:
+      return "reciprocal";
+    case UnaryOp::sin:
+      return "sin";
+    case UnaryOp::cos:
+      return "cos";
+    case UnaryOp::tanh:
+      return "tanh";
+    case UnaryOp::sigmoid:
+      return "sigmoid";
+    case UnaryOp::erf:
+      return "erf";
+    case UnaryOp::relu:
+      return "relu";
+    case UnaryOp::silu:
+      return "silu";
+    case UnaryOp::gelu:
+      return "gelu";
+    case UnaryOp::gelu_tanh:
+      return "gelu_tanh";
+    case UnaryOp::add_scalar:
+      return "add";
+    case UnaryOp::mul_scalar:
+      return "mul";
+    case UnaryOp::pow_scalar:
+      return "pow";
+    case UnaryOp::clamp:
+      return "clamp";
+  }
+  return "unknown";
+}
+constexpr std::string_view name_of(BinaryOp op) {
+  switch (op) {
+    case BinaryOp::add:
+      return "add";
+    case BinaryOp::sub:
+      return "sub";
+    case BinaryOp::mul:
+      return "mul";
+    case BinaryOp::div:
+      return "div";
+    case BinaryOp::pow:
+      return "pow";
+    case BinaryOp::minimum:
+      return "minimum";
+    case BinaryOp::maximum:
+      return "maximum";
+  }
+  return "unknown";
+}
+constexpr std::string_view name_of(CompareOp op) {
+  switch (op) {
+    case CompareOp::eq:
+      return "eq";
+    case CompareOp::ne:
+      return "ne";
+    case CompareOp::lt:
+      return "lt";
+    case CompareOp::le:
+      return "le";
+    case CompareOp::gt:
+      return "gt";
+    case CompareOp::ge:
+      return "ge";
+  }
+  return "unknown";
+}
+constexpr std::string_view name_of(ReduceOp op) {
+  switch (op) {
+    case ReduceOp::sum:
+      return "sum";
+    case ReduceOp::sum_squares:
+      return "sum_squares";
+    case ReduceOp::max:
+      return "max";
+    case ReduceOp::min:
+      return "min";
+  }
+  return "unknown";
+}
+constexpr std::string_view name_of(Activation op) {
+  switch (op) {
+    case Activation::none:
+      return "none";
+    case Activation::relu:
+      return "relu";
+    case Activation::silu:
+      return "silu";
+    case Activation::gelu:
+      return "gelu";
+    case Activation::gelu_tanh:
+      return "gelu_tanh";
+  }
+  return "unknown";
+}
+
+/// How many values an enumeration of ops has, for tables with a row for each.
+template <class Op>
+inline constexpr std::size_t op_count = [] {
+  std::size_t count = 0;
+  while (name_of(static_cast<Op>(count)) != "unknown") {
+    ++count;
+  }
+  return count;
+}();
+/// All of them, in order.
+template <class Op>
+inline constexpr std::array<Op, op_count<Op>> all_ops = [] {
+  std::array<Op, op_count<Op>> ops{};
+  for (std::size_t i = 0; i < ops.size(); ++i) {
+    ops[i] = static_cast<Op>(i);
+  }
+  return ops;
+}();
 
 /// Whether unary_backward takes the op's output as `saved`, rather than its input.
 constexpr bool saves_output(UnaryOp op) {
@@ -38,6 +174,19 @@ constexpr bool saves_output(UnaryOp op) {
       return false;
   }
   detail::fail_unknown("UnaryOp", op);
+}
+
+/// Whether a reduction of no elements has a value: 0.
+constexpr bool has_identity(ReduceOp op) {
+  switch (op) {
+    case ReduceOp::sum:
+    case ReduceOp::sum_squares:
+      return true;
+    case ReduceOp::max:
+    case ReduceOp::min:
+      return false;
+  }
+  detail::fail_unknown("ReduceOp", op);
 }
 
 /// f(std::integral_constant<UnaryOp, op>{}): the op as a constant that f makes a kernel of. Throws

@@ -61,8 +61,8 @@ auto read_folder(const std::filesystem::path& folder, Read&& read) {
       }
     }
   }
-  detail::fail("open", folder.native(), ": was written to each of the ", attempts,
-               " times that it was read");
+  detail::fail_as(ErrorCode::file, "open", folder.native(), ": was written to each of the ",
+                  attempts, " times that it was read");
 }
 
 class FolderUpdate {

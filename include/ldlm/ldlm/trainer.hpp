@@ -183,7 +183,7 @@ class Trainer {
     try {
       part.load_state_dict(tensors);
     } catch (const Error& error) {
-      detail::fail("train", file.native(), ": ", error.what());
+      detail::fail_as(error.code(), "train", file.native(), ": ", error.what());
     }
   }
 

@@ -1,6 +1,7 @@
 #pragma once
 // Activations by their names in Hugging Face's files.
 
+#include <algorithm>
 #include <array>
 #include <string>
 #include <string_view>
@@ -31,6 +32,14 @@ inline constexpr std::array<std::pair<std::string_view, Activation>, 11> activat
     {"linear", Activation::none},
 }};
 
+}  // namespace detail
+
+namespace detail {
+static_assert(std::ranges::all_of(all_ops<Activation>, [](Activation activation) {
+  return std::ranges::find(activation_names, activation,
+                           &std::pair<std::string_view, Activation>::second) !=
+         activation_names.end();
+}));
 }  // namespace detail
 
 /// The activation under a key of config.json. Throws for one that this library does not compute,

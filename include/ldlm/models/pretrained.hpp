@@ -68,7 +68,7 @@ void load_pretrained(Model& model, const SafetensorsModel& file, Rename&& rename
   try {
     nn::load_state_dict(model, tensors);
   } catch (const Error& error) {
-    detail::fail("from_pretrained", file.origin(), ": ", error.what());
+    detail::fail_as(error.code(), "from_pretrained", file.origin(), ": ", error.what());
   }
 }
 /// The same, under the names of the file.
@@ -191,7 +191,7 @@ std::vector<std::string> load_pretrained(Model& model, const SafetensorsModel& f
   try {
     copy_tensors(tensors, target, true, "load_state_dict");
   } catch (const Error& error) {
-    fail("from_pretrained", file.origin(), ": ", error.what());
+    fail_as(error.code(), "from_pretrained", file.origin(), ": ", error.what());
   }
   return unused;
 }

@@ -39,8 +39,8 @@ class Weight {
   /// A dense one that lies as `layout` says. Throws unless it is a matrix, or undefined.
   explicit Weight(Variable<T> dense, WeightLayout layout = WeightLayout::out_in)
       : dense_(std::move(dense)), layout_(layout) {
-    LDLM_CHECK(!dense_.defined() || dense_.rank() == 2, "Weight", "needs a matrix, got ",
-               to_string(dense_.shape()));
+    LDLM_CHECK_SHAPE(!dense_.defined() || dense_.rank() == 2, "Weight", "needs a matrix, got ",
+                     to_string(dense_.shape()));
   }
   /// A packed one, (N, K) whatever the layout of the dense one was. `name` is how errors call it.
   /// Throws if T is not float.
@@ -101,8 +101,8 @@ class Weight {
   /// Throws, naming the weight, if it is packed: `op` is what it can't do, "has no gradient".
   void check_dense(std::string_view op = "Weight",
                    std::string_view why = "has no dense values and no gradient") const {
-    LDLM_CHECK(!is_packed(), op, packed_->name, " is packed as ", name_of(packed_->matrix.format),
-               " and ", why);
+    LDLM_CHECK_STATE(!is_packed(), op, packed_->name, " is packed as ",
+                     name_of(packed_->matrix.format), " and ", why);
   }
 
  private:
@@ -127,8 +127,8 @@ Variable<T> linear(const Variable<T>& x, const Weight<T>& weight, const Variable
       if (ldlm::detail::records(x, bias)) {
         weight.check_dense("linear", "passes no gradient on; wrap inference in a NoGrad scope");
       }
-      return Variable<T>(ldlm::linear(x.value(), weight.packed(),
-                                      {ldlm::detail::value_of(bias), activation, {}, nullptr}));
+      return Variable<T>(
+          ldlm::linear(x.value(), weight.packed(), ldlm::detail::value_of(bias), activation));
     }
   }
   return weight.layout() == WeightLayout::out_in

@@ -29,12 +29,12 @@ class AdamBase {
 
   explicit AdamBase(const std::vector<ParameterGroup<T>>& groups, const Options& options = {})
       : options_(options) {
-    detail::check_not_negative("Adam", "learning_rate", options.learning_rate);
-    detail::check_not_negative("Adam", "epsilon", options.epsilon);
+    detail::check_not_negative(name, "learning_rate", options.learning_rate);
+    detail::check_not_negative(name, "epsilon", options.epsilon);
     for (const double beta : {options.beta1, options.beta2}) {
-      LDLM_CHECK(beta >= 0 && beta < 1, "Adam", "betas must lie in [0, 1), got ", beta);
+      LDLM_CHECK(beta >= 0 && beta < 1, name, "betas must lie in [0, 1), got ", beta);
     }
-    for (auto& slot : detail::make_slots(groups)) {
+    for (auto& slot : detail::make_slots(groups, name)) {
       const Tensor<T>& p = slot.parameter.value();
       entries_.push_back({std::move(slot), Tensor<T>::zeros(p.shape(), p.device()),
                           Tensor<T>::zeros(p.shape(), p.device()), 0});
@@ -47,7 +47,7 @@ class AdamBase {
 
   [[nodiscard]] double learning_rate() const noexcept { return options_.learning_rate; }
   void set_learning_rate(double rate) {
-    detail::check_not_negative("Adam", "learning_rate", rate);
+    detail::check_not_negative(name, "learning_rate", rate);
     options_.learning_rate = rate;
   }
 
@@ -59,8 +59,8 @@ class AdamBase {
       if (!entry.slot.parameter.grad().defined() || p.numel() == 0) {
         continue;
       }
-      LDLM_CHECK(p.is_contiguous(), Decoupled ? "AdamW" : "Adam", "'", entry.slot.name,
-                 "' is strided; parameters must be contiguous");
+      LDLM_CHECK_SHAPE(p.is_contiguous(), name, "'", entry.slot.name,
+                       "' is strided; parameters must be contiguous");
       const Tensor<T> grad = entry.slot.parameter.grad().contiguous();
       const auto steps = static_cast<double>(++entry.steps);
       AdamStep<T> args;
@@ -74,7 +74,7 @@ class AdamBase {
       args.bias_correction2 = static_cast<T>(1 - std::pow(static_cast<double>(args.beta2), steps));
       args.decoupled = Decoupled;
       args.grad_scale = static_cast<T>(grad_scale);
-      ldlm::detail::kernel(p.device(), &KernelTable<T>::adam, "Adam")(
+      ldlm::detail::kernel(p.device(), &KernelTable<T>::adam, name)(
           args, p.view(), grad.view(), entry.mean.view(), entry.variance.view());
       p.storage().bump_version();
     }
@@ -102,18 +102,19 @@ class AdamBase {
   /// means of squares are not negative.
   void load_state_dict(const NamedTensors<T>& state) {
     const NamedTensors<T> own = state_dict();
-    const char* const op = Decoupled ? "AdamW" : "Adam";
-    for (const auto& [name, tensor] : state) {
-      LDLM_CHECK(name.ends_with(".exp_avg") || tensor.numel() == 0 || min(tensor).item() >= 0, op,
-                 name, " holds a negative number or NaN");
+    for (const auto& [key, tensor] : state) {
+      LDLM_CHECK(key.ends_with(".exp_avg") || tensor.numel() == 0 || min(tensor).item() >= 0, name,
+                 key, " holds a negative number or NaN");
     }
-    copy_tensors(state, own, true, op);
+    copy_tensors(state, own, true, name);
     for (std::size_t i = 0; i < entries_.size(); ++i) {
       entries_[i].steps = static_cast<std::int64_t>(own[3 * i + 2].second.item());
     }
   }
 
  private:
+  static constexpr std::string_view name = Decoupled ? "AdamW" : "Adam";
+
   struct Entry {
     detail::Slot<T> slot;
     Tensor<T> mean, variance;  // moving averages of the gradient and its square
@@ -124,16 +125,30 @@ class AdamBase {
   std::vector<Entry> entries_;
 };
 
-template <Floating T>
+/// Adam(parameters), where these are groups, named parameters or a vector of Variables.
+template <Floating T = float>
 class Adam : public AdamBase<T, false> {
  public:
   using AdamBase<T, false>::AdamBase;
 };
-
+template <class Source>
+Adam(const Source& source) -> Adam<detail::parameter_type<Source>>;
+template <class Source>
+Adam(const Source& source, AdamOptions options) -> Adam<detail::parameter_type<Source>>;
 template <Floating T>
+Adam(std::initializer_list<Variable<T>> parameters, AdamOptions options = {}) -> Adam<T>;
+
+/// AdamW(parameters), as Adam.
+template <Floating T = float>
 class AdamW : public AdamBase<T, true> {
  public:
   using AdamBase<T, true>::AdamBase;
 };
+template <class Source>
+AdamW(const Source& source) -> AdamW<detail::parameter_type<Source>>;
+template <class Source>
+AdamW(const Source& source, AdamWOptions options) -> AdamW<detail::parameter_type<Source>>;
+template <Floating T>
+AdamW(std::initializer_list<Variable<T>> parameters, AdamWOptions options = {}) -> AdamW<T>;
 
 }  // namespace ldlm::optim

@@ -9,7 +9,7 @@
 namespace ldlm::optim {
 
 /// average = d * average + (1 - d) * parameter after every step.
-template <Floating T>
+template <Floating T = float>
 class Ema {
  public:
   /// Starts at the parameters' values. With `warmup` d is at most (1 + n) / (10 + n) in update n,
@@ -24,7 +24,7 @@ class Ema {
 
   /// Takes in the parameters' present values.
   void update() {
-    LDLM_CHECK(!swapped_, "Ema", "cannot update while the averages are swapped in");
+    LDLM_CHECK_STATE(!swapped_, "Ema", "cannot update while the averages are swapped in");
     ++updates_;
     const auto n = static_cast<double>(updates_);
     const double d = warmup_ ? std::min(decay_, (1 + n) / (10 + n)) : decay_;
@@ -57,7 +57,7 @@ class Ema {
   }
   /// Throws, and changes nothing, unless names and shapes are those of state_dict().
   void load_state_dict(const NamedTensors<T>& state) {
-    LDLM_CHECK(!swapped_, "Ema", "cannot load while the averages are swapped in");
+    LDLM_CHECK_STATE(!swapped_, "Ema", "cannot load while the averages are swapped in");
     const NamedTensors<T> own = state_dict();
     copy_tensors(state, own, true, "Ema");
     updates_ = static_cast<std::int64_t>(own.back().second.item());

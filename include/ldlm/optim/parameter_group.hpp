@@ -33,6 +33,16 @@ template <Floating T>
 
 namespace detail {
 
+/// The T of what an optimiser is made of: groups, named parameters, Variables.
+template <Floating T>
+T parameter_type_of(const std::vector<ParameterGroup<T>>&);
+template <Floating T>
+T parameter_type_of(const std::vector<std::pair<std::string, Variable<T>>>&);
+template <Floating T>
+T parameter_type_of(const std::vector<Variable<T>>&);
+template <class Source>
+using parameter_type = decltype(parameter_type_of(std::declval<const Source&>()));
+
 /// Throws unless an option is 0 or a positive, finite number.
 inline void check_not_negative(std::string_view op, std::string_view option, double value) {
   LDLM_CHECK(value >= 0 && std::isfinite(value), op, option,
@@ -50,22 +60,22 @@ struct Slot {
 
 /// The slots of all groups. Throws on a parameter that is undefined, strided, or given twice.
 template <Floating T>
-std::vector<Slot<T>> make_slots(const std::vector<ParameterGroup<T>>& groups) {
+std::vector<Slot<T>> make_slots(const std::vector<ParameterGroup<T>>& groups, std::string_view op) {
   std::vector<Slot<T>> slots;
   std::unordered_set<std::string_view> names;
   std::unordered_set<const T*> seen;
   for (const auto& group : groups) {
-    check_not_negative("optim", "weight_decay", group.weight_decay);
-    check_not_negative("optim", "learning_rate_factor", group.learning_rate_factor);
+    check_not_negative(op, "weight_decay", group.weight_decay);
+    check_not_negative(op, "learning_rate_factor", group.learning_rate_factor);
     for (const auto& [name, parameter] : group.parameters) {
-      LDLM_CHECK(parameter.defined() && parameter.is_leaf(), "optim", "'", name,
+      LDLM_CHECK(parameter.defined() && parameter.is_leaf(), op, "'", name,
                  "' is not a parameter: it is ",
                  parameter.defined() ? "the result of a function" : "undefined");
-      LDLM_CHECK(parameter.value().is_contiguous(), "optim", "'", name,
-                 "' is strided; parameters must be contiguous");
-      LDLM_CHECK(names.insert(name).second, "optim", "two parameters are named '", name, "'");
-      LDLM_CHECK(parameter.numel() == 0 || seen.insert(parameter.value().data()).second, "optim",
-                 "'", name, "' was given before under another name");
+      LDLM_CHECK_SHAPE(parameter.value().is_contiguous(), op, "'", name,
+                       "' is strided; parameters must be contiguous");
+      LDLM_CHECK(names.insert(name).second, op, "two parameters are named '", name, "'");
+      LDLM_CHECK(parameter.numel() == 0 || seen.insert(parameter.value().data()).second, op, "'",
+                 name, "' was given before under another name");
       slots.push_back({name, parameter, group.weight_decay, group.learning_rate_factor});
     }
   }

@@ -15,15 +15,16 @@ namespace ldlm::optim {
 namespace detail {
 
 /// step / warmup while that is below 1.
-inline double warmup_factor(std::int64_t step, std::int64_t warmup) {
-  LDLM_CHECK(warmup >= 0, "schedule", "warmup must not be negative, got ", warmup);
-  LDLM_CHECK(step >= 0, "schedule", "step must not be negative, got ", step);
+inline double warmup_factor(std::string_view op, std::int64_t step, std::int64_t warmup) {
+  LDLM_CHECK(warmup >= 0, op, "warmup must not be negative, got ", warmup);
+  LDLM_CHECK(step >= 0, op, "step must not be negative, got ", step);
   return step < warmup ? static_cast<double>(step) / static_cast<double>(warmup) : 1.0;
 }
 
 /// How far a step lies between the end of the warm-up (0) and the last step (1).
-inline double decay_progress(std::int64_t step, std::int64_t warmup, std::int64_t total) {
-  LDLM_CHECK(total >= 1, "schedule", "total must be positive, got ", total);
+inline double decay_progress(std::string_view op, std::int64_t step, std::int64_t warmup,
+                             std::int64_t total) {
+  LDLM_CHECK(total >= 1, op, "total must be positive, got ", total);
   const auto span = static_cast<double>(std::max<std::int64_t>(1, total - warmup));
   return std::clamp(static_cast<double>(step - warmup) / span, 0.0, 1.0);
 }
@@ -33,7 +34,9 @@ inline double decay_progress(std::int64_t step, std::int64_t warmup, std::int64_
 /// A linear rise from 0 at step 0 to 1 at step `warmup`, then 1.
 struct WarmupConstant {
   std::int64_t warmup = 0;
-  double operator()(std::int64_t step) const { return detail::warmup_factor(step, warmup); }
+  double operator()(std::int64_t step) const {
+    return detail::warmup_factor("WarmupConstant", step, warmup);
+  }
 };
 
 /// After the warm-up a straight line, down to `floor` at step `total`.
@@ -42,8 +45,8 @@ struct WarmupLinear {
   std::int64_t total = 1;
   double floor = 0;
   double operator()(std::int64_t step) const {
-    const double rest = 1 - detail::decay_progress(step, warmup, total);
-    return detail::warmup_factor(step, warmup) * (floor + (1 - floor) * rest);
+    const double rest = 1 - detail::decay_progress("WarmupLinear", step, warmup, total);
+    return detail::warmup_factor("WarmupLinear", step, warmup) * (floor + (1 - floor) * rest);
   }
 };
 
@@ -54,8 +57,9 @@ struct WarmupCosine {
   double floor = 0;
   double operator()(std::int64_t step) const {
     constexpr double pi = 3.14159265358979323846;
-    const double rest = 0.5 * (1 + std::cos(pi * detail::decay_progress(step, warmup, total)));
-    return detail::warmup_factor(step, warmup) * (floor + (1 - floor) * rest);
+    const double rest =
+        0.5 * (1 + std::cos(pi * detail::decay_progress("WarmupCosine", step, warmup, total)));
+    return detail::warmup_factor("WarmupCosine", step, warmup) * (floor + (1 - floor) * rest);
   }
 };
 

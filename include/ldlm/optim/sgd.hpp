@@ -14,11 +14,11 @@ struct SgdOptions {
 };
 
 /// g = gradient + decay * p; b = momentum * b + g; p -= lr * b (Nesterov: lr * (g + momentum * b)).
-template <Floating T>
+template <Floating T = float>
 class SGD {
  public:
   explicit SGD(const std::vector<ParameterGroup<T>>& groups, const SgdOptions& options = {})
-      : options_(options), slots_(detail::make_slots(groups)) {
+      : options_(options), slots_(detail::make_slots(groups, "SGD")) {
     detail::check_not_negative("SGD", "learning_rate", options.learning_rate);
     detail::check_not_negative("SGD", "momentum", options.momentum);
     LDLM_CHECK(!options.nesterov || options.momentum > 0, "SGD",
@@ -99,5 +99,8 @@ class SGD {
   std::vector<detail::Slot<T>> slots_;
   std::vector<Tensor<T>> momentum_;
 };
+
+template <Floating T>
+SGD(std::initializer_list<Variable<T>> parameters, SgdOptions options = {}) -> SGD<T>;
 
 }  // namespace ldlm::optim

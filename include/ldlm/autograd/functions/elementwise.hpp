@@ -53,12 +53,8 @@ template <Floating T>
 Variable<T> add(const Variable<T>& a, const Variable<T>& b) {
   return record("add", ldlm::add(a.value(), b.value()), {a.node(), b.node()},
                 [](Tensor<T> dy, InputGrads<T> in) {
-                  if (in[0]) {
-                    in[0].add(dy);
-                  }
-                  if (in[1]) {
-                    in[1].add(std::move(dy));
-                  }
+                  in[0].add(dy);
+                  in[1].add(std::move(dy));
                 });
 }
 
@@ -66,12 +62,8 @@ template <Floating T>
 Variable<T> sub(const Variable<T>& a, const Variable<T>& b) {
   return record("sub", ldlm::sub(a.value(), b.value()), {a.node(), b.node()},
                 [](Tensor<T> dy, InputGrads<T> in) {
-                  if (in[0]) {
-                    in[0].add(dy);
-                  }
-                  if (in[1]) {
-                    in[1].add(scaled(std::move(dy), T{-1}));
-                  }
+                  in[0].add(dy);
+                  in[1].add([&] { return scaled(std::move(dy), T{-1}); });
                 });
 }
 
@@ -81,12 +73,8 @@ Variable<T> mul(const Variable<T>& a, const Variable<T>& b) {
   Saved<T> right("mul", a.requires_grad() ? b.value() : Tensor<T>());
   return record("mul", ldlm::mul(a.value(), b.value()), {a.node(), b.node()},
                 [a = std::move(left), b = std::move(right)](Tensor<T> dy, InputGrads<T> in) {
-                  if (in[0]) {
-                    in[0].add(ldlm::mul(dy, b.get()));
-                  }
-                  if (in[1]) {
-                    in[1].add(ldlm::mul(dy, a.get()));
-                  }
+                  in[0].add([&] { return ldlm::mul(dy, b.get()); });
+                  in[1].add([&] { return ldlm::mul(dy, a.get()); });
                 });
 }
 
@@ -97,14 +85,12 @@ Variable<T> div(const Variable<T>& a, const Variable<T>& b) {
   Saved<T> divisor("div", b.value());
   return record("div", std::move(y), {a.node(), b.node()},
                 [y = std::move(quotient), b = std::move(divisor)](Tensor<T> dy, InputGrads<T> in) {
-                  if (in[1]) {  // -dy (a / b) / b: in this order 0 / b stays 0 for any b
+                  in[1].add([&] {  // -dy (a / b) / b: in this order 0 / b stays 0 for any b
                     Tensor<T> db = ldlm::div(y.get(), b.get());
                     mul_(db, dy);
-                    in[1].add(scaled(std::move(db), T{-1}));
-                  }
-                  if (in[0]) {
-                    in[0].add(ldlm::div(dy, b.get()));
-                  }
+                    return scaled(std::move(db), T{-1});
+                  });
+                  in[0].add([&] { return ldlm::div(dy, b.get()); });
                 });
 }
 
@@ -117,16 +103,16 @@ Variable<T> pow(const Variable<T>& a, const Variable<T>& b) {
                 [a = Saved<T>("pow", a.value()), b = Saved<T>("pow", b.value()),
                  y = std::move(power)](Tensor<T> dy, InputGrads<T> in) {
                   const Tensor<T> zero = Tensor<T>::scalar(T{0}, dy.device());
-                  if (in[0]) {  // b a^(b - 1), which for b = 0 is 0 even where a = 0
+                  in[0].add([&] {  // b a^(b - 1), which for b = 0 is 0 even where a = 0
                     const Tensor<T> slope = ldlm::mul(b.get(), ldlm::pow(a.get(), b.get() - T{1}));
-                    in[0].add(ldlm::mul(dy, ldlm::where(eq(b.get(), zero), zero, slope)));
-                  }
-                  if (in[1]) {  // a^b log(a)
+                    return ldlm::mul(dy, ldlm::where(eq(b.get(), zero), zero, slope));
+                  });
+                  in[1].add([&] {  // a^b log(a)
                     const Tensor<bool> flat = ldlm::eq(a.get(), zero);
                     const Tensor<T> slope = ldlm::mul(y.get(), ldlm::log(a.get()));
                     const Tensor<T> at_zero = ldlm::where(ge(b.get(), zero), zero, slope);
-                    in[1].add(ldlm::mul(dy, ldlm::where(flat, at_zero, slope)));
-                  }
+                    return ldlm::mul(dy, ldlm::where(flat, at_zero, slope));
+                  });
                 });
 }
 
@@ -142,14 +128,14 @@ Variable<T> extreme(bool largest, const Variable<T>& a, const Variable<T>& b) {
                                                                               InputGrads<T> in) {
         const Tensor<T> zero = Tensor<T>::scalar(T{0}, dy.device());
         const Tensor<T> shared = ldlm::where(eq(a.get(), b.get()), ldlm::mul(dy, T{0.5}), dy);
-        if (in[0]) {
+        in[0].add([&] {
           const Tensor<bool> beaten = largest ? lt(a.get(), b.get()) : gt(a.get(), b.get());
-          in[0].add(ldlm::where(beaten, zero, shared));
-        }
-        if (in[1]) {
+          return ldlm::where(beaten, zero, shared);
+        });
+        in[1].add([&] {
           const Tensor<bool> beaten = largest ? lt(b.get(), a.get()) : gt(b.get(), a.get());
-          in[1].add(ldlm::where(beaten, zero, shared));
-        }
+          return ldlm::where(beaten, zero, shared);
+        });
       });
 }
 
@@ -204,6 +190,16 @@ Variable<T> add(const Variable<T>& x, std::type_identity_t<T> c) {
                 [](Tensor<T> dy, InputGrads<T> in) { in[0].add(std::move(dy)); });
 }
 template <Floating T>
+Variable<T> sub(const Variable<T>& x, std::type_identity_t<T> c) {
+  return record("sub", sub(x.value(), c), {x.node()},
+                [](Tensor<T> dy, InputGrads<T> in) { in[0].add(std::move(dy)); });
+}
+template <Floating T>
+Variable<T> div(const Variable<T>& x, std::type_identity_t<T> c) {
+  return record("div", div(x.value(), c), {x.node()},
+                [c](Tensor<T> dy, InputGrads<T> in) { in[0].add(div(dy, c)); });
+}
+template <Floating T>
 Variable<T> mul(const Variable<T>& x, std::type_identity_t<T> c) {
   return record("mul", mul(x.value(), c), {x.node()}, [c](Tensor<T> dy, InputGrads<T> in) {
     in[0].add(detail::scaled(std::move(dy), c));
@@ -214,11 +210,11 @@ Variable<T> mul(const Variable<T>& x, std::type_identity_t<T> c) {
 template <Floating T> Variable<T> operator-(const Variable<T>& x) { return neg(x); }
 template <Floating T> Variable<T> operator+(const Variable<T>& x, std::type_identity_t<T> c) { return add(x, c); }
 template <Floating T> Variable<T> operator+(std::type_identity_t<T> c, const Variable<T>& x) { return add(x, c); }
-template <Floating T> Variable<T> operator-(const Variable<T>& x, std::type_identity_t<T> c) { return sub(x, Tensor<T>::scalar(c, x.device())); }
+template <Floating T> Variable<T> operator-(const Variable<T>& x, std::type_identity_t<T> c) { return sub(x, c); }
 template <Floating T> Variable<T> operator-(std::type_identity_t<T> c, const Variable<T>& x) { return sub(Tensor<T>::scalar(c, x.device()), x); }
 template <Floating T> Variable<T> operator*(const Variable<T>& x, std::type_identity_t<T> c) { return mul(x, c); }
 template <Floating T> Variable<T> operator*(std::type_identity_t<T> c, const Variable<T>& x) { return mul(x, c); }
-template <Floating T> Variable<T> operator/(const Variable<T>& x, std::type_identity_t<T> c) { return div(x, Tensor<T>::scalar(c, x.device())); }
+template <Floating T> Variable<T> operator/(const Variable<T>& x, std::type_identity_t<T> c) { return div(x, c); }
 template <Floating T> Variable<T> operator/(std::type_identity_t<T> c, const Variable<T>& x) { return div(Tensor<T>::scalar(c, x.device()), x); }
 // clang-format on
 
@@ -232,12 +228,8 @@ auto where(const Tensor<bool>& condition, const A& a, const B& b) {
   return record("where", where(condition, x.value(), y.value()), {x.node(), y.node()},
                 [chosen = Saved<bool>("where", condition)](Tensor<T> dy, InputGrads<T> in) {
                   const Tensor<T> zero = Tensor<T>::scalar(T{0}, dy.device());
-                  if (in[0]) {
-                    in[0].add(where(chosen.get(), dy, zero));
-                  }
-                  if (in[1]) {
-                    in[1].add(where(chosen.get(), zero, dy));
-                  }
+                  in[0].add([&] { return where(chosen.get(), dy, zero); });
+                  in[1].add([&] { return where(chosen.get(), zero, dy); });
                 });
 }
 

@@ -2,6 +2,9 @@
 // Losses of Variables: cross-entropy, alone and fused with the product that makes its logits, and
 // mean squared error.
 
+#include <algorithm>
+#include <cmath>
+
 #include <ldlm/autograd/functions/elementwise.hpp>
 #include <ldlm/core/ops/index.hpp>
 #include <ldlm/core/ops/matrix.hpp>
@@ -21,14 +24,15 @@ T share_of_targets(const Tensor<std::int64_t>& targets, std::int64_t ignore) {
 /// The gradient of the logits' rows, for a loss of `dloss` times the sum over rows. `out` may be
 /// the logits.
 template <Floating T>
-void cross_entropy_backward(const Tensor<T>& logits, const Tensor<std::int64_t>& targets,
+void cross_entropy_backward(std::string_view op, const Tensor<T>& logits,
+                            const Tensor<std::int64_t>& targets,
                             const CrossEntropyOptions<T>& options, const Tensor<T>& lse, T dloss,
                             const Tensor<T>& out) {
   if (out.numel() == 0) {
     return;
   }
   const Tensor<T> weights = Tensor<T>::full(lse.shape(), dloss, lse.device());
-  kernel(logits.device(), &KernelTable<T>::cross_entropy_backward, "cross_entropy")(
+  kernel(logits.device(), &KernelTable<T>::cross_entropy_backward, op)(
       logits.view(), targets.view(), options.ignore_index, options.label_smoothing, lse.view(),
       weights.view(), out.view());
 }
@@ -45,7 +49,7 @@ Variable<T> cross_entropy(const Variable<T>& logits, const Tensor<std::int64_t>&
   Tensor<T> lse;
   const Tensor<T> rows = detail::with_unit_rows(logits.value(), "cross_entropy");
   const Tensor<std::int64_t> ids = targets.contiguous();
-  Tensor<T> loss = sum(cross_entropy_rows(rows, ids, options, &lse));
+  Tensor<T> loss = sum(detail::cross_entropy_rows_as<T>("cross_entropy", rows, ids, options, &lse));
   const T share = detail::share_of_targets<T>(ids, options.ignore_index);
   mul_(loss, share);
   return record("cross_entropy", std::move(loss), {logits.node()},
@@ -55,7 +59,8 @@ Variable<T> cross_entropy(const Variable<T>& logits, const Tensor<std::int64_t>&
                   const T weight = std::isfinite(share) ? share * dy.item() : T{0};
                   const bool in_place = saved.unique() && !in.retain_graph();
                   Tensor<T> dx = in_place ? x : Tensor<T>::empty(x.shape(), x.device());
-                  detail::cross_entropy_backward(x, ids.get(), options, lse, weight, dx);
+                  detail::cross_entropy_backward("cross_entropy", x, ids.get(), options, lse,
+                                                 weight, dx);
                   in[0].add(std::move(dx));
                 });
 }
@@ -71,11 +76,11 @@ Variable<T> linear_cross_entropy(const Variable<T>& x, const Variable<T>& weight
   // Of the logits at a time. Each chunk adds to all of dweight, which pays from 256 rows on.
   constexpr std::int64_t chunk_bytes = std::int64_t{8} << 20;
   constexpr std::int64_t min_chunk_rows = 256;
-  LDLM_CHECK(x.rank() == 2 && weight.rank() == 2 && x.size(1) == weight.size(1), op,
-             "needs x (N, C) and weight (V, C), got ", to_string(x.shape()), " and ",
-             to_string(weight.shape()));
-  LDLM_CHECK(targets.shape() == Shape{x.size(0)}, op, "targets ", to_string(targets.shape()),
-             " do not fit ", to_string(x.shape()));
+  LDLM_CHECK_SHAPE(x.rank() == 2 && weight.rank() == 2 && x.size(1) == weight.size(1), op,
+                   "needs x (N, C) and weight (V, C), got ", to_string(x.shape()), " and ",
+                   to_string(weight.shape()));
+  LDLM_CHECK_SHAPE(targets.shape() == Shape{x.size(0)}, op, "targets ", to_string(targets.shape()),
+                   " do not fit ", to_string(x.shape()));
   const Device device = x.device();
   const std::int64_t V = weight.size(0);
 
@@ -106,9 +111,10 @@ Variable<T> linear_cross_entropy(const Variable<T>& x, const Variable<T>& weight
     const Tensor<std::int64_t> chunk_ids = ids.slice(0, start, start + step);
     const Tensor<T> logits = linear(chunk, weight.value());
     Tensor<T> lse;
-    loss += double{sum(cross_entropy_rows(logits, chunk_ids, options, &lse)).item()};
+    loss +=
+        double{sum(detail::cross_entropy_rows_as<T>(op, logits, chunk_ids, options, &lse)).item()};
     if (want_x || want_weight) {
-      detail::cross_entropy_backward(logits, chunk_ids, options, lse, share, logits);
+      detail::cross_entropy_backward(op, logits, chunk_ids, options, lse, share, logits);
     }
     if (want_x) {
       matmul_into(logits, weight.value(), dx.slice(0, start, start + step));
@@ -133,18 +139,16 @@ Variable<T> linear_cross_entropy(const Variable<T>& x, const Variable<T>& weight
                     }
                     return grad;
                   };
-                  if (in[0]) {
+                  in[0].add([&] {
                     Tensor<T> grad = take(saved_dx);
-                    if (some) {
-                      const Tensor<T> whole = Tensor<T>::zeros(in[0].shape(), dy.device());
-                      index_add_(whole, row_ids, grad);
-                      grad = whole;
+                    if (!some) {
+                      return grad;
                     }
-                    in[0].add(std::move(grad));
-                  }
-                  if (in[1]) {
-                    in[1].add(take(saved_dweight));
-                  }
+                    Tensor<T> whole = Tensor<T>::zeros(in[0].shape(), dy.device());
+                    index_add_(whole, row_ids, grad);
+                    return whole;
+                  });
+                  in[1].add([&] { return take(saved_dweight); });
                 });
 }
 
@@ -152,8 +156,8 @@ namespace detail {
 
 template <Floating T>
 Variable<T> mse_loss(const Variable<T>& a, const Variable<T>& b) {
-  LDLM_CHECK(a.shape() == b.shape(), "mse_loss", "shapes differ: ", to_string(a.shape()), " and ",
-             to_string(b.shape()));
+  LDLM_CHECK_SHAPE(a.shape() == b.shape(), "mse_loss", "shapes differ: ", to_string(a.shape()),
+                   " and ", to_string(b.shape()));
   Tensor<T> difference = ldlm::sub(a.value(), b.value());
   const T share = T{1} / static_cast<T>(a.numel());
   Tensor<T> loss = reduce(ReduceOp::sum_squares, difference, all_axes, false, "mse_loss");
@@ -163,12 +167,8 @@ Variable<T> mse_loss(const Variable<T>& a, const Variable<T>& b) {
       [share, difference = std::move(difference)](Tensor<T> dy, InputGrads<T> in) mutable {
         Tensor<T> da = in.retain_graph() ? difference.clone() : std::move(difference);
         da = scaled(std::move(da), T{2} * share * dy.item());
-        if (in[1]) {
-          in[1].add(neg(da));
-        }
-        if (in[0]) {
-          in[0].add(std::move(da));
-        }
+        in[1].add([&] { return neg(da); });
+        in[0].add(std::move(da));
       });
 }
 

@@ -69,6 +69,7 @@ Variable<T> matmul(const Variable<T>& a, const Variable<T>& b) {
                 });
 }
 
+LDLM_COMPLETE_SWITCHES
 inline UnaryOp unary_op(Activation activation) {
   switch (activation) {
     case Activation::relu:
@@ -84,6 +85,7 @@ inline UnaryOp unary_op(Activation activation) {
   }
   fail_unknown("Activation", activation);
 }
+LDLM_END_COMPLETE_SWITCHES
 
 }  // namespace detail
 
@@ -102,14 +104,14 @@ Variable<T> linear(const Variable<T>& x, const Variable<T>& weight, const Variab
                    Activation activation = Activation::none) {
   LinearEpilogue<T> epilogue{detail::value_of(bias), activation, {}, nullptr};
   if (!detail::records(x, weight, bias)) {
-    return Variable<T>(linear(x.value(), weight.value(), epilogue));
+    return Variable<T>(fused_linear(x.value(), weight.value(), epilogue));
   }
   // ReLU's slope is read off its output; the others need their argument.
   Tensor<T> argument;
   if (activation != Activation::none && activation != Activation::relu) {
     epilogue.pre_activation = &argument;
   }
-  Tensor<T> y = linear(x.value(), weight.value(), epilogue);
+  Tensor<T> y = fused_linear(x.value(), weight.value(), epilogue);
   Saved<T> slope("linear", activation == Activation::relu ? y : argument);
   Saved<T> input("linear", weight.requires_grad() ? x.value() : Tensor<T>());
   Saved<T> matrix("linear", x.requires_grad() ? weight.value() : Tensor<T>());
@@ -129,9 +131,7 @@ Variable<T> linear(const Variable<T>& x, const Variable<T>& weight, const Variab
                     const Tensor<T> rows = input.get().reshape({m, in[1].shape()[1]});
                     detail::add_product(in[1], dz.transpose(0, 1), rows);
                   }
-                  if (in[2]) {
-                    in[2].add(sum(dz, 0));
-                  }
+                  in[2].add([&] { return sum(dz, 0); });
                 });
 }
 

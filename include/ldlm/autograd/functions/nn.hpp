@@ -58,12 +58,8 @@ template <Floating T>
 Variable<T> layer_norm(const Variable<T>& x, const Variable<T>& gamma, const Variable<T>& beta,
                        std::type_identity_t<T> epsilon = static_cast<T>(1e-5));
 
-/// Results of add_layer_norm, both (..., C).
 template <Floating T>
-struct AddLayerNorm {
-  Variable<T> sum;         // x + residual
-  Variable<T> normalized;  // layer_norm(sum)
-};
+using AddLayerNorm = AddLayerNormOf<Variable<T>>;
 
 namespace detail {
 
@@ -87,15 +83,9 @@ Variable<T> record_layer_norm(Node* rows, Tensor<T> y, LayerNormState<T> state,
                         x.get().view(), weight.view(), mean.view(), rstd.view(), dy_rows.view(),
                         dx.view(), dgamma.view(), dbeta.view());
                   }
-                  if (in[0]) {
-                    in[0].add(std::move(dx));
-                  }
-                  if (in[1]) {
-                    in[1].add(std::move(dgamma));
-                  }
-                  if (in[2]) {
-                    in[2].add(std::move(dbeta));
-                  }
+                  in[0].add(std::move(dx));
+                  in[1].add(std::move(dgamma));
+                  in[2].add(std::move(dbeta));
                 });
 }
 
@@ -106,8 +96,9 @@ Variable<T> layer_norm(const Variable<T>& x, const Variable<T>& gamma, const Var
                        std::type_identity_t<T> epsilon) {
   LayerNormState<T> state;
   const bool recorded = detail::records(x, gamma, beta);
-  Tensor<T> y = layer_norm(x.value(), detail::value_of(gamma), detail::value_of(beta), epsilon, {},
-                           recorded ? &state : nullptr);
+  Tensor<T> y =
+      detail::layer_norm_as<T>("layer_norm", x.value(), detail::value_of(gamma),
+                               detail::value_of(beta), epsilon, {}, recorded ? &state : nullptr);
   return recorded ? detail::record_layer_norm(x.node(), std::move(y), std::move(state), gamma, beta)
                   : Variable<T>(std::move(y));
 }
@@ -118,16 +109,12 @@ AddLayerNorm<T> add_layer_norm(const Variable<T>& x, const Variable<T>& residual
                                const Variable<T>& gamma, const Variable<T>& beta,
                                std::type_identity_t<T> epsilon = static_cast<T>(1e-5)) {
   LayerNormState<T> state;
-  Tensor<T> y = layer_norm(x.value(), detail::value_of(gamma), detail::value_of(beta), epsilon,
-                           residual.value(), &state);
+  Tensor<T> y = detail::layer_norm_as("add_layer_norm", x.value(), detail::value_of(gamma),
+                                      detail::value_of(beta), epsilon, residual.value(), &state);
   const Variable<T> total = record("add_layer_norm", state.sum, {x.node(), residual.node()},
                                    [](Tensor<T> dy, InputGrads<T> in) {
-                                     if (in[0]) {
-                                       in[0].add(dy);
-                                     }
-                                     if (in[1]) {
-                                       in[1].add(std::move(dy));
-                                     }
+                                     in[0].add(dy);
+                                     in[1].add(std::move(dy));
                                    });
   return {total, detail::record_layer_norm(detail::node_of(total), std::move(y), std::move(state),
                                            gamma, beta)};
@@ -144,7 +131,7 @@ Variable<T> rms_norm(const Variable<T>& x, const Variable<T>& gamma,
   }
   const Tensor<T> rows = detail::with_unit_rows(x.value(), op);
   Tensor<T> rstd;
-  Tensor<T> y = rms_norm(rows, detail::value_of(gamma), epsilon, &rstd);
+  Tensor<T> y = detail::rms_norm<T>(rows, detail::value_of(gamma), epsilon, &rstd);
   return record(op, std::move(y), {x.node(), detail::node_of(gamma)},
                 [x = Saved<T>(op, rows), rstd, gamma = Saved<T>(op, detail::value_of(gamma))](
                     Tensor<T> dy, InputGrads<T> in) {
@@ -158,12 +145,8 @@ Variable<T> rms_norm(const Variable<T>& x, const Variable<T>& gamma,
                         x.get().view(), weight.view(), rstd.view(), dy_rows.view(), dx.view(),
                         dgamma.view());
                   }
-                  if (in[0]) {
-                    in[0].add(std::move(dx));
-                  }
-                  if (in[1]) {
-                    in[1].add(std::move(dgamma));
-                  }
+                  in[0].add(std::move(dx));
+                  in[1].add(std::move(dgamma));
                 });
 }
 
@@ -235,12 +218,12 @@ template <Floating T>
 Variable<T> scaled_dot_product_attention(
     const Variable<T>& q, const Variable<T>& k, const Variable<T>& v,
     const AttentionOptions<std::type_identity_t<T>>& options = {}) {
-  static constexpr std::string_view op = "attention";
+  static constexpr std::string_view op = detail::attention_name;
   if (!detail::records(q, k, v)) {
     return Variable<T>(scaled_dot_product_attention(q.value(), k.value(), v.value(), options));
   }
   Tensor<T> lse;
-  Tensor<T> out = scaled_dot_product_attention(q.value(), k.value(), v.value(), options, &lse);
+  Tensor<T> out = detail::attention<T>(q.value(), k.value(), v.value(), options, &lse);
   Saved<T> result(op, out);
   Saved<T> mask(op, options.mask);
   return record(

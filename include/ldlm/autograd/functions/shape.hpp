@@ -6,29 +6,37 @@
 
 namespace ldlm {
 
-/// Joins Variables along an axis; all other extents must agree.
+namespace detail {
+
 template <Floating T>
-Variable<T> concat(std::span<const Variable<T>> parts, int axis = 0) {
+Variable<T> concat_as(std::string_view op, std::span<const Variable<T>> parts, int axis) {
   std::vector<Tensor<T>> values;
   std::vector<Node*> nodes;
   for (const Variable<T>& part : parts) {
     values.push_back(part.value());
     nodes.push_back(part.node());
   }
+  Tensor<T> out = concat_as(op, std::span<const Tensor<T>>(values), axis);
   std::vector<std::int64_t> extents;
   for (const Tensor<T>& value : values) {
     extents.push_back(value.size(axis));
   }
-  return record("concat", concat(values, axis), nodes,
+  return record(op, std::move(out), nodes,
                 [axis, extents = std::move(extents)](Tensor<T> dy, InputGrads<T> in) {
                   std::int64_t start = 0;
                   for (std::size_t i = 0; i < in.size(); ++i) {
-                    if (in[i]) {
-                      in[i].add(dy.slice(axis, start, start + extents[i]));
-                    }
+                    in[i].add([&] { return dy.slice(axis, start, start + extents[i]); });
                     start += extents[i];
                   }
                 });
+}
+
+}  // namespace detail
+
+/// Joins Variables along an axis; all other extents must agree.
+template <Floating T>
+Variable<T> concat(std::span<const Variable<T>> parts, int axis = 0) {
+  return detail::concat_as("concat", parts, axis);
 }
 template <Floating T>
 Variable<T> concat(std::initializer_list<Variable<T>> parts, int axis = 0) {
@@ -45,9 +53,9 @@ Variable<T> stack(std::span<const Variable<T>> parts, int axis = 0) {
   std::vector<Variable<T>> raised;
   raised.reserve(parts.size());
   for (const Variable<T>& part : parts) {
-    raised.push_back(part.unsqueeze(axis));
+    raised.push_back(part.unsqueeze(normalize_axis(axis, part.rank() + 1, "stack")));
   }
-  return concat(std::span<const Variable<T>>(raised), axis);
+  return detail::concat_as("stack", std::span<const Variable<T>>(raised), axis);
 }
 template <Floating T>
 Variable<T> stack(std::initializer_list<Variable<T>> parts, int axis = 0) {
@@ -86,7 +94,8 @@ std::vector<Variable<T>> split(const Variable<T>& x, std::int64_t extent, int ax
 template <Floating T>
 Variable<T> pad(const Variable<T>& x, int axis, std::int64_t before, std::int64_t after,
                 std::type_identity_t<T> value = T{}) {
-  return record("pad", pad(x.value(), axis, before, after, value), {x.node()},
+  Tensor<T> out = pad(x.value(), axis, before, after, value);
+  return record("pad", std::move(out), {x.node()},
                 [axis, before, extent = x.size(axis)](Tensor<T> dy, InputGrads<T> in) {
                   in[0].add(dy.slice(axis, before, before + extent));
                 });

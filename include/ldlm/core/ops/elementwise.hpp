@@ -11,7 +11,7 @@ namespace detail {
 
 template <class T>
 void check_same_device(const Tensor<T>& a, Device other, std::string_view op) {
-  LDLM_CHECK(a.device() == other, op, "tensors are on ", a.device(), " and ", other);
+  LDLM_CHECK_DEVICE(a.device() == other, op, "tensors are on ", a.device(), " and ", other);
 }
 
 /// A view of `t` broadcast to `shape`.
@@ -71,17 +71,17 @@ Tensor<bool> compare(CompareOp op, const Tensor<T>& a, const Tensor<T>& b, std::
 
 }  // namespace detail
 
-/// f(x) for any UnaryOp; the named functions below are the usual way. Same shape as x.
+namespace detail {
+
 template <class T>
-Tensor<T> unary(UnaryOp op, const Tensor<T>& x, T a = T{}, T b = T{}) {
+Tensor<T> unary(UnaryOp op, const Tensor<T>& x, T a, T b, std::string_view name) {
   Tensor<T> out = Tensor<T>::empty_like(x.layout(), x.device());
   if (out.numel() > 0) {
-    detail::kernel(x.device(), &KernelTable<T>::unary, "unary")(op, x.view(), out.view(), a, b);
+    kernel(x.device(), &KernelTable<T>::unary, name)(op, x.view(), out.view(), a, b);
   }
   return out;
 }
 
-namespace detail {
 template <class T>
 void unary_in_place(UnaryOp op, const Tensor<T>& x, T a, T b, std::string_view name) {
   if (x.numel() > 0) {
@@ -90,7 +90,27 @@ void unary_in_place(UnaryOp op, const Tensor<T>& x, T a, T b, std::string_view n
     x.storage().bump_version();
   }
 }
+
+/// -c, with which x + (-c) is x - c: exactly, also for integers, which wrap. Of bool, which has no
+/// difference, an Error.
+template <class T>
+constexpr T opposite(T c) {
+  if constexpr (std::same_as<T, bool>) {
+    fail_as(ErrorCode::dtype, "sub", "sub, div and pow are not defined for bool");
+  } else if constexpr (std::integral<T>) {
+    return static_cast<T>(std::uint64_t{0} - static_cast<std::uint64_t>(c));
+  } else {
+    return T(-c);
+  }
+}
+
 }  // namespace detail
+
+/// f(x) for any UnaryOp; the named functions below are the usual way. Same shape as x.
+template <class T>
+Tensor<T> unary(UnaryOp op, const Tensor<T>& x, T a = T{}, T b = T{}) {
+  return detail::unary(op, x, a, b, name_of(op));
+}
 
 /// x = f(x), in place. Throws, as all ops in place do, if elements of x share memory.
 template <class T>
@@ -141,7 +161,9 @@ template <class T> Tensor<T> pow(const Tensor<T>& a, const Tensor<T>& b) { retur
 template <class T> Tensor<T> minimum(const Tensor<T>& a, const Tensor<T>& b) { return detail::binary(BinaryOp::minimum, a, b, "minimum"); }
 template <class T> Tensor<T> maximum(const Tensor<T>& a, const Tensor<T>& b) { return detail::binary(BinaryOp::maximum, a, b, "maximum"); }
 template <class T> Tensor<T> add(const Tensor<T>& x, std::type_identity_t<T> c) { return unary(UnaryOp::add_scalar, x, c); }
+template <class T> Tensor<T> sub(const Tensor<T>& x, std::type_identity_t<T> c) { return detail::unary(UnaryOp::add_scalar, x, detail::opposite(c), T{}, "sub"); }
 template <class T> Tensor<T> mul(const Tensor<T>& x, std::type_identity_t<T> c) { return unary(UnaryOp::mul_scalar, x, c); }
+template <class T> Tensor<T> div(const Tensor<T>& x, std::type_identity_t<T> c) { return div(x, Tensor<T>::scalar(c, x.device())); }
 
 template <class T> Tensor<T> operator-(const Tensor<T>& x) { return neg(x); }
 template <class T> Tensor<T> operator+(const Tensor<T>& a, const Tensor<T>& b) { return add(a, b); }
@@ -150,11 +172,11 @@ template <class T> Tensor<T> operator*(const Tensor<T>& a, const Tensor<T>& b) {
 template <class T> Tensor<T> operator/(const Tensor<T>& a, const Tensor<T>& b) { return div(a, b); }
 template <class T> Tensor<T> operator+(const Tensor<T>& x, std::type_identity_t<T> c) { return add(x, c); }
 template <class T> Tensor<T> operator+(std::type_identity_t<T> c, const Tensor<T>& x) { return add(x, c); }
-template <class T> Tensor<T> operator-(const Tensor<T>& x, std::type_identity_t<T> c) { return sub(x, Tensor<T>::scalar(c, x.device())); }
+template <class T> Tensor<T> operator-(const Tensor<T>& x, std::type_identity_t<T> c) { return sub(x, c); }
 template <class T> Tensor<T> operator-(std::type_identity_t<T> c, const Tensor<T>& x) { return sub(Tensor<T>::scalar(c, x.device()), x); }
 template <class T> Tensor<T> operator*(const Tensor<T>& x, std::type_identity_t<T> c) { return mul(x, c); }
 template <class T> Tensor<T> operator*(std::type_identity_t<T> c, const Tensor<T>& x) { return mul(x, c); }
-template <class T> Tensor<T> operator/(const Tensor<T>& x, std::type_identity_t<T> c) { return div(x, Tensor<T>::scalar(c, x.device())); }
+template <class T> Tensor<T> operator/(const Tensor<T>& x, std::type_identity_t<T> c) { return div(x, c); }
 template <class T> Tensor<T> operator/(std::type_identity_t<T> c, const Tensor<T>& x) { return div(Tensor<T>::scalar(c, x.device()), x); }
 
 /// a += b, and so on, in place: b broadcasts to a's shape. b may be the same view as a; throws if
@@ -164,7 +186,20 @@ template <class T> void sub_(const Tensor<T>& a, const Tensor<T>& b) { detail::b
 template <class T> void mul_(const Tensor<T>& a, const Tensor<T>& b) { detail::binary_in_place(BinaryOp::mul, a, b, "mul_"); }
 template <class T> void div_(const Tensor<T>& a, const Tensor<T>& b) { detail::binary_in_place(BinaryOp::div, a, b, "div_"); }
 template <class T> void add_(const Tensor<T>& x, std::type_identity_t<T> c) { detail::unary_in_place(UnaryOp::add_scalar, x, c, T{}, "add_"); }
+template <class T> void sub_(const Tensor<T>& x, std::type_identity_t<T> c) { detail::unary_in_place(UnaryOp::add_scalar, x, detail::opposite(c), T{}, "sub_"); }
 template <class T> void mul_(const Tensor<T>& x, std::type_identity_t<T> c) { detail::unary_in_place(UnaryOp::mul_scalar, x, c, T{}, "mul_"); }
+template <class T> void div_(const Tensor<T>& x, std::type_identity_t<T> c) { div_(x, Tensor<T>::scalar(c, x.device())); }
+
+/// add_ and so on as operators: they write the elements, which other handles and views share, so
+/// `x.slice(0, 0, 2) += y` changes x. (x = x + y makes a new tensor for x alone.)
+template <class T> const Tensor<T>& operator+=(const Tensor<T>& a, const Tensor<T>& b) { add_(a, b); return a; }
+template <class T> const Tensor<T>& operator-=(const Tensor<T>& a, const Tensor<T>& b) { sub_(a, b); return a; }
+template <class T> const Tensor<T>& operator*=(const Tensor<T>& a, const Tensor<T>& b) { mul_(a, b); return a; }
+template <class T> const Tensor<T>& operator/=(const Tensor<T>& a, const Tensor<T>& b) { div_(a, b); return a; }
+template <class T> const Tensor<T>& operator+=(const Tensor<T>& x, std::type_identity_t<T> c) { add_(x, c); return x; }
+template <class T> const Tensor<T>& operator-=(const Tensor<T>& x, std::type_identity_t<T> c) { sub_(x, c); return x; }
+template <class T> const Tensor<T>& operator*=(const Tensor<T>& x, std::type_identity_t<T> c) { mul_(x, c); return x; }
+template <class T> const Tensor<T>& operator/=(const Tensor<T>& x, std::type_identity_t<T> c) { div_(x, c); return x; }
 
 template <class T> Tensor<bool> eq(const Tensor<T>& a, const Tensor<T>& b) { return detail::compare(CompareOp::eq, a, b, "eq"); }
 template <class T> Tensor<bool> ne(const Tensor<T>& a, const Tensor<T>& b) { return detail::compare(CompareOp::ne, a, b, "ne"); }

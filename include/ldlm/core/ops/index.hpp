@@ -15,18 +15,17 @@ inline void check_indices(const Tensor<std::int64_t>& index, std::int64_t extent
   }
   const std::int64_t bad = kernel(index.device(), &KernelTable<std::int64_t>::find_outside, op)(
       index.view(), std::int64_t{0}, extent);
-  LDLM_CHECK(bad < 0, op, "index ", index.to_vector()[static_cast<std::size_t>(bad)],
-             " at position ", bad, " is outside [0, ", extent, ")");
+  LDLM_CHECK_INDEX(bad < 0, op, "index ", index.to_vector()[static_cast<std::size_t>(bad)],
+                   " at position ", bad, " is outside [0, ", extent, ")");
 }
 
 }  // namespace detail
 
-/// Rows of a table: table (V, ...), ids of any shape -> (ids..., ...). Throws on an id outside [0,
-/// V).
+namespace detail {
+
 template <class T>
-Tensor<T> embedding(const Tensor<T>& table, const Tensor<std::int64_t>& ids) {
-  LDLM_CHECK(table.rank() >= 1, "embedding", "the table needs at least one axis");
-  detail::check_indices(ids, table.size(0), "embedding");
+Tensor<T> rows_of(const Tensor<T>& table, const Tensor<std::int64_t>& ids, std::string_view op) {
+  check_indices(ids, table.size(0), op);
   Shape row = table.shape();
   row.erase(0);
   Shape flat{ids.numel()};
@@ -37,32 +36,42 @@ Tensor<T> embedding(const Tensor<T>& table, const Tensor<std::int64_t>& ids) {
   }
   Tensor<T> out = Tensor<T>::empty(flat, table.device());
   if (out.numel() > 0) {
-    detail::kernel(table.device(), &KernelTable<T>::gather_rows, "embedding")(
-        table.view(), ids.reshape({-1}).view(), out.view());
+    kernel(table.device(), &KernelTable<T>::gather_rows, op)(table.view(), ids.reshape({-1}).view(),
+                                                             out.view());
   }
   return out.reshape(shape);
+}
+
+}  // namespace detail
+
+/// Rows of a table: table (V, ...), ids of any shape -> (ids..., ...). Throws on an id outside [0,
+/// V).
+template <class T>
+Tensor<T> embedding(const Tensor<T>& table, const Tensor<std::int64_t>& ids) {
+  LDLM_CHECK_SHAPE(table.rank() >= 1, "embedding", "the table needs at least one axis");
+  return detail::rows_of(table, ids, "embedding");
 }
 
 /// The positions `ids` (N) of an axis, in their order.
 template <class T>
 Tensor<T> index_select(const Tensor<T>& x, int axis, const Tensor<std::int64_t>& ids) {
-  LDLM_CHECK(ids.rank() == 1, "index_select", "needs one axis of indices, got ",
-             to_string(ids.shape()));
+  LDLM_CHECK_SHAPE(ids.rank() == 1, "index_select", "needs one axis of indices, got ",
+                   to_string(ids.shape()));
   axis = normalize_axis(axis, x.rank(), "index_select");
-  return embedding(x.transpose(0, axis), ids).transpose(0, axis);
+  return detail::rows_of(x.transpose(0, axis), ids, "index_select").transpose(0, axis);
 }
 
 /// out[ids[i], ...] += source[i, ...], in place; ids (N), source (N, ...), out (V, ...). Throws if
 /// `out` overlaps one of the others in memory, or itself.
 template <class T>
 void index_add_(const Tensor<T>& out, const Tensor<std::int64_t>& ids, const Tensor<T>& source) {
-  LDLM_CHECK(ids.rank() == 1 && source.rank() == out.rank() && source.size(0) == ids.numel(),
-             "index_add_", "indices ", to_string(ids.shape()), " and source ",
-             to_string(source.shape()), " do not fit ", to_string(out.shape()));
+  LDLM_CHECK_SHAPE(ids.rank() == 1 && source.rank() == out.rank() && source.size(0) == ids.numel(),
+                   "index_add_", "indices ", to_string(ids.shape()), " and source ",
+                   to_string(source.shape()), " do not fit ", to_string(out.shape()));
   Shape expected = out.shape();
   expected[0] = ids.numel();
-  LDLM_CHECK(source.shape() == expected, "index_add_", "source ", to_string(source.shape()),
-             " does not fit ", to_string(out.shape()));
+  LDLM_CHECK_SHAPE(source.shape() == expected, "index_add_", "source ", to_string(source.shape()),
+                   " does not fit ", to_string(out.shape()));
   detail::check_indices(ids, out.size(0), "index_add_");
   if (source.numel() > 0) {
     detail::check_into("index_add_", out.view(), source.view(), ids.view());
@@ -80,8 +89,8 @@ Tensor<T> gather(const Tensor<T>& x, int axis, const Tensor<std::int64_t>& index
   if (index.rank() == x.rank()) {
     expected[axis] = index.shape()[axis];
   }
-  LDLM_CHECK(index.shape() == expected, "gather", "index ", to_string(index.shape()),
-             " does not fit ", to_string(x.shape()), " along axis ", axis);
+  LDLM_CHECK_SHAPE(index.shape() == expected, "gather", "index ", to_string(index.shape()),
+                   " does not fit ", to_string(x.shape()), " along axis ", axis);
   detail::check_indices(index, x.shape()[axis], "gather");
   Tensor<T> out = Tensor<T>::empty(index.shape(), x.device());
   if (out.numel() > 0) {
@@ -101,9 +110,9 @@ void scatter_add_(const Tensor<T>& out, int axis, const Tensor<std::int64_t>& in
   if (index.rank() == out.rank()) {
     expected[axis] = index.shape()[axis];
   }
-  LDLM_CHECK(index.shape() == expected && source.shape() == expected, "scatter_add_", "index ",
-             to_string(index.shape()), " and source ", to_string(source.shape()), " do not fit ",
-             to_string(out.shape()), " along axis ", axis);
+  LDLM_CHECK_SHAPE(index.shape() == expected && source.shape() == expected, "scatter_add_",
+                   "index ", to_string(index.shape()), " and source ", to_string(source.shape()),
+                   " do not fit ", to_string(out.shape()), " along axis ", axis);
   detail::check_indices(index, out.shape()[axis], "scatter_add_");
   if (source.numel() > 0) {
     detail::check_into("scatter_add_", out.view(), source.view(), index.view());

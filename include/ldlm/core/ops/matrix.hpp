@@ -49,12 +49,37 @@ inline Shape with_matrix(Shape batch, std::int64_t rows, std::int64_t columns) {
 }
 
 // Batch axes of a (m, k)-shaped product's three matrices, broadcast together. Throws on mismatch.
-inline Shape matmul_batch(const Shape& a, const Shape& b) {
-  LDLM_CHECK(a.rank() >= 2 && b.rank() >= 2, "matmul", "needs matrices or vectors, got ",
-             to_string(a), " x ", to_string(b));
-  LDLM_CHECK(a.back() == b[b.rank() - 2], "matmul", "inner sizes differ: ", to_string(a), " x ",
-             to_string(b));
-  return broadcast_shapes(batch_axes(a), batch_axes(b), "matmul");
+inline Shape matmul_batch(std::string_view op, const Shape& a, const Shape& b) {
+  LDLM_CHECK_SHAPE(a.rank() >= 2 && b.rank() >= 2, op, "needs matrices or vectors, got ",
+                   to_string(a), " x ", to_string(b));
+  LDLM_CHECK_SHAPE(a.back() == b[b.rank() - 2], op, "inner sizes differ: ", to_string(a), " x ",
+                   to_string(b));
+  return broadcast_shapes(batch_axes(a), batch_axes(b), op);
+}
+
+template <Floating T>
+void matmul_into_as(std::string_view op, const Tensor<T>& a, const Tensor<T>& b,
+                    const Tensor<T>& out, T alpha, T beta) {
+  const Shape batch = matmul_batch(op, a.shape(), b.shape());
+  const std::int64_t m = a.size(-2);
+  const std::int64_t k = a.size(-1);
+  const std::int64_t n = b.size(-1);
+  LDLM_CHECK_SHAPE(out.shape() == with_matrix(batch, m, n), op, "product of ", to_string(a.shape()),
+                   " x ", to_string(b.shape()), " does not fit ", to_string(out.shape()));
+  LDLM_CHECK_SHAPE(n <= 1 || out.layout().stride(out.rank() - 1) == 1, op,
+                   "the output needs unit stride on its last axis");
+  check_same_device(a, b.device(), op);
+  check_same_device(a, out.device(), op);
+  if (out.numel() == 0) {
+    return;
+  }
+  check_into(op, out.view(), a.view(), b.view());
+  Gemm<T> args = make_gemm<T>(broadcast_view(a, with_matrix(batch, m, k), op),
+                              broadcast_view(b, with_matrix(batch, k, n), op), out.view());
+  args.alpha = alpha;
+  args.beta = beta;
+  kernel(a.device(), &KernelTable<T>::gemm, op)(args);
+  out.storage().bump_version();
 }
 
 }  // namespace detail
@@ -65,28 +90,7 @@ inline Shape matmul_batch(const Shape& a, const Shape& b) {
 template <Floating T>
 void matmul_into(const Tensor<T>& a, const Tensor<T>& b, const Tensor<T>& out,
                  std::type_identity_t<T> alpha = T{1}, std::type_identity_t<T> beta = T{0}) {
-  const Shape batch = detail::matmul_batch(a.shape(), b.shape());
-  const std::int64_t m = a.size(-2);
-  const std::int64_t k = a.size(-1);
-  const std::int64_t n = b.size(-1);
-  LDLM_CHECK(out.shape() == detail::with_matrix(batch, m, n), "matmul", "product of ",
-             to_string(a.shape()), " x ", to_string(b.shape()), " does not fit ",
-             to_string(out.shape()));
-  LDLM_CHECK(n <= 1 || out.layout().stride(out.rank() - 1) == 1, "matmul",
-             "the output needs unit stride on its last axis");
-  detail::check_same_device(a, b.device(), "matmul");
-  detail::check_same_device(a, out.device(), "matmul");
-  if (out.numel() == 0) {
-    return;
-  }
-  detail::check_into("matmul", out.view(), a.view(), b.view());
-  Gemm<T> args = detail::make_gemm<T>(
-      detail::broadcast_view(a, detail::with_matrix(batch, m, k), "matmul"),
-      detail::broadcast_view(b, detail::with_matrix(batch, k, n), "matmul"), out.view());
-  args.alpha = alpha;
-  args.beta = beta;
-  detail::kernel(a.device(), &KernelTable<T>::gemm, "matmul")(args);
-  out.storage().bump_version();
+  detail::matmul_into_as("matmul_into", a, b, out, alpha, beta);
 }
 
 /// Matrix product (..., m, k) x (..., k, n) -> (..., m, n) with broadcast batch axes; a vector (k)
@@ -99,17 +103,17 @@ Tensor<T> matmul(const Tensor<T>& a, const Tensor<T>& b) {
   if (b.rank() == 1) {
     return matmul(a, b.unsqueeze(1)).squeeze(-1);
   }
-  const Shape batch = detail::matmul_batch(a.shape(), b.shape());
+  const Shape batch = detail::matmul_batch("matmul", a.shape(), b.shape());
   const Shape shape = detail::with_matrix(batch, a.size(-2), b.size(-1));
   if (a.rank() > 2 && b.rank() == 2 && a.is_contiguous()) {
     return matmul(a.flatten(0, -2), b).reshape(shape);  // one longer matrix, not a batch
   }
   Tensor<T> out = Tensor<T>::empty(shape, a.device());
-  matmul_into(a, b, out);
+  detail::matmul_into_as("matmul", a, b, out, T{1}, T{0});
   return out;
 }
 
-/// What linear() can fuse into its matrix product.
+/// What fused_linear() does in the same pass as its matrix product.
 template <class T>
 struct LinearEpilogue {
   Tensor<T> bias{};  // (N)
@@ -120,21 +124,22 @@ struct LinearEpilogue {
 
 namespace detail {
 
-/// linear() for a weight (N, K) of this shape, which set_weight(args) puts in as B.
+/// fused_linear() for a weight (N, K) of this shape, which set_weight(args) puts in as B.
 template <Floating T, class SetWeight>
 Tensor<T> linear(const Tensor<T>& x, const Shape& weight, const LinearEpilogue<T>& epilogue,
                  const SetWeight& set_weight) {
-  LDLM_CHECK(weight.rank() == 2 && x.rank() >= 1 && x.size(-1) == weight[1], "linear",
-             "inner sizes differ: input ", to_string(x.shape()), ", weight ", to_string(weight));
+  LDLM_CHECK_SHAPE(weight.rank() == 2 && x.rank() >= 1 && x.size(-1) == weight[1], "linear",
+                   "inner sizes differ: input ", to_string(x.shape()), ", weight ",
+                   to_string(weight));
   check_activation(epilogue.activation);
   const std::int64_t n = weight[0];
-  LDLM_CHECK(!epilogue.bias.defined() || epilogue.bias.shape() == Shape{n}, "linear", "bias ",
-             to_string(epilogue.bias.shape()), " does not fit weight ", to_string(weight));
+  LDLM_CHECK_SHAPE(!epilogue.bias.defined() || epilogue.bias.shape() == Shape{n}, "linear", "bias ",
+                   to_string(epilogue.bias.shape()), " does not fit weight ", to_string(weight));
   Shape shape = x.shape();
   shape[shape.rank() - 1] = n;
-  LDLM_CHECK(!epilogue.residual.defined() || epilogue.residual.shape() == shape, "linear",
-             "residual must be of shape ", to_string(shape), ", got ",
-             to_string(epilogue.residual.shape()));
+  LDLM_CHECK_SHAPE(!epilogue.residual.defined() || epilogue.residual.shape() == shape, "linear",
+                   "residual must be of shape ", to_string(shape), ", got ",
+                   to_string(epilogue.residual.shape()));
   Tensor<T> out = Tensor<T>::empty(shape, x.device());
   if (epilogue.pre_activation != nullptr) {
     *epilogue.pre_activation = Tensor<T>::empty(shape, x.device());
@@ -169,14 +174,22 @@ Tensor<T> linear(const Tensor<T>& x, const Shape& weight, const LinearEpilogue<T
 
 /// act(x W^T + bias) + residual. x (..., K), weight (N, K), result (..., N).
 template <Floating T>
-Tensor<T> linear(const Tensor<T>& x, const Tensor<T>& weight,
-                 const LinearEpilogue<std::type_identity_t<T>>& epilogue = {}) {
+Tensor<T> fused_linear(const Tensor<T>& x, const Tensor<T>& weight,
+                       const LinearEpilogue<std::type_identity_t<T>>& epilogue) {
   detail::check_same_device(x, weight.device(), "linear");
   return detail::linear<T>(x, weight.shape(), epilogue, [&](Gemm<T>& args) {
     args.b = weight.data();
     args.b_row = weight.layout().stride(1);
     args.b_col = weight.layout().stride(0);
   });
+}
+/// act(x W^T + bias). x (..., K); weight (N, K), which may be a transposed view; bias (N) or
+/// undefined; result (..., N).
+template <Floating T>
+Tensor<T> linear(const Tensor<T>& x, const Tensor<T>& weight,
+                 const Tensor<std::type_identity_t<T>>& bias = {},
+                 Activation activation = Activation::none) {
+  return fused_linear(x, weight, {.bias = bias, .activation = activation});
 }
 
 }  // namespace ldlm

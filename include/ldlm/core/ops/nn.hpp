@@ -14,7 +14,7 @@ namespace detail {
 /// This tensor if its last axis has unit stride, else a row-major copy.
 template <class T>
 Tensor<T> with_unit_rows(const Tensor<T>& x, std::string_view op) {
-  LDLM_CHECK(x.rank() >= 1, op, "needs at least one axis");
+  LDLM_CHECK_SHAPE(x.rank() >= 1, op, "needs at least one axis");
   return x.size(-1) <= 1 || x.layout().stride(x.rank() - 1) == 1 ? x : x.contiguous();
 }
 
@@ -26,8 +26,8 @@ inline Shape without_last(Shape shape) {
 template <class T>
 void check_row_parameter(const Tensor<T>& parameter, std::int64_t columns, std::string_view name,
                          std::string_view op) {
-  LDLM_CHECK(!parameter.defined() || (parameter.shape() == Shape{columns}), op, name, ' ',
-             to_string(parameter.shape()), " does not fit rows of ", columns);
+  LDLM_CHECK_SHAPE(!parameter.defined() || (parameter.shape() == Shape{columns}), op, name, ' ',
+                   to_string(parameter.shape()), " does not fit rows of ", columns);
 }
 
 }  // namespace detail
@@ -66,26 +66,25 @@ struct LayerNormState {
   Tensor<T> rstd;  // (...)
 };
 
-/// (x - mean) / sqrt(variance + epsilon) * gamma + beta over rows (Ba et al., 2016). x (..., C),
-/// gamma and beta (C) or undefined; a residual (..., C), if defined, is added to x first.
+namespace detail {
+
 template <Floating T>
-Tensor<T> layer_norm(const Tensor<T>& x, const Tensor<T>& gamma, const Tensor<T>& beta,
-                     std::type_identity_t<T> epsilon = static_cast<T>(1e-5),
-                     const Tensor<T>& residual = {}, LayerNormState<T>* state = nullptr) {
-  const Tensor<T> rows = detail::with_unit_rows(x, "layer_norm");
+Tensor<T> layer_norm_as(std::string_view op, const Tensor<T>& x, const Tensor<T>& gamma,
+                        const Tensor<T>& beta, T epsilon, const Tensor<T>& residual,
+                        LayerNormState<T>* state) {
+  const Tensor<T> rows = with_unit_rows(x, op);
   const std::int64_t columns = rows.size(-1);
-  LDLM_CHECK(columns > 0, "layer_norm", "rows are empty: ", to_string(x.shape()));
-  detail::check_row_parameter(gamma, columns, "gamma", "layer_norm");
-  detail::check_row_parameter(beta, columns, "beta", "layer_norm");
-  LDLM_CHECK(!residual.defined() || residual.shape() == x.shape(), "layer_norm", "residual ",
-             to_string(residual.shape()), " does not fit ", to_string(x.shape()));
+  LDLM_CHECK_SHAPE(columns > 0, op, "rows are empty: ", to_string(x.shape()));
+  check_row_parameter(gamma, columns, "gamma", op);
+  check_row_parameter(beta, columns, "beta", op);
+  LDLM_CHECK_SHAPE(!residual.defined() || residual.shape() == x.shape(), op, "residual ",
+                   to_string(residual.shape()), " does not fit ", to_string(x.shape()));
   Tensor<T> out = Tensor<T>::empty(x.shape(), x.device());
-  const Tensor<T> other =
-      residual.defined() ? detail::with_unit_rows(residual, "layer_norm") : residual;
+  const Tensor<T> other = residual.defined() ? with_unit_rows(residual, op) : residual;
   LayerNormState<T> none;
   LayerNormState<T>& saved = state != nullptr ? *state : none;
   if (state != nullptr) {
-    const Shape shape = detail::without_last(x.shape());
+    const Shape shape = without_last(x.shape());
     saved.sum = residual.defined() ? Tensor<T>::empty(x.shape(), x.device()) : rows;
     saved.mean = Tensor<T>::empty(shape, x.device());
     saved.rstd = Tensor<T>::empty(shape, x.device());
@@ -93,7 +92,7 @@ Tensor<T> layer_norm(const Tensor<T>& x, const Tensor<T>& gamma, const Tensor<T>
   if (out.numel() > 0) {
     const Tensor<T> g = gamma.contiguous();
     const Tensor<T> b = beta.contiguous();
-    detail::kernel(x.device(), &KernelTable<T>::layer_norm, "layer_norm")(
+    kernel(x.device(), &KernelTable<T>::layer_norm, op)(
         rows.view(), other.view(), g.view(), b.view(), epsilon,
         residual.defined() ? saved.sum.view() : View<T>{}, out.view(), saved.mean.view(),
         saved.rstd.view());
@@ -101,25 +100,63 @@ Tensor<T> layer_norm(const Tensor<T>& x, const Tensor<T>& gamma, const Tensor<T>
   return out;
 }
 
-/// x / sqrt(mean(x^2) + epsilon) * gamma over rows (Zhang & Sennrich, 2019). x (..., C), gamma (C)
-/// or undefined; `rstd`, if given, receives 1 / sqrt(...), shape (...).
+}  // namespace detail
+
+/// (x - mean) / sqrt(variance + epsilon) * gamma + beta over rows (Ba et al., 2016). x (..., C),
+/// gamma and beta (C) or undefined.
 template <Floating T>
-Tensor<T> rms_norm(const Tensor<T>& x, const Tensor<T>& gamma,
-                   std::type_identity_t<T> epsilon = static_cast<T>(1e-6),
-                   Tensor<T>* rstd = nullptr) {
-  const Tensor<T> rows = detail::with_unit_rows(x, "rms_norm");
-  LDLM_CHECK(rows.size(-1) > 0, "rms_norm", "rows are empty: ", to_string(x.shape()));
-  detail::check_row_parameter(gamma, rows.size(-1), "gamma", "rms_norm");
+Tensor<T> layer_norm(const Tensor<T>& x, const Tensor<std::type_identity_t<T>>& gamma,
+                     const Tensor<std::type_identity_t<T>>& beta,
+                     std::type_identity_t<T> epsilon = static_cast<T>(1e-5)) {
+  return detail::layer_norm_as<T>("layer_norm", x, gamma, beta, epsilon, {}, nullptr);
+}
+
+/// Results of add_layer_norm, Tensors or Variables, both (..., C).
+template <class Handle>
+struct AddLayerNormOf {
+  Handle sum;         // x + residual
+  Handle normalized;  // layer_norm(sum)
+};
+/// sum = x + residual and normalized = layer_norm(sum) in one pass. x and residual (..., C).
+template <Floating T>
+AddLayerNormOf<Tensor<T>> add_layer_norm(const Tensor<T>& x, const Tensor<T>& residual,
+                                         const Tensor<std::type_identity_t<T>>& gamma,
+                                         const Tensor<std::type_identity_t<T>>& beta,
+                                         std::type_identity_t<T> epsilon = static_cast<T>(1e-5)) {
+  LayerNormState<T> state;
+  Tensor<T> y =
+      detail::layer_norm_as<T>("add_layer_norm", x, gamma, beta, epsilon, residual, &state);
+  return {std::move(state.sum), std::move(y)};
+}
+
+namespace detail {
+
+/// rms_norm; `rstd`, if given, receives 1 / sqrt(...), shape (...).
+template <Floating T>
+Tensor<T> rms_norm(const Tensor<T>& x, const Tensor<T>& gamma, T epsilon, Tensor<T>* rstd) {
+  const Tensor<T> rows = with_unit_rows(x, "rms_norm");
+  LDLM_CHECK_SHAPE(rows.size(-1) > 0, "rms_norm", "rows are empty: ", to_string(x.shape()));
+  check_row_parameter(gamma, rows.size(-1), "gamma", "rms_norm");
   Tensor<T> out = Tensor<T>::empty(x.shape(), x.device());
   if (rstd != nullptr) {
-    *rstd = Tensor<T>::empty(detail::without_last(x.shape()), x.device());
+    *rstd = Tensor<T>::empty(without_last(x.shape()), x.device());
   }
   if (out.numel() > 0) {
     const Tensor<T> g = gamma.contiguous();
-    detail::kernel(x.device(), &KernelTable<T>::rms_norm, "rms_norm")(
+    kernel(x.device(), &KernelTable<T>::rms_norm, "rms_norm")(
         rows.view(), g.view(), epsilon, out.view(), rstd != nullptr ? rstd->view() : View<T>{});
   }
   return out;
+}
+
+}  // namespace detail
+
+/// x / sqrt(mean(x^2) + epsilon) * gamma over rows (Zhang & Sennrich, 2019). x (..., C), gamma (C)
+/// or undefined.
+template <Floating T>
+Tensor<T> rms_norm(const Tensor<T>& x, const Tensor<std::type_identity_t<T>>& gamma,
+                   std::type_identity_t<T> epsilon = static_cast<T>(1e-6)) {
+  return detail::rms_norm<T>(x, gamma, epsilon, nullptr);
 }
 
 /// Zeroes each element with probability p and scales the rest by 1 / (1 - p). The same stream gives
@@ -140,7 +177,7 @@ Tensor<T> dropout(const Tensor<T>& x, std::type_identity_t<T> p, Generator& gene
   return dropout(x, p, generator.take(x.numel()));
 }
 
-/// How scaled_dot_product_attention masks, scales and drops.
+/// How scaled_dot_product_attention masks, scales and drops, of Tensors and Variables.
 template <class T>
 struct AttentionOptions {
   Tensor<T> mask{};     // added to the scores; broadcasts to (B, H, Tq, Tk); -infinity hides a key
@@ -152,23 +189,26 @@ struct AttentionOptions {
 
 namespace detail {
 
+inline constexpr std::string_view attention_name = "scaled_dot_product_attention";
+
 /// Validates and fills the kernel's arguments, with `out` and `lse` left empty. q, k, v must have
 /// unit stride on D.
 template <class T>
 Attention<T> make_attention(const Tensor<T>& q, const Tensor<T>& k, const Tensor<T>& v,
                             const AttentionOptions<T>& options) {
-  constexpr std::string_view op = "attention";
-  LDLM_CHECK(q.rank() == 4 && k.rank() == 4 && v.rank() == 4, op, "needs (B, H, T, D), got q ",
-             to_string(q.shape()), ", k ", to_string(k.shape()), ", v ", to_string(v.shape()));
-  LDLM_CHECK(k.shape() == v.shape() && q.size(0) == k.size(0) && q.size(1) == k.size(1) &&
-                 q.size(3) == k.size(3),
-             op, "shapes do not fit: q ", to_string(q.shape()), ", k ", to_string(k.shape()),
-             ", v ", to_string(v.shape()));
-  LDLM_CHECK(q.size(3) > 0, op, "heads have no channels: ", to_string(q.shape()));
+  constexpr std::string_view op = attention_name;
+  LDLM_CHECK_SHAPE(q.rank() == 4 && k.rank() == 4 && v.rank() == 4, op,
+                   "needs (B, H, T, D), got q ", to_string(q.shape()), ", k ", to_string(k.shape()),
+                   ", v ", to_string(v.shape()));
+  LDLM_CHECK_SHAPE(k.shape() == v.shape() && q.size(0) == k.size(0) && q.size(1) == k.size(1) &&
+                       q.size(3) == k.size(3),
+                   op, "shapes do not fit: q ", to_string(q.shape()), ", k ", to_string(k.shape()),
+                   ", v ", to_string(v.shape()));
+  LDLM_CHECK_SHAPE(q.size(3) > 0, op, "heads have no channels: ", to_string(q.shape()));
   LDLM_CHECK(options.dropout >= T{0} && options.dropout < T{1}, op,
              "dropout must lie in [0, 1), got ", options.dropout);
-  LDLM_CHECK(!options.causal || q.size(2) <= k.size(2), op, "causal needs Tq <= Tk, got ",
-             q.size(2), " and ", k.size(2));
+  LDLM_CHECK_SHAPE(!options.causal || q.size(2) <= k.size(2), op, "causal needs Tq <= Tk, got ",
+                   q.size(2), " and ", k.size(2));
   Attention<T> args;
   args.q = q.view();
   args.k = k.view();
@@ -183,19 +223,14 @@ Attention<T> make_attention(const Tensor<T>& q, const Tensor<T>& k, const Tensor
   return args;
 }
 
-}  // namespace detail
-
-/// softmax(scale q k^T + mask) v (Vaswani et al., 2017). q (B, H, Tq, D), k and v (B, H, Tk, D),
-/// result (B, H, Tq, D), laid out as (B, Tq, H, D) so that merging the heads is a view. `lse`, if
-/// given, receives (B, H, Tq). Memory grows with Tq + Tk, not with their product.
+/// scaled_dot_product_attention; `lse`, if given, receives each row's log-sum-exp, (B, H, Tq).
 template <Floating T>
-Tensor<T> scaled_dot_product_attention(
-    const Tensor<T>& q, const Tensor<T>& k, const Tensor<T>& v,
-    const AttentionOptions<std::type_identity_t<T>>& options = {}, Tensor<T>* lse = nullptr) {
-  const Tensor<T> q_rows = detail::with_unit_rows(q, "attention");
-  const Tensor<T> k_rows = detail::with_unit_rows(k, "attention");
-  const Tensor<T> v_rows = detail::with_unit_rows(v, "attention");
-  Attention<T> args = detail::make_attention(q_rows, k_rows, v_rows, options);
+Tensor<T> attention(const Tensor<T>& q, const Tensor<T>& k, const Tensor<T>& v,
+                    const AttentionOptions<T>& options, Tensor<T>* lse) {
+  const Tensor<T> q_rows = with_unit_rows(q, attention_name);
+  const Tensor<T> k_rows = with_unit_rows(k, attention_name);
+  const Tensor<T> v_rows = with_unit_rows(v, attention_name);
+  Attention<T> args = make_attention(q_rows, k_rows, v_rows, options);
   Tensor<T> out =
       Tensor<T>::empty({q.size(0), q.size(2), q.size(1), q.size(3)}, q.device()).transpose(1, 2);
   if (lse != nullptr) {
@@ -204,9 +239,21 @@ Tensor<T> scaled_dot_product_attention(
   }
   args.out = out.view();
   if (out.numel() > 0) {
-    detail::kernel(q.device(), &KernelTable<T>::attention, "attention")(args);
+    kernel(q.device(), &KernelTable<T>::attention, attention_name)(args);
   }
   return out;
+}
+
+}  // namespace detail
+
+/// softmax(scale q k^T + mask) v (Vaswani et al., 2017). q (B, H, Tq, D), k and v (B, H, Tk, D),
+/// result (B, H, Tq, D), laid out as (B, Tq, H, D) so that merging the heads is a view. Memory
+/// grows with Tq + Tk, not with their product.
+template <Floating T>
+Tensor<T> scaled_dot_product_attention(
+    const Tensor<T>& q, const Tensor<T>& k, const Tensor<T>& v,
+    const AttentionOptions<std::type_identity_t<T>>& options = {}) {
+  return detail::attention<T>(q, k, v, options, nullptr);
 }
 
 /// Options of cross_entropy.
@@ -216,29 +263,29 @@ struct CrossEntropyOptions {
   T label_smoothing = T{0};
 };
 
-/// Per-row loss -log softmax(logits)[target]: logits (N, V), targets (N) -> (N), 0 where ignored.
-/// `lse`, if given, receives the log-sum-exp of each row. Throws on a target outside [0, V).
+namespace detail {
+
 template <Floating T>
-Tensor<T> cross_entropy_rows(const Tensor<T>& logits, const Tensor<std::int64_t>& targets,
-                             const CrossEntropyOptions<std::type_identity_t<T>>& options = {},
-                             Tensor<T>* lse = nullptr) {
-  LDLM_CHECK(logits.rank() == 2 && targets.shape() == Shape{logits.size(0)}, "cross_entropy",
-             "needs logits (N, V) and targets (N), got ", to_string(logits.shape()), " and ",
-             to_string(targets.shape()));
-  LDLM_CHECK(options.label_smoothing >= T{0} && options.label_smoothing <= T{1}, "cross_entropy",
+Tensor<T> cross_entropy_rows_as(std::string_view op, const Tensor<T>& logits,
+                                const Tensor<std::int64_t>& targets,
+                                const CrossEntropyOptions<T>& options, Tensor<T>* lse) {
+  LDLM_CHECK_SHAPE(logits.rank() == 2 && targets.shape() == Shape{logits.size(0)}, op,
+                   "needs logits (N, V) and targets (N), got ", to_string(logits.shape()), " and ",
+                   to_string(targets.shape()));
+  LDLM_CHECK(options.label_smoothing >= T{0} && options.label_smoothing <= T{1}, op,
              "label smoothing must lie in [0, 1], got ", options.label_smoothing);
   const std::int64_t classes = logits.size(1);
   const Tensor<std::int64_t> ids = targets.contiguous();
   for (std::int64_t i = 0; i < ids.numel(); ++i) {
     const std::int64_t id = ids.data()[i];
-    LDLM_CHECK(id == options.ignore_index || (id >= 0 && id < classes), "cross_entropy", "target ",
-               id, " at position ", i, " is outside [0, ", classes, ")");
+    LDLM_CHECK_INDEX(id == options.ignore_index || (id >= 0 && id < classes), op, "target ", id,
+                     " at position ", i, " is outside [0, ", classes, ")");
   }
-  const Tensor<T> rows = detail::with_unit_rows(logits, "cross_entropy");
+  const Tensor<T> rows = with_unit_rows(logits, op);
   Tensor<T> loss = Tensor<T>::empty({logits.size(0)}, logits.device());
   Tensor<T> row_lse = Tensor<T>::empty({logits.size(0)}, logits.device());
   if (loss.numel() > 0) {
-    detail::kernel(logits.device(), &KernelTable<T>::cross_entropy, "cross_entropy")(
+    kernel(logits.device(), &KernelTable<T>::cross_entropy, op)(
         rows.view(), ids.view(), options.ignore_index, options.label_smoothing, loss.view(),
         row_lse.view());
   }
@@ -246,6 +293,17 @@ Tensor<T> cross_entropy_rows(const Tensor<T>& logits, const Tensor<std::int64_t>
     *lse = row_lse;
   }
   return loss;
+}
+
+}  // namespace detail
+
+/// Per-row loss -log softmax(logits)[target]: logits (N, V), targets (N) -> (N), 0 where ignored.
+/// `lse`, if given, receives the log-sum-exp of each row. Throws on a target outside [0, V).
+template <Floating T>
+Tensor<T> cross_entropy_rows(const Tensor<T>& logits, const Tensor<std::int64_t>& targets,
+                             const CrossEntropyOptions<std::type_identity_t<T>>& options = {},
+                             Tensor<T>* lse = nullptr) {
+  return detail::cross_entropy_rows_as("cross_entropy_rows", logits, targets, options, lse);
 }
 
 }  // namespace ldlm

@@ -16,9 +16,9 @@ Tensor<T> reduce(ReduceOp op, const Tensor<T>& x, const Axes& axes, bool keep,
                  std::string_view name) {
   const unsigned mask = axes.mask(x.rank(), name);
   Tensor<T> out = Tensor<T>::empty(reduced_shape(x.shape(), mask, true), x.device());
-  if (op == ReduceOp::max || op == ReduceOp::min) {
-    LDLM_CHECK(x.numel() > 0 || out.numel() == 0, name, "of no elements, shape ",
-               to_string(x.shape()));
+  if (!has_identity(op)) {
+    LDLM_CHECK_SHAPE(x.numel() > 0 || out.numel() == 0, name, "of no elements, shape ",
+                     to_string(x.shape()));
   }
   if (out.numel() > 0) {
     kernel(x.device(), &KernelTable<T>::reduce, name)(op, x.view(), out.view());
@@ -40,7 +40,7 @@ template <class T>
 Tensor<std::int64_t> arg_reduce(bool largest, const Tensor<T>& x, int axis, std::string_view name) {
   axis = normalize_axis(axis, x.rank(), name);
   Shape shape = x.shape();
-  LDLM_CHECK(shape[axis] > 0, name, "of no elements, shape ", to_string(shape));
+  LDLM_CHECK_SHAPE(shape[axis] > 0, name, "of no elements, shape ", to_string(shape));
   shape.erase(axis);
   auto out = Tensor<std::int64_t>::empty(shape, x.device());
   if (out.numel() > 0) {
@@ -138,8 +138,8 @@ struct TopK {
 /// The k largest of each row (last axis), in falling order; ties by lower index.
 template <class T>
 TopK<T> top_k(const Tensor<T>& x, std::int64_t k) {
-  LDLM_CHECK(x.rank() >= 1 && k >= 0 && k <= x.size(-1), "top_k", "k = ", k,
-             " does not fit the last axis of ", to_string(x.shape()));
+  LDLM_CHECK_SHAPE(x.rank() >= 1 && k >= 0 && k <= x.size(-1), "top_k", "k = ", k,
+                   " does not fit the last axis of ", to_string(x.shape()));
   Shape shape = x.shape();
   shape[shape.rank() - 1] = k;
   TopK<T> out{Tensor<T>::empty(shape, x.device()), Tensor<std::int64_t>::empty(shape, x.device())};
@@ -157,8 +157,8 @@ Tensor<T> sum_to(const Tensor<T>& x, const Shape& shape) {
   if (x.shape() == shape) {
     return x;
   }
-  LDLM_CHECK(broadcast_shapes(shape, x.shape(), "sum_to") == x.shape(), "sum_to", to_string(shape),
-             " does not broadcast to ", to_string(x.shape()));
+  LDLM_CHECK_SHAPE(broadcast_shapes(shape, x.shape(), "sum_to") == x.shape(), "sum_to",
+                   to_string(shape), " does not broadcast to ", to_string(x.shape()));
   const int shift = x.rank() - shape.rank();
   Shape kept = x.shape();
   for (int i = 0; i < kept.rank(); ++i) {

@@ -8,21 +8,24 @@
 
 namespace ldlm {
 
-/// Joins tensors along an axis; all other extents must agree.
+namespace detail {
+
 template <class T>
-Tensor<T> concat(std::span<const Tensor<T>> parts, int axis = 0) {
-  LDLM_CHECK(!parts.empty(), "concat", "needs at least one tensor");
-  axis = normalize_axis(axis, parts[0].rank(), "concat");
+Tensor<T> concat_as(std::string_view op, std::span<const Tensor<T>> parts, int axis) {
+  LDLM_CHECK(!parts.empty(), op, "needs at least one tensor");
+  axis = normalize_axis(axis, parts[0].rank(), op);
   Shape shape = parts[0].shape();
   shape[axis] = 0;
   for (const Tensor<T>& part : parts) {
     Shape expected = part.shape();
-    LDLM_CHECK(part.rank() == shape.rank(), "concat", "ranks differ: ", to_string(parts[0].shape()),
-               " and ", to_string(part.shape()));
+    LDLM_CHECK_DEVICE(part.device() == parts[0].device(), op, "tensors are on ", parts[0].device(),
+                      " and ", part.device());
+    LDLM_CHECK_SHAPE(part.rank() == shape.rank(), op, "ranks differ: ", to_string(parts[0].shape()),
+                     " and ", to_string(part.shape()));
     const std::int64_t extent = expected[axis];
     expected[axis] = shape[axis];
-    LDLM_CHECK(expected == shape, "concat", "extents differ beside axis ", axis, ": ",
-               to_string(parts[0].shape()), " and ", to_string(part.shape()));
+    LDLM_CHECK_SHAPE(expected == shape, op, "extents differ beside axis ", axis, ": ",
+                     to_string(parts[0].shape()), " and ", to_string(part.shape()));
     shape[axis] += extent;
   }
   Tensor<T> out = Tensor<T>::empty(shape, parts[0].device());
@@ -32,6 +35,14 @@ Tensor<T> concat(std::span<const Tensor<T>> parts, int axis = 0) {
     start += part.shape()[axis];
   }
   return out;
+}
+
+}  // namespace detail
+
+/// Joins tensors along an axis; all other extents must agree.
+template <class T>
+Tensor<T> concat(std::span<const Tensor<T>> parts, int axis = 0) {
+  return detail::concat_as("concat", parts, axis);
 }
 template <class T>
 Tensor<T> concat(std::initializer_list<Tensor<T>> parts, int axis = 0) {
@@ -48,9 +59,9 @@ Tensor<T> stack(std::span<const Tensor<T>> parts, int axis = 0) {
   std::vector<Tensor<T>> raised;
   raised.reserve(parts.size());
   for (const Tensor<T>& part : parts) {
-    raised.push_back(part.unsqueeze(axis));
+    raised.push_back(part.unsqueeze(normalize_axis(axis, part.rank() + 1, "stack")));
   }
-  return concat(std::span<const Tensor<T>>(raised), axis);
+  return detail::concat_as("stack", std::span<const Tensor<T>>(raised), axis);
 }
 template <class T>
 Tensor<T> stack(std::initializer_list<Tensor<T>> parts, int axis = 0) {
@@ -65,9 +76,10 @@ Tensor<T> stack(const std::vector<Tensor<T>>& parts, int axis = 0) {
 template <class T>
 std::vector<Tensor<T>> split(const Tensor<T>& x, std::int64_t extent, int axis = 0) {
   LDLM_CHECK(extent > 0, "split", "extent must be positive, got ", extent);
+  axis = normalize_axis(axis, x.rank(), "split");
   std::vector<Tensor<T>> parts;
-  for (std::int64_t start = 0; start < x.size(axis); start += extent) {
-    parts.push_back(x.slice(axis, start, std::min(start + extent, x.size(axis))));
+  for (std::int64_t start = 0; start < x.shape()[axis]; start += extent) {
+    parts.push_back(x.slice(axis, start, start + extent));
   }
   return parts;
 }

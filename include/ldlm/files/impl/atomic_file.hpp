@@ -23,12 +23,12 @@ namespace detail {
 LDLM_BODY void check_replaceable(const std::filesystem::path& target) {
   std::error_code ignored;
   const auto status = std::filesystem::status(target, ignored);
-  LDLM_CHECK(!std::filesystem::exists(status) || std::filesystem::is_regular_file(status), "write",
-             target.native(), ": exists and is not a regular file");
+  LDLM_CHECK_FILE(!std::filesystem::exists(status) || std::filesystem::is_regular_file(status),
+                  "write", target.native(), ": exists and is not a regular file");
   const auto link = std::filesystem::read_symlink(target, ignored);
   // /dev/stdout, say: it belongs to the system.
-  LDLM_CHECK(!link.native().starts_with("/proc/"), "write", target.native(),
-             ": is a link of the system's to ", link.native());
+  LDLM_CHECK_FILE(!link.native().starts_with("/proc/"), "write", target.native(),
+                  ": is a link of the system's to ", link.native());
 }
 
 }  // namespace detail
@@ -62,8 +62,8 @@ LDLM_BODY void AtomicFile::write(std::span<const std::byte> bytes) {
   while (!bytes.empty()) {
     const ssize_t count = ::write(temporary_.file.get(), bytes.data(), bytes.size());
     if (count < 0) {
-      LDLM_CHECK(errno == EINTR, "write", target_.native(), ": ", detail::errno_text(errno),
-                 " (at byte ", written_, ')');
+      LDLM_CHECK_FILE(errno == EINTR, "write", target_.native(), ": ", detail::errno_text(errno),
+                      " (at byte ", written_, ')');
       continue;
     }
     written_ += static_cast<std::size_t>(count);

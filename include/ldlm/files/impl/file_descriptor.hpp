@@ -19,7 +19,7 @@ LDLM_BODY std::string errno_text(int code) {
 }
 
 LDLM_BODY void check_write(bool ok, const std::filesystem::path& path) {
-  LDLM_CHECK(ok, "write", path.native(), ": ", errno_text(errno));
+  LDLM_CHECK_FILE(ok, "write", path.native(), ": ", errno_text(errno));
 }
 
 LDLM_BODY void sync_folder(const std::filesystem::path& folder) {

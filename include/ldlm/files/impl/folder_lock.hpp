@@ -21,17 +21,18 @@ LDLM_BODY FolderLock::FolderLock(const std::filesystem::path& folder)
     : path_(folder / ".ldlm-lock") {
   std::error_code error;
   std::filesystem::create_directories(folder, error);
-  LDLM_CHECK(!error, "lock", folder.native(), ": cannot be made a folder: ", error.message());
+  LDLM_CHECK_FILE(!error, "lock", folder.native(), ": cannot be made a folder: ", error.message());
   do {  // until the file that is locked is the one in the folder: its last holder removes it
     open_file();
     if (::flock(file_.get(), LOCK_EX | LOCK_NB) != 0) {
-      LDLM_CHECK(errno == EWOULDBLOCK, "lock", path_.native(), ": ", detail::errno_text(errno));
+      LDLM_CHECK_FILE(errno == EWOULDBLOCK, "lock", path_.native(), ": ",
+                      detail::errno_text(errno));
       std::array<char, 256> text{};
       const ssize_t size = ::pread(file_.get(), text.data(), text.size(), 0);
       const std::string holder(text.data(), size > 0 ? static_cast<std::size_t>(size) : 0);
-      detail::fail("lock", folder.native(), ": is in use by ",
-                   holder.empty() ? "another process" : holder.substr(0, holder.find('\n')),
-                   ", which holds ", path_.native());
+      detail::fail_as(ErrorCode::file, "lock", folder.native(), ": is in use by ",
+                      holder.empty() ? "another process" : holder.substr(0, holder.find('\n')),
+                      ", which holds ", path_.native());
     }
   } while (!detail::names_file(path_, file_));
   std::array<char, 256> host{};
@@ -50,11 +51,12 @@ LDLM_BODY FolderLock::~FolderLock() {
 LDLM_BODY void FolderLock::open_file() {
   constexpr int flags = O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC;
   file_ = detail::FileDescriptor(::open(path_.c_str(), flags, 0666));
-  LDLM_CHECK(errno != ELOOP || file_.is_open(), "lock", path_.native(), ": is a symbolic link");
-  LDLM_CHECK(file_.is_open(), "lock", path_.native(), ": ", detail::errno_text(errno));
+  LDLM_CHECK_FILE(errno != ELOOP || file_.is_open(), "lock", path_.native(),
+                  ": is a symbolic link");
+  LDLM_CHECK_FILE(file_.is_open(), "lock", path_.native(), ": ", detail::errno_text(errno));
   struct stat status {};
-  LDLM_CHECK(::fstat(file_.get(), &status) == 0 && S_ISREG(status.st_mode), "lock", path_.native(),
-             ": is not a regular file");
+  LDLM_CHECK_FILE(::fstat(file_.get(), &status) == 0 && S_ISREG(status.st_mode), "lock",
+                  path_.native(), ": is not a regular file");
 }
 
 }  // namespace ldlm

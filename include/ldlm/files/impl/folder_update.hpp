@@ -45,8 +45,8 @@ LDLM_BODY std::vector<std::filesystem::path> paths_below(const std::filesystem::
         open.push_back(out.back());
       }
     }
-    LDLM_CHECK(!error || error == std::errc::no_such_file_or_directory, "open",
-               (folder / name).native(), ": ", error.message());
+    LDLM_CHECK_FILE(!error || error == std::errc::no_such_file_or_directory, "open",
+                    (folder / name).native(), ": ", error.message());
   }
   std::sort(out.begin(), out.end());
   return out;
@@ -100,9 +100,9 @@ LDLM_BODY void finish_update(const std::filesystem::path& folder) {
   } while (!detail::names_file(committed, lock));
   // What is gone has been moved by a process that was killed.
   const auto check = [&folder](bool ok) {
-    LDLM_CHECK(ok || errno == ENOENT, "open", folder.native(),
-               ": an update of this folder was cut short and cannot be finished: ",
-               detail::errno_text(errno));
+    LDLM_CHECK_FILE(ok || errno == ENOENT, "open", folder.native(),
+                    ": an update of this folder was cut short and cannot be finished: ",
+                    detail::errno_text(errno));
   };
   std::set<fs::path> changed{folder};
   for (const fs::path& name : detail::paths_below(committed)) {
@@ -136,17 +136,17 @@ LDLM_BODY void finish_update(const std::filesystem::path& folder) {
 LDLM_BODY FolderUpdate::FolderUpdate(const std::filesystem::path& folder) : shown_(folder) {
   std::error_code error;
   const auto kind = std::filesystem::status(folder, error).type();
-  LDLM_CHECK(kind == std::filesystem::file_type::not_found ||
-                 kind == std::filesystem::file_type::directory,
-             "write", folder.native(), ": exists and is not a folder");
+  LDLM_CHECK_FILE(kind == std::filesystem::file_type::not_found ||
+                      kind == std::filesystem::file_type::directory,
+                  "write", folder.native(), ": exists and is not a folder");
   target_ = std::filesystem::weakly_canonical(std::filesystem::absolute(folder, error), error);
-  LDLM_CHECK(!error, "write", folder.native(), ": ", error.message());
+  LDLM_CHECK_FILE(!error, "write", folder.native(), ": ", error.message());
   if (!target_.has_filename() && target_.has_relative_path()) {
     target_ = target_.parent_path();  // "folder/"
   }
   finish_update(target_);
   std::filesystem::create_directories(target_.parent_path(), error);
-  LDLM_CHECK(!error, "write", folder.native(), ": ", error.message());
+  LDLM_CHECK_FILE(!error, "write", folder.native(), ": ", error.message());
   detail::remove_leftovers(target_, inner_prefix);
   detail::remove_leftovers(target_.parent_path(), outer_prefix());
   const bool exists = detail::is_real_folder(target_);
@@ -193,7 +193,7 @@ LDLM_BODY std::filesystem::path FolderUpdate::place_of(const std::filesystem::pa
   std::filesystem::path path = staging_.path / name;
   std::error_code error;
   std::filesystem::create_directories(path.parent_path(), error);
-  LDLM_CHECK(!error, "write", (shown_ / name).native(), ": ", error.message());
+  LDLM_CHECK_FILE(!error, "write", (shown_ / name).native(), ": ", error.message());
   return path;
 }
 
@@ -203,7 +203,7 @@ LDLM_BODY void FolderUpdate::fail_as_shown(const Error& failure) const {
   for (std::size_t i = 0; (i = message.find(hidden, i)) != std::string::npos;) {
     message.replace(i, hidden.size(), shown_.native());
   }
-  throw Error(message);
+  detail::throw_error(failure.code(), message);
 }
 
 LDLM_BODY std::string FolderUpdate::outer_prefix() const {
@@ -233,9 +233,9 @@ LDLM_BODY void FolderUpdate::check_names() const {
     if (!detail::look_at(target_ / name, old) || S_ISLNK(old.st_mode)) {
       continue;
     }
-    LDLM_CHECK(is_folder ? S_ISDIR(old.st_mode) : S_ISREG(old.st_mode), "write",
-               (shown_ / name).native(), ": exists and is not a ",
-               is_folder ? "folder" : "regular file");
+    LDLM_CHECK_FILE(is_folder ? S_ISDIR(old.st_mode) : S_ISREG(old.st_mode), "write",
+                    (shown_ / name).native(), ": exists and is not a ",
+                    is_folder ? "folder" : "regular file");
   }
 }
 

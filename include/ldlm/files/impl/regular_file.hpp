@@ -19,10 +19,10 @@ LDLM_BODY RegularFile open_regular_file(const std::filesystem::path& path) {
   // O_NONBLOCK: opening a named pipe must fail below rather than wait for its other end.
   RegularFile out{FileDescriptor(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK))};
   struct stat status {};
-  LDLM_CHECK(out.descriptor.is_open() && ::fstat(out.descriptor.get(), &status) == 0, "open",
-             path.native(), ": ", errno_text(errno));
-  LDLM_CHECK(!S_ISDIR(status.st_mode), "open", path.native(), ": is a folder, not a file");
-  LDLM_CHECK(S_ISREG(status.st_mode), "open", path.native(), ": is not a regular file");
+  LDLM_CHECK_FILE(out.descriptor.is_open() && ::fstat(out.descriptor.get(), &status) == 0, "open",
+                  path.native(), ": ", errno_text(errno));
+  LDLM_CHECK_FILE(!S_ISDIR(status.st_mode), "open", path.native(), ": is a folder, not a file");
+  LDLM_CHECK_FILE(S_ISREG(status.st_mode), "open", path.native(), ": is not a regular file");
   out.size = static_cast<std::size_t>(status.st_size);
   return out;
 }

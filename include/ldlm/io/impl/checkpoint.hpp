@@ -29,7 +29,7 @@ namespace ldlm::detail {
 inline constexpr std::string_view checkpoint_format = "ldlm-checkpoint-1";
 
 inline void require_ok(const std::error_code& error, const std::filesystem::path& path) {
-  LDLM_CHECK(!error, "checkpoint", path.native(), ": ", error.message());
+  LDLM_CHECK_FILE(!error, "checkpoint", path.native(), ": ", error.message());
 }
 
 inline std::string checkpoint_name(std::int64_t step) {
@@ -81,8 +81,8 @@ inline CheckpointFolders scan_checkpoints(const std::filesystem::path& root) {
 /// state.json, after checking that the files it lists are there in their sizes.
 inline JsonReader open_checkpoint_state(const std::filesystem::path& folder) {
   std::error_code error;
-  LDLM_CHECK(std::filesystem::exists(folder / "state.json", error), "checkpoint", folder.native(),
-             ": incomplete or no checkpoint: there is no state.json");
+  LDLM_CHECK_FILE(std::filesystem::exists(folder / "state.json", error), "checkpoint",
+                  folder.native(), ": incomplete or no checkpoint: there is no state.json");
   JsonReader state = open_json(folder / "state.json");
   const auto format = state.get<std::string>("format");
   state.check(format == checkpoint_format, "format", "must be ", quote(checkpoint_format), ", got ",
@@ -99,8 +99,8 @@ inline JsonReader open_checkpoint_state(const std::filesystem::path& folder) {
     const std::filesystem::path path = folder / name;
     const auto size = std::filesystem::file_size(path, error);
     require_ok(error, path);
-    LDLM_CHECK(size == expected, "checkpoint", path.native(), ": incomplete: has ", size,
-               " bytes, state.json says ", expected);
+    LDLM_CHECK_FILE(size == expected, "checkpoint", path.native(), ": incomplete: has ", size,
+                    " bytes, state.json says ", expected);
   }
   return state;
 }
@@ -146,8 +146,8 @@ inline void write_checkpoint(const std::filesystem::path& folder, const Checkpoi
   }
   JsonValue generators = JsonValue::object();
   for (const auto& [name, generator] : checkpoint.generators) {
-    LDLM_CHECK(generators.find(name) == nullptr, "checkpoint", "generator ", quote(name),
-               " is given twice");
+    LDLM_CHECK_FILE(generators.find(name) == nullptr, "checkpoint", "generator ", quote(name),
+                    " is given twice");
     generators.set(name,
                    JsonValue::object({{"seed", generator.seed()}, {"offset", generator.offset()}}));
   }
@@ -172,8 +172,8 @@ LDLM_BODY std::vector<CheckpointEntry> list_checkpoints(const std::filesystem::p
     return {};
   }
   detail::Checkpoints found = detail::find_checkpoints(root);
-  LDLM_CHECK(!found.complete.empty() || found.others.empty(), "checkpoint", root.native(),
-             ": holds no complete checkpoint: ", found.others.front().second);
+  LDLM_CHECK_FILE(!found.complete.empty() || found.others.empty(), "checkpoint", root.native(),
+                  ": holds no complete checkpoint: ", found.others.front().second);
   return std::move(found.complete);
 }
 
@@ -185,9 +185,9 @@ LDLM_BODY std::optional<std::filesystem::path> latest_checkpoint(
   }
   const std::filesystem::path& last = all.back().path;
   for (const auto& [path, error] : detail::find_checkpoints(root).others) {
-    LDLM_CHECK(path.filename() < last.filename(), "checkpoint", path.native(),
-               ": is incomplete; without it, training would go on from ", last.filename().native(),
-               ": ", error);
+    LDLM_CHECK_FILE(path.filename() < last.filename(), "checkpoint", path.native(),
+                    ": is incomplete; without it, training would go on from ",
+                    last.filename().native(), ": ", error);
   }
   return last;
 }
@@ -195,8 +195,8 @@ LDLM_BODY std::optional<std::filesystem::path> latest_checkpoint(
 LDLM_BODY std::filesystem::path save_checkpoint(const std::filesystem::path& root,
                                                 const Checkpoint& checkpoint,
                                                 std::size_t keep_last) {
-  LDLM_CHECK(checkpoint.step >= 0, "checkpoint", "step must not be negative, got ",
-             checkpoint.step);
+  LDLM_CHECK_FILE(checkpoint.step >= 0, "checkpoint", "step must not be negative, got ",
+                  checkpoint.step);
   std::error_code error;
   std::filesystem::create_directories(root, error);
   detail::require_ok(error, root);
@@ -268,8 +268,8 @@ LDLM_BODY Checkpoint load_checkpoint(const std::filesystem::path& folder) {
     const std::string expected = std::to_string(out.step);
     const auto saved = std::find(file.metadata().begin(), file.metadata().end(),
                                  std::pair<std::string, std::string>("step", expected));
-    LDLM_CHECK(saved != file.metadata().end(), "checkpoint", file.origin(),
-               ": was not saved with state.json, which is of step ", expected);
+    LDLM_CHECK_FILE(saved != file.metadata().end(), "checkpoint", file.origin(),
+                    ": was not saved with state.json, which is of step ", expected);
     for (const TensorInfo& tensor : file.tensors()) {
       (out.*part).emplace_back(tensor.name, file.tensor<float>(tensor.name));
     }

@@ -19,7 +19,7 @@ LDLM_BODY void check_no_foreign_file(std::string_view contents, std::string_view
   const text::FileDescription is = text::what_is(contents.substr(0, text::file_head));
   const bool foreign = is.kind != text::FileKind::other && is.kind != text::FileKind::safetensors &&
                        is.kind != text::FileKind::table;  // 0xffffffff is also just a wrong length
-  LDLM_CHECK(!foreign, op, origin, ": ", is.message);
+  LDLM_CHECK_FILE(!foreign, op, origin, ": ", is.message);
 }
 
 LDLM_BODY std::string describe_foreign_weights(const std::filesystem::path& folder) {

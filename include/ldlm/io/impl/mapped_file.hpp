@@ -21,7 +21,7 @@ LDLM_BODY MappedFile MappedFile::open(const std::filesystem::path& path) {
   if (size > 0) {
     void* const data = ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_NORESERVE,
                               file.descriptor.get(), 0);
-    LDLM_CHECK(data != MAP_FAILED, "open", path.native(), ": ", detail::errno_text(errno));
+    LDLM_CHECK_FILE(data != MAP_FAILED, "open", path.native(), ": ", detail::errno_text(errno));
     out.bytes_ = {static_cast<std::byte*>(data), size};
     out.owner_ = std::shared_ptr<void>(data, [size](void* start) { ::munmap(start, size); });
   }

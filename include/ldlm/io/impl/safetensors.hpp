@@ -49,7 +49,8 @@ LDLM_BODY bool SafetensorsFile::contains(std::string_view name) const {
 
 LDLM_BODY const TensorInfo& SafetensorsFile::info(std::string_view name) const {
   const auto found = by_name_.find(name);
-  LDLM_CHECK(found != by_name_.end(), "safetensors", origin_, ": no tensor ", detail::quote(name));
+  LDLM_CHECK_FILE(found != by_name_.end(), "safetensors", origin_, ": no tensor ",
+                  detail::quote(name));
   return header_.tensors[found->second];
 }
 
@@ -78,18 +79,18 @@ LDLM_BODY std::span<const std::byte> SafetensorsFile::bytes_of(const TensorInfo&
 }
 
 LDLM_BODY Shape SafetensorsFile::shape_of(const TensorInfo& at) const {
-  LDLM_CHECK(at.shape.size() <= max_rank, "safetensors", origin_, ": tensor ",
-             detail::quote(at.name), ": shape ", detail::shape_text(at.shape), " has ",
-             at.shape.size(), " axes, a tensor has at most ", max_rank);
+  LDLM_CHECK_FILE(at.shape.size() <= max_rank, "safetensors", origin_, ": tensor ",
+                  detail::quote(at.name), ": shape ", detail::shape_text(at.shape), " has ",
+                  at.shape.size(), " axes, a tensor has at most ", max_rank);
   return Shape(at.shape);
 }
 
 LDLM_BODY void SafetensorsFile::check_elements(const TensorInfo& at) const {
   if (at.dtype == FileDType::boolean) {
     for (std::size_t i = at.begin; i < at.end; ++i) {
-      LDLM_CHECK(std::to_integer<unsigned>(bytes_[i]) <= 1, "safetensors", origin_, ": byte ", i,
-                 ": tensor ", detail::quote(at.name), ": a BOOL must be 0 or 1, got ",
-                 std::to_integer<unsigned>(bytes_[i]));
+      LDLM_CHECK_FILE(std::to_integer<unsigned>(bytes_[i]) <= 1, "safetensors", origin_, ": byte ",
+                      i, ": tensor ", detail::quote(at.name), ": a BOOL must be 0 or 1, got ",
+                      std::to_integer<unsigned>(bytes_[i]));
     }
   }
 }

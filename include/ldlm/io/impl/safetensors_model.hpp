@@ -40,9 +40,9 @@ LDLM_BODY SafetensorsModel SafetensorsModel::open(const std::filesystem::path& f
     if (!std::filesystem::exists(path, ignored)) {
       path += ".index.json";
     }
-    LDLM_CHECK(std::filesystem::exists(path, ignored), "safetensors", folder_or_file.native(),
-               ": the folder has neither model.safetensors nor model.safetensors.index.json",
-               detail::describe_foreign_weights(folder_or_file));
+    LDLM_CHECK_FILE(std::filesystem::exists(path, ignored), "safetensors", folder_or_file.native(),
+                    ": the folder has neither model.safetensors nor model.safetensors.index.json",
+                    detail::describe_foreign_weights(folder_or_file));
   }
   SafetensorsModel out;
   if (path.extension() == ".json") {
@@ -75,7 +75,8 @@ LDLM_BODY const TensorInfo& SafetensorsModel::info(std::string_view name) const 
 
 LDLM_BODY const SafetensorsFile& SafetensorsModel::shard_of(std::string_view name) const {
   const auto found = shard_of_.find(name);
-  LDLM_CHECK(found != shard_of_.end(), "safetensors", origin_, ": no tensor ", detail::quote(name));
+  LDLM_CHECK_FILE(found != shard_of_.end(), "safetensors", origin_, ": no tensor ",
+                  detail::quote(name));
   return shards_[found->second];
 }
 
@@ -89,8 +90,8 @@ LDLM_BODY void SafetensorsModel::open_index(const std::filesystem::path& path) {
       shards_.push_back(SafetensorsFile::open(detail::folder_of(path) / entry.file));
     }
     const std::size_t shard = shard_numbers[entry.file];
-    LDLM_CHECK(shards_[shard].contains(entry.tensor), "safetensors", origin_, ": tensor ",
-               detail::quote(entry.tensor), " is not in its shard ", entry.file);
+    LDLM_CHECK_FILE(shards_[shard].contains(entry.tensor), "safetensors", origin_, ": tensor ",
+                    detail::quote(entry.tensor), " is not in its shard ", entry.file);
   }
   for (std::size_t i = 0; i < shards_.size(); ++i) {
     add_names(i);
@@ -100,9 +101,9 @@ LDLM_BODY void SafetensorsModel::open_index(const std::filesystem::path& path) {
 LDLM_BODY void SafetensorsModel::add_names(std::size_t shard) {
   for (const TensorInfo& tensor : shards_[shard].tensors()) {
     const auto [at, added] = shard_of_.emplace(tensor.name, shard);
-    LDLM_CHECK(added, "safetensors", origin_, ": tensor ", detail::quote(tensor.name),
-               " is in two shards, ", shards_[at->second].origin(), " and ",
-               shards_[shard].origin());
+    LDLM_CHECK_FILE(added, "safetensors", origin_, ": tensor ", detail::quote(tensor.name),
+                    " is in two shards, ", shards_[at->second].origin(), " and ",
+                    shards_[shard].origin());
   }
 }
 

@@ -72,9 +72,10 @@ class JsonBuilder {
       reason.remove_prefix(number + 2);
     }
     constexpr std::size_t longest = 240;  // it quotes the text, which may be long and no UTF-8
-    detail::fail(
-        "json", origin_, ": byte ", options_.first_byte + (position == 0 ? 0 : position - 1), ": ",
-        text::repair_utf8(reason.substr(0, longest)), reason.size() > longest ? "..." : "");
+    detail::fail_as(ErrorCode::file, "json", origin_, ": byte ",
+                    options_.first_byte + (position == 0 ? 0 : position - 1), ": ",
+                    text::repair_utf8(reason.substr(0, longest)),
+                    reason.size() > longest ? "..." : "");
   }
 
   JsonValue take() { return std::move(root_); }
@@ -83,8 +84,8 @@ class JsonBuilder {
   bool add(JsonValue value) {
     const std::size_t start = skip_to_token();
     consumed_ = buffer_.position();
-    LDLM_CHECK(++count_ <= options_.max_values, "json", origin_, ": byte ", start, ": more than ",
-               options_.max_values, " values");
+    LDLM_CHECK_FILE(++count_ <= options_.max_values, "json", origin_, ": byte ", start,
+                    ": more than ", options_.max_values, " values");
     value.offset_ = start;
     if (open_.empty()) {
       root_ = std::move(value);
@@ -97,8 +98,8 @@ class JsonBuilder {
     return true;
   }
   bool open(JsonValue value) {
-    LDLM_CHECK(open_.size() < options_.max_depth, "json", origin_, ": byte ", skip_to_token(),
-               ": nested deeper than ", options_.max_depth, " levels");
+    LDLM_CHECK_FILE(open_.size() < options_.max_depth, "json", origin_, ": byte ", skip_to_token(),
+                    ": nested deeper than ", options_.max_depth, " levels");
     add(std::move(value));
     JsonValue* opened = &root_;
     if (!open_.empty()) {
@@ -135,8 +136,8 @@ class JsonBuilder {
     const auto twice = std::adjacent_find(sorted.begin(), sorted.end(),
                                           [](auto* a, auto* b) { return a->first == b->first; });
     if (twice != sorted.end()) {
-      detail::fail("json", origin_, ": byte ", (*(twice + 1))->second.offset(), ": key ",
-                   detail::quote((*twice)->first), " stands twice in one object");
+      detail::fail_as(ErrorCode::file, "json", origin_, ": byte ", (*(twice + 1))->second.offset(),
+                      ": key ", detail::quote((*twice)->first), " stands twice in one object");
     }
   }
 
@@ -156,8 +157,8 @@ LDLM_BODY JsonValue parse_json(std::string_view text, std::string_view origin,
 #if LDLM_HAS_JSON_PARSER
   // The parser would take a NUL byte for the end of the text.
   const std::size_t nul = text.find('\0');
-  LDLM_CHECK(nul == std::string_view::npos, "json", origin, ": byte ", options.first_byte + nul,
-             ": NUL byte");
+  LDLM_CHECK_FILE(nul == std::string_view::npos, "json", origin, ": byte ",
+                  options.first_byte + nul, ": NUL byte");
   detail::TextBuffer buffer(text);
   JsonBuilder builder(text, buffer, origin, options);
   std::istream stream(&buffer);
@@ -165,8 +166,8 @@ LDLM_BODY JsonValue parse_json(std::string_view text, std::string_view origin,
   return builder.take();
 #else
   (void)text, (void)options;
-  detail::fail("json", origin,
-               ": this program was compiled without nlohmann-json, which reads JSON");
+  detail::fail_as(ErrorCode::file, "json", origin,
+                  ": this program was compiled without nlohmann-json, which reads JSON");
 #endif
 }
 

@@ -30,8 +30,7 @@ auto with_place(const Place& place, Build&& build) {
   try {
     return build();
   } catch (const Error& error) {
-    const std::string_view what = error.what();
-    ::ldlm::detail::fail("tokenizer", place_of(place), ": ", what.substr(what.find("] ") + 2));
+    ::ldlm::detail::fail_as(error.code(), "tokenizer", place_of(place), ": ", error.reason());
   }
 }
 
