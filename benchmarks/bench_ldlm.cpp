@@ -8,7 +8,7 @@
 #include <utility>
 #include <vector>
 
-#include <ldlm/ldlm/pipeline.hpp>
+#include <ldlm/latent_diffusion/pipeline.hpp>
 
 #include "inputs.hpp"
 #include "peer.hpp"

@@ -10,7 +10,7 @@
 #include <string>
 #include <vector>
 
-#include <ldlm/ldlm.hpp>
+#include <ldlm/latent_diffusion.hpp>
 
 using ldlm::Generator;
 using ldlm::Ldlm;

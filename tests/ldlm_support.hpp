@@ -4,8 +4,8 @@
 #include <string>
 #include <vector>
 
-#include <ldlm/ldlm/dataset.hpp>
-#include <ldlm/ldlm/pipeline.hpp>
+#include <ldlm/train/dataset.hpp>
+#include <ldlm/latent_diffusion/pipeline.hpp>
 #include <ldlm/text/tokenizer_trainer.hpp>
 
 namespace ldlm_test {

@@ -5,7 +5,7 @@
 
 #include <doctest/doctest.h>
 #include <ldlm/diffusion/sampler.hpp>
-#include <ldlm/ldlm/config.hpp>
+#include <ldlm/latent_diffusion/config.hpp>
 #include <ldlm/models/bert.hpp>
 #include <ldlm/models/gpt2.hpp>
 #include <ldlm/models/reverse_transformer.hpp>

@@ -4,7 +4,7 @@
 #include <set>
 #include <vector>
 
-#include <ldlm/ldlm/dataset.hpp>
+#include <ldlm/train/dataset.hpp>
 
 using ldlm::BatchOrder;
 using ldlm::Dataset;

@@ -5,8 +5,8 @@
 #include <cmath>
 #include <string>
 
-#include <ldlm/ldlm/stages.hpp>
-#include <ldlm/ldlm/trainer.hpp>
+#include <ldlm/latent_diffusion/stages.hpp>
+#include <ldlm/train/trainer.hpp>
 
 #include "ldlm_support.hpp"
 

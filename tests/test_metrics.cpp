@@ -5,8 +5,8 @@
 
 #include <ldlm/core/ops.hpp>
 #include <ldlm/diffusion/process.hpp>
-#include <ldlm/ldlm/linear_denoiser.hpp>
-#include <ldlm/ldlm/metrics.hpp>
+#include <ldlm/latent_diffusion/linear_denoiser.hpp>
+#include <ldlm/train/metrics.hpp>
 #include <ldlm_reference/reference.hpp>
 
 using namespace ldlm;

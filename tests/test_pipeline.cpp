@@ -6,8 +6,8 @@
 
 #include <unistd.h>
 
-#include <ldlm/ldlm/evaluation.hpp>
-#include <ldlm/ldlm/trainer.hpp>
+#include <ldlm/latent_diffusion/evaluation.hpp>
+#include <ldlm/train/trainer.hpp>
 
 #include "io_support.hpp"
 #include "ldlm_support.hpp"
@@ -212,9 +212,9 @@ TEST_CASE("perplexity tells a known text from its words shuffled") {
   CHECK(-cut[0].per_token == doctest::Approx(double{loss.value().item()}));
 }
 
-TEST_CASE("the seed configuration's parts fit together, in the small") {
+TEST_CASE("the published configuration's parts fit together, in the small") {
   // BERT's mean state over real tokens is the latent and GPT-2's one-token prefix.
-  LdlmConfig config = LdlmConfig::seed();
+  LdlmConfig config = LdlmConfig::published();
   CHECK_NOTHROW(config.validate());
   const Tokenizer tokenizer = ldlm_test::small_tokenizer();
   config.encoder.vocab_size = static_cast<std::int64_t>(tokenizer.id_bound());

@@ -1,5 +1,5 @@
 // The Reverse Transformer against torch's nn.Transformer with a time projection: output, loss,
-// every gradient, ten AdamW steps; and the forms that the seed configuration doesn't use.
+// every gradient, ten AdamW steps; and the forms that the published configuration doesn't use.
 
 #include <doctest/doctest.h>
 #include <ldlm/models/reverse_transformer.hpp>
@@ -22,7 +22,7 @@ using model_support::message_of;
 
 namespace {
 
-/// The golden model: the seed configuration in small.
+/// The golden model: the published configuration in small.
 ReverseTransformerConfig small_denoiser() {
   ReverseTransformerConfig config;
   config.latent_dim = 32;
@@ -64,7 +64,7 @@ ReverseTransformerConfig working() {
 
 }  // namespace
 
-TEST_CASE_TEMPLATE("the seed configuration agrees with torch", T, float, double) {
+TEST_CASE_TEMPLATE("the published configuration agrees with torch", T, float, double) {
   Golden golden("reverse_transformer");
   auto model = load<T>(small_denoiser());
   const Variable<T> z(golden.get<T>("z"));
@@ -119,7 +119,7 @@ TEST_CASE("the state dict has torch's names and no others") {
   CHECK(actual == expected);
 }
 
-TEST_CASE("the defaults are the seed configuration") {
+TEST_CASE("the defaults are the published configuration") {
   Generator generator;
   ReverseTransformerConfig config;
   config.encoder_layers = 1;  // of 4 and 6, to save time

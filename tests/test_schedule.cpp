@@ -19,7 +19,7 @@ bool throws_with(const auto& action, const std::string& part) {
 }
 }  // namespace
 
-TEST_CASE("the seed's schedule is linspace(sqrt(0.00085), sqrt(0.012), 1000)^2") {
+TEST_CASE("the published schedule is linspace(sqrt(0.00085), sqrt(0.012), 1000)^2") {
   const NoiseSchedule schedule = NoiseSchedule::scaled_linear();
   CHECK(schedule.steps() == 1000);
   CHECK(schedule.beta(0) == doctest::Approx(0.00085));

@@ -1,7 +1,7 @@
 #include <doctest/doctest.h>
 
-#include <ldlm/ldlm/text_dataset.hpp>
-#include <ldlm/ldlm/trainer.hpp>
+#include <ldlm/latent_diffusion/text_dataset.hpp>
+#include <ldlm/train/trainer.hpp>
 
 #include "ldlm_support.hpp"
 
@@ -16,9 +16,9 @@ Tokenizer small_wordpiece() {
   return train_wordpiece(small_texts(), options);
 }
 
-/// LdlmConfig::seed() in the small: BERT's mean state is the latent and GPT-2's prefix.
+/// LdlmConfig::published() in the small: BERT's mean state is the latent and GPT-2's prefix.
 LdlmConfig small_seed(const LdlmTokenizers& tokenizers) {
-  LdlmConfig c = LdlmConfig::seed();
+  LdlmConfig c = LdlmConfig::published();
   c.encoder.vocab_size = static_cast<std::int64_t>(tokenizers.encoder.id_bound());
   c.decoder.vocab_size = static_cast<std::int64_t>(tokenizers.decoder.id_bound());
   c.encoder.hidden_size = c.decoder.n_embd = 16;
@@ -133,7 +133,7 @@ TEST_CASE("padding and truncation of a tokenizer's file change no latent and no 
               Ldlm<float>(config, plain, parts, denoiser).encode(small_texts())));
 }
 
-TEST_CASE("the seed's decoder learns to read pooled latents, then the denoiser's estimates") {
+TEST_CASE("the published model's decoder learns to read pooled latents, then the denoiser's estimates") {
   const LdlmTokenizers tokenizers{small_wordpiece(), ldlm_test::small_tokenizer()};
   const LdlmConfig config = small_seed(tokenizers);
   const TextDataset data = small_data(config, tokenizers);

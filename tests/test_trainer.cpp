@@ -13,8 +13,8 @@
 #include <unistd.h>
 
 #include <ldlm/autograd/autograd.hpp>
-#include <ldlm/ldlm/dataset.hpp>
-#include <ldlm/ldlm/trainer.hpp>
+#include <ldlm/train/dataset.hpp>
+#include <ldlm/train/trainer.hpp>
 #include <ldlm/nn/nn.hpp>
 
 #include "io_support.hpp"

@@ -5,8 +5,8 @@
 #include <filesystem>
 
 #include <ldlm/core/threads.hpp>
-#include <ldlm/ldlm/metrics.hpp>
-#include <ldlm/ldlm/pipeline.hpp>
+#include <ldlm/train/metrics.hpp>
+#include <ldlm/latent_diffusion/pipeline.hpp>
 
 #include "paths.hpp"
 

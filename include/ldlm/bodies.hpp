@@ -24,13 +24,10 @@
 #include <ldlm/json/impl/quote.hpp>
 #include <ldlm/json/impl/reader.hpp>
 #include <ldlm/json/impl/value.hpp>
-#include <ldlm/ldlm/impl/config.hpp>
-#include <ldlm/ldlm/impl/dataset.hpp>
-#include <ldlm/ldlm/impl/evaluation.hpp>
-#include <ldlm/ldlm/impl/linear_denoiser.hpp>
-#include <ldlm/ldlm/impl/metrics.hpp>
-#include <ldlm/ldlm/impl/text_dataset.hpp>
-#include <ldlm/ldlm/impl/trainer.hpp>
+#include <ldlm/latent_diffusion/impl/config.hpp>
+#include <ldlm/latent_diffusion/impl/evaluation.hpp>
+#include <ldlm/latent_diffusion/impl/linear_denoiser.hpp>
+#include <ldlm/latent_diffusion/impl/text_dataset.hpp>
 #include <ldlm/models/impl/activation.hpp>
 #include <ldlm/models/impl/bert_config.hpp>
 #include <ldlm/models/impl/checkpoint_names.hpp>
@@ -65,3 +62,6 @@
 #include <ldlm/text/impl/wikitext.hpp>
 #include <ldlm/text/impl/word_counter.hpp>
 #include <ldlm/text/impl/wordpiece.hpp>
+#include <ldlm/train/impl/dataset.hpp>
+#include <ldlm/train/impl/metrics.hpp>
+#include <ldlm/train/impl/trainer.hpp>

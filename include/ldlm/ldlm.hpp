@@ -1,9 +1,10 @@
 #pragma once
-// LDLM: everything, for users; the library itself never includes this file.
+// The whole library, for users; itself it never includes this file. The model that this project is
+// named for, made of its parts, is in <ldlm/latent_diffusion.hpp>.
 //
-// It also compiles the CPU kernels for this unit's own instruction set, which takes most of the
-// time, and registers them for the whole program. Where another unit has them, as with the CMake
-// target ldlm::ldlm, LDLM_LINKED says so and it compiles none.
+// A unit that includes it compiles everything, the CPU kernels for its own instruction set among it,
+// which takes most of the time, and registers them for the whole program. Where another unit has
+// all that, as with the CMake target ldlm::ldlm, LDLM_LINKED says so: see <ldlm/implementation.hpp>.
 
 #include <ldlm/autograd/autograd.hpp>
 #include <ldlm/core/backend_info.hpp>
@@ -22,14 +23,6 @@
 #include <ldlm/io/safetensors.hpp>
 #include <ldlm/io/safetensors_model.hpp>
 #include <ldlm/io/safetensors_writer.hpp>
-#include <ldlm/ldlm/dataset.hpp>
-#include <ldlm/ldlm/denoiser.hpp>
-#include <ldlm/ldlm/evaluation.hpp>
-#include <ldlm/ldlm/masking.hpp>
-#include <ldlm/ldlm/pipeline.hpp>
-#include <ldlm/ldlm/stages.hpp>
-#include <ldlm/ldlm/text_dataset.hpp>
-#include <ldlm/ldlm/trainer.hpp>
 #include <ldlm/models/bert.hpp>
 #include <ldlm/models/gpt2.hpp>
 #include <ldlm/models/pooling.hpp>
@@ -42,6 +35,8 @@
 #include <ldlm/text/decode_stream.hpp>
 #include <ldlm/text/tokenizer.hpp>
 #include <ldlm/text/tokenizer_trainer.hpp>
+#include <ldlm/train/dataset.hpp>
+#include <ldlm/train/trainer.hpp>
 
 #ifndef LDLM_LINKED
 #include <ldlm_simd/simd.hpp>

@@ -39,7 +39,7 @@ CLI::App* add_subcommand(CLI::App& app, const std::string& name, const std::stri
 void refuse_without_effect(const CLI::App& command, const std::string& option,
                            const std::string& where);
 
-/// What an option may be: a level of the seed's schedule, or -1 for no noise; a probability in
+/// What an option may be: a level of the published schedule, or -1 for no noise; a probability in
 /// (0, 1]; a number of things; a share in [0, 1]; what the logits are divided by.
 inline const CLI::Range noise_level(-1, 999);
 inline const CLI::Range probability(1e-6, 1.0);

@@ -7,7 +7,7 @@
 #include <unordered_set>
 
 #include <ldlm/io/json.hpp>
-#include <ldlm/ldlm/evaluation.hpp>
+#include <ldlm/latent_diffusion/evaluation.hpp>
 
 #include "command.hpp"
 #include "sampling_options.hpp"

@@ -6,7 +6,7 @@
 
 #include <ldlm/files/folder_lock.hpp>
 #include <ldlm/io/safetensors_model.hpp>
-#include <ldlm/ldlm/pipeline.hpp>
+#include <ldlm/latent_diffusion/pipeline.hpp>
 
 #include "command.hpp"
 #include "model_folder.hpp"

@@ -4,7 +4,7 @@
 #include <filesystem>
 #include <string>
 
-#include <ldlm/ldlm/pipeline.hpp>
+#include <ldlm/latent_diffusion/pipeline.hpp>
 
 #include "command.hpp"
 

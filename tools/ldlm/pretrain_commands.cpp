@@ -1,6 +1,6 @@
 // train-tokenizer, and pretrain encoder|decoder: language models of one side alone.
 
-#include <ldlm/ldlm/pipeline.hpp>
+#include <ldlm/latent_diffusion/pipeline.hpp>
 #include <ldlm/text/tokenizer_trainer.hpp>
 
 #include "model_folder.hpp"
@@ -52,7 +52,7 @@ struct HalfArguments {
     command.add_option("--tokenizer", tokenizer,
                        "A tokenizer.json; by default the one in the folder of --from");
     command
-        .add_option("--config", config, "Shapes of new weights: tiny, seed, or a model's folder")
+        .add_option("--config", config, "Shapes of new weights: tiny, published, or a model's folder")
         ->excludes(folder);
     for (const auto& [name, value, what] :
          {std::tuple<const char*, std::int64_t*, const char*>{"--layers", &layers, "layers"},
@@ -71,7 +71,7 @@ struct HalfArguments {
   }
   [[nodiscard]] LdlmConfig shapes() const {
     return config == "tiny"   ? LdlmConfig::tiny()
-           : config == "seed" ? LdlmConfig::seed()
+           : config == "published" ? LdlmConfig::published()
                               : load_config(config);
   }
   [[nodiscard]] std::int64_t row_length() const {

@@ -5,7 +5,7 @@
 
 #include <ldlm/files/folder_lock.hpp>
 #include <ldlm/generate/generation_config.hpp>
-#include <ldlm/ldlm/evaluation.hpp>
+#include <ldlm/latent_diffusion/evaluation.hpp>
 
 #include "command.hpp"
 #include "model_folder.hpp"

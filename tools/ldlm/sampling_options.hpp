@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include <ldlm/ldlm/pipeline.hpp>
+#include <ldlm/latent_diffusion/pipeline.hpp>
 
 #include "command.hpp"
 

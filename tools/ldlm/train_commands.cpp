@@ -1,6 +1,6 @@
 // train autoencoder, denoiser, decoder: the stages of a model, in this order.
 
-#include <ldlm/ldlm/text_dataset.hpp>
+#include <ldlm/latent_diffusion/text_dataset.hpp>
 
 #include "training_stage.hpp"
 
@@ -18,7 +18,7 @@ struct ModelArguments {
 
   void add_to(CLI::App& command) {
     command.add_option("--config", config,
-                       "tiny, seed, or a folder with ldlm.json and the parts' config.json");
+                       "tiny, published, or a folder with ldlm.json and the parts' config.json");
     command.add_option("--tokenizer", tokenizer,
                        "The tokenizer.json of both sides; by default those of their folders");
     command.add_option("--encoder", encoder, "Begin with the BERT of this folder");
@@ -28,7 +28,7 @@ struct ModelArguments {
   }
   [[nodiscard]] LdlmConfig shapes() const {
     return config == "tiny"   ? LdlmConfig::tiny()
-           : config == "seed" ? LdlmConfig::seed()
+           : config == "published" ? LdlmConfig::published()
                               : load_config(config);
   }
   [[nodiscard]] LdlmTokenizers tokenizers() const {

@@ -6,8 +6,8 @@
 
 #include <ldlm/files/folder_update.hpp>
 #include <ldlm/io/json.hpp>
-#include <ldlm/ldlm/dataset.hpp>
-#include <ldlm/ldlm/trainer.hpp>
+#include <ldlm/train/dataset.hpp>
+#include <ldlm/train/trainer.hpp>
 #include <ldlm/text/tokenizer.hpp>
 
 #include "command.hpp"

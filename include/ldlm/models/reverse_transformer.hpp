@@ -1,7 +1,7 @@
 #pragma once
 // The Reverse Transformer: predicts what a noisy latent was made of.
 //
-//   ldlm::ReverseTransformer<float> model({}, generator);    // the seed configuration
+//   ldlm::ReverseTransformer<float> model({}, generator);    // the published configuration
 //   auto estimate = model({.z = z_t, .times = t});           // (B, 768) and (B) -> (B, 768)
 //
 // State dict. The encoder and decoder are those of torch.nn.Transformer, fed the same sequence
@@ -10,7 +10,7 @@
 //   transformer.decoder.layers.<i>.*, transformer.decoder.norm.*       (if decoder_layers > 0)
 // Before and after it, with d channels of the latent and w of the Transformer:
 //   time_projection.weight (w, d + w)    concat: maps [latent, timestep embedding]; 2 d -> d in the
-//                                        seed configuration
+//                                        published configuration
 //   input_projection.weight (w, d)       log_snr: maps the latent
 //   time_embedding.0.weight (w, w), time_embedding.2.weight (w, w)     log_snr: the network
 //   positions.weight (length, w)         if length > 0

@@ -16,7 +16,7 @@ enum class TimeConditioning : std::uint8_t {
   log_snr,
 };
 
-/// The defaults are the seed configuration: one latent of 768 channels, no positions, post-norm.
+/// The defaults are the published configuration: one latent of 768 channels, no positions, post-norm.
 struct ReverseTransformerConfig {
   std::int64_t latent_dim = 768;  // channels of the latents
   std::int64_t width = 768;       // channels of the Transformer
@@ -35,7 +35,7 @@ struct ReverseTransformerConfig {
   /// Channels of what the input projection reads besides the time: the latent and, if
   /// self-conditioned, the estimate.
   [[nodiscard]] std::int64_t input_dim() const;
-  /// Whether a linear map follows the Transformer; the seed configuration has none.
+  /// Whether a linear map follows the Transformer; the published configuration has none.
   [[nodiscard]] bool has_output_projection() const;
   [[nodiscard]] nn::TransformerOptions transformer() const;
 

@@ -1,5 +1,5 @@
 #pragma once
-// Bodies of ldlm/dataset.hpp.
+// Bodies of train/dataset.hpp.
 
 #include <algorithm>
 #include <cstdint>
@@ -12,7 +12,7 @@
 #include <vector>
 
 #include <ldlm/core/random.hpp>
-#include <ldlm/ldlm/dataset.hpp>
+#include <ldlm/train/dataset.hpp>
 #include <ldlm/text/batch.hpp>
 #include <ldlm/text/hash.hpp>
 

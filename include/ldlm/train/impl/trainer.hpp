@@ -1,5 +1,5 @@
 #pragma once
-// Bodies of ldlm/trainer.hpp.
+// Bodies of train/trainer.hpp.
 
 #include <algorithm>
 #include <array>
@@ -15,7 +15,7 @@
 
 #include <ldlm/files/folder_lock.hpp>
 #include <ldlm/io/checkpoint.hpp>
-#include <ldlm/ldlm/trainer.hpp>
+#include <ldlm/train/trainer.hpp>
 #include <ldlm/nn/module.hpp>
 #include <ldlm/optim/adam.hpp>
 #include <ldlm/optim/clip.hpp>

@@ -1,11 +1,11 @@
 #pragma once
-// Bodies of ldlm/config.hpp.
+// Bodies of latent_diffusion/config.hpp.
 
 #include <algorithm>
 
 #include <ldlm/diffusion/process.hpp>
 #include <ldlm/diffusion/schedule.hpp>
-#include <ldlm/ldlm/config.hpp>
+#include <ldlm/latent_diffusion/config.hpp>
 #include <ldlm/models/bert_config.hpp>
 #include <ldlm/models/gpt2_config.hpp>
 #include <ldlm/models/reverse_transformer_config.hpp>

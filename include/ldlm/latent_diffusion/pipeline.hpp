@@ -21,7 +21,7 @@
 #include <ldlm/generate/beam_search.hpp>
 #include <ldlm/generate/gpt2_session.hpp>
 #include <ldlm/generate/sampling.hpp>
-#include <ldlm/ldlm/stages.hpp>
+#include <ldlm/latent_diffusion/stages.hpp>
 #include <ldlm/text/batch.hpp>
 #include <ldlm/text/tokenizer.hpp>
 

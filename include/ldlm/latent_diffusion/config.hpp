@@ -56,7 +56,7 @@ struct LdlmConfig {
   std::int64_t max_new_tokens = 50;
 
   /// The published model: BERT-base, one 768-wide latent a text, T = 1000, 4 + 6 layers, GPT-2.
-  static LdlmConfig seed() { return {}; }
+  static LdlmConfig published() { return {}; }
 
   /// What `weights/ldlm-tiny` is: trained from scratch on two CPU cores in hours.
   static LdlmConfig tiny();
@@ -76,5 +76,5 @@ struct LdlmConfig {
 }  // namespace ldlm
 
 #ifndef LDLM_LINKED
-#include <ldlm/ldlm/impl/config.hpp>
+#include <ldlm/latent_diffusion/impl/config.hpp>
 #endif

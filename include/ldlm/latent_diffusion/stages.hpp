@@ -7,9 +7,9 @@
 #include <span>
 #include <vector>
 
-#include <ldlm/ldlm/autoencoder.hpp>
-#include <ldlm/ldlm/denoiser.hpp>
-#include <ldlm/ldlm/masking.hpp>
+#include <ldlm/latent_diffusion/autoencoder.hpp>
+#include <ldlm/latent_diffusion/denoiser.hpp>
+#include <ldlm/latent_diffusion/masking.hpp>
 
 namespace ldlm {
 

@@ -72,5 +72,5 @@ class BatchOrder {
 }  // namespace ldlm
 
 #ifndef LDLM_LINKED
-#include <ldlm/ldlm/impl/dataset.hpp>
+#include <ldlm/train/impl/dataset.hpp>
 #endif

@@ -10,9 +10,9 @@
 #include <vector>
 
 #include <ldlm/core/linkage.hpp>
-#include <ldlm/ldlm/linear_denoiser.hpp>
-#include <ldlm/ldlm/metrics.hpp>
-#include <ldlm/ldlm/pipeline.hpp>
+#include <ldlm/latent_diffusion/linear_denoiser.hpp>
+#include <ldlm/train/metrics.hpp>
+#include <ldlm/latent_diffusion/pipeline.hpp>
 
 namespace ldlm {
 
@@ -268,5 +268,5 @@ double perplexity(const Gpt2<T>& model, const Tokenizer& tokenizer, std::int64_t
 }  // namespace ldlm
 
 #ifndef LDLM_LINKED
-#include <ldlm/ldlm/impl/evaluation.hpp>
+#include <ldlm/latent_diffusion/impl/evaluation.hpp>
 #endif

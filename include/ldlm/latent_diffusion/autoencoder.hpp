@@ -8,7 +8,7 @@
 // channels, are normalised to unit variance at every position, then by each channel's mean and
 // deviation over the training texts, so that noise of one size means the same everywhere.
 
-#include <ldlm/ldlm/config.hpp>
+#include <ldlm/latent_diffusion/config.hpp>
 #include <ldlm/models/bert.hpp>
 #include <ldlm/models/gpt2.hpp>
 #include <ldlm/models/pooling.hpp>

@@ -1,5 +1,5 @@
 #pragma once
-// Bodies of ldlm/metrics.hpp.
+// Bodies of train/metrics.hpp.
 
 #include <algorithm>
 #include <cmath>
@@ -11,7 +11,7 @@
 #include <vector>
 
 #include <ldlm/core/tensor.hpp>
-#include <ldlm/ldlm/metrics.hpp>
+#include <ldlm/train/metrics.hpp>
 
 namespace ldlm {
 

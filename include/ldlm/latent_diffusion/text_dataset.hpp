@@ -2,8 +2,8 @@
 // TextDataset: training texts as the encoder and the decoder of one model read them.
 
 #include <ldlm/core/linkage.hpp>
-#include <ldlm/ldlm/dataset.hpp>
-#include <ldlm/ldlm/pipeline.hpp>
+#include <ldlm/train/dataset.hpp>
+#include <ldlm/latent_diffusion/pipeline.hpp>
 
 namespace ldlm {
 
@@ -38,5 +38,5 @@ class TextDataset {
 }  // namespace ldlm
 
 #ifndef LDLM_LINKED
-#include <ldlm/ldlm/impl/text_dataset.hpp>
+#include <ldlm/latent_diffusion/impl/text_dataset.hpp>
 #endif

@@ -87,5 +87,5 @@ class LinearDenoiser {
 }  // namespace ldlm
 
 #ifndef LDLM_LINKED
-#include <ldlm/ldlm/impl/linear_denoiser.hpp>
+#include <ldlm/latent_diffusion/impl/linear_denoiser.hpp>
 #endif

@@ -214,5 +214,5 @@ class Trainer {
 }  // namespace ldlm
 
 #ifndef LDLM_LINKED
-#include <ldlm/ldlm/impl/trainer.hpp>
+#include <ldlm/train/impl/trainer.hpp>
 #endif

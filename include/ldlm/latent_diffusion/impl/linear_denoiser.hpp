@@ -1,12 +1,12 @@
 #pragma once
-// Bodies of ldlm/linear_denoiser.hpp.
+// Bodies of latent_diffusion/linear_denoiser.hpp.
 
 #include <cmath>
 #include <vector>
 
 #include <ldlm/core/ops/matrix.hpp>
 #include <ldlm/core/ops/reduce.hpp>
-#include <ldlm/ldlm/linear_denoiser.hpp>
+#include <ldlm/latent_diffusion/linear_denoiser.hpp>
 
 namespace ldlm {
 

@@ -1,5 +1,5 @@
 #pragma once
-// Bodies of ldlm/evaluation.hpp.
+// Bodies of latent_diffusion/evaluation.hpp.
 
 #include <algorithm>
 #include <functional>
@@ -8,10 +8,10 @@
 #include <string_view>
 #include <vector>
 
-#include <ldlm/ldlm/evaluation.hpp>
-#include <ldlm/ldlm/linear_denoiser.hpp>
-#include <ldlm/ldlm/metrics.hpp>
-#include <ldlm/ldlm/pipeline.hpp>
+#include <ldlm/latent_diffusion/evaluation.hpp>
+#include <ldlm/latent_diffusion/linear_denoiser.hpp>
+#include <ldlm/train/metrics.hpp>
+#include <ldlm/latent_diffusion/pipeline.hpp>
 
 namespace ldlm::detail {
 

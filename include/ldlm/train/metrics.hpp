@@ -95,5 +95,5 @@ double distinct_n(std::span<const TokenIds> texts, std::size_t n);
 }  // namespace ldlm
 
 #ifndef LDLM_LINKED
-#include <ldlm/ldlm/impl/metrics.hpp>
+#include <ldlm/train/impl/metrics.hpp>
 #endif
