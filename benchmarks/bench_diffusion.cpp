@@ -1,7 +1,7 @@
-// Sampling with the published configuration's Reverse Transformer, 64 latents of 768 channels, against
-// PyTorch with the same weights: the first 50 of the 1,000 steps of DDPM, which all cost the same.
-// Ours are laid out for products beforehand.
-// The denoiser's outputs are compared. Rates are in steps per second.
+// Sampling with the published configuration's Reverse Transformer, 64 latents of 768 channels,
+// against PyTorch with the same weights: the first 50 of the 1,000 steps of DDPM, which all cost
+// the same. Ours are laid out for products beforehand. The denoiser's outputs are compared. Rates
+// are in steps per second.
 
 #include <memory>
 #include <string>

@@ -4,9 +4,9 @@
 #include <string>
 #include <vector>
 
-#include <ldlm/train/dataset.hpp>
 #include <ldlm/latent_diffusion/pipeline.hpp>
 #include <ldlm/text/tokenizer_trainer.hpp>
+#include <ldlm/train/dataset.hpp>
 
 namespace ldlm_test {
 

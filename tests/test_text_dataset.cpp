@@ -133,7 +133,8 @@ TEST_CASE("padding and truncation of a tokenizer's file change no latent and no 
               Ldlm<float>(config, plain, parts, denoiser).encode(small_texts())));
 }
 
-TEST_CASE("the published model's decoder learns to read pooled latents, then the denoiser's estimates") {
+TEST_CASE(
+    "the published model's decoder learns to read pooled latents, then the denoiser's estimates") {
   const LdlmTokenizers tokenizers{small_wordpiece(), ldlm_test::small_tokenizer()};
   const LdlmConfig config = small_seed(tokenizers);
   const TextDataset data = small_data(config, tokenizers);

@@ -13,9 +13,9 @@
 #include <unistd.h>
 
 #include <ldlm/autograd/autograd.hpp>
+#include <ldlm/nn/nn.hpp>
 #include <ldlm/train/dataset.hpp>
 #include <ldlm/train/trainer.hpp>
-#include <ldlm/nn/nn.hpp>
 
 #include "io_support.hpp"
 

@@ -5,8 +5,8 @@
 #include <filesystem>
 
 #include <ldlm/core/threads.hpp>
-#include <ldlm/train/metrics.hpp>
 #include <ldlm/latent_diffusion/pipeline.hpp>
+#include <ldlm/train/metrics.hpp>
 
 #include "paths.hpp"
 

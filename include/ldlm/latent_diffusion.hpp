@@ -3,9 +3,9 @@
 
 #include <ldlm/latent_diffusion/denoiser.hpp>
 #include <ldlm/latent_diffusion/evaluation.hpp>
-#include <ldlm/latent_diffusion/masking.hpp>
 #include <ldlm/latent_diffusion/pipeline.hpp>
 #include <ldlm/latent_diffusion/stages.hpp>
+#include <ldlm/latent_diffusion/text_batch.hpp>
 #include <ldlm/latent_diffusion/text_dataset.hpp>
 
 #include <ldlm/ldlm.hpp>

@@ -2,9 +2,10 @@
 // The whole library, for users; itself it never includes this file. The model that this project is
 // named for, made of its parts, is in <ldlm/latent_diffusion.hpp>.
 //
-// A unit that includes it compiles everything, the CPU kernels for its own instruction set among it,
-// which takes most of the time, and registers them for the whole program. Where another unit has
-// all that, as with the CMake target ldlm::ldlm, LDLM_LINKED says so: see <ldlm/implementation.hpp>.
+// A unit that includes it compiles everything, the CPU kernels for its own instruction set among
+// it, which takes most of the time, and registers them for the whole program. Where another unit
+// has all that, as with the CMake target ldlm::ldlm, LDLM_LINKED says so: see
+// <ldlm/implementation.hpp>.
 
 #include <ldlm/autograd/autograd.hpp>
 #include <ldlm/core/backend_info.hpp>
@@ -36,6 +37,9 @@
 #include <ldlm/text/tokenizer.hpp>
 #include <ldlm/text/tokenizer_trainer.hpp>
 #include <ldlm/train/dataset.hpp>
+#include <ldlm/train/language_modeling.hpp>
+#include <ldlm/train/masking.hpp>
+#include <ldlm/train/metrics.hpp>
 #include <ldlm/train/trainer.hpp>
 
 #ifndef LDLM_LINKED

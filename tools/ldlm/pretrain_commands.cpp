@@ -52,7 +52,8 @@ struct HalfArguments {
     command.add_option("--tokenizer", tokenizer,
                        "A tokenizer.json; by default the one in the folder of --from");
     command
-        .add_option("--config", config, "Shapes of new weights: tiny, published, or a model's folder")
+        .add_option("--config", config,
+                    "Shapes of new weights: tiny, published, or a model's folder")
         ->excludes(folder);
     for (const auto& [name, value, what] :
          {std::tuple<const char*, std::int64_t*, const char*>{"--layers", &layers, "layers"},
@@ -70,9 +71,9 @@ struct HalfArguments {
         ->check(non_negative);
   }
   [[nodiscard]] LdlmConfig shapes() const {
-    return config == "tiny"   ? LdlmConfig::tiny()
+    return config == "tiny"        ? LdlmConfig::tiny()
            : config == "published" ? LdlmConfig::published()
-                              : load_config(config);
+                                   : load_config(config);
   }
   [[nodiscard]] std::int64_t row_length() const {
     constexpr std::int64_t usual = 40;

@@ -2,8 +2,8 @@
 
 #include <chrono>
 
-#include <ldlm/train/metrics.hpp>
 #include <ldlm/latent_diffusion/pipeline.hpp>
+#include <ldlm/train/metrics.hpp>
 
 #include "command.hpp"
 #include "sampling_options.hpp"

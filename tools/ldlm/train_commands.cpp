@@ -27,9 +27,9 @@ struct ModelArguments {
                      "Leave the latents' channels with the mean and deviation that they have");
   }
   [[nodiscard]] LdlmConfig shapes() const {
-    return config == "tiny"   ? LdlmConfig::tiny()
+    return config == "tiny"        ? LdlmConfig::tiny()
            : config == "published" ? LdlmConfig::published()
-                              : load_config(config);
+                                   : load_config(config);
   }
   [[nodiscard]] LdlmTokenizers tokenizers() const {
     if (!tokenizer.empty()) {

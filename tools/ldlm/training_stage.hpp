@@ -6,9 +6,9 @@
 
 #include <ldlm/files/folder_update.hpp>
 #include <ldlm/io/json.hpp>
+#include <ldlm/text/tokenizer.hpp>
 #include <ldlm/train/dataset.hpp>
 #include <ldlm/train/trainer.hpp>
-#include <ldlm/text/tokenizer.hpp>
 
 #include "command.hpp"
 #include "sentences.hpp"

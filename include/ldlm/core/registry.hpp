@@ -37,8 +37,9 @@ inline std::array<std::atomic<const char*>, device_type_count> reasons{};
   const char* const reason = reasons[registry_index(type)].load();
   LDLM_CHECK_DEVICE(reason == nullptr, "device", reason);
   constexpr std::string_view hints[] = {
-      "include <ldlm/ldlm.hpp> without LDLM_LINKED in one file, or link the CMake target "
-      "ldlm::ldlm",
+      "include <ldlm/implementation.hpp> in one file, or <ldlm/ldlm.hpp> without LDLM_LINKED, or "
+      "link "
+      "the CMake target ldlm::ldlm",
       "include <ldlm_reference/reference.hpp> or <ldlm/ldlm.hpp>",
       "link the CMake target ldlm::cuda"};
   static_assert(std::size(hints) == device_type_count);

@@ -48,7 +48,8 @@ class NoiseSchedule {
   static NoiseSchedule linear(std::int64_t steps = 1000, double first = 1e-4, double last = 0.02) {
     return from_betas(spaced(steps, first, last));
   }
-  /// sqrt(beta) evenly spaced (Rombach et al., 2022); the defaults are the published configuration's.
+  /// sqrt(beta) evenly spaced (Rombach et al., 2022); the defaults are the published
+  /// configuration's.
   static NoiseSchedule scaled_linear(std::int64_t steps = 1000, double first = 0.00085,
                                      double last = 0.012) {
     std::vector<double> betas = spaced(steps, std::sqrt(first), std::sqrt(last));

@@ -11,8 +11,8 @@
 
 #include <ldlm/core/linkage.hpp>
 #include <ldlm/latent_diffusion/linear_denoiser.hpp>
-#include <ldlm/train/metrics.hpp>
 #include <ldlm/latent_diffusion/pipeline.hpp>
+#include <ldlm/train/metrics.hpp>
 
 namespace ldlm {
 

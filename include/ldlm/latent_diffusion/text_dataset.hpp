@@ -2,8 +2,8 @@
 // TextDataset: training texts as the encoder and the decoder of one model read them.
 
 #include <ldlm/core/linkage.hpp>
-#include <ldlm/train/dataset.hpp>
 #include <ldlm/latent_diffusion/pipeline.hpp>
+#include <ldlm/train/dataset.hpp>
 
 namespace ldlm {
 

@@ -16,7 +16,8 @@ enum class TimeConditioning : std::uint8_t {
   log_snr,
 };
 
-/// The defaults are the published configuration: one latent of 768 channels, no positions, post-norm.
+/// The defaults are the published configuration: one latent of 768 channels, no positions,
+/// post-norm.
 struct ReverseTransformerConfig {
   std::int64_t latent_dim = 768;  // channels of the latents
   std::int64_t width = 768;       // channels of the Transformer

@@ -10,8 +10,8 @@
 
 #include <ldlm/latent_diffusion/evaluation.hpp>
 #include <ldlm/latent_diffusion/linear_denoiser.hpp>
-#include <ldlm/train/metrics.hpp>
 #include <ldlm/latent_diffusion/pipeline.hpp>
+#include <ldlm/train/metrics.hpp>
 
 namespace ldlm::detail {
 

@@ -1,9 +1,9 @@
 #pragma once
 // Bodies of latent_diffusion/text_dataset.hpp.
 
-#include <ldlm/train/dataset.hpp>
 #include <ldlm/latent_diffusion/pipeline.hpp>
 #include <ldlm/latent_diffusion/text_dataset.hpp>
+#include <ldlm/train/dataset.hpp>
 
 namespace ldlm {
 

@@ -12,9 +12,9 @@
 #include <vector>
 
 #include <ldlm/core/random.hpp>
-#include <ldlm/train/dataset.hpp>
 #include <ldlm/text/batch.hpp>
 #include <ldlm/text/hash.hpp>
+#include <ldlm/train/dataset.hpp>
 
 namespace ldlm {
 

@@ -15,12 +15,12 @@
 
 #include <ldlm/files/folder_lock.hpp>
 #include <ldlm/io/checkpoint.hpp>
-#include <ldlm/train/trainer.hpp>
 #include <ldlm/nn/module.hpp>
 #include <ldlm/optim/adam.hpp>
 #include <ldlm/optim/clip.hpp>
 #include <ldlm/optim/ema.hpp>
 #include <ldlm/optim/schedule.hpp>
+#include <ldlm/train/trainer.hpp>
 
 namespace ldlm {
 
