@@ -129,9 +129,10 @@ TEST_CASE("a new model is seeded, and drops out in training only") {
   const auto expected = first({.ids = ids}).hidden.value();
   CHECK(equal(expected, second({.ids = ids}).hidden.value()));
   Generator drops(7);
-  ldlm::nn::train(second, drops);
-  CHECK_FALSE(equal(expected, second({.ids = ids}).hidden.value()));
-  ldlm::nn::eval(second);
+  {
+    const ldlm::TrainingMode training(drops);
+    CHECK_FALSE(equal(expected, second({.ids = ids}).hidden.value()));
+  }
   CHECK(equal(expected, second({.ids = ids}).hidden.value()));
   CHECK_FALSE(Bert<float>(tiny_bert(), a, false)({.ids = ids}).pooled.defined());
 }

@@ -2,6 +2,8 @@
 
 #include <cmath>
 
+#include <ldlm/nn/nn.hpp>
+
 #include "gradcheck.hpp"
 
 using namespace ldlm;
@@ -123,4 +125,26 @@ TEST_CASE("errors of checkpoint") {
                        "[checkpoint] the function gave (2,) the first time and (1,) when it was "
                        "repeated",
                        Error);
+}
+
+TEST_CASE("dropout in a recomputed block drops what it dropped the first time") {
+  Generator g(4);
+  const ldlm::nn::Linear<double> linear(8, 8, g);
+  const ldlm::nn::Dropout<double> dropout(0.4);
+  const auto block = [&](const Variable<double>& x) { return dropout(square(linear(dropout(x)))); };
+  const Tensor<double> values = ldlm::randn<double>({16, 8}, g);
+  const auto gradient = [&](bool recomputed) {
+    Variable<double> x(values, true);
+    Generator drops(11);
+    Variable<double> loss;
+    {
+      const ldlm::TrainingMode training(drops);
+      const Variable<double> y = recomputed ? ldlm::checkpoint<double>(block, x) : block(x);
+      loss = sum(square(dropout(y)));  // draws after the block, too
+    }
+    loss.backward();  // after the scope
+    CHECK(drops.offset() == 3 * 16 * 8 / 4);
+    return std::pair(x.grad().to_vector(), loss.item());
+  };
+  CHECK(gradient(true) == gradient(false));
 }

@@ -1,6 +1,7 @@
 // Module visiting: names, state dicts, modes, copies, and a module of a user's own.
 
 #include <optional>
+#include <thread>
 
 #include <doctest/doctest.h>
 #include <ldlm/autograd/autograd.hpp>
@@ -201,14 +202,21 @@ TEST_CASE("training drops, evaluation does not") {
   CHECK(model(x).value().to_vector() == plain);
 
   Generator stream(7);
-  nn::train(model, stream);
-  const auto first = model(x).value().to_vector();
-  const auto second = model(x).value().to_vector();
-  CHECK(first != plain);
-  CHECK(first != second);
-  stream = Generator(7);  // the same numbers again
-  CHECK(model(x).value().to_vector() == first);
-  nn::eval(model);
+  {
+    const ldlm::TrainingMode training(stream);
+    const auto first = model(x).value().to_vector();
+    const auto second = model(x).value().to_vector();
+    CHECK(first != plain);
+    CHECK(first != second);
+    {
+      const ldlm::EvaluationMode evaluation;
+      CHECK(model(x).value().to_vector() == plain);
+    }
+    stream = Generator(7);  // the same numbers again
+    CHECK(model(x).value().to_vector() == first);
+    const Mlp copy = model;  // no model keeps the mode
+    std::thread([&] { CHECK(copy(x).value().to_vector() == plain); }).join();
+  }
   CHECK(model(x).value().to_vector() == plain);
 }
 
@@ -216,7 +224,7 @@ TEST_CASE("dropout keeps the mean, zeroes a share p, and its gradient has the sa
   nn::Dropout<double> dropout(0.3);
   Variable<double> x(Tensor<double>::ones({100, 100}), true);
   Generator g(3);
-  nn::train(dropout, g);
+  const ldlm::TrainingMode training(g);
   const Variable<double> y = dropout(x);
   double kept = 0;
   for (const double value : y.value().to_vector()) {
@@ -241,12 +249,13 @@ TEST_CASE("dropout reaches every part of a Transformer") {
   const Variable<float> x(ldlm::randn<float>({2, 4, 8}, g));
   const auto plain = model(x, x).value().to_vector();
   Generator stream(5);
-  nn::train(model, stream);
-  CHECK(model(x, x).value().to_vector() != plain);
+  {
+    const ldlm::TrainingMode training(stream);
+    CHECK(model(x, x).value().to_vector() != plain);
+  }
   // In blocks of four words: encoder 2 B H T T / 2 = 64 attention weights, 128 hidden, twice 64;
   // decoder twice 64 weights, 128 hidden, three times 64.
   CHECK(stream.offset() == (64 + 128 + 2 * 64 + 2 * 64 + 128 + 3 * 64) / 4);
-  nn::eval(model);
   CHECK(model(x, x).value().to_vector() == plain);
 }
 

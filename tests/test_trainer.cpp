@@ -62,7 +62,6 @@ NamedTensors<float> train(const TrainOptions& options, std::int64_t stop_after =
   std::int64_t done = 0;
   trainer.run(
       [&](std::int64_t step, Generator& g) {
-        nn::train(net, g);
         std::vector<float> rows;
         for (const std::int64_t row : order.batch(step)) {
           for (int i = 0; i < 4; ++i) {

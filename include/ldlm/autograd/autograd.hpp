@@ -11,4 +11,4 @@
 #include <ldlm/autograd/functions/reduce.hpp>
 #include <ldlm/autograd/functions/shape.hpp>
 #include <ldlm/autograd/gradcheck.hpp>
-#include <ldlm/autograd/no_grad.hpp>
+#include <ldlm/autograd/scopes.hpp>

@@ -17,6 +17,9 @@ template <Floating T, class Function>
     return function(inputs);
   }
   const Generator start = generator != nullptr ? *generator : Generator();
+  // Dropout draws in the recomputation what it drew the first time.
+  const Recording recorded = recording();
+  const Generator training = recorded.generator != nullptr ? *recorded.generator : Generator();
   std::vector<Saved<T>> values;
   std::vector<Node*> nodes;
   for (const Variable<T>& input : inputs) {
@@ -30,9 +33,15 @@ template <Floating T, class Function>
   }
   // Whether a captured parameter wants a gradient shows only in the recomputation, so this is
   // recorded in any case.
-  auto backward = [function, values = std::move(values), generator, start](
+  auto backward = [function, values = std::move(values), generator, start, recorded, training](
                       const Tensor<T>& dy, const InputGrads<T>& in) {
-    const RecordingScope scope({true, new_graph()});
+    Generator replay = training;
+    Recording state = recorded;
+    state.graph = new_graph();
+    if (state.generator != nullptr && state.generator != generator) {
+      state.generator = &replay;
+    }
+    const RecordingScope scope(state);
     std::vector<Variable<T>> replayed;
     for (std::size_t i = 0; i < in.size(); ++i) {
       replayed.push_back(Variable<T>(values[i].get(), static_cast<bool>(in[i])));
@@ -85,8 +94,9 @@ auto of_first(Function function) {
 
 /// function(inputs), whose intermediate values are not kept but recomputed when the backward pass
 /// comes to it. `function` maps `const std::vector<Variable<T>>&` to a Variable<T>; it must compute
-/// the same both times: what draws random numbers in it draws them from a generator that is given
-/// here, too, which is rewound for the recomputation and must live until then. A copy of `function`
+/// the same both times. Dropout in a TrainingMode does; what else draws random numbers in it draws
+/// them from a generator that is given here, too, which is rewound for the recomputation and must
+/// live until then. A copy of `function`
 /// is kept. Parameters (leaves) may be captured and get their gradients; results of other functions
 /// must be passed as inputs, else backward throws.
 template <Floating T, class Function>

@@ -11,7 +11,7 @@
 #include <utility>
 #include <vector>
 
-#include <ldlm/autograd/no_grad.hpp>
+#include <ldlm/autograd/scopes.hpp>
 #include <ldlm/core/ops/elementwise.hpp>
 
 namespace ldlm {

@@ -31,9 +31,7 @@ class Gpt2Session {
   using value_type = T;
 
   explicit Gpt2Session(Gpt2<T> model, Gpt2SessionOptions<T> options = {})
-      : model_(std::move(model)), options_(std::move(options)) {
-    nn::eval(model_);
-  }
+      : model_(std::move(model)), options_(std::move(options)) {}
 
   /// At most so many tokens will come, prompt included. Without this, as many as the model takes.
   void reserve(std::int64_t tokens) { reserved_ = tokens; }
@@ -42,6 +40,7 @@ class Gpt2Session {
   /// may be 0 if there is a prefix.
   Tensor<T> step(const Tensor<std::int64_t>& ids) {
     const NoGrad scope;
+    const EvaluationMode mode;
     LDLM_CHECK(ids.rank() == 2, "Gpt2Session", "needs ids (B, n), got ", to_string(ids.shape()));
     Gpt2Inputs<T> inputs;
     if (!started_) {

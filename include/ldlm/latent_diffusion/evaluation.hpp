@@ -86,6 +86,7 @@ class Gpt2Baseline {
   /// Reconstructions (B, L, d) of noisy latents (B, L, d).
   Tensor<T> operator()(const Tensor<T>& zt) const {
     const NoGrad no_grad;
+    const EvaluationMode evaluation;
     const Gpt2<T>& gpt2 = model_.autoencoder().decoder;
     if (!inverse_.defined()) {
       return gpt2.hidden({.prefix = Variable<T>(zt)}).value();
@@ -200,6 +201,7 @@ std::vector<TextLikelihood> text_likelihoods(const Gpt2<T>& model, const Tokeniz
                                              std::int64_t end,
                                              const std::vector<std::string>& texts) {
   const NoGrad no_grad;
+  const EvaluationMode evaluation;
   std::vector<TextLikelihood> out;
   for (const std::string& text : texts) {
     const auto ids = tokenizer.encode_ids(text);

@@ -276,6 +276,7 @@ class Ldlm {
   [[nodiscard]] Tensor<T> encode(const std::vector<std::string>& texts) const {
     LDLM_CHECK(!texts.empty(), "encode", "there is no text");
     const NoGrad no_grad;
+    const EvaluationMode evaluation;
     std::vector<std::vector<std::int32_t>> rows;
     for (const std::string& text : texts) {
       rows.push_back(tokenize(text));
@@ -299,6 +300,7 @@ class Ldlm {
   [[nodiscard]] Tensor<T> encode_ids(const Tensor<std::int64_t>& ids,
                                      const Tensor<bool>& mask = {}) const {
     const NoGrad no_grad;
+    const EvaluationMode evaluation;
     return detail::check_finite(autoencoder_.encode({.ids = ids, .mask = mask}).value(), "encode");
   }
 
@@ -307,6 +309,7 @@ class Ldlm {
                                           const DecodeOptions& options = {},
                                           Generator* generator = nullptr) const {
     const NoGrad no_grad;
+    const EvaluationMode evaluation;
     const std::int64_t rows = latents.size(0);
     const auto log_snr =
         Tensor<T>::full({rows}, static_cast<T>(bounded_log_snr(levels_.alpha_bar(options.t))));

@@ -77,6 +77,7 @@ Tensor<T> log_snrs(std::span<const double> alpha_bars) {
 template <Floating T>
 [[nodiscard]] Tensor<T> encode_without_graph(const Autoencoder<T>& model, const TextBatch& texts) {
   const NoGrad no_grad;
+  const EvaluationMode evaluation;
   return model.encode({.ids = texts.ids, .mask = texts.mask}).value();
 }
 

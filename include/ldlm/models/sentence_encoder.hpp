@@ -87,6 +87,7 @@ class SentenceEncoder {
   [[nodiscard]] Tensor<T> encode(std::span<const std::string> texts,
                                  const SentenceEncodeOptions& options = {}) const {
     const NoGrad no_grad;
+    const EvaluationMode evaluation;
     LDLM_CHECK(options.batch_size > 0, "encode", "batch_size must be positive, got ",
                options.batch_size);
     const std::string prompt = prompt_of(options);

@@ -55,9 +55,9 @@ Variable<T> attend_heads(const Variable<T>& q, const Variable<T>& k, const Varia
   AttentionOptions<T> options;
   options.mask = context.mask;
   options.causal = context.causal;
-  if (dropout.active()) {
+  if (Generator* const generator = dropout.active(q.requires_grad())) {
     options.dropout = dropout.p();
-    options.stream = dropout.generator()->take(q.size(0) * q.size(1) * q.size(2) * k.size(2));
+    options.stream = generator->take(q.size(0) * q.size(1) * q.size(2) * k.size(2));
   }
   return merge_heads(scaled_dot_product_attention(q, k, v, options));
 }
@@ -172,7 +172,7 @@ struct MultiHeadAttention {
     const bool fits = x.rank() == 3 && memory.rank() == 3 && x.size(0) == memory.size(0) &&
                       x.size(2) == in_proj_weight.size(1);
     return fits && memory.size(1) == 1 && !(context.causal && x.size(1) > 1) &&
-           !context.mask.defined() && context.cache == nullptr && !dropout.active();
+           !context.mask.defined() && context.cache == nullptr && dropout.active() == nullptr;
   }
   // The parts [first, last) of queries, keys and values, side by side.
   Variable<T> project(const Variable<T>& x, std::int64_t first, std::int64_t last) const {

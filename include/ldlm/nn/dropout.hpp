@@ -1,13 +1,31 @@
 #pragma once
-// Dropout, and how training and evaluation differ: with a generator there is dropout, without none.
+// Dropout: there is some in a TrainingMode scope, and none without.
+
+#include <atomic>
+#include <cstdio>
 
 #include <ldlm/autograd/functions/nn.hpp>
-#include <ldlm/nn/module.hpp>
+#include <ldlm/autograd/scopes.hpp>
 
 namespace ldlm::nn {
 
-/// In training zeroes each element with probability p and scales the rest by 1 / (1 - p); in
-/// evaluation returns its argument.
+namespace detail {
+
+/// Says once in the life of a program that a model is trained without the dropout that it has.
+inline void say_dropout_is_off(double p) {
+  static std::atomic<bool> said{false};
+  if (!said.exchange(true)) {
+    std::fprintf(stderr,
+                 "ldlm: gradients are recorded without the dropout of %g that the model has: open an "
+                 "ldlm::TrainingMode in training, or an ldlm::EvaluationMode\n",
+                 p);
+  }
+}
+
+}  // namespace detail
+
+/// In training (TrainingMode) zeroes each element with probability p and scales the rest by
+/// 1 / (1 - p); else returns its argument.
 template <Floating T>
 class Dropout {
  public:
@@ -19,22 +37,28 @@ class Dropout {
   }
 
   Variable<T> operator()(const Variable<T>& x) const {
-    return active() ? dropout(x, p_, *generator_) : x;
+    Generator* const generator = active(x.requires_grad());
+    return generator != nullptr ? dropout(x, p_, *generator) : x;
   }
 
   [[nodiscard]] T p() const noexcept { return p_; }
-  /// Whether it drops anything: in training, with p > 0.
-  [[nodiscard]] bool active() const noexcept { return generator_ != nullptr && p_ > T{0}; }
-  /// Where it draws from in training; null in evaluation. See nn::train.
-  [[nodiscard]] Generator* generator() const noexcept { return generator_; }
-  void set_generator(Generator* generator) noexcept { generator_ = generator; }
+  /// What to draw from, if anything is dropped: in training, with p > 0; else null. `recorded`:
+  /// whether what it is for has a gradient.
+  [[nodiscard]] Generator* active(bool recorded = false) const {
+    if (!(p_ > T{0})) {
+      return nullptr;
+    }
+    if (recorded && grad_enabled() && model_mode() == ModelMode::unsaid) {
+      detail::say_dropout_is_off(static_cast<double>(p_));
+    }
+    return ldlm::detail::recording().generator;
+  }
 
   template <class V>
   void visit(V&& /*v*/) {}
 
  private:
   T p_{};
-  Generator* generator_ = nullptr;
 };
 
 }  // namespace ldlm::nn

@@ -199,19 +199,6 @@ struct CollectState : Handler<T> {
 };
 
 template <Floating T>
-struct SetGenerator : Handler<T> {
-  Generator* generator;
-
-  explicit SetGenerator(Generator* g) : generator(g) {}
-  template <class M>
-  void module(M& module) {
-    if constexpr (requires { module.set_generator(generator); }) {
-      module.set_generator(generator);
-    }
-  }
-};
-
-template <Floating T>
 struct CheckTrainable : Handler<T> {
   void weight(const std::string& name, Weight<T>& weight) {
     LDLM_CHECK(!weight.is_packed(), "set_requires_grad", name, " is packed as ",
@@ -299,21 +286,6 @@ void set_requires_grad(M& module, bool requires_grad) {
   for (auto& [name, parameter] : named_parameters(module)) {
     parameter.set_requires_grad(requires_grad);
   }
-}
-
-/// Turns dropout on, drawing from `generator`, which must outlive the training. A new module is in
-/// eval mode. A module with a mode of its own has a member set_generator(Generator*): null is eval.
-template <class M>
-void train(M& module, Generator& generator) {
-  detail::SetGenerator<scalar_t<M>> set(&generator);
-  detail::walk(module, set);
-}
-
-/// Turns dropout off.
-template <class M>
-void eval(M& module) {
-  detail::SetGenerator<scalar_t<M>> set(nullptr);
-  detail::walk(module, set);
 }
 
 /// A copy with parameters and buffers of its own; tied ones stay tied to each other. Packed

@@ -118,6 +118,7 @@ class Trainer {
       optimizer_.zero_grad();
       double value = 0.0;
       {
+        const TrainingMode training(generator);
         const auto result = loss(step_, generator);
         value = static_cast<double>(result.item());
         check_finite("the loss", value);
