@@ -9,10 +9,12 @@
 
 #include <doctest/doctest.h>
 #include <ldlm/generate/beam_search.hpp>
+#include <ldlm/generate/generate.hpp>
 #include <ldlm/generate/generation_config.hpp>
 #include <ldlm/generate/gpt2_session.hpp>
 #include <ldlm/generate/sampling.hpp>
 #include <ldlm/io/json.hpp>
+#include <ldlm/text/tokenizer_trainer.hpp>
 
 #include "io_support.hpp"
 #include "model_support.hpp"
@@ -427,4 +429,73 @@ TEST_CASE("what a folder says about decoding counts as in transformers, or is re
   refused("max_new_tokens", "0", "must be at least 1");
   refused("length_penalty", "-1e30", "must lie in [-100, 100], got -1e+30");
   CHECK(own(R"({"max_length": 32, "pad_token_id": 269, "length_penalty": -2})").max_length == 32);
+}
+
+TEST_CASE("texts go on with prompts of different lengths as each does alone") {
+  const std::vector<std::string> lines{"the river rises in the mountains", "the town has a mill",
+                                       "a mill by the river"};
+  const ldlm::Tokenizer tokenizer =
+      ldlm::train_bpe(lines, {.vocab_size = 280, .special_tokens = {"<|endoftext|>"}});
+  ldlm::Gpt2Config config;
+  config.vocab_size = 290;  // more rows than the vocabulary has
+  config.n_positions = 24;
+  config.n_embd = 16;
+  config.n_layer = 2;
+  config.n_head = 2;
+  config.initializer_range = 0.5;
+  config.bos_token_id = 0;
+  config.eos_token_id = {0};
+  Generator generator(3);
+  const ldlm::Gpt2<float> model(config, generator);
+  const std::vector<std::string> prompts{"the river", "", "a mill by the"};
+
+  ldlm::GenerateOptions options{.max_new_tokens = 12};
+  const auto together = ldlm::generate(model, tokenizer, prompts, options);
+  for (std::size_t i = 0; i < prompts.size(); ++i) {
+    CHECK(ldlm::generate(model, tokenizer, {prompts[i]}, options).front() == together[i]);
+  }
+  // By hand: an id at a time, from a forward pass over all of them.
+  std::vector<std::int64_t> ids{0};
+  std::vector<std::int32_t> text;
+  const ldlm::NoGrad scope;
+  for (int i = 0; i < 12; ++i) {
+    const auto all =
+        Tensor<std::int64_t>::from_values({1, static_cast<std::int64_t>(ids.size())}, ids);
+    const std::int64_t next =
+        argmax(model({.ids = all}).value().select(0, 0).select(0, -1), 0).item();
+    if (next == 0) {
+      break;
+    }
+    ids.push_back(next);
+    if (next < static_cast<std::int64_t>(tokenizer.id_bound())) {
+      text.push_back(static_cast<std::int32_t>(next));
+    }
+  }
+  CHECK(tokenizer.decode(text) == together[1]);
+
+  std::vector<std::string> streamed(3);
+  options.on_text = [&](std::size_t prompt, std::string_view more) { streamed[prompt] += more; };
+  CHECK(ldlm::generate(model, tokenizer, prompts, options) == together);
+  CHECK(streamed == together);
+  Generator first(5);
+  Generator second(5);
+  const auto drawn = ldlm::generate(model, tokenizer, prompts, {.temperature = 2}, first);
+  CHECK(drawn == ldlm::generate(model, tokenizer, prompts, {.temperature = 2}, second));
+  CHECK(drawn != ldlm::generate(model, tokenizer, prompts, {.temperature = 2}, second));
+  CHECK(ldlm::generate(model, tokenizer, prompts, {.num_beams = 3}).size() == 3);
+  CHECK(ldlm::generate(model, tokenizer, {}, options).empty());
+
+  const auto error = [&](const std::vector<std::string>& texts, const ldlm::GenerateOptions& with) {
+    return message_of([&] { (void)ldlm::generate(model, tokenizer, texts, with); });
+  };
+  CHECK(error({"a"}, {.top_p = 0.5}) ==
+        "[generate] temperature, top_k and top_p need a generator to draw from");
+  CHECK(error({"a"}, {.length_penalty = 2}) == "[generate] length_penalty needs num_beams > 1");
+  CHECK(error({"a"}, {.num_beams = 2, .on_text = options.on_text}) ==
+        "[generate] beams are chosen at the end: on_text needs num_beams = 1");
+  CHECK(error({"a", std::string(200, 'z')}, {}) ==
+        "[generate] prompt 1 has 200 tokens, the model takes 1 to 24");
+  CHECK(message_of([&] {
+          (void)ldlm::generate(model, tokenizer, {"a"}, {.num_beams = 2}, first);
+        }) == "[generate] num_beams and length_penalty do not go with a generator");
 }

@@ -17,6 +17,8 @@
 #include <ldlm/diffusion/sampler.hpp>
 #include <ldlm/diffusion/schedule.hpp>
 #include <ldlm/generate/beam_search.hpp>
+#include <ldlm/generate/generate.hpp>
+#include <ldlm/generate/generation_config.hpp>
 #include <ldlm/generate/gpt2_session.hpp>
 #include <ldlm/generate/sampling.hpp>
 #include <ldlm/io/checkpoint.hpp>

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include <ldlm/io/json.hpp>
+#include <ldlm/text/utf8.hpp>
 
 namespace {
 

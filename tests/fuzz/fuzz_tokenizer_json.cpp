@@ -6,7 +6,9 @@
 #include <string>
 #include <string_view>
 
+#include <ldlm/core/error.hpp>
 #include <ldlm/text/tokenizer.hpp>
+#include <ldlm/text/utf8.hpp>
 
 namespace {
 

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <concepts>
 #include <cstdint>
+#include <functional>
 #include <span>
 #include <vector>
 
@@ -36,6 +37,9 @@ struct StopOptions {
 /// Generated tokens of each sequence of a batch, without the prompt, with the end token if one
 /// came.
 using TokenSequences = std::vector<std::vector<std::int64_t>>;
+
+/// Called with each token as it comes, and the number of its sequence in the batch.
+using TokenCallback = std::function<void(std::size_t row, std::int64_t token)>;
 
 namespace detail {
 
@@ -72,7 +76,7 @@ Tensor<typename M::value_type> first_step(M& model, const Tensor<std::int64_t>& 
 /// Sequences that have ended leave the batch.
 template <CausalLm M, class Choose>
 TokenSequences generate_rows(M& model, const Tensor<std::int64_t>& prompts, const StopOptions& stop,
-                             Choose&& choose) {
+                             const TokenCallback& on_token, Choose&& choose) {
   TokenSequences out(static_cast<std::size_t>(prompts.size(0)));
   if (stop.max_new_tokens == 0 || out.empty()) {
     return out;
@@ -89,6 +93,9 @@ TokenSequences generate_rows(M& model, const Tensor<std::int64_t>& prompts, cons
     for (std::size_t i = 0; i < running.size(); ++i) {
       std::vector<std::int64_t>& tokens = out[running[i]];
       tokens.push_back(choose(row_of(logits, i), running[i]));
+      if (on_token) {
+        on_token(running[i], tokens.back());
+      }
       if (!stop.is_end(tokens.back()) &&
           static_cast<std::int64_t>(tokens.size()) < stop.max_new_tokens) {
         rows.push_back(static_cast<std::int64_t>(i));

@@ -13,10 +13,11 @@ namespace ldlm {
 /// The most probable token at every step. Throws for logits that are NaN.
 template <CausalLm M>
 [[nodiscard]] TokenSequences greedy(M& model, const Tensor<std::int64_t>& prompts,
-                                    const StopOptions& stop = {}) {
+                                    const StopOptions& stop = {},
+                                    const TokenCallback& on_token = {}) {
   using T = typename M::value_type;
   return detail::generate_rows(
-      model, prompts, stop, [](std::span<const T> logits, std::size_t /*row*/) {
+      model, prompts, stop, on_token, [](std::span<const T> logits, std::size_t /*row*/) {
         LDLM_CHECK(std::none_of(logits.begin(), logits.end(), [](T x) { return std::isnan(x); }),
                    "greedy", "a logit is NaN");
         return static_cast<std::int64_t>(std::max_element(logits.begin(), logits.end()) -
@@ -97,7 +98,8 @@ template <Floating T>
 /// The generator moves on: the next call draws other texts.
 template <CausalLm M>
 [[nodiscard]] TokenSequences sample(M& model, const Tensor<std::int64_t>& prompts,
-                                    const SamplingOptions& options, Generator& generator) {
+                                    const SamplingOptions& options, Generator& generator,
+                                    const TokenCallback& on_token = {}) {
   using T = typename M::value_type;
   const Generator base(
       static_cast<std::uint64_t>(generator.below(std::numeric_limits<std::int64_t>::max())));
@@ -106,7 +108,7 @@ template <CausalLm M>
     streams.push_back(base.fork(static_cast<std::uint64_t>(row)));
   }
   return detail::generate_rows(
-      model, prompts, options.stop, [&](std::span<const T> logits, std::size_t row) {
+      model, prompts, options.stop, on_token, [&](std::span<const T> logits, std::size_t row) {
         const std::vector<TokenProbability> tokens = sampling_distribution(logits, options);
         double left = streams[row].uniform();
         for (const TokenProbability& t : tokens) {

@@ -15,10 +15,11 @@ namespace detail {
 inline void say_dropout_is_off(double p) {
   static std::atomic<bool> said{false};
   if (!said.exchange(true)) {
-    std::fprintf(stderr,
-                 "ldlm: gradients are recorded without the dropout of %g that the model has: open an "
-                 "ldlm::TrainingMode in training, or an ldlm::EvaluationMode\n",
-                 p);
+    std::fprintf(
+        stderr,
+        "ldlm: gradients are recorded without the dropout of %g that the model has: open an "
+        "ldlm::TrainingMode in training, or an ldlm::EvaluationMode\n",
+        p);
   }
 }
 
