@@ -44,10 +44,15 @@ class CodePointTable {
   std::vector<T> values_;
 };
 
+[[nodiscard]] const CodePointTable<std::uint8_t>& make_char_classes();
+
 }  // namespace detail
 
 /// The property bits (CharClass) of a code point; fetch the table once outside a loop.
-[[nodiscard]] const detail::CodePointTable<std::uint8_t>& char_classes();
+[[nodiscard]] inline const detail::CodePointTable<std::uint8_t>& char_classes() {
+  static const auto& classes = detail::make_char_classes();
+  return classes;
+}
 [[nodiscard]] inline bool is_letter(char32_t c) {
   return (char_classes()[c] & letter) != 0;
 }

@@ -34,7 +34,12 @@ class Vocabulary {
   }
 
   /// The piece of an id that `contains` knows.
-  [[nodiscard]] const std::string& token(TokenId id) const;
+  [[nodiscard]] const std::string& token(TokenId id) const {
+    if (!contains(id)) {
+      fail_missing(id);
+    }
+    return *tokens_[static_cast<std::size_t>(id)];
+  }
 
   /// Number of pieces.
   [[nodiscard]] std::size_t size() const noexcept { return count_; }
@@ -42,6 +47,8 @@ class Vocabulary {
   [[nodiscard]] std::size_t id_bound() const noexcept { return tokens_.size(); }
 
  private:
+  [[noreturn]] void fail_missing(TokenId id) const;
+
   /// The slot that holds a piece, or slots_.size().
   [[nodiscard]] std::size_t slot_of(std::string_view token) const noexcept;
 

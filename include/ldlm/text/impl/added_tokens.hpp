@@ -15,7 +15,7 @@ namespace ldlm::text {
 
 namespace detail {
 
-LDLM_BODY bool contains_whitespace(std::string_view text) {
+inline bool contains_whitespace(std::string_view text) {
   for (std::size_t i = 0; i < text.size();) {
     const CodePoint c = decode_utf8(text, i);
     if (is_whitespace(c.value)) {
@@ -26,7 +26,7 @@ LDLM_BODY bool contains_whitespace(std::string_view text) {
   return false;
 }
 
-LDLM_BODY CodePoint character_before(std::string_view text, std::size_t i) {
+inline CodePoint character_before(std::string_view text, std::size_t i) {
   std::size_t start = i - 1;
   while (start > 0 && !starts_code_point(text[start])) {
     --start;
@@ -34,16 +34,16 @@ LDLM_BODY CodePoint character_before(std::string_view text, std::size_t i) {
   return decode_utf8(text, start);
 }
 
-LDLM_BODY std::size_t space_before(std::string_view text, std::size_t i) {
+inline std::size_t space_before(std::string_view text, std::size_t i) {
   const CodePoint c = character_before(text, i);
   return is_whitespace(c.value) ? c.size : 0;
 }
 
-LDLM_BODY bool word_ends_at(std::string_view text, std::size_t i) {
+inline bool word_ends_at(std::string_view text, std::size_t i) {
   return i > 0 && is_word_character(character_before(text, i).value);
 }
 
-LDLM_BODY bool word_starts_at(std::string_view text, std::size_t i) {
+inline bool word_starts_at(std::string_view text, std::size_t i) {
   return i < text.size() && is_word_character(decode_utf8(text, i).value);
 }
 

@@ -14,7 +14,7 @@ namespace ldlm::text {
 
 namespace detail {
 
-LDLM_BODY void replace_all(std::string& text, std::string_view from, std::string_view to) {
+inline void replace_all(std::string& text, std::string_view from, std::string_view to) {
   for (std::size_t at = text.find(from); at != std::string::npos;
        at = text.find(from, at + to.size())) {
     text.replace(at, from.size(), to);

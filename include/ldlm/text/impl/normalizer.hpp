@@ -8,6 +8,7 @@
 
 #include <ldlm/core/linkage.hpp>
 #include <ldlm/text/unicode.hpp>
+#include <ldlm/text/unicode_data.hpp>
 #include <ldlm/text/utf8.hpp>
 
 namespace ldlm::text {
@@ -31,7 +32,7 @@ struct Replacement {
 /// Gives each code point its source: that of the first old one whose place it takes; a new one
 /// shares the source of the old one before it. This is the rule of Hugging Face's
 /// NormalizedString, and decides the offsets of accents.
-LDLM_BODY void replace(std::vector<SourcedChar>& chars, const std::vector<Replacement>& by) {
+inline void replace(std::vector<SourcedChar>& chars, const std::vector<Replacement>& by) {
   std::vector<SourcedChar> out;
   out.reserve(by.size());
   std::size_t at = 0;
@@ -47,7 +48,7 @@ LDLM_BODY void replace(std::vector<SourcedChar>& chars, const std::vector<Replac
 }
 
 /// The canonical decomposition.
-LDLM_BODY std::vector<Replacement> decompose_all(const std::vector<SourcedChar>& chars) {
+inline std::vector<Replacement> decompose_all(const std::vector<SourcedChar>& chars) {
   std::vector<Replacement> out;
   out.reserve(chars.size());
   bool marks = false;
@@ -58,19 +59,19 @@ LDLM_BODY std::vector<Replacement> decompose_all(const std::vector<SourcedChar>&
       continue;
     }
     int change = 0;
-    for (const char32_t part : decomposition(c.value, room)) {
+    for (const char32_t part : decomposition_of(c.value, room)) {
       out.push_back({part, change});
-      marks = marks || combining_class(part) != 0;
+      marks = marks || combining_class_of(part) != 0;
       change = 1;
     }
   }
   if (marks) {
-    const auto starter = [](const Replacement& r) { return combining_class(r.value) == 0; };
+    const auto starter = [](const Replacement& r) { return combining_class_of(r.value) == 0; };
     for (auto at = out.begin(); at != out.end();) {
       at = std::find_if_not(at, out.end(), starter);
       const auto last = std::find_if(at, out.end(), starter);
       std::stable_sort(at, last, [](const Replacement& a, const Replacement& b) {
-        return combining_class(a.value) < combining_class(b.value);
+        return combining_class_of(a.value) < combining_class_of(b.value);
       });
       at = last;
     }
@@ -78,7 +79,7 @@ LDLM_BODY std::vector<Replacement> decompose_all(const std::vector<SourcedChar>&
   return out;
 }
 
-LDLM_BODY void apply_nfd(std::vector<SourcedChar>& chars) {
+inline void apply_nfd(std::vector<SourcedChar>& chars) {
   replace(chars, decompose_all(chars));
 }
 
@@ -88,9 +89,9 @@ LDLM_BODY void apply_nfc(std::vector<SourcedChar>& chars) {
   std::size_t starter = out.size();
   int last_class = -1;
   for (const Replacement& r : std::vector<Replacement>(out)) {
-    const int current = combining_class(r.value);
+    const int current = combining_class_of(r.value);
     if (starter < kept && last_class < current) {
-      if (const char32_t both = compose(out[starter].value, r.value); both != 0) {
+      if (const char32_t both = compose_pair(out[starter].value, r.value); both != 0) {
         out[starter] = {both, out[starter].change + r.change - 1};
         continue;
       }
@@ -105,11 +106,11 @@ LDLM_BODY void apply_nfc(std::vector<SourcedChar>& chars) {
   replace(chars, out);
 }
 
-LDLM_BODY void apply_lowercase(std::vector<SourcedChar>& chars) {
+inline void apply_lowercase(std::vector<SourcedChar>& chars) {
   std::vector<SourcedChar> out;
   out.reserve(chars.size());
   for (const SourcedChar& c : chars) {
-    out.push_back({lower_case(c.value), c.source});
+    out.push_back({lower_case_of(c.value), c.source});
     if (c.value == dotted_i) {
       out.push_back({combining_dot_above, c.source});
     }
@@ -170,13 +171,13 @@ LDLM_BODY void apply(const NormalizerStep& step, std::vector<SourcedChar>& chars
 
 /// Whether a code point begins at byte `i` whose normalization and that of the text before do not
 /// depend on each other. One that a step may remove brings its neighbours together.
-LDLM_BODY bool separable_before(std::string_view text, std::size_t i) {
+inline bool separable_before(std::string_view text, std::size_t i) {
   if (!starts_code_point(text[i])) {
     return false;
   }
   const char32_t c = decode_valid_utf8(text.data() + i).value;
   return (char_classes()[c] & (control | nonspacing)) == 0 && !joins_text_before(c) &&
-         !joins_text_before(lower_case(c));
+         !joins_text_before(lower_case_of(c));
 }
 
 /// A text changed by a function of its characters.

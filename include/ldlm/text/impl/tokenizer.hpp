@@ -188,9 +188,10 @@ LDLM_BODY const std::string& Tokenizer::id_to_token(TokenId id) const {
   if (at != added_.tokens().end()) {
     return at->second.shown;
   }
-  LDLM_CHECK(model_->vocabulary().contains(id), "tokenizer", "no piece has id ", id,
-             "; the ids end before ", id_bound());
-  return model_->vocabulary().token(id);
+  const Vocabulary& pieces = model_->vocabulary();
+  LDLM_CHECK(pieces.contains(id), "tokenizer", "no piece has id ", id, "; the ids end before ",
+             id_bound());
+  return pieces.token(id);
 }
 
 LDLM_BODY std::size_t Tokenizer::vocab_size() const {

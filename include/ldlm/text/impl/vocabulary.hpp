@@ -44,9 +44,8 @@ LDLM_BODY TokenId Vocabulary::find(std::string_view token) const noexcept {
   return slot < slots_.size() ? slots_[slot] : -1;
 }
 
-LDLM_BODY const std::string& Vocabulary::token(TokenId id) const {
-  LDLM_CHECK(contains(id), "vocabulary", "no piece has id ", id, "; ids end at ", id_bound());
-  return *tokens_[static_cast<std::size_t>(id)];
+LDLM_BODY void Vocabulary::fail_missing(TokenId id) const {
+  ::ldlm::detail::fail("vocabulary", "no piece has id ", id, "; ids end at ", id_bound());
 }
 
 LDLM_BODY std::size_t Vocabulary::slot_of(std::string_view token) const noexcept {
