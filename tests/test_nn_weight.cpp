@@ -211,6 +211,7 @@ TEST_CASE("what can't be asked of a weight is an error that names it") {
           Weight<float>(random<float>({2, 3, 4}, 1));
         }) == "[Weight] needs a matrix, got (2, 3, 4)");
   Case<float> c(3, 4, WeightLayout::in_out);
+  CHECK(message_of([&] { (void)c.weight.packed(); }) == "[Weight] is not packed");
   c.weight.pack(WeightFormat::int8, "block.fc.weight");
   const std::string why =
       "[Weight] block.fc.weight is packed as int8 and has no dense values and no gradient";

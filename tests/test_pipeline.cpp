@@ -116,6 +116,22 @@ TEST_CASE("a saved model loads with the same weights, in half precision with nea
   CHECK(size("half") < 0.6 * static_cast<double>(size("full")));
 }
 
+TEST_CASE("a model that was packed decodes, and is not saved as one that was not") {
+  const Ldlm<float>& model = trained_model();
+  Autoencoder<float> autoencoder = model.autoencoder();
+  nn::pack(autoencoder, WeightFormat::f32);
+  const io_support::TempFolder folder;
+  FolderUpdate update(folder.path());
+  CHECK_THROWS_WITH_AS(
+      save_autoencoder(autoencoder, model.config(), update),
+      "[save] encoder: encoder.layer.0.attention.self.query.weight is packed as f32; save the "
+      "model before that",
+      Error);
+  const Ldlm<float> packed(model.config(), {model.encoder_tokenizer(), model.decoder_tokenizer()},
+                           autoencoder, model.denoiser());
+  CHECK(packed.decode(packed.encode(small_texts())) == small_texts());
+}
+
 TEST_CASE("texts that do not fit, and folders that are no model, are refused with the reason") {
   const Ldlm<float> model = small_model();
   CHECK_FALSE(model.fits("The cat sat on the mat and the dog ran over the hill to the old ship."));

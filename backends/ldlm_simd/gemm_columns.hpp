@@ -72,7 +72,7 @@ struct PackedColumn {
 /// Column `i` of the product's B.
 template <class Arch, WeightFormat Format>
 PackedColumn<Format, Arch> column_of(const PackedView& b, std::int64_t i) {
-  return {b.row(i), b.row_scales(i)};
+  return {b.data + i * bytes_per_row(Format, b.k), b.scales + i * groups_per_row(Format, b.k)};
 }
 
 LDLM_COMPLETE_SWITCHES

@@ -117,10 +117,15 @@ template <Floating T>
   return x;
 }
 
-/// Writes one part of a model: config.json, which may be null, and its weights in `storage`.
+/// Writes one part of a model: config.json, which may be null, and its weights in `storage`. Throws
+/// for a packed weight.
 template <class Model>
 void save_part(const Model& model, const JsonValue& config, FolderUpdate& update,
                const std::filesystem::path& part, DType storage) {
+  for (const auto& [name, matrix] : nn::packed_weights(model)) {
+    fail("save", part.native(), ": ", name, " is packed as ", name_of(matrix.format),
+         "; save the model before that");
+  }
   SafetensorsWriter writer;
   writer.metadata("format", "pt");
   for (const auto& [name, tensor] : nn::state_dict(model)) {

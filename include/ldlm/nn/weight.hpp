@@ -87,8 +87,11 @@ class Weight {
     return layout_ == WeightLayout::out_in ? variable() : variable().transpose(0, 1);
   }
 
-  /// The packed matrix, of a weight that is_packed().
-  [[nodiscard]] const PackedMatrix& packed() const { return packed_->matrix; }
+  /// The packed matrix. Throws for a weight that is not packed.
+  [[nodiscard]] const PackedMatrix& packed() const {
+    LDLM_CHECK(is_packed(), "Weight", "is not packed");
+    return packed_->matrix;
+  }
   /// Packs a dense one, which then is for inference alone and no parameter any more. `name` is how
   /// errors call it from then on. Throws, and changes nothing, for one that is packed already, lies
   /// on another device than the CPU or has an element that is not finite (but see is_exact).
@@ -98,7 +101,7 @@ class Weight {
                    layout_, std::move(name));
   }
 
-  /// Throws, naming the weight, if it is packed: `op` is what it can't do, "has no gradient".
+  /// Throws "[op] NAME is packed as FORMAT and WHY" if it is packed.
   void check_dense(std::string_view op = "Weight",
                    std::string_view why = "has no dense values and no gradient") const {
     LDLM_CHECK_STATE(!is_packed(), op, packed_->name, " is packed as ",
@@ -116,9 +119,8 @@ class Weight {
   WeightLayout layout_ = WeightLayout::out_in;
 };
 
-/// act(x W^T + bias), as ldlm::linear of the dense matrix. x (..., K), bias (N) or undefined,
-/// result
-/// (..., N). A packed weight passes no gradient on: throws, naming it, where a graph is recorded.
+/// act(x W^T + bias). x (..., K), W (N, K) in either layout, bias (N) or undefined, result (...,
+/// N). A packed weight passes no gradient on: throws, naming it, where a graph is recorded.
 template <Floating T>
 Variable<T> linear(const Variable<T>& x, const Weight<T>& weight, const Variable<T>& bias = {},
                    Activation activation = Activation::none) {
