@@ -12,3 +12,4 @@
 #include <ldlm/autograd/functions/shape.hpp>
 #include <ldlm/autograd/gradcheck.hpp>
 #include <ldlm/autograd/no_grad.hpp>
+#include <ldlm/autograd/operand.hpp>
