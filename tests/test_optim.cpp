@@ -406,3 +406,38 @@ TEST_CASE("an optimiser takes its type from its parameters") {
   CHECK(by_groups.learning_rate() == 0.5);
   CHECK(listed.learning_rate() == 0.5);
 }
+
+TEST_CASE("a weight decay beside groups that have their own is refused") {
+  const Variable w(Tensor<float>::ones({2}), true);
+  const auto groups = optim::decay_groups(nn::NamedParameters<float>{{"w", w}}, 0.1);
+  CHECK(message_of([&] { optim::AdamW(groups, {.weight_decay = 0.01}); }) ==
+        "[AdamW] weight_decay beside groups, which have their own: set theirs");
+  CHECK(message_of([&] { optim::Adam(groups, {.weight_decay = 0}); }) ==
+        "[Adam] weight_decay beside groups, which have their own: set theirs");
+  CHECK(message_of([&] { optim::SGD(groups, {.weight_decay = 0}); }) ==
+        "[SGD] weight_decay beside groups, which have their own: set theirs");
+  CHECK(message_of([&] { optim::AdamW(groups, {.learning_rate = 0.1}); }) == "no error");
+}
+
+TEST_CASE("the state of an optimiser goes by the names of parameters, not by their order") {
+  const auto leaf = [](float value) { return Variable(Tensor<>::full({2}, value), true); };
+  const Variable a = leaf(1);
+  const Variable b = leaf(2);
+  optim::AdamW first(nn::NamedParameters<float>{{"a", a}, {"b", b}});
+  sum(a * 3 + b).backward();
+  first.step();
+  first.zero_grad();
+  const Variable c = leaf(0);
+  std::vector<optim::ParameterGroup<float>> groups(2);
+  groups[0].parameters = {{"b", leaf(0)}};
+  groups[1].parameters = {{"a", c}};
+  optim::AdamW second(groups);
+  second.load_state_dict(first.state_dict());
+  const ldlm::NamedTensors<float> expected = first.state_dict();
+  for (const auto& [name, tensor] : second.state_dict()) {
+    INFO(name);
+    REQUIRE(find(expected, name) != nullptr);
+    CHECK(equal(*find(expected, name), tensor));
+  }
+  CHECK(expected.size() == second.state_dict().size());
+}

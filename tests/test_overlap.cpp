@@ -147,7 +147,9 @@ TEST_CASE("ops in place refuse operands that overlap in part") {
                        Error);
   CHECK(equal(a, Floats::ones({100})));  // nothing was done
   const auto b = Floats::arange(0, 64).reshape({8, 8});
-  for (const auto& op : {add_<float>, sub_<float>, mul_<float>, div_<float>}) {
+  using InPlace = void (*)(const Floats&, const Floats&);
+  for (const InPlace op :
+       std::initializer_list<InPlace>{add_<float>, sub_<float>, mul_<float>, div_<float>}) {
     CHECK_OVERLAP(op(b, b.transpose(0, 1)), "(8, 8) with strides (1, 8), overlaps");
     CHECK_OVERLAP(op(b, b.slice(0, 2, 3)), "overlaps");  // broadcast: the row is one of those
     CHECK_OVERLAP(op(b.slice(0, 2, 3).expand({3, 8}), b), "cannot broadcast");

@@ -11,4 +11,5 @@
 #include <ldlm/autograd/functions/reduce.hpp>
 #include <ldlm/autograd/functions/shape.hpp>
 #include <ldlm/autograd/gradcheck.hpp>
+#include <ldlm/autograd/operand.hpp>
 #include <ldlm/autograd/scopes.hpp>

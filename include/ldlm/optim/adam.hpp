@@ -3,20 +3,21 @@
 // parameter takes one call of one kernel, in place.
 
 #include <cmath>
+#include <optional>
 
 #include <ldlm/core/ops/reduce.hpp>
 #include <ldlm/optim/parameter_group.hpp>
 
 namespace ldlm::optim {
 
-/// PyTorch's defaults; AdamW decays by 0.01, Adam not at all.
+/// PyTorch's defaults.
 template <bool Decoupled>
 struct AdamBaseOptions {
   double learning_rate = 1e-3;
   double beta1 = 0.9;
   double beta2 = 0.999;
   double epsilon = 1e-8;
-  double weight_decay = Decoupled ? 0.01 : 0;  // ignored where groups bring their own
+  std::optional<double> weight_decay{};  // unset: AdamW 0.01, Adam 0; must be, beside groups
 };
 using AdamOptions = AdamBaseOptions<false>;
 using AdamWOptions = AdamBaseOptions<true>;
@@ -27,23 +28,14 @@ class AdamBase {
  public:
   using Options = AdamBaseOptions<Decoupled>;
 
+  /// Throws ValueError for options out of range, a weight decay beside groups that have their own,
+  /// and what is no parameter or given twice; ShapeError for one that is strided.
   explicit AdamBase(const std::vector<ParameterGroup<T>>& groups, const Options& options = {})
-      : options_(options) {
-    detail::check_not_negative(name, "learning_rate", options.learning_rate);
-    detail::check_not_negative(name, "epsilon", options.epsilon);
-    for (const double beta : {options.beta1, options.beta2}) {
-      LDLM_CHECK(beta >= 0 && beta < 1, name, "betas must lie in [0, 1), got ", beta);
-    }
-    for (auto& slot : detail::make_slots(groups, name)) {
-      const Tensor<T>& p = slot.parameter.value();
-      entries_.push_back({std::move(slot), Tensor<T>::zeros(p.shape(), p.device()),
-                          Tensor<T>::zeros(p.shape(), p.device()), 0});
-    }
-  }
+      : AdamBase(options, detail::without_decay(name, groups, options.weight_decay)) {}
   explicit AdamBase(const nn::NamedParameters<T>& parameters, const Options& options = {})
-      : AdamBase(detail::one_group(parameters, options.weight_decay), options) {}
+      : AdamBase(options, detail::one_group(parameters, decay_of(options))) {}
   explicit AdamBase(const std::vector<Variable<T>>& parameters, const Options& options = {})
-      : AdamBase(detail::one_group(parameters, options.weight_decay), options) {}
+      : AdamBase(options, detail::one_group(parameters, decay_of(options))) {}
 
   [[nodiscard]] double learning_rate() const noexcept { return options_.learning_rate; }
   void set_learning_rate(double rate) {
@@ -114,6 +106,24 @@ class AdamBase {
 
  private:
   static constexpr std::string_view name = Decoupled ? "AdamW" : "Adam";
+
+  static double decay_of(const Options& options) {
+    return options.weight_decay.value_or(Decoupled ? 0.01 : 0);
+  }
+
+  AdamBase(const Options& options, const std::vector<ParameterGroup<T>>& groups)
+      : options_(options) {
+    detail::check_not_negative(name, "learning_rate", options.learning_rate);
+    detail::check_not_negative(name, "epsilon", options.epsilon);
+    for (const double beta : {options.beta1, options.beta2}) {
+      LDLM_CHECK(beta >= 0 && beta < 1, name, "betas must lie in [0, 1), got ", beta);
+    }
+    for (auto& slot : detail::make_slots(groups, name)) {
+      const Tensor<T>& p = slot.parameter.value();
+      entries_.push_back({std::move(slot), Tensor<T>::zeros(p.shape(), p.device()),
+                          Tensor<T>::zeros(p.shape(), p.device()), 0});
+    }
+  }
 
   struct Entry {
     detail::Slot<T> slot;

@@ -2,6 +2,7 @@
 // What an optimiser works on: groups of named parameters that share a weight decay.
 
 #include <cmath>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <unordered_set>
@@ -80,6 +81,17 @@ std::vector<Slot<T>> make_slots(const std::vector<ParameterGroup<T>>& groups, st
     }
   }
   return slots;
+}
+
+/// The groups, which have weight decays of their own: throws ValueError if there is one beside
+/// them.
+template <Floating T>
+const std::vector<ParameterGroup<T>>& without_decay(std::string_view op,
+                                                    const std::vector<ParameterGroup<T>>& groups,
+                                                    const std::optional<double>& weight_decay) {
+  LDLM_CHECK(!weight_decay.has_value(), op,
+             "weight_decay beside groups, which have their own: set theirs");
+  return groups;
 }
 
 template <Floating T>

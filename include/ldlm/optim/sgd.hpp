@@ -1,6 +1,8 @@
 #pragma once
 // Stochastic gradient descent with momentum, as torch.optim.SGD.
 
+#include <optional>
+
 #include <ldlm/core/ops/elementwise.hpp>
 #include <ldlm/optim/parameter_group.hpp>
 
@@ -9,7 +11,7 @@ namespace ldlm::optim {
 struct SgdOptions {
   double learning_rate = 1e-3;
   double momentum = 0;
-  double weight_decay = 0;  // ignored where groups bring their own
+  std::optional<double> weight_decay{};  // unset: 0; must be, beside groups
   bool nesterov = false;
 };
 
@@ -17,23 +19,14 @@ struct SgdOptions {
 template <Floating T = float>
 class SGD {
  public:
+  /// Throws ValueError for options out of range, a weight decay beside groups that have their own,
+  /// and what is no parameter or given twice; ShapeError for one that is strided.
   explicit SGD(const std::vector<ParameterGroup<T>>& groups, const SgdOptions& options = {})
-      : options_(options), slots_(detail::make_slots(groups, "SGD")) {
-    detail::check_not_negative("SGD", "learning_rate", options.learning_rate);
-    detail::check_not_negative("SGD", "momentum", options.momentum);
-    LDLM_CHECK(!options.nesterov || options.momentum > 0, "SGD",
-               "Nesterov's momentum must be positive");
-    if (options_.momentum > 0) {
-      for (const auto& slot : slots_) {
-        momentum_.push_back(
-            Tensor<T>::zeros(slot.parameter.shape(), slot.parameter.value().device()));
-      }
-    }
-  }
+      : SGD(options, detail::without_decay("SGD", groups, options.weight_decay)) {}
   explicit SGD(const nn::NamedParameters<T>& parameters, const SgdOptions& options = {})
-      : SGD(detail::one_group(parameters, options.weight_decay), options) {}
+      : SGD(options, detail::one_group(parameters, options.weight_decay.value_or(0))) {}
   explicit SGD(const std::vector<Variable<T>>& parameters, const SgdOptions& options = {})
-      : SGD(detail::one_group(parameters, options.weight_decay), options) {}
+      : SGD(options, detail::one_group(parameters, options.weight_decay.value_or(0))) {}
 
   [[nodiscard]] double learning_rate() const noexcept { return options_.learning_rate; }
   void set_learning_rate(double rate) {
@@ -95,6 +88,20 @@ class SGD {
   }
 
  private:
+  SGD(const SgdOptions& options, const std::vector<ParameterGroup<T>>& groups)
+      : options_(options), slots_(detail::make_slots(groups, "SGD")) {
+    detail::check_not_negative("SGD", "learning_rate", options.learning_rate);
+    detail::check_not_negative("SGD", "momentum", options.momentum);
+    LDLM_CHECK(!options.nesterov || options.momentum > 0, "SGD",
+               "Nesterov's momentum must be positive");
+    if (options_.momentum > 0) {
+      for (const auto& slot : slots_) {
+        momentum_.push_back(
+            Tensor<T>::zeros(slot.parameter.shape(), slot.parameter.value().device()));
+      }
+    }
+  }
+
   SgdOptions options_;
   std::vector<detail::Slot<T>> slots_;
   std::vector<Tensor<T>> momentum_;

@@ -1,42 +1,12 @@
 #pragma once
-// Elementwise functions of Variables, with NumPy broadcasting.
+// Elementwise functions of Variables, with NumPy broadcasting; of two operands, one may be a
+// Tensor.
 
-#include <ldlm/autograd/variable.hpp>
+#include <ldlm/autograd/operand.hpp>
 
 namespace ldlm {
 
 namespace detail {
-
-template <class V>
-struct ElementOf {};
-template <Floating T>
-struct ElementOf<Variable<T>> {
-  using type = T;
-  static constexpr bool is_variable = true;
-};
-template <Floating T>
-struct ElementOf<Tensor<T>> {
-  using type = T;
-  static constexpr bool is_variable = false;
-};
-
-/// A pair of arguments of which one is a Variable and the other a Variable or Tensor of its type.
-template <class A, class B>
-concept VariablePair = requires {
-  typename ElementOf<A>::type;
-  typename ElementOf<B>::type;
-}
-&&std::same_as<typename ElementOf<A>::type, typename ElementOf<B>::type> &&
-    (ElementOf<A>::is_variable || ElementOf<B>::is_variable);
-
-template <Floating T>
-const Variable<T>& as_variable(const Variable<T>& x) {
-  return x;
-}
-template <Floating T>
-Variable<T> as_variable(const Tensor<T>& x) {
-  return Variable<T>(x);
-}
 
 template <Floating T>
 Variable<T> unary(std::string_view name, UnaryOp op, const Variable<T>& x, T a = T{}, T b = T{}) {
@@ -165,17 +135,17 @@ template <Floating T> Variable<T> pow(const Variable<T>& x, std::type_identity_t
 template <Floating T> Variable<T> clamp(const Variable<T>& x, std::type_identity_t<T> low, std::type_identity_t<T> high) { detail::check_bounds(low, high); return detail::unary("clamp", UnaryOp::clamp, x, low, high); }
 
 // Of two Variables, or a Variable and a Tensor; shapes broadcast.
-template <class A, class B> requires detail::VariablePair<A, B> auto add(const A& a, const B& b) { return detail::add(detail::as_variable(a), detail::as_variable(b)); }
-template <class A, class B> requires detail::VariablePair<A, B> auto sub(const A& a, const B& b) { return detail::sub(detail::as_variable(a), detail::as_variable(b)); }
-template <class A, class B> requires detail::VariablePair<A, B> auto mul(const A& a, const B& b) { return detail::mul(detail::as_variable(a), detail::as_variable(b)); }
-template <class A, class B> requires detail::VariablePair<A, B> auto div(const A& a, const B& b) { return detail::div(detail::as_variable(a), detail::as_variable(b)); }
-template <class A, class B> requires detail::VariablePair<A, B> auto pow(const A& a, const B& b) { return detail::pow(detail::as_variable(a), detail::as_variable(b)); }
-template <class A, class B> requires detail::VariablePair<A, B> auto minimum(const A& a, const B& b) { return detail::extreme(false, detail::as_variable(a), detail::as_variable(b)); }
-template <class A, class B> requires detail::VariablePair<A, B> auto maximum(const A& a, const B& b) { return detail::extreme(true, detail::as_variable(a), detail::as_variable(b)); }
-template <class A, class B> requires detail::VariablePair<A, B> auto operator+(const A& a, const B& b) { return add(a, b); }
-template <class A, class B> requires detail::VariablePair<A, B> auto operator-(const A& a, const B& b) { return sub(a, b); }
-template <class A, class B> requires detail::VariablePair<A, B> auto operator*(const A& a, const B& b) { return mul(a, b); }
-template <class A, class B> requires detail::VariablePair<A, B> auto operator/(const A& a, const B& b) { return div(a, b); }
+template <class A, class B> requires detail::AnyVariable<A, B> auto add(const A& a, const B& b) { return detail::add(as_variable(a), as_variable(b)); }
+template <class A, class B> requires detail::AnyVariable<A, B> auto sub(const A& a, const B& b) { return detail::sub(as_variable(a), as_variable(b)); }
+template <class A, class B> requires detail::AnyVariable<A, B> auto mul(const A& a, const B& b) { return detail::mul(as_variable(a), as_variable(b)); }
+template <class A, class B> requires detail::AnyVariable<A, B> auto div(const A& a, const B& b) { return detail::div(as_variable(a), as_variable(b)); }
+template <class A, class B> requires detail::AnyVariable<A, B> auto pow(const A& a, const B& b) { return detail::pow(as_variable(a), as_variable(b)); }
+template <class A, class B> requires detail::AnyVariable<A, B> auto minimum(const A& a, const B& b) { return detail::extreme(false, as_variable(a), as_variable(b)); }
+template <class A, class B> requires detail::AnyVariable<A, B> auto maximum(const A& a, const B& b) { return detail::extreme(true, as_variable(a), as_variable(b)); }
+template <class A, class B> requires detail::AnyVariable<A, B> auto operator+(const A& a, const B& b) { return add(a, b); }
+template <class A, class B> requires detail::AnyVariable<A, B> auto operator-(const A& a, const B& b) { return sub(a, b); }
+template <class A, class B> requires detail::AnyVariable<A, B> auto operator*(const A& a, const B& b) { return mul(a, b); }
+template <class A, class B> requires detail::AnyVariable<A, B> auto operator/(const A& a, const B& b) { return div(a, b); }
 // clang-format on
 
 template <Floating T>
@@ -220,11 +190,11 @@ template <Floating T> Variable<T> operator/(std::type_identity_t<T> c, const Var
 
 /// condition ? a : b, elementwise; all three broadcast.
 template <class A, class B>
-requires detail::VariablePair<A, B>
+requires detail::AnyVariable<A, B>
 auto where(const Tensor<bool>& condition, const A& a, const B& b) {
-  using T = typename detail::ElementOf<A>::type;
-  const Variable<T>& x = detail::as_variable(a);
-  const Variable<T>& y = detail::as_variable(b);
+  using T = element_t<A>;
+  const Variable<T>& x = as_variable(a);
+  const Variable<T>& y = as_variable(b);
   return record("where", where(condition, x.value(), y.value()), {x.node(), y.node()},
                 [chosen = Saved<bool>("where", condition)](Tensor<T> dy, InputGrads<T> in) {
                   const Tensor<T> zero = Tensor<T>::scalar(T{0}, dy.device());
@@ -232,6 +202,17 @@ auto where(const Tensor<bool>& condition, const A& a, const B& b) {
                   in[1].add([&] { return where(chosen.get(), zero, dy); });
                 });
 }
+
+// What has no gradient is a Tensor, whatever it is of.
+// clang-format off
+template <class A, class B> requires detail::AnyVariable<A, B> Tensor<bool> eq(const A& a, const B& b) { return eq(as_tensor(a), as_tensor(b)); }
+template <class A, class B> requires detail::AnyVariable<A, B> Tensor<bool> ne(const A& a, const B& b) { return ne(as_tensor(a), as_tensor(b)); }
+template <class A, class B> requires detail::AnyVariable<A, B> Tensor<bool> lt(const A& a, const B& b) { return lt(as_tensor(a), as_tensor(b)); }
+template <class A, class B> requires detail::AnyVariable<A, B> Tensor<bool> le(const A& a, const B& b) { return le(as_tensor(a), as_tensor(b)); }
+template <class A, class B> requires detail::AnyVariable<A, B> Tensor<bool> gt(const A& a, const B& b) { return gt(as_tensor(a), as_tensor(b)); }
+template <class A, class B> requires detail::AnyVariable<A, B> Tensor<bool> ge(const A& a, const B& b) { return ge(as_tensor(a), as_tensor(b)); }
+template <class A, class B> requires detail::AnyVariable<A, B> bool equal(const A& a, const B& b) { return equal(as_tensor(a), as_tensor(b)); }
+// clang-format on
 
 /// The same values in another floating type.
 template <Floating To, Floating From>

@@ -65,6 +65,13 @@ Variable<T> cross_entropy(const Variable<T>& logits, const Tensor<std::int64_t>&
                 });
 }
 
+/// The same of a Tensor, which stays as it is.
+template <Floating T>
+Tensor<T> cross_entropy(const Tensor<T>& logits, const Tensor<std::int64_t>& targets,
+                        const CrossEntropyOptions<std::type_identity_t<T>>& options = {}) {
+  return cross_entropy(Variable<T>(logits), targets, options).value();
+}
+
 /// cross_entropy(linear(x, weight), targets) that never holds all logits: x (N, C), weight (V, C),
 /// targets (N) -> scalar. The gradients are made with the loss, a few rows at a time, and rows that
 /// do not count are left out of the product.
@@ -152,6 +159,21 @@ Variable<T> linear_cross_entropy(const Variable<T>& x, const Variable<T>& weight
                 });
 }
 
+/// The same with Tensors; the loss of two Tensors is one, too.
+template <class X, class W>
+requires(Operands<X, W> && !(detail::is_variable<X> && detail::is_variable<W>))
+    result_t<X, W> linear_cross_entropy(const X& x, const W& weight,
+                                        const Tensor<std::int64_t>& targets,
+                                        const CrossEntropyOptions<element_t<X>>& options = {}) {
+  const Variable<element_t<X>> loss =
+      linear_cross_entropy(as_variable(x), as_variable(weight), targets, options);
+  if constexpr (detail::is_variable<result_t<X, W>>) {
+    return loss;
+  } else {
+    return loss.value();
+  }
+}
+
 namespace detail {
 
 template <Floating T>
@@ -174,11 +196,15 @@ Variable<T> mse_loss(const Variable<T>& a, const Variable<T>& b) {
 
 }  // namespace detail
 
-/// Mean of (a - b)^2 over all elements, of two Variables or a Variable and a Tensor of one shape.
+/// Mean of (a - b)^2 over all elements, of Variables and Tensors of one shape.
 template <class A, class B>
-requires detail::VariablePair<A, B>
-auto mse_loss(const A& a, const B& b) {
-  return detail::mse_loss(detail::as_variable(a), detail::as_variable(b));
+requires Operands<A, B> result_t<A, B> mse_loss(const A& a, const B& b) {
+  const Variable<element_t<A>> loss = detail::mse_loss(as_variable(a), as_variable(b));
+  if constexpr (detail::is_variable<result_t<A, B>>) {
+    return loss;
+  } else {
+    return loss.value();
+  }
 }
 
 }  // namespace ldlm

@@ -92,9 +92,9 @@ LDLM_END_COMPLETE_SWITCHES
 /// Matrix product (..., m, k) x (..., k, n) -> (..., m, n) with broadcast batch axes; a vector (k)
 /// on the left is a row, on the right a column, and its axis goes away.
 template <class A, class B>
-requires detail::VariablePair<A, B>
+requires detail::AnyVariable<A, B>
 auto matmul(const A& a, const B& b) {
-  return detail::matmul(detail::as_variable(a), detail::as_variable(b));
+  return detail::matmul(as_variable(a), as_variable(b));
 }
 
 /// act(x W^T + bias). x (..., K); weight (N, K), which may be a transposed view, as GPT-2's is;
@@ -133,6 +133,13 @@ Variable<T> linear(const Variable<T>& x, const Variable<T>& weight, const Variab
                   }
                   in[2].add([&] { return sum(dz, 0); });
                 });
+}
+
+/// The same of Variables and Tensors.
+template <class X, class W, class B = Variable<element_t<X>>>
+requires detail::Mixed<X, W, B> Variable<element_t<X>> linear(
+    const X& x, const W& weight, const B& bias = {}, Activation activation = Activation::none) {
+  return linear(as_variable(x), as_variable(weight), as_variable(bias), activation);
 }
 
 }  // namespace ldlm

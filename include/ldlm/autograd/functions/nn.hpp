@@ -1,7 +1,8 @@
 #pragma once
-// Functions of neural networks on Variables: softmax, normalisation, dropout, attention.
+// Functions of neural networks on Variables: softmax, normalisation, dropout, attention. Those of
+// several operands take Tensors among them.
 
-#include <ldlm/autograd/variable.hpp>
+#include <ldlm/autograd/operand.hpp>
 #include <ldlm/core/ops/nn.hpp>
 
 namespace ldlm {
@@ -120,6 +121,21 @@ AddLayerNorm<T> add_layer_norm(const Variable<T>& x, const Variable<T>& residual
                                            gamma, beta)};
 }
 
+/// The same of Variables and Tensors.
+template <class X, class G = Variable<element_t<X>>, class B = Variable<element_t<X>>>
+requires detail::Mixed<X, G, B> Variable<element_t<X>> layer_norm(
+    const X& x, const G& gamma, const B& beta,
+    element_t<X> epsilon = static_cast<element_t<X>>(1e-5)) {
+  return layer_norm(as_variable(x), as_variable(gamma), as_variable(beta), epsilon);
+}
+template <class X, class R, class G = Variable<element_t<X>>, class B = Variable<element_t<X>>>
+requires detail::Mixed<X, R, G, B> AddLayerNorm<element_t<X>> add_layer_norm(
+    const X& x, const R& residual, const G& gamma, const B& beta,
+    element_t<X> epsilon = static_cast<element_t<X>>(1e-5)) {
+  return add_layer_norm(as_variable(x), as_variable(residual), as_variable(gamma),
+                        as_variable(beta), epsilon);
+}
+
 /// x / sqrt(mean(x^2) + epsilon) * gamma over rows (Zhang & Sennrich, 2019). x (..., C), gamma (C)
 /// or undefined.
 template <Floating T>
@@ -148,6 +164,13 @@ Variable<T> rms_norm(const Variable<T>& x, const Variable<T>& gamma,
                   in[0].add(std::move(dx));
                   in[1].add(std::move(dgamma));
                 });
+}
+
+/// The same of a Variable and a Tensor.
+template <class X, class G = Variable<element_t<X>>>
+requires detail::Mixed<X, G> Variable<element_t<X>> rms_norm(
+    const X& x, const G& gamma, element_t<X> epsilon = static_cast<element_t<X>>(1e-6)) {
+  return rms_norm(as_variable(x), as_variable(gamma), epsilon);
 }
 
 /// Zeroes each element with probability p and scales the rest by 1 / (1 - p); with p = 0, x itself.
@@ -257,6 +280,13 @@ Variable<T> scaled_dot_product_attention(
         dk.finish();
         dv.finish();
       });
+}
+
+/// The same of Variables and Tensors.
+template <class Q, class K, class V>
+requires detail::Mixed<Q, K, V> Variable<element_t<Q>> scaled_dot_product_attention(
+    const Q& q, const K& k, const V& v, const AttentionOptions<element_t<Q>>& options = {}) {
+  return scaled_dot_product_attention(as_variable(q), as_variable(k), as_variable(v), options);
 }
 
 }  // namespace ldlm

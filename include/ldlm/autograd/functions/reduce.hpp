@@ -98,4 +98,14 @@ Variable<T> sum_to(const Variable<T>& x, const Shape& shape) {
                 [](Tensor<T> dy, InputGrads<T> in) { in[0].add(dy.expand(in[0].shape())); });
 }
 
+/// Position of the first largest element along an axis, which goes away.
+template <Floating T>
+Tensor<std::int64_t> argmax(const Variable<T>& x, int axis = -1) {
+  return argmax(x.value(), axis);
+}
+template <Floating T>
+Tensor<std::int64_t> argmin(const Variable<T>& x, int axis = -1) {
+  return argmin(x.value(), axis);
+}
+
 }  // namespace ldlm
