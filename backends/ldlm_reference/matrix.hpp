@@ -1,6 +1,7 @@
 #pragma once
 // Matrix product: C = act(alpha A B + beta C + bias) + residual, over a batch.
 
+#include <ldlm/core/weight_format.hpp>
 #include <ldlm_reference/elementwise.hpp>
 
 namespace ldlm::reference {

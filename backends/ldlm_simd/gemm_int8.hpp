@@ -134,8 +134,8 @@ class GemmInt8 {
   template <int R>
   static void dot(const PackedView& b, const float* const (&a)[R], std::int64_t column,
                   B (&total)[R]) {
-    const std::uint8_t* const data = b.row(column);
-    const bf16* const scales = b.row_scales(column);
+    const std::uint8_t* const data = column_of<Arch, Format>(b, column).data;
+    const bf16* const scales = column_of<Arch, Format>(b, column).scales;
     const std::int64_t bytes = bytes_per_row(Format, b.k),
                        groups_there = groups_per_row(Format, b.k);
     detail::unroll<R>([&](auto r) { total[r] = B(0.0F); });

@@ -4,7 +4,7 @@
 
 #include <cstdint>
 
-#include <ldlm/core/packed_view.hpp>
+#include <ldlm/core/weight_format.hpp>
 #include <ldlm_simd/vector.hpp>
 
 #if defined(__x86_64__) || defined(__i386__)

@@ -11,7 +11,7 @@
 #include <utility>
 
 #include <ldlm/core/ops/matrix.hpp>
-#include <ldlm/core/packed_view.hpp>
+#include <ldlm/core/weight_format.hpp>
 
 namespace ldlm {
 

@@ -12,9 +12,9 @@
 //   decode(at, j)     element j of the group at `at`, to be multiplied by its scale
 //   encode(x, count, at, scale)   writes a group of `count` elements, and its scale if it has one
 //
-// Without scales a group is one element. A format more is such a struct, its enumerator, its case
-// in visit_format and its place in weight_formats; the reference kernel then multiplies with it,
-// and ldlm_simd/gemm_columns.hpp does not compile until it can.
+// Without scales a group is one element. A format more is such a struct, its case in visit_format,
+// its place in weight_formats and its enumerator in core/packed_view.hpp; the reference kernel then
+// multiplies with it, and ldlm_simd/gemm_columns.hpp does not compile until it can.
 
 #include <algorithm>
 #include <cmath>
@@ -26,19 +26,14 @@
 #include <string_view>
 #include <vector>
 
-#include <ldlm/core/dtype.hpp>
 #include <ldlm/core/enumeration.hpp>
+#include <ldlm/core/packed_view.hpp>
 
 namespace ldlm {
-
-enum class WeightFormat : std::uint8_t { f32, bf16, int8, int4 };
 
 /// All of them.
 inline constexpr WeightFormat weight_formats[] = {WeightFormat::f32, WeightFormat::bf16,
                                                   WeightFormat::int8, WeightFormat::int4};
-
-/// Rows of a panel of f32.
-inline constexpr std::int64_t panel_rows = 32;
 
 namespace detail {
 
@@ -248,6 +243,37 @@ constexpr std::int64_t groups_per_row(WeightFormat format, std::int64_t k) {
 /// Bytes of a row of k elements.
 constexpr std::int64_t bytes_per_row(WeightFormat format, std::int64_t k) {
   return detail::visit_format(format, [k](auto f) { return f.bytes(k); });
+}
+
+namespace detail {
+
+/// Elements that a format encodes together.
+template <class Format>
+inline constexpr std::int64_t group_of = std::max<std::int64_t>(1, Format::group);
+
+/// Bytes from the first to group g of row i, in rows of k elements.
+template <class Format>
+constexpr std::int64_t group_offset(std::int64_t i, std::int64_t g, std::int64_t k) {
+  const std::int64_t in_panel = i % Format::panel;
+  return (i - in_panel) * Format::bytes(k) + Format::bytes(g * group_of<Format>) * Format::panel +
+         in_panel * Format::bytes(group_of<Format>);
+}
+
+}  // namespace detail
+
+/// Element (i, j): what the formats mean.
+inline float element(const PackedView& w, std::int64_t i, std::int64_t j) {
+  return detail::visit_format(w.format, [&](auto format) {
+    using Format = decltype(format);
+    constexpr std::int64_t group = detail::group_of<Format>;
+    const float value =
+        Format::decode(w.data + detail::group_offset<Format>(i, j / group, w.k), j % group);
+    if constexpr (Format::group > 0) {
+      return value * w.scales[i * groups_per_row(w.format, w.k) + j / group];
+    } else {
+      return value;
+    }
+  });
 }
 
 }  // namespace ldlm
