@@ -1,6 +1,6 @@
-// A value that is added to UnaryOp needs a case in the reference kernels, for floats, their
-// gradient and integers, whatever the warnings of the build. expect:
-// ldlm_reference/elementwise.hpp:[0-9]+:[0-9]+: error: .*appended
+// A value that is added to UnaryOp needs a case in the reference kernels: of floats, gradients and
+// integers.
+// expect: ldlm_reference/elementwise.hpp:[0-9]+:[0-9]+: error: .*appended
 #ifdef LDLM_MUST_FAIL
 #define clamp clamp, appended
 #endif
