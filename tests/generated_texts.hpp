@@ -11,8 +11,8 @@
 #include <utility>
 #include <vector>
 
+#include <ldlm/core/utf8.hpp>
 #include <ldlm/text/shuffle.hpp>
-#include <ldlm/text/utf8.hpp>
 
 namespace ldlm_test {
 

@@ -7,7 +7,7 @@
 #include <utility>
 #include <vector>
 
-#include <ldlm/text/file_kind.hpp>
+#include <ldlm/files/file_kind.hpp>
 
 #include "text_support.hpp"
 

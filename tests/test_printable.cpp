@@ -5,8 +5,8 @@
 #include <string>
 #include <string_view>
 
+#include <ldlm/core/printable.hpp>
 #include <ldlm/json/quote.hpp>
-#include <ldlm/text/printable.hpp>
 
 using ldlm::text::printable;
 using namespace std::string_literals;

@@ -6,9 +6,9 @@
 #include <string>
 #include <vector>
 
+#include <ldlm/core/utf8.hpp>
 #include <ldlm/text/normalizer.hpp>
 #include <ldlm/text/unicode.hpp>
-#include <ldlm/text/utf8.hpp>
 
 #include "paths.hpp"
 #include "text_support.hpp"

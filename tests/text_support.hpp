@@ -16,7 +16,7 @@
 #include <string_view>
 #include <system_error>
 
-#include <ldlm/text/utf8.hpp>
+#include <ldlm/core/utf8.hpp>
 
 #include "error_message.hpp"
 #include "paths.hpp"

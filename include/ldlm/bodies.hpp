@@ -5,8 +5,11 @@
 #error "define LDLM_LINKED for every unit of the program, or include no more than <ldlm/ldlm.hpp>"
 #endif
 
+#include <ldlm/core/impl/printable.hpp>
+#include <ldlm/core/impl/utf8.hpp>
 #include <ldlm/files/impl/atomic_file.hpp>
 #include <ldlm/files/impl/file_descriptor.hpp>
+#include <ldlm/files/impl/file_kind.hpp>
 #include <ldlm/files/impl/folder_lock.hpp>
 #include <ldlm/files/impl/folder_update.hpp>
 #include <ldlm/files/impl/regular_file.hpp>
@@ -44,11 +47,9 @@
 #include <ldlm/text/impl/decode_stream.hpp>
 #include <ldlm/text/impl/decoder.hpp>
 #include <ldlm/text/impl/encoding.hpp>
-#include <ldlm/text/impl/file_kind.hpp>
 #include <ldlm/text/impl/line_reader.hpp>
 #include <ldlm/text/impl/normalizer.hpp>
 #include <ldlm/text/impl/post_processor.hpp>
-#include <ldlm/text/impl/printable.hpp>
 #include <ldlm/text/impl/sentences.hpp>
 #include <ldlm/text/impl/shuffle.hpp>
 #include <ldlm/text/impl/text_file.hpp>
@@ -57,7 +58,6 @@
 #include <ldlm/text/impl/tokenizer_trainer.hpp>
 #include <ldlm/text/impl/trie.hpp>
 #include <ldlm/text/impl/unicode.hpp>
-#include <ldlm/text/impl/utf8.hpp>
 #include <ldlm/text/impl/vocabulary.hpp>
 #include <ldlm/text/impl/wikitext.hpp>
 #include <ldlm/text/impl/word_counter.hpp>

@@ -7,8 +7,8 @@
 #include <string_view>
 #include <vector>
 
+#include <ldlm/core/utf8.hpp>
 #include <ldlm/io/json.hpp>
-#include <ldlm/text/utf8.hpp>
 
 namespace {
 

@@ -5,9 +5,9 @@
 #include <string>
 #include <string_view>
 
+#include <ldlm/core/utf8.hpp>
 #include <ldlm/text/corpus.hpp>
 #include <ldlm/text/unicode.hpp>
-#include <ldlm/text/utf8.hpp>
 
 namespace text = ldlm::text;
 

@@ -7,8 +7,8 @@
 #include <string_view>
 
 #include <ldlm/core/error.hpp>
+#include <ldlm/core/utf8.hpp>
 #include <ldlm/text/tokenizer.hpp>
-#include <ldlm/text/utf8.hpp>
 
 namespace {
 

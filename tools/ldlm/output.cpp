@@ -8,8 +8,8 @@
 
 #include <unistd.h>
 
+#include <ldlm/core/printable.hpp>
 #include <ldlm/files/file_descriptor.hpp>
-#include <ldlm/text/printable.hpp>
 
 #include "command.hpp"
 

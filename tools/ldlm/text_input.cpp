@@ -5,7 +5,7 @@
 
 #include <unistd.h>
 
-#include <ldlm/text/utf8.hpp>
+#include <ldlm/core/utf8.hpp>
 
 #include "command.hpp"
 

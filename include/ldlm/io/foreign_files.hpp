@@ -11,7 +11,7 @@
 
 #include <ldlm/core/error.hpp>
 #include <ldlm/core/linkage.hpp>
-#include <ldlm/text/file_kind.hpp>
+#include <ldlm/files/file_kind.hpp>
 
 namespace ldlm::detail {
 

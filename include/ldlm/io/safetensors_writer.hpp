@@ -19,11 +19,11 @@
 
 #include <ldlm/core/linkage.hpp>
 #include <ldlm/core/named_tensors.hpp>
+#include <ldlm/core/utf8.hpp>
 #include <ldlm/files/folder_update.hpp>
 #include <ldlm/io/safetensors_dtype.hpp>
 #include <ldlm/json/quote.hpp>
 #include <ldlm/json/value.hpp>
-#include <ldlm/text/utf8.hpp>
 
 namespace ldlm {
 

@@ -7,8 +7,8 @@
 #include <string>
 #include <string_view>
 
+#include <ldlm/core/utf8.hpp>
 #include <ldlm/text/unicode.hpp>
-#include <ldlm/text/utf8.hpp>
 
 namespace ldlm::text {
 

@@ -11,10 +11,10 @@
 #include <variant>
 #include <vector>
 
+#include <ldlm/core/utf8.hpp>
 #include <ldlm/text/bpe.hpp>
 #include <ldlm/text/model.hpp>
 #include <ldlm/text/normalizer.hpp>
-#include <ldlm/text/utf8.hpp>
 #include <ldlm/text/vocabulary.hpp>
 #include <ldlm/text/word_cache.hpp>
 

@@ -10,12 +10,12 @@
 #include <string_view>
 
 #include <ldlm/core/error.hpp>
+#include <ldlm/core/utf8.hpp>
 #include <ldlm/text/added_tokens.hpp>
 #include <ldlm/text/hash.hpp>
 #include <ldlm/text/normalizer.hpp>
 #include <ldlm/text/pre_tokenizer.hpp>
 #include <ldlm/text/shared_model.hpp>
-#include <ldlm/text/utf8.hpp>
 #include <ldlm/text/word_cache.hpp>
 
 namespace ldlm::text::detail {

@@ -10,7 +10,7 @@
 #include <string_view>
 #include <vector>
 
-#include <ldlm/text/utf8.hpp>
+#include <ldlm/core/utf8.hpp>
 
 namespace ldlm::text {
 

@@ -9,8 +9,8 @@
 #include <system_error>
 
 #include <ldlm/core/error.hpp>
+#include <ldlm/files/file_kind.hpp>
 #include <ldlm/io/foreign_files.hpp>
-#include <ldlm/text/file_kind.hpp>
 
 namespace ldlm::detail {
 

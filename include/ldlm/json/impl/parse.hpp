@@ -19,9 +19,9 @@
 #define LDLM_HAS_JSON_PARSER 0
 #endif
 
+#include <ldlm/core/utf8.hpp>
 #include <ldlm/json/parse.hpp>
 #include <ldlm/json/quote.hpp>
-#include <ldlm/text/utf8.hpp>
 
 namespace ldlm {
 

@@ -2,9 +2,9 @@
 // Bodies of json/quote.hpp.
 
 #include <ldlm/core/error.hpp>
+#include <ldlm/core/printable.hpp>
+#include <ldlm/core/utf8.hpp>
 #include <ldlm/json/quote.hpp>
-#include <ldlm/text/printable.hpp>
-#include <ldlm/text/utf8.hpp>
 
 namespace ldlm::detail {
 

@@ -8,8 +8,8 @@
 
 #include <ldlm/core/error.hpp>
 #include <ldlm/core/linkage.hpp>
+#include <ldlm/core/utf8.hpp>
 #include <ldlm/text/unicode.hpp>
-#include <ldlm/text/utf8.hpp>
 
 namespace ldlm::text {
 

@@ -7,9 +7,9 @@
 #include <utility>
 
 #include <ldlm/core/linkage.hpp>
+#include <ldlm/core/utf8.hpp>
 #include <ldlm/text/byte_level.hpp>
 #include <ldlm/text/decoder.hpp>
-#include <ldlm/text/utf8.hpp>
 
 namespace ldlm::text {
 

@@ -7,8 +7,8 @@
 #include <utility>
 
 #include <ldlm/core/linkage.hpp>
+#include <ldlm/core/utf8.hpp>
 #include <ldlm/text/byte_level.hpp>
-#include <ldlm/text/utf8.hpp>
 
 namespace ldlm::text {
 

@@ -14,9 +14,9 @@
 
 #include <ldlm/core/error.hpp>
 #include <ldlm/core/linkage.hpp>
+#include <ldlm/core/utf8.hpp>
+#include <ldlm/files/file_kind.hpp>
 #include <ldlm/files/regular_file.hpp>
-#include <ldlm/text/file_kind.hpp>
-#include <ldlm/text/utf8.hpp>
 
 namespace ldlm::text {
 

@@ -7,9 +7,9 @@
 #include <utility>
 
 #include <ldlm/core/linkage.hpp>
+#include <ldlm/core/utf8.hpp>
 #include <ldlm/text/unicode.hpp>
 #include <ldlm/text/unicode_data.hpp>
-#include <ldlm/text/utf8.hpp>
 
 namespace ldlm::text {
 

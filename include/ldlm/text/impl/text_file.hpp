@@ -11,8 +11,8 @@
 
 #include <ldlm/core/error.hpp>
 #include <ldlm/core/linkage.hpp>
+#include <ldlm/files/file_kind.hpp>
 #include <ldlm/files/regular_file.hpp>
-#include <ldlm/text/file_kind.hpp>
 
 namespace ldlm::text::detail {
 

@@ -10,9 +10,9 @@
 
 #include <ldlm/core/error.hpp>
 #include <ldlm/core/linkage.hpp>
+#include <ldlm/core/utf8.hpp>
 #include <ldlm/text/shared_model.hpp>
 #include <ldlm/text/token_splitter.hpp>
-#include <ldlm/text/utf8.hpp>
 
 namespace ldlm::text {
 

@@ -8,9 +8,9 @@
 
 #include <ldlm/core/error.hpp>
 #include <ldlm/core/linkage.hpp>
+#include <ldlm/core/utf8.hpp>
 #include <ldlm/text/byte_level.hpp>
 #include <ldlm/text/merge_trainer.hpp>
-#include <ldlm/text/utf8.hpp>
 
 namespace ldlm::text {
 

@@ -6,8 +6,8 @@
 #include <initializer_list>
 
 #include <ldlm/core/linkage.hpp>
+#include <ldlm/core/utf8.hpp>
 #include <ldlm/text/unicode.hpp>
-#include <ldlm/text/utf8.hpp>
 
 namespace ldlm::text {
 

@@ -7,7 +7,7 @@
 
 #include <ldlm/core/error.hpp>
 #include <ldlm/core/linkage.hpp>
-#include <ldlm/text/utf8.hpp>
+#include <ldlm/core/utf8.hpp>
 
 namespace ldlm::text {
 

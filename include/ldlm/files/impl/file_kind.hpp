@@ -1,7 +1,7 @@
 #pragma once
-// The bodies of text/file_kind.hpp.
+// The bodies of files/file_kind.hpp.
 
-#include <ldlm/text/file_kind.hpp>
+#include <ldlm/files/file_kind.hpp>
 
 #include <algorithm>
 #include <array>

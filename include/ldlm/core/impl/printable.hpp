@@ -1,12 +1,12 @@
 #pragma once
-// The bodies of text/printable.hpp.
+// The bodies of core/printable.hpp.
 
-#include <ldlm/text/printable.hpp>
+#include <ldlm/core/printable.hpp>
 
 #include <cstddef>
 
 #include <ldlm/core/linkage.hpp>
-#include <ldlm/text/utf8.hpp>
+#include <ldlm/core/utf8.hpp>
 
 namespace ldlm::text {
 

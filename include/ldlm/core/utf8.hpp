@@ -138,5 +138,5 @@ inline void append_utf8(std::string& out, char32_t c) {
 }  // namespace ldlm::text
 
 #ifndef LDLM_LINKED
-#include <ldlm/text/impl/utf8.hpp>
+#include <ldlm/core/impl/utf8.hpp>
 #endif

@@ -27,5 +27,5 @@ void append_hex(std::string& out, unsigned value, int digits);
 }  // namespace ldlm::text
 
 #ifndef LDLM_LINKED
-#include <ldlm/text/impl/printable.hpp>
+#include <ldlm/core/impl/printable.hpp>
 #endif

@@ -49,5 +49,5 @@ void refuse_known_kinds(std::string_view op, std::string_view name, std::string_
 }  // namespace ldlm::text
 
 #ifndef LDLM_LINKED
-#include <ldlm/text/impl/file_kind.hpp>
+#include <ldlm/files/impl/file_kind.hpp>
 #endif

@@ -1,7 +1,7 @@
 #pragma once
-// The bodies of text/utf8.hpp.
+// The bodies of core/utf8.hpp.
 
-#include <ldlm/text/utf8.hpp>
+#include <ldlm/core/utf8.hpp>
 
 #include <ldlm/core/linkage.hpp>
 
