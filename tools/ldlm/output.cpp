@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include <ldlm/core/printable.hpp>
+#include <ldlm/core/utf8.hpp>
 #include <ldlm/files/file_descriptor.hpp>
 
 #include "command.hpp"

@@ -6,6 +6,9 @@
 #include <string_view>
 #include <vector>
 
+#include <fcntl.h>
+#include <sys/stat.h>
+
 #include <ldlm/files/file_descriptor.hpp>
 #include <ldlm/json/parse.hpp>
 
