@@ -397,6 +397,8 @@ template <class T, class Arch>
 void multiply_skinny(const Gemm<T>& g, std::int64_t first, std::int64_t last,
                      const GemmBlockKey& key) {
   constexpr std::int64_t W = width<T, Arch>;
+  // Whether two rows have loops of their own: no model decodes in double.
+  constexpr bool has_pairs = std::is_same_v<T, float>;
   // Sums stay in half of L1.
   const std::int64_t most = std::clamp<std::int64_t>(
       cache_sizes().l1 / 2 / (g.m * static_cast<std::int64_t>(sizeof(T))) / W * W, 8 * W, 256 * W);
@@ -411,9 +413,15 @@ void multiply_skinny(const Gemm<T>& g, std::int64_t first, std::int64_t last,
                                            sum_row);
     };
     const auto by_any_columns = [&](const auto& column_at) {
-      g.m == 1   ? by_columns(std::integral_constant<int, 1>{}, column_at)
-      : g.m == 2 ? by_columns(std::integral_constant<int, 2>{}, column_at)
-                 : by_columns(std::integral_constant<int, 4>{}, column_at);
+      if (g.m == 1) {
+        return by_columns(std::integral_constant<int, 1>{}, column_at);
+      }
+      if constexpr (has_pairs) {
+        if (g.m == 2) {
+          return by_columns(std::integral_constant<int, 2>{}, column_at);
+        }
+      }
+      by_columns(std::integral_constant<int, 4>{}, column_at);
     };
     const T* const b = g.b + first * g.b_col;
     const auto by_rows = [&]<int R>(std::integral_constant<int, R>) {
@@ -435,10 +443,20 @@ void multiply_skinny(const Gemm<T>& g, std::int64_t first, std::int64_t last,
     } else if (g.b_row == 1 && g.k >= 2 * W) {
       by_any_columns([&](std::int64_t j) { return PlainColumn<T, Arch>{b + j * g.b_col}; });
     } else {
-      g.m == 1   ? by_rows(std::integral_constant<int, 1>{})
-      : g.m == 2 ? by_rows(std::integral_constant<int, 2>{})
-      : g.m <= 4 ? by_rows(std::integral_constant<int, 4>{})
-                 : by_rows(std::integral_constant<int, 8>{});
+      if (g.m == 1) {
+        by_rows(std::integral_constant<int, 1>{});
+      } else if (g.m <= 4) {
+        if constexpr (has_pairs) {
+          if (g.m == 2) {
+            by_rows(std::integral_constant<int, 2>{});
+          }
+        }
+        if (!has_pairs || g.m > 2) {
+          by_rows(std::integral_constant<int, 4>{});
+        }
+      } else {
+        by_rows(std::integral_constant<int, 8>{});
+      }
     }
     finish_block<T, Arch>(g, 0, first, g.m, columns, sums, sum_row, g.beta);
   }
