@@ -178,18 +178,20 @@ bool compare_value(T a, T b) {
   }
 }
 
-// ---- Contiguous loops of whole vectors, one function each. ----
+// ---- Contiguous loops of whole vectors, one function each. Aligned, so that each short loop lies
+// in one cache line. ----
 
 template <UnaryOp Op, class T, class Arch>
-void unary_loop(const Parameters<T>& parameters, std::int64_t n, T* y, const T* x) {
+[[gnu::aligned(64)]] void unary_loop(const Parameters<T>& parameters, std::int64_t n, T* y,
+                                     const T* x) {
   const Parameters<T> p = parameters;
   for (std::int64_t i = 0; i < n; i += width<T, Arch>) {
     unary_value<Op, T, Arch>(load<T, Arch>(x + i), p).store_unaligned(y + i);
   }
 }
 template <UnaryOp Op, class T, class Arch>
-void unary_backward_loop(const Parameters<T>& parameters, std::int64_t n, T* dx, const T* saved,
-                         const T* dy) {
+[[gnu::aligned(64)]] void unary_backward_loop(const Parameters<T>& parameters, std::int64_t n,
+                                              T* dx, const T* saved, const T* dy) {
   const Parameters<T> p = parameters;
   for (std::int64_t i = 0; i < n; i += width<T, Arch>) {
     unary_gradient<Op, T, Arch>(load<T, Arch>(saved + i), load<T, Arch>(dy + i), p)
@@ -197,13 +199,15 @@ void unary_backward_loop(const Parameters<T>& parameters, std::int64_t n, T* dx,
   }
 }
 template <BinaryOp Op, class T, class Arch>
-void binary_loop(const Parameters<T>& /*none*/, std::int64_t n, T* y, const T* a, const T* b) {
+[[gnu::aligned(64)]] void binary_loop(const Parameters<T>& /*none*/, std::int64_t n, T* y,
+                                      const T* a, const T* b) {
   for (std::int64_t i = 0; i < n; i += width<T, Arch>) {
     binary_value<Op, T, Arch>(load<T, Arch>(a + i), load<T, Arch>(b + i)).store_unaligned(y + i);
   }
 }
 template <class T, class Arch>
-void axpy_loop(const Parameters<T>& parameters, std::int64_t n, T* y, const T* x, const T* old) {
+[[gnu::aligned(64)]] void axpy_loop(const Parameters<T>& parameters, std::int64_t n, T* y,
+                                    const T* x, const T* old) {
   const Batch<T, Arch> a(parameters.a);
   for (std::int64_t i = 0; i < n; i += width<T, Arch>) {
     simd::fma(a, load<T, Arch>(x + i), load<T, Arch>(old + i)).store_unaligned(y + i);
