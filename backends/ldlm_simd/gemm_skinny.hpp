@@ -57,7 +57,7 @@ inline void add_vector(const T* const (&a)[R], const std::array<Column, N>& b, s
   Batch<T, Arch> a_now[R];
   unroll<R>([&](int r) { a_now[r] = load<T, Arch>(a[r] + step); });
   unroll<N>([&](int c) {
-    const Batch<T, Arch> b_now = b[c].load(step);
+    const Batch<T, Arch> b_now = b.data()[c].load(step);
     unroll<R>([&](int r) { to[r * N + c] = simd::fma(a_now[r], b_now, to[r * N + c]); });
   });
 }
@@ -68,7 +68,7 @@ inline void add_rest(const T* const (&a)[R], const std::array<Column, N>& b, std
   Batch<T, Arch> a_now[R];
   unroll<R>([&](int r) { a_now[r] = load_first<T, Arch>(a[r] + step, rest); });
   unroll<N>([&](int c) {
-    const Batch<T, Arch> b_now = b[c].load_rest(step, rest);
+    const Batch<T, Arch> b_now = b.data()[c].load_rest(step, rest);
     unroll<R>([&](int r) { to[r * N + c] = simd::fma(a_now[r], b_now, to[r * N + c]); });
   });
 }
@@ -119,7 +119,7 @@ template <int R, int N, class Column, class T, class Arch>
     }
     unroll<R * N>([&](int i) {
       if constexpr (scaled) {
-        sum[i] = simd::fma(B(b[i % N].scale(group)), part[i], sum[i]);
+        sum[i] = simd::fma(B(b.data()[i % N].scale(group)), part[i], sum[i]);
       } else {
         sum[i] = part[i];
       }
