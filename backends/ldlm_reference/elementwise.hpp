@@ -3,7 +3,9 @@
 
 #include <cmath>
 #include <cstddef>
+#include <cstring>
 #include <numbers>
+#include <type_traits>
 
 #include <ldlm_reference/walk.hpp>
 
@@ -11,16 +13,49 @@ namespace ldlm::reference {
 
 LDLM_COMPLETE_SWITCHES
 
+// What only moves elements is a matter of their size, and compiled for that alone: these are lines
+// for walk_lines.
+
+/// Of one operand.
+template <std::size_t Size>
+void fill_line(void* value, std::int64_t n, std::byte* const* at, const std::int64_t* step) {
+  for (std::int64_t i = 0; i < n; ++i) {
+    std::memcpy(at[0] + i * step[0] * std::int64_t{Size}, value, Size);
+  }
+}
+/// Of an input and an output, which may be the same.
+template <std::size_t Size>
+void copy_line(void* /*context*/, std::int64_t n, std::byte* const* at, const std::int64_t* step) {
+  for (std::int64_t i = 0; i < n; ++i) {
+    std::memmove(at[1] + i * step[1] * std::int64_t{Size}, at[0] + i * step[0] * std::int64_t{Size},
+                 Size);
+  }
+}
+/// Of a condition, two inputs and an output.
+template <std::size_t Size>
+void where_line(void* /*context*/, std::int64_t n, std::byte* const* at, const std::int64_t* step) {
+  for (std::int64_t i = 0; i < n; ++i) {
+    const std::size_t from = *reinterpret_cast<const bool*>(at[0] + i * step[0]) ? 1 : 2;
+    std::memmove(at[3] + i * step[3] * std::int64_t{Size},
+                 at[from] + i * step[from] * std::int64_t{Size}, Size);
+  }
+}
+
 template <class T>
 void fill(View<T> out, T value) {
-  walk(
-      out.shape(), [&](T* o) { *o = value; }, out);
+  walk_lines(out.shape(), {{walk_operand(out)}}, &value, fill_line<sizeof(T)>);
 }
 
 template <class T>
 void copy(View<const T> in, View<T> out) {
-  walk(
-      out.shape(), [](const T* i, T* o) { *o = *i; }, in, out);
+  walk_lines(out.shape(), {{walk_operand(in), walk_operand(out)}}, nullptr, copy_line<sizeof(T)>);
+}
+
+template <class T>
+void where(View<const bool> condition, View<const T> a, View<const T> b, View<T> out) {
+  walk_lines(out.shape(),
+             {{walk_operand(condition), walk_operand(a), walk_operand(b), walk_operand(out)}},
+             nullptr, where_line<sizeof(T)>);
 }
 
 /// The type that holds every value of From: casts go through it, so that there are three functions
@@ -30,47 +65,59 @@ using Widest =
     std::conditional_t<std::signed_integral<From>, std::int64_t,
                        std::conditional_t<std::unsigned_integral<From>, std::uint64_t, double>>;
 
-/// How an element becomes another: read(p, widest), then write(widest, p).
-struct ElementCast {
+/// How an element is read: into which of the widest types, and by which function.
+struct ElementReader {
+  enum Kind : std::uint8_t { signed_integer, unsigned_integer, number } kind;
   void (*read)(const std::byte* p, void* widest);
-  void (*write)(const void* widest, std::byte* p);
+  std::int64_t size;
 };
 
-template <class From>
-void read_element(const std::byte* p, void* widest) {
-  *static_cast<Widest<From>*>(widest) = convert<Widest<From>>(*reinterpret_cast<const From*>(p));
+[[gnu::noinline]] inline ElementReader element_reader(DType from) {
+  return visit_dtype(from, []<class From>(std::type_identity<From>) {
+    using W = Widest<From>;
+    const auto read = [](const std::byte* p, void* widest) {
+      *static_cast<W*>(widest) = convert<W>(*reinterpret_cast<const From*>(p));
+    };
+    return ElementReader{std::signed_integral<W>     ? ElementReader::signed_integer
+                         : std::unsigned_integral<W> ? ElementReader::unsigned_integer
+                                                     : ElementReader::number,
+                         read, static_cast<std::int64_t>(sizeof(From))};
+  });
 }
+/// Writes to p what a widest number becomes as a To.
 template <class W, class To>
 void write_element(const void* widest, std::byte* p) {
   *reinterpret_cast<To*>(p) = convert<To>(*static_cast<const W*>(widest));
 }
 
-/// Both views have their strides in bytes.
-inline void cast_elements(const ElementCast& f, const View<const std::byte>& in,
-                          const View<std::byte>& out) {
+/// How an element becomes another.
+struct ElementCast {
+  void (*read)(const std::byte* p, void* widest);
+  void (*write)(const void* widest, std::byte* p);
+  std::int64_t from, to;  // sizes
+};
+inline void cast_line(void* context, std::int64_t n, std::byte* const* at,
+                      const std::int64_t* step) {
+  const auto& cast = *static_cast<const ElementCast*>(context);
   alignas(8) std::byte widest[8];
-  walk(
-      out.shape(),
-      [&](const std::byte* i, std::byte* o) {
-        f.read(i, widest);
-        f.write(widest, o);
-      },
-      in, out);
+  for (std::int64_t i = 0; i < n; ++i) {
+    cast.read(at[0] + i * step[0] * cast.from, widest);
+    cast.write(widest, at[1] + i * step[1] * cast.to);
+  }
 }
 
 /// Floats to integers truncate; anything to bool compares with 0.
 template <class T>
 void cast(DType from, View<const void> in, View<T> out) {
-  View<const std::byte> source(static_cast<const std::byte*>(in.data), in.layout);
-  View<std::byte> target(reinterpret_cast<std::byte*>(out.data), out.layout);
-  for (std::size_t axis = 0; axis < max_rank; ++axis) {
-    source.layout.strides[axis] *= static_cast<std::int64_t>(size_of(from));
-    target.layout.strides[axis] *= static_cast<std::int64_t>(sizeof(T));
-  }
-  const auto f = visit_dtype(from, []<class From>(std::type_identity<From>) {
-    return ElementCast{read_element<From>, write_element<Widest<From>, T>};
-  });
-  cast_elements(f, source, target);
+  const ElementReader reader = element_reader(from);
+  ElementCast how{reader.read,
+                  reader.kind == ElementReader::signed_integer     ? write_element<std::int64_t, T>
+                  : reader.kind == ElementReader::unsigned_integer ? write_element<std::uint64_t, T>
+                                                                   : write_element<double, T>,
+                  reader.size, sizeof(T)};
+  WalkOperand source{const_cast<std::byte*>(static_cast<const std::byte*>(in.data)),
+                     &in.layout.strides, reader.size};
+  walk_lines(out.shape(), {{source, walk_operand(out)}}, &how, cast_line);
 }
 
 // ---- Functions of one number. ----
@@ -379,20 +426,21 @@ void compare(CompareOp op, View<const T> a, View<const T> b, View<bool> out) {
       out);
 }
 
+/// For walk_lines: y += a * x.
 template <class T>
-void where(View<const bool> condition, View<const T> a, View<const T> b, View<T> out) {
-  walk(
-      out.shape(), [](const bool* c, const T* x, const T* y, T* o) { *o = *c ? *x : *y; },
-      condition, a, b, out);
+void axpy_line(void* a, std::int64_t n, std::byte* const* at, const std::int64_t* step) {
+  using W = Wide<T>;
+  const auto* const x = reinterpret_cast<const T*>(at[0]);
+  auto* const y = reinterpret_cast<T*>(at[1]);
+  for (std::int64_t i = 0; i < n; ++i) {
+    T& o = y[i * step[1]];
+    o = static_cast<T>(plus<W>(o, times<W>(*static_cast<const T*>(a), x[i * step[0]])));
+  }
 }
-
 /// y += a * x
 template <class T>
 void axpy(T a, View<const T> x, View<T> y) {
-  using W = Wide<T>;
-  walk(
-      y.shape(), [&](const T* i, T* o) { *o = static_cast<T>(plus<W>(*o, times<W>(a, *i))); }, x,
-      y);
+  walk_lines(y.shape(), {{walk_operand(x), walk_operand(y)}}, &a, axpy_line<T>);
 }
 
 LDLM_END_COMPLETE_SWITCHES

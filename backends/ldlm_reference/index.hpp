@@ -5,27 +5,43 @@
 
 namespace ldlm::reference {
 
-/// Position i of the first axis, which goes away.
-template <class T>
-View<T> row_of(const View<T>& view, std::int64_t i) {
-  View<T> row = select_axes(view, [](int axis) { return axis > 0; });
-  row.data += i * view.stride(0);
-  return row;
-}
+/// The rows, positions of the first axis, of an operand.
+class Rows {
+ public:
+  [[gnu::noinline]] Rows(const WalkOperand& operand, const Layout& layout)
+      : operand_(operand), row_(without_axis(layout, 0)), step_(layout.stride(0) * operand.size) {}
+  [[nodiscard]] const Shape& shape() const { return row_.shape; }
+  [[nodiscard]] WalkOperand operator[](std::int64_t i) const {
+    return {operand_.data + i * step_, &row_.strides, operand_.size};
+  }
 
+ private:
+  WalkOperand operand_;
+  Layout row_;
+  std::int64_t step_;
+};
+
+template <std::size_t Size>
+void gather_rows_of(const Rows& table, const View<const std::int64_t>& ids, const Rows& out) {
+  for (std::int64_t i = 0; i < ids.size(0); ++i) {
+    walk_lines(out.shape(), {{table[ids.data[i * ids.stride(0)]], out[i]}}, nullptr,
+               copy_line<Size>);
+  }
+}
 /// out[i, ...] = table[ids[i], ...]
 template <class T>
 void gather_rows(View<const T> table, View<const std::int64_t> ids, View<T> out) {
-  for (std::int64_t i = 0; i < ids.size(0); ++i) {
-    copy<T>(row_of(table, ids.data[i * ids.stride(0)]), row_of(out, i));
-  }
+  gather_rows_of<sizeof(T)>(Rows(walk_operand(table), table.layout), ids,
+                            Rows(walk_operand(out), out.layout));
 }
 
 /// out[ids[i], ...] += in[i, ...], in the order of i.
 template <class T>
 void scatter_add_rows(View<const T> in, View<const std::int64_t> ids, View<T> out) {
+  const Rows from(walk_operand(in), in.layout), to(walk_operand(out), out.layout);
+  T one{1};
   for (std::int64_t i = 0; i < ids.size(0); ++i) {
-    axpy<T>(T{1}, row_of(in, i), row_of(out, ids.data[i * ids.stride(0)]));
+    walk_lines(from.shape(), {{from[i], to[ids.data[i * ids.stride(0)]]}}, &one, axpy_line<T>);
   }
 }
 
@@ -41,7 +57,9 @@ template <class T>
 void gather(View<const T> in, int axis, View<const std::int64_t> index, View<T> out) {
   walk(
       out.shape(),
-      [&](const T* line, const std::int64_t* i, T* o) { *o = line[*i * in.stride(axis)]; },
+      [step = in.stride(axis)](const T* line, const std::int64_t* i, T* o) {
+        *o = line[*i * step];
+      },
       pinned(in, axis), index, out);
 }
 

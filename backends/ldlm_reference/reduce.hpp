@@ -7,14 +7,22 @@ namespace ldlm::reference {
 
 LDLM_COMPLETE_SWITCHES
 
+/// The axes that a reduction from `in` to `out` keeps, or does not keep.
+[[gnu::noinline]] inline AxisMask kept_axes(const Layout& in, const Layout& out, bool kept) {
+  AxisMask axes{};
+  for (int axis = 0; axis < in.rank(); ++axis) {
+    axes[static_cast<std::size_t>(axis)] = (out.shape[axis] == in.shape[axis]) == kept;
+  }
+  return axes;
+}
+
 /// `out` has the rank of `in`, with extent 1 on the reduced axes.
 template <class T>
 void reduce(ReduceOp op, View<const T> in, View<T> out) {
   using W = Wide<T>;
   visit_op(op, [](auto) {});  // throws unless it is one
-  const auto is_kept = [&](int axis) { return out.size(axis) == in.size(axis); };
-  const View<const T> kept = select_axes(in, is_kept);
-  View<const T> reduced = select_axes(in, [&](int axis) { return !is_kept(axis); });
+  const View<const T> kept(in.data, select_axes(in.layout, kept_axes(in.layout, out.layout, true)));
+  View<const T> reduced(in.data, select_axes(in.layout, kept_axes(in.layout, out.layout, false)));
   walk(
       kept.shape(),
       [&](const T* first, T* o) {
@@ -43,13 +51,13 @@ void reduce(ReduceOp op, View<const T> in, View<T> out) {
             reduced);
         *o = static_cast<T>(total);
       },
-      kept, select_axes(out, is_kept));
+      kept, View<T>(out.data, select_axes(out.layout, kept_axes(in.layout, out.layout, true))));
 }
 
 /// Position of the first largest (or smallest) element along `axis`; the first NaN if there is one.
 template <class T>
 void arg_reduce(bool largest, View<const T> in, int axis, View<std::int64_t> out) {
-  const View<const T> starts = select_axes(in, [&](int i) { return i != axis; });
+  const View<const T> starts(in.data, without_axis(in.layout, axis));
   walk(
       out.shape(),
       [&](const T* first, std::int64_t* o) {

@@ -32,19 +32,19 @@ void block_tile(std::int64_t k, const Matrix<const T>& a, const T* b, std::int64
   using B = Batch<T, Arch>;
   constexpr std::int64_t W = width<T, Arch>;
   B sum[R][V];
-  unroll<R * V>([&](auto i) {
+  unroll<R * V>([&](int i) {
     sum[i / V][i % V] = accumulate ? B::load_unaligned(c + (i / V) * c_row + (i % V) * W) : B(T{});
   });
   for (std::int64_t step = 0; step < k; ++step) {
     B b_now[V];
-    unroll<V>([&](auto v) { b_now[v] = B::load_unaligned(b + step * b_row + v * W); });
-    unroll<R>([&](auto r) {
+    unroll<V>([&](int v) { b_now[v] = B::load_unaligned(b + step * b_row + v * W); });
+    unroll<R>([&](int r) {
       const B a_now(a.data[r * a.row + step * a.column]);
-      unroll<V>([&](auto v) { sum[r][v] = simd::fma(a_now, b_now[v], sum[r][v]); });
+      unroll<V>([&](int v) { sum[r][v] = simd::fma(a_now, b_now[v], sum[r][v]); });
     });
   }
   unroll<R * V>(
-      [&](auto i) { sum[i / V][i % V].store_unaligned(c + (i / V) * c_row + (i % V) * W); });
+      [&](int i) { sum[i / V][i % V].store_unaligned(c + (i / V) * c_row + (i % V) * W); });
 }
 
 /// c (m x n) = a (m x k) b (k x n), or added to c; n is a multiple of the vector width.
@@ -130,12 +130,12 @@ void pack_columns(const Head<const T>& x, std::int64_t first, std::int64_t n, st
       T* const target = to + d * columns + i;
       B square[B::size];
       if (depth == W && i + W <= n) {
-        unroll<W>([&](auto row) { square[row] = load<T, Arch>(from + row * x.row) * by; });
+        unroll<W>([&](int row) { square[row] = load<T, Arch>(from + row * x.row) * by; });
         transpose<T, Arch>(square);
-        unroll<W>([&](auto column) { square[column].store_unaligned(target + column * columns); });
+        unroll<W>([&](int column) { square[column].store_unaligned(target + column * columns); });
         continue;
       }
-      unroll<W>([&](auto row) {
+      unroll<W>([&](int row) {
         square[row] = i + row < n ? load_first<T, Arch>(from + row * x.row, depth) * by : B(T{});
       });
       transpose<T, Arch>(square);

@@ -3,6 +3,7 @@
 // elements lie apart are copied to contiguous memory first, so that there is one loop for a pair;
 // pairs whose bits come out alike share it.
 
+#include <array>
 #include <concepts>
 
 #include <ldlm_simd/copy.hpp>
@@ -14,7 +15,7 @@ namespace detail {
 /// How n contiguous elements become others: all at once, or `by_float` and from there.
 struct CastLoops {
   using Loop = void (*)(const std::byte* in, std::byte* out, std::int64_t n);
-  Loop last;
+  Loop last = nullptr;
   Loop by_float = nullptr;
 };
 
@@ -49,6 +50,16 @@ constexpr CastLoops cast_loops() {
     return {convert_run<To, From, Arch>};
   }
 }
+
+/// The loops to To from every type, by its number.
+template <class To, class Arch>
+inline constexpr auto cast_table = [] {
+  std::array<CastLoops, 13> table{};
+  visit_dtypes([&]<class From>(std::type_identity<From>) {
+    table[static_cast<std::size_t>(dtype_of<From>)] = cast_loops<To, From, Arch>();
+  });
+  return table;
+}();
 
 /// The bytes of an element.
 struct CastSizes {
@@ -123,10 +134,9 @@ void cast(DType from, View<const void> in, View<T> out) {
   if (out.numel() == 0) {
     return;
   }
-  const detail::CastLoops loops = visit_dtype(from, []<class From>(std::type_identity<From>) {
-    return detail::cast_loops<T, From, Arch>();
-  });
-  detail::cast_views<Arch>(loops, {static_cast<std::int64_t>(size_of(from)), sizeof(T)}, in,
+  visit_dtype(from, [](auto) {});  // throws unless it is one
+  const detail::CastSizes size{static_cast<std::int64_t>(size_of(from)), sizeof(T)};
+  detail::cast_views<Arch>(detail::cast_table<T, Arch>[static_cast<std::size_t>(from)], size, in,
                            reinterpret_cast<std::byte*>(out.data), out.layout);
 }
 

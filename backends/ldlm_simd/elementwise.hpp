@@ -178,31 +178,66 @@ bool compare_value(T a, T b) {
   }
 }
 
-// ---- Contiguous loops, one function each. ----
+// ---- Contiguous loops of whole vectors, one function each. Aligned, so that each short loop lies
+// in one cache line. ----
 
 template <UnaryOp Op, class T, class Arch>
-void unary_loop(Parameters<T> p, std::int64_t n, T* y, const T* x) {
-  transform<Arch>(
-      n, [&](const Batch<T, Arch>& v) { return unary_value<Op, T, Arch>(v, p); }, y, x);
+[[gnu::aligned(64)]] void unary_loop(const Parameters<T>& parameters, std::int64_t n, T* y,
+                                     const T* x) {
+  const Parameters<T> p = parameters;
+  for (std::int64_t i = 0; i < n; i += width<T, Arch>) {
+    unary_value<Op, T, Arch>(load<T, Arch>(x + i), p).store_unaligned(y + i);
+  }
 }
 template <UnaryOp Op, class T, class Arch>
-void unary_backward_loop(Parameters<T> p, std::int64_t n, T* dx, const T* saved, const T* dy) {
-  transform<Arch>(
-      n,
-      [&](const Batch<T, Arch>& s, const Batch<T, Arch>& g) {
-        return unary_gradient<Op, T, Arch>(s, g, p);
-      },
-      dx, saved, dy);
+[[gnu::aligned(64)]] void unary_backward_loop(const Parameters<T>& parameters, std::int64_t n,
+                                              T* dx, const T* saved, const T* dy) {
+  const Parameters<T> p = parameters;
+  for (std::int64_t i = 0; i < n; i += width<T, Arch>) {
+    unary_gradient<Op, T, Arch>(load<T, Arch>(saved + i), load<T, Arch>(dy + i), p)
+        .store_unaligned(dx + i);
+  }
 }
 template <BinaryOp Op, class T, class Arch>
-void binary_loop(std::int64_t n, T* y, const T* a, const T* b) {
-  transform<Arch>(
-      n,
-      [](const Batch<T, Arch>& u, const Batch<T, Arch>& v) {
-        return binary_value<Op, T, Arch>(u, v);
-      },
-      y, a, b);
+[[gnu::aligned(64)]] void binary_loop(const Parameters<T>& /*none*/, std::int64_t n, T* y,
+                                      const T* a, const T* b) {
+  for (std::int64_t i = 0; i < n; i += width<T, Arch>) {
+    binary_value<Op, T, Arch>(load<T, Arch>(a + i), load<T, Arch>(b + i)).store_unaligned(y + i);
+  }
 }
+template <class T, class Arch>
+[[gnu::aligned(64)]] void axpy_loop(const Parameters<T>& parameters, std::int64_t n, T* y,
+                                    const T* x, const T* old) {
+  const Batch<T, Arch> a(parameters.a);
+  for (std::int64_t i = 0; i < n; i += width<T, Arch>) {
+    simd::fma(a, load<T, Arch>(x + i), load<T, Arch>(old + i)).store_unaligned(y + i);
+  }
+}
+
+/// A loop for any number of elements: the last, partial vector goes through it filled up with
+/// zeros, so that an element's value never depends on where it lies.
+template <class T, class Arch, class... In>
+struct WholeVectors {
+  void (*loop)(const Parameters<T>&, std::int64_t n, T* y, const In*... x);
+  Parameters<T> parameters;
+
+  void operator()(std::int64_t n, T* y, const In*... x) const {
+    constexpr std::int64_t W = width<T, Arch>;
+    const std::int64_t rest = n % W, whole = n - rest;
+    if (whole > 0) {
+      loop(parameters, whole, y, x...);
+    }
+    if (rest > 0) {
+      alignas(64) T padded[1 + sizeof...(In)][static_cast<std::size_t>(W)];
+      [&]<std::size_t... I>(std::index_sequence<I...>) {
+        (load_first<In, Arch>(x + whole, rest).store_aligned(padded[I + 1]), ...);
+        loop(parameters, W, padded[0], padded[I + 1]...);
+      }
+      (std::index_sequence_for<In...>{});
+      store_first<T, Arch>(y + whole, load<T, Arch>(padded[0]), rest);
+    }
+  }
+};
 
 template <CompareOp Op, class T, class Arch>
 void compare_loop(std::int64_t n, bool* y, const T* a, const T* b) {
@@ -231,29 +266,24 @@ void fill(View<T> out, T value) {
 
 template <class T, class Arch>
 void unary(UnaryOp op, View<const T> x, View<T> y, T a, T b) {
-  const auto f =
+  const auto loop =
       visit_op(op, [](auto constant) { return &detail::unary_loop<constant(), T, Arch>; });
-  const auto loop = [p = Parameters<T>{a, b}, f](std::int64_t n, T* out, const T* in) {
-    f(p, n, out, in);
-  };
-  map<Arch>(detail::grain_of(op), loop, y, x);
+  map<Arch>(detail::grain_of(op), detail::WholeVectors<T, Arch, T>{loop, {a, b}}, y, x);
 }
 
 template <class T, class Arch>
 void unary_backward(UnaryOp op, View<const T> saved, View<const T> dy, View<T> dx, T a, T b) {
-  const auto f =
+  const auto loop =
       visit_op(op, [](auto constant) { return &detail::unary_backward_loop<constant(), T, Arch>; });
-  const auto loop = [p = Parameters<T>{a, b}, f](std::int64_t n, T* out, const T* s, const T* g) {
-    f(p, n, out, s, g);
-  };
-  map<Arch>(detail::grain_of(op), loop, dx, saved, dy);
+  map<Arch>(detail::grain_of(op), detail::WholeVectors<T, Arch, T, T>{loop, {a, b}}, dx, saved, dy);
 }
 
 template <class T, class Arch>
 void binary(BinaryOp op, View<const T> a, View<const T> b, View<T> out) {
   const auto loop =
       visit_op(op, [](auto constant) { return &detail::binary_loop<constant(), T, Arch>; });
-  map<Arch>(op == BinaryOp::pow ? cheap_grain / 16 : cheap_grain, loop, out, a, b);
+  map<Arch>(op == BinaryOp::pow ? cheap_grain / 16 : cheap_grain,
+            detail::WholeVectors<T, Arch, T, T>{loop, {}}, out, a, b);
 }
 
 template <class T, class Arch>
@@ -274,15 +304,8 @@ void where(View<const bool> condition, View<const T> a, View<const T> b, View<T>
 /// y += a * x
 template <class T, class Arch>
 void axpy(T a, View<const T> x, View<T> y) {
-  const auto loop = [a](std::int64_t n, T* out, const T* in, const T* old) {
-    transform<Arch>(
-        n,
-        [v = Batch<T, Arch>(a)](const Batch<T, Arch>& i, const Batch<T, Arch>& o) {
-          return simd::fma(v, i, o);
-        },
-        out, in, old);
-  };
-  map<Arch>(cheap_grain, loop, y, x, View<const T>(y));
+  map<Arch>(cheap_grain, detail::WholeVectors<T, Arch, T, T>{detail::axpy_loop<T, Arch>, {a, T{}}},
+            y, x, View<const T>(y));
 }
 
 }  // namespace ldlm::simd

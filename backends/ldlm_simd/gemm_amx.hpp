@@ -75,7 +75,7 @@ struct GemmAmx {
             load_pairs(s, row, step, square);
             transpose<float, Arch>(square);
           }
-          detail::unroll<W>([&](auto i) { square[i].store_unaligned(out + i * W); });
+          detail::unroll<W>([&](int i) { square[i].store_unaligned(out + i * W); });
         }
       }
     }
@@ -92,7 +92,7 @@ struct GemmAmx {
           } else {
             load_pairs(s, first + lane, step, square);
           }
-          detail::unroll<W>([&](auto i) { square[i].store_unaligned(out + lane + i * lanes); });
+          detail::unroll<W>([&](int i) { square[i].store_unaligned(out + lane + i * lanes); });
         }
       }
     }
@@ -131,7 +131,7 @@ struct GemmAmx {
   static void load_rows(const GemmStrips<float>& s, std::int64_t lane, std::int64_t step,
                         B* square) {
     const std::int64_t left = s.k - step;
-    detail::unroll<W>([&](auto i) {
+    detail::unroll<W>([&](int i) {
       const float* const row = s.data + (lane + i) * s.lane_stride + step;
       if (lane + i >= s.count) {
         square[i] = B(0.0F);
@@ -148,7 +148,7 @@ struct GemmAmx {
   static void load_pairs(const GemmStrips<float>& s, std::int64_t lane, std::int64_t step,
                          B* square) {
     const std::int64_t there = std::clamp<std::int64_t>(s.count - lane, 0, W);
-    detail::unroll<W>([&](auto i) {
+    detail::unroll<W>([&](int i) {
       const std::int64_t at = step + 2 * i;
       const float* const from = s.data + lane * s.lane_stride + at * s.k_stride;
       const B lower = at < s.k ? load_lanes(from, there, s.lane_stride) : B(0.0F);

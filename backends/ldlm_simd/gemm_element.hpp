@@ -54,11 +54,12 @@ struct GemmSingles {
  private:
   using TileKind = detail::TileKind;
 
+  /// (A panel of one vector is the last one, which seldom has anything to ask for.)
   template <TileKind Kind>
   static void multiply_vectors(std::int64_t height, std::int64_t lanes, std::int64_t k, const T* a,
                                const GemmPanel<T>& b, T alpha, T* c, std::int64_t c_row, bool add) {
     (lanes == width<T, Arch>
-         ? multiply_rows<1, Kind>
+         ? multiply_rows<1, TileKind::plain>
          : multiply_rows<GemmTile<T, Arch>::vectors, Kind>)(height, k, a, b, alpha, c, c_row, add);
   }
   template <int V, TileKind Kind>

@@ -86,7 +86,7 @@ class GemmInt8 {
         const std::int64_t column = first + std::min(j + c, columns - 1);
         B total[R];
         dot<R>(b, a, column, total);
-        detail::unroll<R>([&](auto r) { lanes[r][c] = total[r]; });
+        detail::unroll<R>([&](int r) { lanes[r][c] = total[r]; });
       }
       for (int r = 0; r < R; ++r) {
         (B(alpha) * sum_rows<float, Arch>(lanes[r])).store_unaligned(sums + r * sum_row + j);
@@ -138,7 +138,7 @@ class GemmInt8 {
     const bf16* const scales = column_of<Arch, Format>(b, column).scales;
     const std::int64_t bytes = bytes_per_row(Format, b.k),
                        groups_there = groups_per_row(Format, b.k);
-    detail::unroll<R>([&](auto r) { total[r] = B(0.0F); });
+    detail::unroll<R>([&](int r) { total[r] = B(0.0F); });
     for (std::int64_t block = 0; block < blocks(b.k); ++block) {
       const std::uint8_t* const at = data + 64 * block;
       const std::int64_t left = bytes - 64 * block;
@@ -154,10 +154,10 @@ class GemmInt8 {
       } else {
         part[0] = _mm512_xor_si512(weights, _mm512_set1_epi8(excess));
       }
-      detail::unroll<R>([&](auto r) {
+      detail::unroll<R>([&](int r) {
         const float* const row = a[r] + block * block_floats;
         __m512i sum = bytes_at(row + halves * W + W);
-        detail::unroll<halves>([&](auto half) {
+        detail::unroll<halves>([&](int half) {
           sum = _mm512_dpbusd_epi32(sum, part[half], bytes_at(row + half * W));
         });
         const B scaled = B(_mm512_cvtepi32_ps(sum)) * load<float, Arch>(row + halves * W);

@@ -71,16 +71,16 @@ void pack_transposed(const GemmStrips<T>& s, std::int64_t lanes, T* out) {
         T* const to = out + step * lanes + lane;
         B square[W];
         if (steps == W && s.readable - first - lane >= W) {
-          unroll<W>([&](auto i) { square[i] = load<T, Arch>(from + i * s.lane_stride); });
+          unroll<W>([&](int i) { square[i] = load<T, Arch>(from + i * s.lane_stride); });
         } else {
-          unroll<W>([&](auto i) {
+          unroll<W>([&](int i) {
             square[i] = first + lane + i < s.count
                             ? load_first<T, Arch>(from + i * s.lane_stride, steps)
                             : B(T{});
           });
         }
         transpose<T, Arch>(square);
-        unroll<W>([&](auto i) {
+        unroll<W>([&](int i) {
           if (i < steps) {
             square[i].store_unaligned(to + i * lanes);
           }

@@ -55,10 +55,10 @@ template <int R, int N, class Column, class T, class Arch>
 inline void add_vector(const T* const (&a)[R], const std::array<Column, N>& b, std::int64_t step,
                        Batch<T, Arch> (&to)[R * N]) {
   Batch<T, Arch> a_now[R];
-  unroll<R>([&](auto r) { a_now[r] = load<T, Arch>(a[r] + step); });
-  unroll<N>([&](auto c) {
-    const Batch<T, Arch> b_now = b[c].load(step);
-    unroll<R>([&](auto r) { to[r * N + c] = simd::fma(a_now[r], b_now, to[r * N + c]); });
+  unroll<R>([&](int r) { a_now[r] = load<T, Arch>(a[r] + step); });
+  unroll<N>([&](int c) {
+    const Batch<T, Arch> b_now = b.data()[c].load(step);
+    unroll<R>([&](int r) { to[r * N + c] = simd::fma(a_now[r], b_now, to[r * N + c]); });
   });
 }
 /// The same for the first `rest` elements of a vector.
@@ -66,10 +66,10 @@ template <int R, int N, class Column, class T, class Arch>
 inline void add_rest(const T* const (&a)[R], const std::array<Column, N>& b, std::int64_t step,
                      std::int64_t rest, Batch<T, Arch> (&to)[R * N]) {
   Batch<T, Arch> a_now[R];
-  unroll<R>([&](auto r) { a_now[r] = load_first<T, Arch>(a[r] + step, rest); });
-  unroll<N>([&](auto c) {
-    const Batch<T, Arch> b_now = b[c].load_rest(step, rest);
-    unroll<R>([&](auto r) { to[r * N + c] = simd::fma(a_now[r], b_now, to[r * N + c]); });
+  unroll<R>([&](int r) { a_now[r] = load_first<T, Arch>(a[r] + step, rest); });
+  unroll<N>([&](int c) {
+    const Batch<T, Arch> b_now = b.data()[c].load_rest(step, rest);
+    unroll<R>([&](int r) { to[r * N + c] = simd::fma(a_now[r], b_now, to[r * N + c]); });
   });
 }
 
@@ -92,17 +92,17 @@ template <int R, int N, class Column, class T, class Arch>
   constexpr int groups = (R * N + W - 1) / W;
   constexpr bool scaled = Column::group > 0;
   B sum[groups * W];
-  unroll<groups * W>([&](auto i) { sum[i] = B(T{}); });
+  unroll<groups * W>([&](int i) { sum[i] = B(T{}); });
   const auto ask = [&]() {
     if constexpr (R > 1) {
-      unroll<N>([&](auto c) { prefetch<Into::l2>(ahead.data + c * ahead.gap); });
+      unroll<N>([&](int c) { prefetch<Into::l2>(ahead.data + c * ahead.gap); });
       ahead.data += ahead.advance;
     }
   };
   std::int64_t step = 0;
   for (std::int64_t group = 0; step < k; ++group) {
     B part[R * N];
-    unroll<R * N>([&](auto i) { part[i] = B(T{}); });
+    unroll<R * N>([&](int i) { part[i] = B(T{}); });
     const std::int64_t end = scaled ? std::min(step + Column::group, k) : k;
     if constexpr (scaled) {
       ask();
@@ -117,16 +117,16 @@ template <int R, int N, class Column, class T, class Arch>
       add_rest<R, N, Column, T, Arch>(a, b, step, end - step, part);
       step = end;
     }
-    unroll<R * N>([&](auto i) {
+    unroll<R * N>([&](int i) {
       if constexpr (scaled) {
-        sum[i] = simd::fma(B(b[i % N].scale(group)), part[i], sum[i]);
+        sum[i] = simd::fma(B(b.data()[i % N].scale(group)), part[i], sum[i]);
       } else {
         sum[i] = part[i];
       }
     });
   }
   alignas(64) T flat[groups * W];
-  unroll<groups>([&](auto group) {
+  unroll<groups>([&](int group) {
     (B(alpha) * sum_rows<T, Arch>(sum + group * W)).store_aligned(flat + group * W);
   });
   for (int r = 0; r < R; ++r) {
@@ -238,21 +238,21 @@ template <int R, int K, class T, class Arch>
   using B = Batch<T, Arch>;
   constexpr std::int64_t W = width<T, Arch>;
   B a_now[K * R];
-  unroll<K * R>([&](auto i) { a_now[i] = B(a[i]); });
+  unroll<K * R>([&](int i) { a_now[i] = B(a[i]); });
   const auto add = [&](std::int64_t j, auto&& load_at) {
     B b_now[K];
-    unroll<K>([&](auto s) { b_now[s] = load_at(b + s * b_row + j); });
-    unroll<R>([&](auto r) {
+    unroll<K>([&](int s) { b_now[s] = load_at(b + s * b_row + j); });
+    unroll<R>([&](int r) {
       T* const at = sums + r * sum_row + j;
       B sum = load<T, Arch>(at);
-      unroll<K>([&](auto s) { sum = simd::fma(a_now[s * R + r], b_now[s], sum); });
+      unroll<K>([&](int s) { sum = simd::fma(a_now[s * R + r], b_now[s], sum); });
       sum.store_unaligned(at);
     });
   };
   std::int64_t j = 0;
   for (; j + W <= columns; j += W) {
     if constexpr (R > 2) {
-      unroll<K>([&](auto s) { prefetch<Into::l2>(b + (K + s) * b_row + j); });
+      unroll<K>([&](int s) { prefetch<Into::l2>(b + (K + s) * b_row + j); });
     }
     add(j, [](const T* p) { return load<T, Arch>(p); });
   }
@@ -269,17 +269,17 @@ template <int R, int V, class T, class Arch>
   using B = Batch<T, Arch>;
   constexpr std::int64_t W = width<T, Arch>;
   B sum[R * V];
-  unroll<R * V>([&](auto i) { sum[i] = load<T, Arch>(sums + i / V * sum_row + i % V * W); });
+  unroll<R * V>([&](int i) { sum[i] = load<T, Arch>(sums + i / V * sum_row + i % V * W); });
   for (std::int64_t step = 0; step < steps; ++step, a += R, b += b_row) {
     B b_now[V];
-    unroll<V>([&](auto v) { prefetch(b + ahead + v * W); });
-    unroll<V>([&](auto v) { b_now[v] = load<T, Arch>(b + v * W); });
-    unroll<R>([&](auto r) {
+    unroll<V>([&](int v) { prefetch(b + ahead + v * W); });
+    unroll<V>([&](int v) { b_now[v] = load<T, Arch>(b + v * W); });
+    unroll<R>([&](int r) {
       const B a_now(a[r]);
-      unroll<V>([&](auto v) { sum[r * V + v] = simd::fma(a_now, b_now[v], sum[r * V + v]); });
+      unroll<V>([&](int v) { sum[r * V + v] = simd::fma(a_now, b_now[v], sum[r * V + v]); });
     });
   }
-  unroll<R * V>([&](auto i) { sum[i].store_unaligned(sums + i / V * sum_row + i % V * W); });
+  unroll<R * V>([&](int i) { sum[i].store_unaligned(sums + i / V * sum_row + i % V * W); });
 }
 
 /// sums (m, columns) += A B for columns that are a multiple of V vectors. a: strips of R rows.
@@ -397,6 +397,8 @@ template <class T, class Arch>
 void multiply_skinny(const Gemm<T>& g, std::int64_t first, std::int64_t last,
                      const GemmBlockKey& key) {
   constexpr std::int64_t W = width<T, Arch>;
+  // Whether two rows have loops of their own: no model decodes in double.
+  constexpr bool has_pairs = std::is_same_v<T, float>;
   // Sums stay in half of L1.
   const std::int64_t most = std::clamp<std::int64_t>(
       cache_sizes().l1 / 2 / (g.m * static_cast<std::int64_t>(sizeof(T))) / W * W, 8 * W, 256 * W);
@@ -411,9 +413,15 @@ void multiply_skinny(const Gemm<T>& g, std::int64_t first, std::int64_t last,
                                            sum_row);
     };
     const auto by_any_columns = [&](const auto& column_at) {
-      g.m == 1   ? by_columns(std::integral_constant<int, 1>{}, column_at)
-      : g.m == 2 ? by_columns(std::integral_constant<int, 2>{}, column_at)
-                 : by_columns(std::integral_constant<int, 4>{}, column_at);
+      if (g.m == 1) {
+        return by_columns(std::integral_constant<int, 1>{}, column_at);
+      }
+      if constexpr (has_pairs) {
+        if (g.m == 2) {
+          return by_columns(std::integral_constant<int, 2>{}, column_at);
+        }
+      }
+      by_columns(std::integral_constant<int, 4>{}, column_at);
     };
     const T* const b = g.b + first * g.b_col;
     const auto by_rows = [&]<int R>(std::integral_constant<int, R>) {
@@ -435,10 +443,20 @@ void multiply_skinny(const Gemm<T>& g, std::int64_t first, std::int64_t last,
     } else if (g.b_row == 1 && g.k >= 2 * W) {
       by_any_columns([&](std::int64_t j) { return PlainColumn<T, Arch>{b + j * g.b_col}; });
     } else {
-      g.m == 1   ? by_rows(std::integral_constant<int, 1>{})
-      : g.m == 2 ? by_rows(std::integral_constant<int, 2>{})
-      : g.m <= 4 ? by_rows(std::integral_constant<int, 4>{})
-                 : by_rows(std::integral_constant<int, 8>{});
+      if (g.m == 1) {
+        by_rows(std::integral_constant<int, 1>{});
+      } else if (g.m <= 4) {
+        if constexpr (has_pairs) {
+          if (g.m == 2) {
+            by_rows(std::integral_constant<int, 2>{});
+          }
+        }
+        if (!has_pairs || g.m > 2) {
+          by_rows(std::integral_constant<int, 4>{});
+        }
+      } else {
+        by_rows(std::integral_constant<int, 8>{});
+      }
     }
     finish_block<T, Arch>(g, 0, first, g.m, columns, sums, sum_row, g.beta);
   }

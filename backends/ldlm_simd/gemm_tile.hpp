@@ -31,13 +31,15 @@ struct GemmTile {
 
 namespace detail {
 
-/// f(0), f(1), ..., f(N - 1), each index a constant.
+/// f(0), f(1), ..., f(N - 1), in a loop that is unrolled early enough for arrays that f indexes to
+/// be registers. (One instance of f for each index would cost the compiler several times as much.)
 template <int N, class F>
 [[gnu::always_inline]] inline void unroll(F&& f) {
-  [&]<int... I>(std::integer_sequence<int, I...>) __attribute__((always_inline)) {
-    (f(std::integral_constant<int, I>{}), ...);
+  static_assert(N <= 64);
+#pragma GCC unroll 64
+  for (int i = 0; i < N; ++i) {
+    f(i);
   }
-  (std::make_integer_sequence<int, N>{});
 }
 
 constexpr std::int64_t divide_up(std::int64_t x, std::int64_t y) {
@@ -83,14 +85,14 @@ void multiply_tile(std::int64_t k, const T* a, const GemmPanel<T>& panel, T alph
   using B = Batch<T, Arch>;
   constexpr std::int64_t W = width<T, Arch>;
   B sum[R][V];
-  unroll<R * V>([&](auto i) { sum[i / V][i % V] = B(T{}); });
+  unroll<R * V>([&](int i) { sum[i / V][i % V] = B(T{}); });
   const T* b = panel.data;
   const auto multiply_step = [&]() __attribute__((always_inline)) {
     B b_now[V];
-    unroll<V>([&](auto v) { b_now[v] = B::load_unaligned(b + v * W); });
-    unroll<R>([&](auto r) {
+    unroll<V>([&](int v) { b_now[v] = B::load_unaligned(b + v * W); });
+    unroll<R>([&](int r) {
       const B a_now(a[r]);
-      unroll<V>([&](auto v) { sum[r][v] = simd::fma(a_now, b_now[v], sum[r][v]); });
+      unroll<V>([&](int v) { sum[r][v] = simd::fma(a_now, b_now[v], sum[r][v]); });
     });
     a += R;
     b += panel.step;
@@ -104,15 +106,15 @@ void multiply_tile(std::int64_t k, const T* a, const GemmPanel<T>& panel, T alph
   [[maybe_unused]] std::int64_t wait = 1;
   for (; step + 2 <= k; step += 2) {
     unroll<static_cast<int>(divide_up(2 * R, line))>(
-        [&](auto i) { prefetch(a + ahead * R + i * line); });
+        [&](int i) { prefetch(a + ahead * R + i * line); });
     if constexpr (Kind == TileKind::asks) {
       if (--wait == 0) {
-        unroll<4>([&](auto i) { prefetch(next + 64 * i); });
+        unroll<4>([&](int i) { prefetch(next + 64 * i); });
         next += panel.advance;
         wait = panel.every;
       }
     }
-    unroll<2>([&](auto) __attribute__((always_inline)) { multiply_step(); });
+    unroll<2>([&](int) __attribute__((always_inline)) { multiply_step(); });
   }
   if (step < k) {
     multiply_step();
@@ -122,16 +124,16 @@ void multiply_tile(std::int64_t k, const T* a, const GemmPanel<T>& panel, T alph
   // All loads before all stores: rows are often a multiple of 4096 bytes apart, and then a
   // processor takes the next row's load for one of what was just stored.
   if (add) {
-    unroll<R * V>([&](auto i) {
+    unroll<R * V>([&](int i) {
       sum[i / V][i % V] = simd::fma(scale, sum[i / V][i % V], B::load_unaligned(place(i)));
     });
   } else {
-    unroll<R * V>([&](auto i) { sum[i / V][i % V] = scale * sum[i / V][i % V]; });
+    unroll<R * V>([&](int i) { sum[i / V][i % V] = scale * sum[i / V][i % V]; });
   }
   if constexpr (Kind == TileKind::streams) {
-    unroll<R * V>([&](auto i) { stream<T, Arch>(place(i), sum[i / V][i % V]); });
+    unroll<R * V>([&](int i) { stream<T, Arch>(place(i), sum[i / V][i % V]); });
   } else {
-    unroll<R * V>([&](auto i) { sum[i / V][i % V].store_unaligned(place(i)); });
+    unroll<R * V>([&](int i) { sum[i / V][i % V].store_unaligned(place(i)); });
   }
 }
 

@@ -70,7 +70,7 @@ void philox_words(PhiloxStream stream, std::uint64_t first, std::int64_t blocks,
   const B low(std::uint64_t{0xffffffffU});
   for (std::int64_t done = 0; done < blocks; done += philox_group<Vectors, Arch>) {
     B c0[Vectors], c1[Vectors], c2[Vectors], c3[Vectors];
-    detail::unroll<Vectors>([&](auto v) {
+    detail::unroll<Vectors>([&](int v) {
       const std::uint64_t block = stream.offset + first + static_cast<std::uint64_t>(done + v * W);
       c0[v] = B(block) + B::load_aligned(lane);
       c1[v] = c0[v] >> 32;
@@ -81,7 +81,7 @@ void philox_words(PhiloxStream stream, std::uint64_t first, std::int64_t blocks,
     for (int round = 0; round < 10; ++round) {
       const B k0(std::uint64_t{key0});
       const B k1(std::uint64_t{key1});
-      detail::unroll<Vectors>([&](auto v) {
+      detail::unroll<Vectors>([&](int v) {
         const B p0 = detail::multiply_halves<Arch>(c0[v], multiplier0);
         const B p1 = detail::multiply_halves<Arch>(c2[v], multiplier1);
         c0[v] = (p1 >> 32) ^ c1[v] ^ k0;
@@ -92,7 +92,7 @@ void philox_words(PhiloxStream stream, std::uint64_t first, std::int64_t blocks,
       key0 += 0x9E3779B9U;
       key1 += 0xBB67AE85U;
     }
-    detail::unroll<Vectors>([&](auto v) {
+    detail::unroll<Vectors>([&](int v) {
       constexpr auto lanes = std::make_index_sequence<B::size>{};
       const B front = (c0[v] & low) | (c1[v] << 32);  // words 0 and 1 of each block
       const B back = (c2[v] & low) | (c3[v] << 32);

@@ -144,26 +144,109 @@ std::int64_t find_first(const T* x, std::int64_t n, std::int64_t step, T value) 
   return i;
 }
 
+template <class T, class Arch>
+class Reduction;
+
+/// What a reduction calls, its op a matter of the table that it is given.
+template <class T, class Arch>
+struct ReduceLoops {
+  T (*partial)(const Reduction<T, Arch>&, const T* x, std::int64_t block);
+  T (*ordered)(const T* x, std::int64_t step, std::int64_t n);
+  void (*add_rows)(const Reduction<T, Arch>&, const T* x, std::int64_t first, std::int64_t last,
+                   T* total, std::int64_t n);
+  void (*take_one)(std::int64_t n, T* y, const T* x);  // each the only element of its sum
+};
+
 /// One reduction: outputs are walked by `kept`, the elements of each by `reduced`. Each walks its
 /// longest axis inside if the innermost one is short.
-template <ReduceOp Op, class T, class Arch>
+template <class T, class Arch>
 class Reduction {
-  using B = Batch<T, Arch>;
-  using R = Reducer<Op, T, Arch>;
+  using Loop = ReduceLoops<T, Arch>;
   using Kept = Loops<2, Arch>;
   using Reduced = Loops<1, Arch>;
   static constexpr std::int64_t block = 16384;  // elements whose sum is one partial result
   static constexpr std::int64_t columns = 512;  // that are summed side by side
 
  public:
-  Reduction(const View<const T>& in, const View<T>& out)
-      : in_(in.data),
+  Reduction(const Loop& loop, const View<const T>& in, const View<T>& out)
+      : loop_(loop),
+        in_(in.data),
         out_(out.data),
         kept_(out.shape(), {in.layout.strides, out.layout.strides}, 0),
         reduced_(reduced_shape(in, out), {in.layout.strides}, 0) {
     kept_.lengthen();
     reduced_.lengthen();
     line_cost() <= column_cost() ? reduce_lines() : reduce_columns();
+  }
+
+  /// The sum of block number b of the elements of an output, which starts at x.
+  template <ReduceOp Op>
+  static T partial(const Reduction& r, const T* x, std::int64_t b) {
+    using R = Reducer<Op, T, Arch>;
+    const Reduced& reduced = r.reduced_;
+    const std::int64_t pieces = r.pieces();
+    if (pieces > 1) {
+      const std::int64_t first = b % pieces * block;
+      return R::run(x + reduced.at(b / pieces).offsets[0] + first * reduced.step[0],
+                    std::min(block, reduced.length - first), reduced.step[0]);
+    }
+    auto cursor = reduced.at(b * r.group());
+    const std::int64_t last = std::min(reduced.lines, (b + 1) * r.group());
+    typename R::Total total = R::identity;
+    for (std::int64_t line = b * r.group(); line < last; ++line, reduced.advance(cursor)) {
+      R::add(total, R::run(x + cursor.offsets[0], reduced.length, reduced.step[0]));
+    }
+    return static_cast<T>(total);
+  }
+
+  // total = rows first .. last - 1 of n columns from x on. Short sums of rows are added up rather
+  // than single rows: fewer digits are lost, and the short sum stays in L1.
+  template <ReduceOp Op>
+  static void add_rows(const Reduction& r, const T* x, std::int64_t first, std::int64_t last,
+                       T* total, std::int64_t n) {
+    using B = Batch<T, Arch>;
+    using R = Reducer<Op, T, Arch>;
+    constexpr std::int64_t group = 4;
+    alignas(64) T part[columns];
+    alignas(64) T buffer[group][columns];
+    std::fill(total, total + n, R::identity);
+    auto cursor = r.reduced_.at(first / r.reduced_.length);
+    std::int64_t i = first % r.reduced_.length;
+    for (std::int64_t row = first; row < last;) {
+      std::fill(part, part + n, R::identity);
+      const std::int64_t end = std::min(last, row + 64);
+      while (row < end) {
+        const std::int64_t count = end - row < group ? 1 : group;
+        const T* rows[group];
+        for (std::int64_t k = 0; k < count; ++k) {
+          rows[k] = x + cursor.offsets[0] + i * r.reduced_.step[0];
+          if (r.kept_.step[0] != 1) {
+            pack<T, Arch>(rows[k], r.kept_.step[0], buffer[k], n);
+            rows[k] = buffer[k];
+          }
+          if (++i == r.reduced_.length) {
+            i = 0;
+            r.reduced_.advance(cursor);
+          }
+        }
+        row += count;
+        const T* const before = part;
+        if (count == group) {
+          transform<Arch>(
+              n,
+              [](const B& p, const B& u, const B& v, const B& w, const B& z) {
+                return R::take(R::take(R::take(R::take(p, u), v), w), z);
+              },
+              part, before, rows[0], rows[1], rows[2], rows[3]);
+        } else {
+          transform<Arch>(
+              n, [](const B& p, const B& v) { return R::take(p, v); }, part, before, rows[0]);
+        }
+      }
+      transform<Arch>(
+          n, [](const B& t, const B& p) { return R::join(t, p); }, total,
+          static_cast<const T*>(total), static_cast<const T*>(part));
+    }
   }
 
  private:
@@ -187,34 +270,24 @@ class Reduction {
 
   // ---- The reduced elements lie together: each output is a few runs. ----
 
+  /// Blocks of a line.
+  [[nodiscard]] std::int64_t pieces() const { return (reduced_.length + block - 1) / block; }
+  /// Short lines of a block.
+  [[nodiscard]] std::int64_t group() const {
+    return std::max<std::int64_t>(1, block / std::max<std::int64_t>(1, reduced_.length));
+  }
+
   void reduce_lines() {
     const std::int64_t outputs = kept_.lines * kept_.length;
-    const std::int64_t pieces = (reduced_.length + block - 1) / block;  // of a line
-    const std::int64_t group =
-        std::max<std::int64_t>(1, block / std::max<std::int64_t>(1, reduced_.length));
     const std::int64_t blocks =
-        pieces > 1 ? reduced_.lines * pieces : (reduced_.lines + group - 1) / group;
-    const auto partial = [&](const T* x, std::int64_t b) {
-      if (pieces > 1) {
-        const std::int64_t first = b % pieces * block;
-        return R::run(x + reduced_.at(b / pieces).offsets[0] + first * reduced_.step[0],
-                      std::min(block, reduced_.length - first), reduced_.step[0]);
-      }
-      auto cursor = reduced_.at(b * group);
-      const std::int64_t last = std::min(reduced_.lines, (b + 1) * group);
-      typename R::Total total = R::identity;
-      for (std::int64_t line = b * group; line < last; ++line, reduced_.advance(cursor)) {
-        R::add(total, R::run(x + cursor.offsets[0], reduced_.length, reduced_.step[0]));
-      }
-      return static_cast<T>(total);
-    };
+        pieces() > 1 ? reduced_.lines * pieces() : (reduced_.lines + group() - 1) / group();
     if (blocks <= 1) {
       const std::int64_t elements = std::max<std::int64_t>(1, reduced_.lines * reduced_.length);
       parallel_for(0, outputs, std::max<std::int64_t>(1, block / elements),
                    [&](std::int64_t lo, std::int64_t hi) {
                      for (std::int64_t i = lo; i < hi; ++i) {
                        const auto at = output(i);
-                       out_[at[1]] = partial(in_ + at[0], 0);
+                       out_[at[1]] = loop_.partial(*this, in_ + at[0], 0);
                      }
                    });
       return;
@@ -222,11 +295,11 @@ class Reduction {
     const Scratch<T, Arch> partials(outputs * blocks);
     parallel_for(0, outputs * blocks, 1, [&](std::int64_t lo, std::int64_t hi) {
       for (std::int64_t i = lo; i < hi; ++i) {
-        partials[i] = partial(in_ + output(i / blocks)[0], i % blocks);
+        partials[i] = loop_.partial(*this, in_ + output(i / blocks)[0], i % blocks);
       }
     });
     for (std::int64_t i = 0; i < outputs; ++i) {
-      out_[output(i)[1]] = R::ordered(partials.data() + i * blocks, 1, blocks);
+      out_[output(i)[1]] = loop_.ordered(partials.data() + i * blocks, 1, blocks);
     }
   }
 
@@ -257,7 +330,7 @@ class Reduction {
           const std::int64_t n = std::min(columns, kept_.length - first);
           T* const to = out_ + at[1] + first * kept_.step[1];
           T* const total = kept_.step[1] == 1 ? to : sums;
-          add_rows(in_ + at[0] + first * kept_.step[0], 0, rows, total, n);
+          loop_.add_rows(*this, in_ + at[0] + first * kept_.step[0], 0, rows, total, n);
           if (total != to) {
             unpack<T, Arch>(sums, to, kept_.step[1], n);
           }
@@ -272,9 +345,9 @@ class Reduction {
         const std::int64_t line = task / blocks / chunks;
         const std::int64_t first = task / blocks % chunks * columns;
         const std::int64_t n = std::min(columns, kept_.length - first);
-        add_rows(in_ + kept_.at(line).offsets[0] + first * kept_.step[0], b * block_rows,
-                 std::min(rows, (b + 1) * block_rows),
-                 partials.data() + b * outputs + line * kept_.length + first, n);
+        loop_.add_rows(*this, in_ + kept_.at(line).offsets[0] + first * kept_.step[0],
+                       b * block_rows, std::min(rows, (b + 1) * block_rows),
+                       partials.data() + b * outputs + line * kept_.length + first, n);
       }
     });
     parallel_for(0, kept_.lines, std::max<std::int64_t>(1, block / (blocks * kept_.length)),
@@ -283,64 +356,29 @@ class Reduction {
                      const auto at = kept_.at(line).offsets;
                      const T* sums = partials.data() + line * kept_.length;
                      for (std::int64_t i = 0; i < kept_.length; ++i) {
-                       out_[at[1] + i * kept_.step[1]] = R::ordered(sums + i, outputs, blocks);
+                       out_[at[1] + i * kept_.step[1]] = loop_.ordered(sums + i, outputs, blocks);
                      }
                    }
                  });
   }
 
-  // total = rows first .. last - 1 of n columns from x on. Short sums of rows are added up rather
-  // than single rows: fewer digits are lost, and the short sum stays in L1.
-  void add_rows(const T* x, std::int64_t first, std::int64_t last, T* total, std::int64_t n) const {
-    constexpr std::int64_t group = 4;
-    alignas(64) T part[columns];
-    alignas(64) T buffer[group][columns];
-    std::fill(total, total + n, R::identity);
-    auto cursor = reduced_.at(first / reduced_.length);
-    std::int64_t i = first % reduced_.length;
-    const auto next_row = [&](T* packed) {
-      const T* row = x + cursor.offsets[0] + i * reduced_.step[0];
-      if (kept_.step[0] != 1) {
-        pack<T, Arch>(row, kept_.step[0], packed, n);
-        row = packed;
-      }
-      if (++i == reduced_.length) {
-        i = 0;
-        reduced_.advance(cursor);
-      }
-      return row;
-    };
-    for (std::int64_t row = first; row < last;) {
-      std::fill(part, part + n, R::identity);
-      const std::int64_t end = std::min(last, row + 64);
-      for (; row + group <= end; row += group) {
-        const T* const a = next_row(buffer[0]);
-        const T* const b = next_row(buffer[1]);
-        const T* const c = next_row(buffer[2]);
-        const T* const d = next_row(buffer[3]);
-        transform<Arch>(
-            n,
-            [](const B& p, const B& u, const B& v, const B& w, const B& z) {
-              return R::take(R::take(R::take(R::take(p, u), v), w), z);
-            },
-            part, static_cast<const T*>(part), a, b, c, d);
-      }
-      for (; row < end; ++row) {
-        transform<Arch>(
-            n, [](const B& p, const B& v) { return R::take(p, v); }, part,
-            static_cast<const T*>(part), next_row(buffer[0]));
-      }
-      transform<Arch>(
-          n, [](const B& t, const B& p) { return R::join(t, p); }, total,
-          static_cast<const T*>(total), static_cast<const T*>(part));
-    }
-  }
-
+  Loop loop_;
   const T* in_;
   T* out_;
   Kept kept_;
   Reduced reduced_;
 };
+
+template <ReduceOp Op, class T, class Arch>
+constexpr ReduceLoops<T, Arch> reduce_loops() {
+  using B = Batch<T, Arch>;
+  using R = Reducer<Op, T, Arch>;
+  return {Reduction<T, Arch>::template partial<Op>, R::ordered,
+          Reduction<T, Arch>::template add_rows<Op>, [](std::int64_t n, T* y, const T* x) {
+            transform<Arch>(
+                n, [](const B& v) { return R::take(B(R::identity), v); }, y, x);
+          }};
+}
 
 }  // namespace detail
 
@@ -350,19 +388,13 @@ void reduce(ReduceOp op, View<const T> in, View<T> out) {
     fill<T, Arch>(out, T{0});  // only sums are taken of nothing
     return;
   }
+  const auto loop =
+      visit_op(op, [](auto constant) { return detail::reduce_loops<constant(), T, Arch>(); });
   if (in.numel() > out.numel()) {
-    visit_op(op, [&](auto constant) { detail::Reduction<constant(), T, Arch>(in, out); });
-    return;
+    detail::Reduction<T, Arch>(loop, in, out);
+  } else {
+    map<Arch>(cheap_grain, loop.take_one, out, in);
   }
-  visit_op(op, [&](auto constant) {  // each is the only element of its sum
-    using B = Batch<T, Arch>;
-    using R = detail::Reducer<constant(), T, Arch>;
-    const auto loop = [](std::int64_t n, T* y, const T* x) {
-      transform<Arch>(
-          n, [](const B& v) { return R::take(B(R::identity), v); }, y, x);
-    };
-    map<Arch>(cheap_grain, loop, out, in);
-  });
 }
 
 namespace detail {

@@ -32,15 +32,32 @@ Batch<T, Arch> load(const T* p) {
 }
 
 namespace detail {
-/// Vectors with masked loads and stores of single elements.
+/// Vectors with masked loads and stores of single elements: those of AVX-512, and of AVX2.
 template <class T, class Arch>
 inline constexpr bool has_masks = std::is_base_of_v<xsimd::avx512f, Arch> &&
                                   (std::is_same_v<T, float> || std::is_same_v<T, double>);
+template <class T, class Arch>
+inline constexpr bool has_vector_masks =
+    std::is_base_of_v<xsimd::avx2, Arch> && !std::is_base_of_v<xsimd::avx512f, Arch> &&
+    (std::is_same_v<T, float> || std::is_same_v<T, double>);
+
+#ifdef __AVX2__
+/// All bits of the first n lanes of T.
+template <class T, class Arch>
+[[gnu::always_inline]] inline __m256i first_lanes(std::int64_t n) {
+  if constexpr (sizeof(T) == 4) {
+    return _mm256_cmpgt_epi32(_mm256_set1_epi32(static_cast<int>(n)),
+                              _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
+  } else {
+    return _mm256_cmpgt_epi64(_mm256_set1_epi64x(n), _mm256_setr_epi64x(0, 1, 2, 3));
+  }
+}
+#endif
 }  // namespace detail
 
 /// The first n <= width elements from p, the others `rest`.
 template <class T, class Arch>
-Batch<T, Arch> load_first(const T* p, std::int64_t n, T rest = T{}) {
+Batch<T, Arch> load_first(const T* p, std::int64_t n, T rest) {
 #ifdef __AVX512F__
   if constexpr (detail::has_masks<T, Arch>) {
     const auto mask = (1U << n) - 1U;
@@ -52,12 +69,38 @@ Batch<T, Arch> load_first(const T* p, std::int64_t n, T rest = T{}) {
     }
   }
 #endif
+#ifdef __AVX2__
+  if constexpr (detail::has_vector_masks<T, Arch>) {
+    const __m256i mask = detail::first_lanes<T, Arch>(n);
+    const Batch<T, Arch> others(rest);
+    if constexpr (std::is_same_v<T, float>) {
+      return _mm256_blendv_ps(others, _mm256_maskload_ps(p, mask), _mm256_castsi256_ps(mask));
+    } else {
+      return _mm256_blendv_pd(others, _mm256_maskload_pd(p, mask), _mm256_castsi256_pd(mask));
+    }
+  }
+#endif
   alignas(64) T buffer[Batch<T, Arch>::size];
   for (T& element : buffer) {
     element = rest;
   }
   std::memcpy(buffer, p, static_cast<std::size_t>(n) * sizeof(T));
   return Batch<T, Arch>::load_aligned(buffer);
+}
+/// The same with zeros.
+template <class T, class Arch>
+Batch<T, Arch> load_first(const T* p, std::int64_t n) {
+#ifdef __AVX2__
+  if constexpr (detail::has_vector_masks<T, Arch>) {
+    const __m256i mask = detail::first_lanes<T, Arch>(n);
+    if constexpr (std::is_same_v<T, float>) {
+      return _mm256_maskload_ps(p, mask);
+    } else {
+      return _mm256_maskload_pd(p, mask);
+    }
+  }
+#endif
+  return load_first<T, Arch>(p, n, T{});
 }
 
 /// Stores the first n <= width elements to p.
@@ -70,6 +113,17 @@ void store_first(T* p, const Batch<T, Arch>& v, std::int64_t n) {
       _mm512_mask_storeu_ps(p, static_cast<__mmask16>(mask), v);
     } else {
       _mm512_mask_storeu_pd(p, static_cast<__mmask8>(mask), v);
+    }
+    return;
+  }
+#endif
+#ifdef __AVX2__
+  if constexpr (detail::has_vector_masks<T, Arch>) {
+    const __m256i mask = detail::first_lanes<T, Arch>(n);
+    if constexpr (std::is_same_v<T, float>) {
+      _mm256_maskstore_ps(p, mask, v);
+    } else {
+      _mm256_maskstore_pd(p, mask, v);
     }
     return;
   }
