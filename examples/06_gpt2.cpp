@@ -4,15 +4,14 @@
 //   06_gpt2 FOLDER [PROMPT]    e.g. distilgpt2: config.json, model.safetensors and a tokenizer
 
 #include <algorithm>
-#include <iomanip>
 #include <iostream>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include <ldlm/ldlm.hpp>
 
 using ldlm::Gpt2;
-using ldlm::Tensor;
 using ldlm::Tokenizer;
 
 const std::vector<std::string> sentences{
@@ -42,7 +41,8 @@ Tokenizer learn_tokenizer() {
 Gpt2<float> train(const Tokenizer& tokenizer) {
   ldlm::Gpt2Config config;
   config.vocab_size = static_cast<std::int64_t>(tokenizer.id_bound());
-  config.eos_token_id = {tokenizer.token_to_id(end_token).value()};
+  config.bos_token_id = tokenizer.token_to_id(end_token).value();
+  config.eos_token_id = {*config.bos_token_id};
   config.n_positions = 48;
   config.n_embd = 64;
   config.n_layer = 2;
@@ -68,7 +68,7 @@ Gpt2<float> train(const Tokenizer& tokenizer) {
   ldlm::BatchOrder order(data.size(), options.batch_size, options.seed);
   ldlm::Trainer(model, options)
       .run(
-          [&](std::int64_t step, ldlm::Generator& /*dropout would use it*/) {
+          [&](std::int64_t step, ldlm::Generator& /*generator*/) {
             // Each token is predicted from those before it, the first one from an end token.
             return causal_lm_loss(model, data.rows(order.batch(step)), config.eos_token_id.front());
           },
@@ -78,54 +78,42 @@ Gpt2<float> train(const Tokenizer& tokenizer) {
   return model;
 }
 
-// A prompt as a batch of one sequence (1, T), after an end token, where every text begins.
-Tensor<std::int64_t> encode(const Tokenizer& tokenizer, const std::string& text, std::int64_t end) {
-  std::vector<std::int64_t> ids{end};
-  for (const auto id : tokenizer.encode_ids(text)) {
-    ids.push_back(id);
-  }
-  return Tensor<std::int64_t>::from_values({1, static_cast<std::int64_t>(ids.size())}, ids);
-}
-
-std::string decode(const Tokenizer& tokenizer, const std::vector<std::int64_t>& tokens) {
-  return tokenizer.decode(std::vector<std::int32_t>(tokens.begin(), tokens.end()));
-}
-
 int main(int argc, char** argv) {
   const bool loading = argc > 1;
   const std::string prompt = argc > 2 ? argv[2] : loading ? "Once upon a time" : "The";
   try {
     const Tokenizer tokenizer = loading ? Tokenizer::from_folder(argv[1]) : learn_tokenizer();
     const Gpt2<float> model = loading ? Gpt2<float>::from_pretrained(argv[1]) : train(tokenizer);
-    const std::int64_t end = model.config.eos_token_id.front();
-    const Tensor<std::int64_t> start = encode(tokenizer, prompt, end);
-    const ldlm::StopOptions stop{.max_new_tokens = 40, .end_tokens = {end}};
+    const bool from_end = !loading;  // the tiny model has learned its texts behind an end token
 
-    // A session holds the keys and values of what was read so far, for one generation.
-    std::cout << "\n-- Greedy: the likeliest token, again and again.\n";
-    ldlm::Gpt2Session<float> greedy_session(model);
-    const auto likeliest = greedy(greedy_session, start, stop).front();
-    std::cout << prompt << decode(tokenizer, likeliest) << "\n";
+    std::cout << "\n-- Greedy, shown as it comes: the likeliest token, again and again.\n"
+              << prompt;
+    const std::string likeliest =
+        generate(model, tokenizer, {prompt},
+                 {.max_new_tokens = 40,
+                  .add_bos = from_end,
+                  .on_text = [](std::size_t,
+                                std::string_view text) { std::cout << text << std::flush; }})
+            .front();
 
-    std::cout << "\n-- Drawn from the likeliest tokens with a probability of 0.9 together.\n";
-    ldlm::SamplingOptions sampling{.stop = stop, .top_p = 0.9};
+    std::cout << "\n\n-- Drawn from the likeliest tokens with a probability of 0.9 together.\n";
     ldlm::Generator generator(5);
-    for (int i = 0; i < 4; ++i) {
-      ldlm::Gpt2Session<float> session(model);
-      std::cout << prompt << decode(tokenizer, sample(session, start, sampling, generator).front())
-                << "\n";
+    const std::vector<std::string> prompts(4, prompt);
+    for (const std::string& text :
+         generate(model, tokenizer, prompts,
+                  {.max_new_tokens = 40, .add_bos = from_end, .top_p = 0.9}, generator)) {
+      std::cout << prompt << text << "\n";
     }
 
-    std::cout << "\n-- Beam search: the likeliest texts as a whole, with their scores.\n";
-    ldlm::Gpt2Session<float> beam_session(model);
-    const auto beams = beam_search(beam_session, start, {.stop = stop, .num_beams = 3});
-    for (const ldlm::Hypothesis& hypothesis : beams.front()) {
-      std::cout << std::fixed << std::setprecision(3) << hypothesis.score << "  " << prompt
-                << decode(tokenizer, hypothesis.tokens) << "\n";
-    }
+    std::cout << "\n-- Beam search: the likeliest text as a whole.\n";
+    std::cout << prompt
+              << generate(model, tokenizer, {prompt},
+                          {.max_new_tokens = 40, .add_bos = from_end, .num_beams = 3})
+                     .front()
+              << "\n";
 
     // The tiny model should know its sentences by heart.
-    const std::string text = prompt + decode(tokenizer, likeliest);
+    const std::string text = prompt + likeliest;
     if (!loading && std::find(sentences.begin(), sentences.end(), text) == sentences.end()) {
       std::cerr << "it has not learned \"" << text << "\"\n";
       return 1;

@@ -484,6 +484,8 @@ TEST_CASE("texts go on with prompts of different lengths as each does alone") {
   CHECK(drawn != ldlm::generate(model, tokenizer, prompts, {.temperature = 2}, second));
   CHECK(ldlm::generate(model, tokenizer, prompts, {.num_beams = 3}).size() == 3);
   CHECK(ldlm::generate(model, tokenizer, {}, options).empty());
+  CHECK(ldlm::generate(model, tokenizer, {""}, {.max_new_tokens = 12, .add_bos = true}).front() ==
+        together[1]);
 
   const auto error = [&](const std::vector<std::string>& texts, const ldlm::GenerateOptions& with) {
     return message_of([&] { (void)ldlm::generate(model, tokenizer, texts, with); });

@@ -24,6 +24,9 @@ struct GenerateOptions {
   std::int64_t max_new_tokens = 50;  // fewer where the model's positions end
   /// Any of these ends a text. Unset: those of the model's config.
   std::optional<std::vector<std::int64_t>> end_tokens = std::nullopt;
+  /// Begins every prompt with the config's bos_token_id, as models have learned texts that were
+  /// trained behind one. An empty prompt begins so in any case.
+  bool add_bos = false;
   // How a token is drawn: with a generator only.
   double temperature = 1;
   std::int64_t top_k = 0;  // 0: all
@@ -41,15 +44,15 @@ namespace detail {
 /// Prompts as the first ids of a GPT-2's texts, padded on the left to one length.
 template <Floating T>
 TokenBatch prompt_batch(const Gpt2<T>& model, const Tokenizer& tokenizer,
-                        const std::vector<std::string>& prompts) {
+                        const std::vector<std::string>& prompts, bool add_bos) {
   std::vector<std::vector<TokenId>> rows;
   for (const std::string& prompt : prompts) {
     std::vector<TokenId> ids = tokenizer.encode_ids(prompt);
-    if (ids.empty()) {
+    if (ids.empty() || add_bos) {
       const auto start = model.config.start_token();
-      LDLM_CHECK(start, "generate", "prompt ", rows.size(),
-                 " is empty, and the model's config has no bos_token_id to begin with");
-      ids.push_back(static_cast<TokenId>(*start));
+      LDLM_CHECK(start, "generate", "prompt ", rows.size(), ids.empty() ? " is empty, and" : ":",
+                 " the model's config has no bos_token_id to begin with");
+      ids.insert(ids.begin(), static_cast<TokenId>(*start));
     }
     const TokenId largest = *std::max_element(ids.begin(), ids.end());
     LDLM_CHECK_INDEX(largest < model.config.vocab_size, "generate", "prompt ", rows.size(),
@@ -109,7 +112,7 @@ std::vector<std::string> generate(const Gpt2<T>& model, const Tokenizer& tokeniz
   if (prompts.empty()) {
     return {};
   }
-  const TokenBatch batch = prompt_batch(model, tokenizer, prompts);
+  const TokenBatch batch = prompt_batch(model, tokenizer, prompts, options.add_bos);
   const std::int64_t longest = batch.ids.size(1);
   // The last token needs no position: nothing is predicted from it.
   const StopOptions stop{
@@ -149,8 +152,8 @@ std::vector<std::string> generate(const Gpt2<T>& model, const Tokenizer& tokeniz
 }  // namespace detail
 
 /// What the model goes on with after each prompt, without the prompt: the likeliest tokens, or,
-/// with num_beams > 1, the best text of a beam search. An empty prompt begins with the config's
-/// bos_token_id. Throws for options that only a generator makes use of, for prompts that are longer
+/// with num_beams > 1, the best text of a beam search.
+/// Throws for options that only a generator makes use of, for prompts that are longer
 /// than the model's positions or have ids that it lacks.
 template <Floating T>
 [[nodiscard]] std::vector<std::string> generate(const Gpt2<T>& model, const Tokenizer& tokenizer,
