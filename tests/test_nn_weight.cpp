@@ -55,10 +55,10 @@ Variable<T> random(const Shape& shape, std::uint64_t seed, bool requires_grad = 
 constexpr WeightLayout layouts[] = {WeightLayout::out_in, WeightLayout::in_out};
 
 /// Two maps with one matrix.
-struct Tied {
+struct TiedWeights {
   nn::Linear<float> there, back;
 
-  explicit Tied(Generator& g) : there(4, 4, g), back(there) {}
+  explicit TiedWeights(Generator& g) : there(4, 4, g), back(there) {}
   template <class V>
   void visit(V&& v) {
     v("there", there);
@@ -154,8 +154,8 @@ TEST_CASE("a packed weight is its packed matrix, however the dense one lay") {
         const auto x = random<float>({rows, 70}, 2);
         const auto bias = random<float>({37}, 3);
         const auto y = linear(x, c.weight, bias, ldlm::Activation::relu);
-        CHECK(equal(y.value(), ldlm::linear(x.value(), matrix,
-                                            {bias.value(), ldlm::Activation::relu, {}, nullptr})));
+        CHECK(equal(y.value(),
+                    ldlm::linear(x.value(), matrix, bias.value(), ldlm::Activation::relu)));
       }
       CHECK(equal(embedding(c.weight, ids).value(), embedding(ldlm::unpack(matrix), ids)));
       const auto x = random<float>({2, 70}, 4);
@@ -267,10 +267,10 @@ TEST_CASE("copies share a weight, and packing one leaves the other") {
 
 TEST_CASE("a packed weight is no parameter, and can't be trained") {
   Generator g(1);
-  Tied model(g);
+  TiedWeights model(g);
   CHECK(nn::num_parameters(model) == 4 * 4 + 4);
   CHECK(nn::state_dict(model).size() == 4);
-  const Tied cloned = nn::clone(model);
+  const TiedWeights cloned = nn::clone(model);
   CHECK(cloned.there.weight.value().data() == cloned.back.weight.value().data());
   CHECK(cloned.there.weight.value().data() != model.there.weight.value().data());
 
