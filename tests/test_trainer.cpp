@@ -61,7 +61,7 @@ NamedTensors<float> train(const TrainOptions& options, std::int64_t stop_after =
   BatchOrder order(50, options.batch_size, options.seed);
   std::int64_t done = 0;
   trainer.run(
-      [&](std::int64_t step, Generator& g) {
+      [&](std::int64_t step, Generator& /*generator*/) {
         std::vector<float> rows;
         for (const std::int64_t row : order.batch(step)) {
           for (int i = 0; i < 4; ++i) {
