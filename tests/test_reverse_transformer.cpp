@@ -238,7 +238,7 @@ TEST_CASE("wrong inputs and configurations are told apart") {
     });
   };
   CHECK(parse(R"({"heads": 7})") ==
-        R"([config] config.json: key "heads" is 7, which does not divide width 768)");
+        R"([config] config.json: key "heads" is 7, which does not divide width 768 (at byte 10))");
   CHECK(contains(parse(R"({"time_conditioning": "none"})"), "must be \"concat\" or \"log_snr\""));
   CHECK(contains(parse(R"({"activation": "tanh"})"), "got \"tanh\""));
   CHECK(contains(parse(R"({"encoder_layers": 0})"), "must be at least 1, got 0"));

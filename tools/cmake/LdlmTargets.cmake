@@ -40,6 +40,7 @@ function(ldlm_add_kernels)
                 "${PROJECT_SOURCE_DIR}/tools/ldlm/kernels.cpp"
                 "${PROJECT_SOURCE_DIR}/tools/ldlm/bodies.cpp")
     ldlm_own_target(ldlm_kernels)
+    ldlm_align_loops(ldlm_kernels)
     if(NOT LDLM_COVERAGE)
       target_compile_options(ldlm_kernels PRIVATE $<$<CONFIG:Debug>:-O2>)
     endif()

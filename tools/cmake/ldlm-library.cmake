@@ -2,6 +2,11 @@
 # instruction set that this architecture is known to have, one unit each, of which a program picks the
 # widest that its processor runs. Compiled in the project that links it.
 
+# Where in a cache line a short loop begins is a matter of luck, and of up to half its speed.
+function(ldlm_align_loops target)
+  target_compile_options(${target} PRIVATE $<$<CXX_COMPILER_ID:GNU,Clang>:-falign-loops=64>)
+endfunction()
+
 # ldlm_add_library(<folder of the units>)
 function(ldlm_add_library folder)
   if(TARGET ldlm)
@@ -35,6 +40,7 @@ function(ldlm_add_library folder)
     target_compile_options(${library} PRIVATE -O2)
     set_target_properties(${library} PROPERTIES CXX_EXTENSIONS OFF POSITION_INDEPENDENT_CODE ON)
   endforeach()
+  ldlm_align_loops(ldlm_units)
   # The units whole: nothing names one, they register themselves.
   add_library(ldlm INTERFACE)
   target_link_libraries(ldlm INTERFACE $<LINK_LIBRARY:WHOLE_ARCHIVE,ldlm_units> ldlm_bodies)
