@@ -63,8 +63,8 @@ ROWS = [
     dict(title="Every operation over odd shapes", groups=["shapes"], peers=["pytorch"],
          least=0.33, below=0.33, name="shapes"),
     dict(title="Compiling a unit", groups=["compile"], peers=["eigen", "xtensor", "pytorch"],
-         limits={"compile/tensor": 0.5, "compile/ops": 0.8, "compile/umbrella": 4.0,
-                 "compile/umbrella_linked": 4.0},
+         limits={"compile/tensor": 0.5, "compile/ops": 0.8, "compile/umbrella": 2.0,
+                 "compile/kernels": 9.0, "compile/program": 10.0},
          name="compile"),
 ]
 # Rows whose second thread has to pay.
