@@ -6,8 +6,10 @@
 #include <string>
 #include <string_view>
 
+// clang-format off: bodies come after what they are a part of
 #include <ldlm/text/impl/tokenizer_files.hpp>
 #include <ldlm/text/tokenizer.hpp>
+// clang-format on
 
 namespace {
 
