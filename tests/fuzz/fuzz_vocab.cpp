@@ -6,9 +6,10 @@
 #include <string>
 #include <string_view>
 
-// clang-format off: bodies come after what they are a part of
-#include <ldlm/text/impl/tokenizer_files.hpp>
+// Bodies come after what they are a part of:
+// clang-format off
 #include <ldlm/text/tokenizer.hpp>
+#include <ldlm/text/impl/tokenizer_files.hpp>
 // clang-format on
 
 namespace {
