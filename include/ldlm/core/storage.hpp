@@ -12,16 +12,20 @@
 namespace ldlm {
 
 namespace detail {
+class Release;
+
+/// What a Release may be made of.
+template <class Function>
+concept ReleaseFunction = !std::is_same_v<std::remove_cvref_t<Function>, Release> &&
+                          std::is_invocable_v<std::decay_t<Function>&>;
+
 /// What to do when borrowed memory is no longer used: any callable without arguments, or nothing.
 class Release {
  public:
   Release() = default;
-  template <class Function>
-  requires(!std::is_same_v<std::remove_cvref_t<Function>, Release> &&
-           std::is_invocable_v<std::decay_t<Function>&>)
-      Release(
-          Function&&
-              function)  // NOLINT(google-explicit-constructor,bugprone-forwarding-reference-overload)
+  template <ReleaseFunction Function>
+  // NOLINTNEXTLINE(google-explicit-constructor,bugprone-forwarding-reference-overload)
+  Release(Function&& function)
       : function_(new std::decay_t<Function>(std::forward<Function>(function))),
         run_([](void* stored) {
           auto* const f = static_cast<std::decay_t<Function>*>(stored);
