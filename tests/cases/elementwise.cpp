@@ -70,6 +70,10 @@ void add_in_place(Table& table) {
   };
   or_scalar("add_", [](const auto& x, const auto& y) { add_(x, y); });
   or_scalar("mul_", [](const auto& x, const auto& y) { mul_(x, y); });
+  or_scalar("operator+=", [](const auto& x, const auto& y) { x += y; });
+  or_scalar("operator-=", [](const auto& x, const auto& y) { x -= y; });
+  or_scalar("operator*=", [](const auto& x, const auto& y) { x *= y; });
+  or_scalar("operator/=", [](const auto& x, const auto& y) { x /= y; });
   in_place("sub_", [](const auto& x, const auto& y, Call&) { sub_(x, y); });
   in_place("div_", [](const auto& x, const auto& y, Call&) { div_(x, y); });
   in_place("axpy_",

@@ -67,16 +67,22 @@ void add_matrices(Table& table) {
   });
   // x, weight, bias, residual; the last is for tensors, which also give what they had before the
   // activation.
-  table.add("linear", Of::both, [](Call& call) {
+  const auto fused = [](Call& call) {
+    visit_argument(call, 0, FloatingTensors(), [&]<class V>(const V& x) {
+      V before;
+      call.give(fused_linear(
+          x, call.as<V>(1),
+          {call.optional<V>(2), activation_option(call), call.optional<V>(3), &before}));
+      call.give(before);
+    });
+  };
+  table.add("fused_linear", Of::tensors, fused);
+  table.add("linear", Of::both, [fused](Call& call) {
     visit_argument(call, 0, FloatingValues(), [&]<class V>(const V& x) {
       if constexpr (is_variable<V>) {
         call.give(linear(x, call.as<V>(1), call.optional<V>(2), activation_option(call)));
       } else {
-        V before;
-        call.give(fused_linear(
-            x, call.as<V>(1),
-            {call.optional<V>(2), activation_option(call), call.optional<V>(3), &before}));
-        call.give(before);
+        fused(call);
       }
     });
   });
@@ -106,8 +112,8 @@ void add_networks(Table& table) {
       }
     });
   });
-  table.add("add_layer_norm", Of::variables, [](Call& call) {
-    visit_argument(call, 0, Variables(), [&]<class V>(const V& x) {
+  table.add("add_layer_norm", Of::both, [](Call& call) {
+    visit_argument(call, 0, FloatingValues(), [&]<class V>(const V& x) {
       auto both = add_layer_norm(x, call.as<V>(1), call.optional<V>(2), call.optional<V>(3),
                                  call.option<ElementType<V>>("epsilon"));
       call.give(both.sum);

@@ -60,9 +60,9 @@ void add_reductions(Table& table) {
   table.one("var", Of::both, floating, [](const auto& x, Call& call) {
     return var(x, axes_option(call), call.option<int>("correction"), keep_option(call));
   });
-  table.one("argmax", Of::tensors, ComputingTensors(),
+  table.one("argmax", Of::both, computing,
             [](const auto& x, Call& call) { return argmax(x, call.option<int>("axis")); });
-  table.one("argmin", Of::tensors, ComputingTensors(),
+  table.one("argmin", Of::both, computing,
             [](const auto& x, Call& call) { return argmin(x, call.option<int>("axis")); });
   table.add("top_k", Of::both, [](Call& call) {
     visit_argument(call, 0, ComputingValues(), [&](const auto& x) {

@@ -54,6 +54,7 @@ template <class Function>
                    inputs.size());
   const NoGrad scope;
   std::vector<Variable<double>> variables;
+  variables.reserve(inputs.size());
   for (const Tensor<double>& input : inputs) {
     variables.emplace_back(input);
   }

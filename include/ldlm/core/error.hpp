@@ -57,7 +57,8 @@ class Error : public std::runtime_error {
   [[nodiscard]] std::string_view reason() const noexcept { return what() + op_size_; }
 
  private:
-  static std::string message_of(std::string_view op, std::string_view reason) {
+  // Never inlined: units of other instruction sets take the copy that every processor runs.
+  [[gnu::noinline]] static std::string message_of(std::string_view op, std::string_view reason) {
     std::string text = "[";
     return text.append(op).append("] ").append(reason);
   }
