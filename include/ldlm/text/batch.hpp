@@ -79,6 +79,7 @@ requires std::integral<std::ranges::range_value_t<std::ranges::range_value_t<Row
 [[nodiscard]] TokenBatch to_batch(const Rows& rows, const BatchOptions& options = {}) {
   detail::check_options_of_ids(options);
   std::vector<std::int64_t> lengths;
+  lengths.reserve(static_cast<std::size_t>(std::ranges::distance(rows)));
   for (const auto& row : rows) {
     lengths.push_back(static_cast<std::int64_t>(std::ranges::size(row)));
   }
