@@ -12,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include <ldlm/files/file_descriptor.hpp>
 #include <ldlm/io/json.hpp>
 #include <ldlm/io/safetensors.hpp>
 #include <ldlm/io/safetensors_model.hpp>

@@ -8,8 +8,8 @@
 
 #include <ldlm/core/linkage.hpp>
 #include <ldlm/core/utf8.hpp>
+#include <ldlm/text/impl/unicode_data.hpp>
 #include <ldlm/text/unicode.hpp>
-#include <ldlm/text/unicode_data.hpp>
 
 namespace ldlm::text {
 

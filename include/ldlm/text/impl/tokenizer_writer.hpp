@@ -9,6 +9,7 @@
 #include <variant>
 
 #include <ldlm/core/enumeration.hpp>
+#include <ldlm/json/quote.hpp>
 #include <ldlm/json/value.hpp>
 #include <ldlm/text/tokenizer.hpp>
 

@@ -6,7 +6,7 @@
 #include <algorithm>
 
 #include <ldlm/core/linkage.hpp>
-#include <ldlm/text/unicode_data.hpp>
+#include <ldlm/text/impl/unicode_data.hpp>
 
 namespace ldlm::text {
 
