@@ -2,6 +2,7 @@
 // The bodies of text/normalizer.hpp.
 
 #include <ldlm/text/normalizer.hpp>
+#include <ldlm/text/unicode.hpp>  // before its tables, which end it
 
 #include <algorithm>
 #include <utility>
