@@ -10,7 +10,6 @@
 #include <ldlm/core/linkage.hpp>
 #include <ldlm/core/utf8.hpp>
 #include <ldlm/text/impl/unicode_data.hpp>
-#include <ldlm/text/unicode.hpp>
 
 namespace ldlm::text {
 
