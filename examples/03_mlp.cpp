@@ -21,8 +21,8 @@ struct Mlp {
       : first(2, width, generator), second(width, width, generator), last(width, 2, generator) {}
 
   // (N, 2) points -> (N, 2) logits
-  Variable<float> operator()(const Variable<float>& points) const {
-    const Variable<float> hidden = first(points, ldlm::Activation::silu);  // fused into the product
+  Variable<float> operator()(const Tensor<float>& points) const {
+    const auto hidden = first(points, ldlm::Activation::silu);  // fused into the product
     return last(second(hidden, ldlm::Activation::silu));
   }
 
@@ -55,7 +55,7 @@ Spirals make_spirals(std::int64_t count, Generator& generator) {
 
 double accuracy(const Mlp& model, const Spirals& data) {
   const ldlm::NoGrad no_graph;  // evaluation needs no gradients
-  const auto guesses = argmax(model(Variable<float>(data.points)).value(), 1);
+  const auto guesses = argmax(model(data.points), 1);
   return mean(ldlm::cast<double>(eq(guesses, data.labels))).item();
 }
 
@@ -68,7 +68,7 @@ void draw(const Mlp& model) {
   const auto grid = ldlm::concat({xs.expand({rows, columns, 1}), ys.expand({rows, columns, 1})},
                                  2);  // (rows, columns, 2)
   const ldlm::NoGrad no_graph;
-  const auto answers = argmax(model(Variable<float>(grid.reshape({-1, 2}))).value(), 1);
+  const auto answers = argmax(model(grid.reshape({-1, 2})), 1);
   for (std::int64_t i = 0; i < rows * columns; ++i) {
     std::cout << (answers.at({i}) == 0 ? '.' : '#') << ((i + 1) % columns == 0 ? "\n" : "");
   }
@@ -87,12 +87,12 @@ int main() {
 
   constexpr std::int64_t steps = 600;
   constexpr double rate = 0.01;
-  optim::AdamW<float> optimizer(nn::parameters(model));
+  optim::AdamW optimizer(nn::parameters(model));
   const optim::WarmupCosine schedule{.warmup = 20, .total = steps};
   for (std::int64_t step = 1; step <= steps; ++step) {
     optimizer.set_learning_rate(rate * schedule(step));
     optimizer.zero_grad();
-    const Variable<float> loss = cross_entropy(model(Variable<float>(train.points)), train.labels);
+    const Variable<float> loss = cross_entropy(model(train.points), train.labels);
     loss.backward();
     optimizer.step();
     if (step % 100 == 0) {

@@ -51,7 +51,7 @@ struct Denoiser {
     }
     const auto input = ldlm::timestep_embedding(numbers.flatten() * 25.0F, features);
     constexpr auto silu = ldlm::Activation::silu;
-    return last(third(second(first(Variable<float>(input.reshape({rows, -1})), silu), silu), silu));
+    return last(third(second(first(input.reshape({rows, -1}), silu), silu), silu));
   }
 
   template <class V>

@@ -30,13 +30,13 @@ struct Centre {
   explicit Centre(std::int64_t channels) : mean(Tensor<float>::zeros({channels})) {}
 
   // (B, C) -> (B, C)
-  Variable<float> operator()(const Variable<float>& x) const {
+  Variable<float> operator()(const ldlm::Operand<float> auto& x) const {
     if (ldlm::model_mode() == ldlm::ModelMode::training) {
-      const Tensor<float> now = ldlm::mean(x.value(), 0);
+      const Tensor<float> now = ldlm::mean(ldlm::as_tensor(x), 0);
       ldlm::mul_(mean, 1 - momentum);
       ldlm::axpy_(mean, momentum, now);
     }
-    return x - mean;
+    return ldlm::as_variable(x) - mean;
   }
 
   template <class V>
@@ -52,9 +52,7 @@ struct Model {
   explicit Model(ldlm::Generator& generator) : linear(3, 1, generator) {}
 
   // (B, 3) -> (B, 1)
-  Variable<float> operator()(const Tensor<float>& x) const {
-    return softsign(linear(centre(Variable<float>(x))));
-  }
+  Variable<float> operator()(const Tensor<float>& x) const { return softsign(linear(centre(x))); }
 
   template <class V>
   void visit(V&& v) {
@@ -73,9 +71,8 @@ int main() {
   // Points around (1, 2, 3): on which side of a plane through their middle do they lie?
   const Tensor<float> x =
       ldlm::randn<float>({200, 3}, generator) + Tensor<float>::from_values({3}, {1, 2, 3});
-  const Tensor<float> zero = Tensor<float>::scalar(0);
   const Tensor<bool> above =
-      gt(matmul(x - mean(x, 0), Tensor<float>::from_values({3, 1}, {2, -1, 1})), zero);
+      gt(matmul(x - mean(x, 0), Tensor<float>::from_values({3, 1}, {2, -1, 1})), 0);
   const Tensor<float> side = ldlm::cast<float>(above) * 2.0F - 1.0F;  // -1 or 1: (B, 1)
 
   Model model(generator);
@@ -95,7 +92,7 @@ int main() {
     std::cout << name << " " << tensor << "\n";
   }
   const ldlm::NoGrad scope;
-  const double right = mean(ldlm::cast<double>(eq(gt(model(x).value(), zero), above))).item();
+  const double right = mean(ldlm::cast<double>(eq(gt(model(x), 0), above))).item();
   std::cout << "right: " << right << "\n";
   return right > 0.97 ? 0 : 1;
 }

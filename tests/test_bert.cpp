@@ -85,6 +85,25 @@ TEST_CASE_TEMPLATE("the masked language model agrees with transformers", T, floa
   golden.report<T>("masked language model");
 }
 
+TEST_CASE("a batch of texts is what the model takes") {
+  Generator generator(1);
+  const Bert<double> bert(tiny_bert(), generator);
+  ldlm::TokenBatch batch{.ids = ids_of({2, 3}, {4, 5, 6, 7, 8, 0}),
+                         .mask = Tensor<bool>::from_values({2, 3}, {true, true, true,  //
+                                                                    true, true, false}),
+                         .type_ids = ids_of({2, 3}, {0, 0, 1, 0, 1, 0}),
+                         .lengths = {3, 2}};
+  const auto expected =
+      bert({.ids = batch.ids, .mask = batch.mask, .token_type_ids = batch.type_ids});
+  CHECK(equal(bert(batch).hidden, expected.hidden));
+  // What says nothing is left out.
+  batch.type_ids.zero_();
+  batch.lengths = {3, 3};
+  CHECK_FALSE(ldlm::bert_inputs(batch).mask.defined());
+  CHECK_FALSE(ldlm::bert_inputs(batch).token_type_ids.defined());
+  CHECK(equal(bert(batch).hidden, bert({.ids = batch.ids}).hidden));
+}
+
 TEST_CASE("padding changes nothing but itself") {
   Generator generator(1);
   const Bert<double> bert(tiny_bert(), generator);

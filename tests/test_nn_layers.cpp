@@ -79,6 +79,35 @@ const auto apply_two = [](const auto& module, const auto& inputs) {
 
 }  // namespace
 
+TEST_CASE("modules take a Tensor as a Variable without gradient") {
+  Generator g(5);
+  const Tensor<float> x = ldlm::randn<float>({2, 3, channels}, g);
+  const Tensor<float> y = ldlm::randn<float>({2, 4, channels}, g);
+  const Variable<float> vx(x), vy(y);
+  const auto same = [](const Variable<float>& a, const Variable<float>& b) {
+    CHECK(ldlm::equal(a, b));
+    CHECK(a.requires_grad());
+  };
+  const nn::Linear<float> linear(channels, 2, g);
+  same(linear(x, Activation::relu), linear(vx, Activation::relu));
+  const nn::LayerNorm<float> norm(channels);
+  same(norm(x), norm(vx));
+  same(norm(x, vx).normalized, norm(vx, x).normalized);
+  const nn::RMSNorm<float> rms(channels);
+  same(rms(x), rms(vx));
+  const nn::MultiHeadAttention<float> attention(channels, heads, g);
+  same(attention(x), attention(vx));
+  same(attention(x, vy), attention(vx, y));
+  const nn::Transformer<float> transformer(small_transformer, g);
+  same(transformer(x, vy), transformer(vx, y));
+  same(transformer.encoder.layers[0](x), transformer.encoder.layers[0](vx));
+  same(transformer.decoder.layers[0](x, y), transformer.decoder.layers[0](vx, vy));
+  const nn::Dropout<float> dropout(0.5);
+  CHECK(ldlm::equal(dropout(x), x));
+  const ldlm::TrainingMode training(g);
+  CHECK_FALSE(ldlm::equal(dropout(x), x));
+}
+
 TEST_CASE_TEMPLATE("linear, embedding and norms are PyTorch's", T, float, double) {
   Generator g(1);
   check_case<T>("linear", nn::Linear<T>(channels, 6, g), {"x"}, apply);

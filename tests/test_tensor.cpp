@@ -462,6 +462,20 @@ void check_minus(std::initializer_list<T> values, T c) {
 }
 }  // namespace
 
+TEST_CASE("elements are compared with a number as with a tensor of it") {
+  const auto x = Tensor<float>::from_values({4}, {-1, 0, 2, NAN});
+  const auto check = [](const Tensor<bool>& got, std::vector<bool> expected) {
+    CHECK(got.to_vector() == expected);
+  };
+  check(gt(x, 0), {false, false, true, false});
+  check(ge(x, 0), {false, true, true, false});
+  check(lt(x, 0), {true, false, false, false});
+  check(le(x, 0), {true, true, false, false});
+  check(eq(x, 2), {false, false, true, false});
+  check(ne(x, 2), {true, true, false, true});
+  check(eq(Tensor<std::int64_t>::from_values({2}, {INT64_MAX, 1}), INT64_MAX), {true, false});
+}
+
 TEST_CASE("a number is taken off as a tensor of it is") {
   check_minus({1.0F, 0.1F, -0.0F, 0.0F, 3e38F, 1e-45F}, 0.1F);
   check_minus({1.0, -0.0, 0.0}, 0.0);

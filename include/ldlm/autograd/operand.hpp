@@ -6,7 +6,10 @@
 //
 //   template <class X, class Y> requires ldlm::Operands<X, Y>
 //   ldlm::result_t<X, Y> both(const X& x, const Y& y);
+//
+//   Variable<float> Mlp::operator()(const ldlm::Operand<float> auto& x) const;
 
+#include <concepts>
 #include <type_traits>
 
 #include <ldlm/autograd/variable.hpp>
@@ -16,13 +19,13 @@ namespace ldlm {
 namespace detail {
 
 template <class>
-struct OperandOf {};
+struct ElementOf {};
 template <Floating T>
-struct OperandOf<Variable<T>> {
+struct ElementOf<Variable<T>> {
   using type = T;
 };
 template <Floating T>
-struct OperandOf<Tensor<T>> {
+struct ElementOf<Tensor<T>> {
   using type = T;
 };
 
@@ -36,12 +39,16 @@ inline constexpr bool is_variable<Variable<T>> = true;
 /// A Tensor<T> or a Variable<T> of floats or doubles.
 template <class X>
 concept TensorOrVariable = requires {
-  typename detail::OperandOf<X>::type;
+  typename detail::ElementOf<X>::type;
 };
 
 /// Its T.
 template <TensorOrVariable X>
-using element_t = typename detail::OperandOf<X>::type;
+using element_t = typename detail::ElementOf<X>::type;
+
+/// A Tensor<T> or a Variable<T>, for a known T: what a module takes.
+template <class X, class T>
+concept Operand = std::same_as<X, Tensor<T>> || std::same_as<X, Variable<T>>;
 
 namespace detail {
 

@@ -2,11 +2,15 @@
 // BERT (Devlin et al., 2018): the encoder with its pooler, and the masked language model.
 //
 //   auto bert = ldlm::Bert<float>::from_pretrained("all-MiniLM-L6-v2");
-//   auto states = bert({.ids = ids, .mask = mask}).hidden;     // (B, T) -> (B, T, C)
-//   auto sentence = ldlm::mean_pool(states, mask);             // (B, C)
+//   auto batch = ldlm::to_batch(tokenizer, texts);              // ids, mask, types: (B, T)
+//   auto states = bert(batch).hidden;                           // (B, T, C)
+//   auto sentences = ldlm::mean_pool(states, batch.mask);       // (B, C)
 //
 // Parameters carry the names of Hugging Face's checkpoints; so do the members, in the style of this
 // library.
+
+#include <algorithm>
+#include <concepts>
 
 #include <ldlm/models/bert_config.hpp>
 #include <ldlm/models/initializer.hpp>
@@ -14,6 +18,7 @@
 #include <ldlm/models/pretrained.hpp>
 #include <ldlm/nn/attention.hpp>
 #include <ldlm/nn/norm.hpp>
+#include <ldlm/text/token_batch.hpp>
 
 namespace ldlm {
 
@@ -23,6 +28,17 @@ struct BertInputs {
   Tensor<bool> mask{};                    // (B, T), true where a token is real; all, if undefined
   Tensor<std::int64_t> token_type_ids{};  // (B, T), 0 if undefined
 };
+
+/// A batch without what says nothing: a mask where nothing is padding, types where all are 0.
+[[nodiscard]] inline BertInputs bert_inputs(const TokenBatch& batch) {
+  const std::int64_t longest = batch.ids.size(1);
+  const bool padded = std::any_of(batch.lengths.begin(), batch.lengths.end(),
+                                  [longest](std::int64_t length) { return length < longest; });
+  const bool typed = batch.type_ids.numel() > 0 && max(batch.type_ids).item() > 0;
+  return {.ids = batch.ids,
+          .mask = padded ? batch.mask : Tensor<bool>(),
+          .token_type_ids = typed ? batch.type_ids : Tensor<std::int64_t>()};
+}
 
 template <Floating T>
 struct BertOutput {
@@ -201,6 +217,10 @@ struct Bert {
     }
     return {x, pooler.defined() ? tanh(pooler(x.select(1, 0))) : Variable<T>()};
   }
+  // (A template, so that {.ids = ...} means the other.)
+  BertOutput<T> operator()(const std::same_as<TokenBatch> auto& batch) const {
+    return (*this)(bert_inputs(batch));
+  }
 
   template <class V>
   void visit(V&& v) {
@@ -312,6 +332,9 @@ struct BertForMaskedLM {
 
   /// Logits (B, T, V) of the token at each position.
   Variable<T> operator()(const BertInputs& inputs) const { return head(bert(inputs).hidden); }
+  Variable<T> operator()(const std::same_as<TokenBatch> auto& batch) const {
+    return (*this)(bert_inputs(batch));
+  }
 
   /// Mean cross-entropy of `labels` (B, T) at the positions where they are not `ignore_index`. The
   /// head runs for those alone. Throws if there is none.

@@ -64,8 +64,9 @@ template <Floating T>
 
 /// Mean over the positions that `mask` (B, T) marks as real: (B, T, C) -> (B, C). Without a mask,
 /// over all. Throws for a row without a real position.
-template <Floating T>
-[[nodiscard]] Variable<T> mean_pool(const Variable<T>& states, const Tensor<bool>& mask = {}) {
+template <TensorOrVariable X>
+[[nodiscard]] X mean_pool(const X& states, const Tensor<bool>& mask = {}) {
+  using T = element_t<X>;
   LDLM_CHECK(states.rank() == 3, "mean_pool", "needs (B, T, C), got ", to_string(states.shape()));
   if (!mask.defined()) {
     return mean(states, 1);
@@ -79,15 +80,16 @@ template <Floating T>
     LDLM_CHECK(count > T{0}, "mean_pool", "a sequence has no real position");
   }
   // (B, 1, T) x (B, T, C): one pass over the states.
-  return matmul(Variable<T>((weights / counts).unsqueeze(1)), states).squeeze(1);
+  return matmul((weights / counts).unsqueeze(1), states).squeeze(1);
 }
 
 /// One vector of each sequence of states (B, T, C): (B, C). `mask` (B, T) marks the real positions,
 /// all if undefined; `counted`, if defined, those of them that are pooled. Throws for a row with
 /// none.
-template <Floating T>
-[[nodiscard]] Variable<T> pool(const Variable<T>& states, PoolingMode mode,
-                               const Tensor<bool>& mask = {}, const Tensor<bool>& counted = {}) {
+template <TensorOrVariable X>
+[[nodiscard]] X pool(const X& states, PoolingMode mode, const Tensor<bool>& mask = {},
+                     const Tensor<bool>& counted = {}) {
+  using T = element_t<X>;
   LDLM_CHECK(states.rank() == 3, "pool", "needs (B, T, C), got ", to_string(states.shape()));
   if (mode == PoolingMode::mean) {
     return mean_pool(states, counted.defined() ? counted : mask);
@@ -102,15 +104,16 @@ template <Floating T>
   if (mode == PoolingMode::max) {
     const Tensor<T> hidden = Tensor<T>::scalar(-std::numeric_limits<T>::infinity());
     const Tensor<T> zero = Tensor<T>::scalar(T{0});
-    return max(states + Variable<T>(where(gt(weights, zero), zero, hidden).unsqueeze(2)), 1);
+    return max(states + where(gt(weights, zero), zero, hidden).unsqueeze(2), 1);
   }
   // (B, 1, T) x (B, T, C): one pass over the states.
-  return matmul(Variable<T>(weights.unsqueeze(1)), states).squeeze(1);
+  return matmul(weights.unsqueeze(1), states).squeeze(1);
 }
 
 /// Rows of length 1: x / max(|x|, 1e-12) over the last axis. Zeros stay zeros.
-template <Floating T>
-[[nodiscard]] Variable<T> normalize_rows(const Variable<T>& x) {
+template <TensorOrVariable X>
+[[nodiscard]] X normalize_rows(const X& x) {
+  using T = element_t<X>;
   return x / maximum(norm(x, -1, true), Tensor<T>::scalar(static_cast<T>(1e-12), x.device()));
 }
 

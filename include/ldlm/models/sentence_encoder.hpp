@@ -200,19 +200,11 @@ class SentenceEncoder {
                                       {.max_length = max_length(),
                                        .pad_id = bert_.config.pad_token_id,
                                        .padding_side = text::Direction::right});
-    const std::int64_t longest = batch.ids.size(1);
-    const bool padded = std::any_of(batch.lengths.begin(), batch.lengths.end(),
-                                    [longest](std::int64_t length) { return length < longest; });
-    const bool typed = max(batch.type_ids).item() > 0;
-    const Variable<T> states =
-        bert_({.ids = batch.ids,
-               .mask = padded ? batch.mask : Tensor<bool>(),
-               .token_type_ids = typed ? batch.type_ids : Tensor<std::int64_t>()})
-            .hidden;
+    const Variable<T> states = bert_(batch).hidden;
     Tensor<bool> counted = batch.mask;
     if (skipped > 0) {
       counted = batch.mask.clone();
-      counted.slice(1, 0, std::min(skipped, longest)).fill_(false);
+      counted.slice(1, 0, std::min(skipped, batch.ids.size(1))).fill_(false);
     }
     std::vector<Variable<T>> pooled;
     for (const PoolingMode mode : modules_.pooling) {

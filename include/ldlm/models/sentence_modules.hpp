@@ -30,7 +30,7 @@ struct SentenceDense {
   Kind activation = Kind::identity;
 
   /// (B, K) -> (B, N)
-  Variable<T> operator()(const Variable<T>& x) const {
+  Variable<T> operator()(const Operand<T> auto& x) const {
     const Variable<T> y = linear(x);
     switch (activation) {
       case Kind::tanh:

@@ -138,17 +138,21 @@ struct MultiHeadAttention {
     out_proj.bias.value().zero_();
   }
 
-  /// Self-attention: x (B, T, C) -> (B, T, C).
-  Variable<T> operator()(const Variable<T>& x, const AttentionContext<T>& context = {}) const {
+  /// Self-attention: (B, T, C) -> (B, T, C).
+  Variable<T> operator()(const Operand<T> auto& input,
+                         const AttentionContext<T>& context = {}) const {
+    const Variable<T>& x = as_variable(input);
     if (is_certain(x, x, context)) {
       return out_proj(project(x, 2, 3));
     }
     return out_proj(attend_packed(project(x, 0, 3), heads, dropout, context));
   }
 
-  /// Cross-attention: queries from x (B, Tq, C), keys and values from memory (B, Tk, C).
-  Variable<T> operator()(const Variable<T>& x, const Variable<T>& memory,
+  /// Cross-attention: queries from the first (B, Tq, C), keys and values from the other (B, Tk, C).
+  Variable<T> operator()(const Operand<T> auto& queries, const Operand<T> auto& keys,
                          const AttentionContext<T>& context = {}) const {
+    const Variable<T>& x = as_variable(queries);
+    const Variable<T>& memory = as_variable(keys);
     if (!x.requires_grad() && is_certain(x, memory, context)) {
       return out_proj(project(memory, 2, 3)).expand(x.shape());
     }

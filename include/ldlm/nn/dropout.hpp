@@ -37,9 +37,10 @@ class Dropout {
     LDLM_CHECK(p >= 0 && p < 1, "Dropout", "p must lie in [0, 1), got ", p);
   }
 
-  Variable<T> operator()(const Variable<T>& x) const {
-    Generator* const generator = active(x.requires_grad());
-    return generator != nullptr ? dropout(x, p_, *generator) : x;
+  Variable<T> operator()(const Operand<T> auto& x) const {
+    const Variable<T>& v = as_variable(x);
+    Generator* const generator = active(v.requires_grad());
+    return generator != nullptr ? dropout(v, p_, *generator) : v;
   }
 
   [[nodiscard]] T p() const noexcept { return p_; }

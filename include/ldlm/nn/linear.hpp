@@ -33,8 +33,8 @@ struct Linear {
 
   [[nodiscard]] bool defined() const { return weight.defined(); }
 
-  Variable<T> operator()(const Variable<T>& x, Activation activation = Activation::none) const {
-    return linear(x, weight, bias, activation);
+  Variable<T> operator()(const Operand<T> auto& x, Activation activation = Activation::none) const {
+    return linear(as_variable(x), weight, bias, activation);
   }
 
   template <class V>

@@ -31,12 +31,12 @@ struct LayerNorm {
     }
   }
 
-  Variable<T> operator()(const Variable<T>& x) const {
-    return layer_norm(x, weight, bias, static_cast<T>(eps));
+  Variable<T> operator()(const Operand<T> auto& x) const {
+    return layer_norm(as_variable(x), weight, bias, static_cast<T>(eps));
   }
   /// {sum, normalized}: x + residual and its normalisation, made in one pass over memory.
-  AddLayerNorm<T> operator()(const Variable<T>& x, const Variable<T>& residual) const {
-    return add_layer_norm(x, residual, weight, bias, static_cast<T>(eps));
+  AddLayerNorm<T> operator()(const Operand<T> auto& x, const Operand<T> auto& residual) const {
+    return add_layer_norm(as_variable(x), as_variable(residual), weight, bias, static_cast<T>(eps));
   }
 
   template <class V>
@@ -60,8 +60,8 @@ struct RMSNorm {
     weight = Variable<T>(Tensor<T>::ones({dim}), true);
   }
 
-  Variable<T> operator()(const Variable<T>& x) const {
-    return rms_norm(x, weight, static_cast<T>(eps));
+  Variable<T> operator()(const Operand<T> auto& x) const {
+    return rms_norm(as_variable(x), weight, static_cast<T>(eps));
   }
 
   template <class V>

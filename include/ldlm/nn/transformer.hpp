@@ -56,9 +56,9 @@ struct TransformerEncoder {
   }
 
   /// x (B, T, C) -> (B, T, C).
-  Variable<T> operator()(const Variable<T>& x, const AttentionContext<T>& context = {}) const {
+  Variable<T> operator()(const Operand<T> auto& x, const AttentionContext<T>& context = {}) const {
     return detail::run_stack(
-        layers, norm, x,
+        layers, norm, as_variable(x),
         [&](std::size_t i, const auto& input) { return layers[i](input, context); },
         [&](std::size_t i, const auto& input) { return layers[i].pre_norm(input, context); });
   }
@@ -97,13 +97,14 @@ struct TransformerDecoder {
     }
   }
 
-  /// x (B, T, C), memory (B, Tm, C) -> (B, T, C). With caches, x holds only the positions after
-  /// those already in them.
-  Variable<T> operator()(const Variable<T>& x, const Variable<T>& memory,
+  /// x (B, T, C), an encoder's output (B, Tm, C) -> (B, T, C). With caches, x holds only the
+  /// positions after those already in them.
+  Variable<T> operator()(const Operand<T> auto& x, const Operand<T> auto& encoded,
                          const DecoderContext<T>& context = {},
                          std::vector<DecoderLayerCache<T>>* caches = nullptr) const {
     LDLM_CHECK(caches == nullptr || caches->size() == layers.size(), "TransformerDecoder",
                "needs one cache for each of ", layers.size(), " layers, got ", caches->size());
+    const Variable<T>& memory = as_variable(encoded);
     const auto context_of = [&](std::size_t i) {
       DecoderContext<T> own = context;
       if (caches != nullptr) {
@@ -113,7 +114,7 @@ struct TransformerDecoder {
       return own;
     };
     return detail::run_stack(
-        layers, norm, x,
+        layers, norm, as_variable(x),
         [&](std::size_t i, const auto& input) { return layers[i](input, memory, context_of(i)); },
         [&](std::size_t i, const auto& input) {
           return layers[i].pre_norm(input, memory, context_of(i));
@@ -168,7 +169,7 @@ struct Transformer {
   }
 
   /// source (B, Ts, C), target (B, Tt, C) -> (B, Tt, C).
-  Variable<T> operator()(const Variable<T>& source, const Variable<T>& target,
+  Variable<T> operator()(const Operand<T> auto& source, const Operand<T> auto& target,
                          const TransformerContext<T>& context = {}) const {
     return decoder(target, encoder(source, context.source), context.target);
   }

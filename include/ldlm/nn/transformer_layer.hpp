@@ -74,8 +74,10 @@ struct TransformerEncoderLayer {
         activation(o.activation),
         norm_first(o.norm_first) {}
 
-  /// x (B, T, C) -> (B, T, C).
-  Variable<T> operator()(const Variable<T>& x, const AttentionContext<T>& context = {}) const {
+  /// (B, T, C) -> (B, T, C).
+  Variable<T> operator()(const Operand<T> auto& input,
+                         const AttentionContext<T>& context = {}) const {
+    const Variable<T>& x = as_variable(input);
     if (norm_first) {
       const Residual<T> out = pre_norm({x, norm1(x)}, context);
       return out.sum + out.update;
@@ -142,9 +144,11 @@ struct TransformerDecoderLayer {
         activation(o.activation),
         norm_first(o.norm_first) {}
 
-  /// x (B, T, C), memory (B, Tm, C) -> (B, T, C).
-  Variable<T> operator()(const Variable<T>& x, const Variable<T>& memory,
+  /// (B, T, C), and an encoder's output (B, Tm, C) -> (B, T, C).
+  Variable<T> operator()(const Operand<T> auto& input, const Operand<T> auto& encoded,
                          const DecoderContext<T>& context = {}) const {
+    const Variable<T>& x = as_variable(input);
+    const Variable<T>& memory = as_variable(encoded);
     if (norm_first) {
       const auto attended = norm2(dropout1(self_attn(norm1(x), context.self)), x);
       const auto crossed =

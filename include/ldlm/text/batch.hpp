@@ -2,7 +2,7 @@
 // Batches: texts, or rows of ids, as the tensors that a model reads.
 //
 //   ldlm::TokenBatch batch = ldlm::to_batch(tokenizer, texts, {.max_length = 128});
-//   bert({.ids = batch.ids, .mask = batch.mask});
+//   bert(batch);
 
 #include <concepts>
 #include <cstddef>
@@ -15,18 +15,11 @@
 
 #include <ldlm/core/tensor.hpp>
 #include <ldlm/text/encoding.hpp>
+#include <ldlm/text/token_batch.hpp>
 #include <ldlm/text/tokenizer.hpp>
 #include <ldlm/text/vocabulary.hpp>
 
 namespace ldlm::text {
-
-/// Rows of token ids, padded to one length T.
-struct TokenBatch {
-  Tensor<std::int64_t> ids;           ///< (B, T)
-  Tensor<bool> mask;                  ///< (B, T); false: padding
-  Tensor<std::int64_t> type_ids;      ///< (B, T); the template's, 0 for rows without one
-  std::vector<std::int64_t> lengths;  ///< (B); tokens that are no padding
-};
 
 /// How texts become a batch. The padding and truncation of a tokenizer's file do not act here.
 struct BatchOptions {
@@ -112,7 +105,6 @@ requires std::convertible_to<std::ranges::range_reference_t<const Texts>, std::s
 namespace ldlm {
 using text::BatchOptions;
 using text::to_batch;
-using text::TokenBatch;
 }  // namespace ldlm
 
 #ifndef LDLM_LINKED

@@ -211,6 +211,12 @@ template <class A, class B> requires detail::AnyVariable<A, B> Tensor<bool> lt(c
 template <class A, class B> requires detail::AnyVariable<A, B> Tensor<bool> le(const A& a, const B& b) { return le(as_tensor(a), as_tensor(b)); }
 template <class A, class B> requires detail::AnyVariable<A, B> Tensor<bool> gt(const A& a, const B& b) { return gt(as_tensor(a), as_tensor(b)); }
 template <class A, class B> requires detail::AnyVariable<A, B> Tensor<bool> ge(const A& a, const B& b) { return ge(as_tensor(a), as_tensor(b)); }
+template <class T> Tensor<bool> eq(const Variable<T>& x, std::type_identity_t<T> c) { return eq(x.value(), c); }
+template <class T> Tensor<bool> ne(const Variable<T>& x, std::type_identity_t<T> c) { return ne(x.value(), c); }
+template <class T> Tensor<bool> lt(const Variable<T>& x, std::type_identity_t<T> c) { return lt(x.value(), c); }
+template <class T> Tensor<bool> le(const Variable<T>& x, std::type_identity_t<T> c) { return le(x.value(), c); }
+template <class T> Tensor<bool> gt(const Variable<T>& x, std::type_identity_t<T> c) { return gt(x.value(), c); }
+template <class T> Tensor<bool> ge(const Variable<T>& x, std::type_identity_t<T> c) { return ge(x.value(), c); }
 template <class A, class B> requires detail::AnyVariable<A, B> bool equal(const A& a, const B& b) { return equal(as_tensor(a), as_tensor(b)); }
 // clang-format on
 

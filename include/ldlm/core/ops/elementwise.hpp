@@ -207,6 +207,12 @@ template <class T> Tensor<bool> lt(const Tensor<T>& a, const Tensor<T>& b) { ret
 template <class T> Tensor<bool> le(const Tensor<T>& a, const Tensor<T>& b) { return detail::compare(CompareOp::le, a, b, "le"); }
 template <class T> Tensor<bool> gt(const Tensor<T>& a, const Tensor<T>& b) { return detail::compare(CompareOp::gt, a, b, "gt"); }
 template <class T> Tensor<bool> ge(const Tensor<T>& a, const Tensor<T>& b) { return detail::compare(CompareOp::ge, a, b, "ge"); }
+template <class T> Tensor<bool> eq(const Tensor<T>& x, std::type_identity_t<T> c) { return eq(x, Tensor<T>::scalar(c, x.device())); }
+template <class T> Tensor<bool> ne(const Tensor<T>& x, std::type_identity_t<T> c) { return ne(x, Tensor<T>::scalar(c, x.device())); }
+template <class T> Tensor<bool> lt(const Tensor<T>& x, std::type_identity_t<T> c) { return lt(x, Tensor<T>::scalar(c, x.device())); }
+template <class T> Tensor<bool> le(const Tensor<T>& x, std::type_identity_t<T> c) { return le(x, Tensor<T>::scalar(c, x.device())); }
+template <class T> Tensor<bool> gt(const Tensor<T>& x, std::type_identity_t<T> c) { return gt(x, Tensor<T>::scalar(c, x.device())); }
+template <class T> Tensor<bool> ge(const Tensor<T>& x, std::type_identity_t<T> c) { return ge(x, Tensor<T>::scalar(c, x.device())); }
 // clang-format on
 
 /// y += a * x, in place; x broadcasts to y's shape, and may overlap y only as the same view.
