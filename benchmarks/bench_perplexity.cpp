@@ -44,7 +44,7 @@ Sequences read_sequences(std::int64_t most_tokens) {
   Sequences sequences;
   for (const std::string_view sentence : ldlm::text::split_sentences(text)) {
     std::vector<std::int64_t> ids{end};
-    for (const std::int32_t id : tokenizer.encode_ids(sentence)) {
+    for (const auto id : tokenizer.encode_ids(sentence)) {
       ids.push_back(id);
     }
     ids.push_back(end);

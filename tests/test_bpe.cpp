@@ -161,7 +161,7 @@ TEST_CASE("unknown bytes become the unknown token, and go where there is none") 
   const text::BpeModel dropping(small, {}, {});
   text::BpeModel::Pieces out;
   dropping.tokenize("axa", out);
-  CHECK(out.ids == std::vector<text::TokenId>{0, 0});
+  CHECK(out.ids == std::vector<text::PieceId>{0, 0});
   dropping.tokenize("x", out);
   CHECK(out.ids.empty());
   text::BpeModel::Options options;

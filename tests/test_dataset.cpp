@@ -12,10 +12,12 @@ using ldlm::Error;
 
 TEST_CASE("rows are padded to one length and never cut") {
   Dataset data(4, 9);
-  CHECK(data.add(std::vector<std::int32_t>{1, 2}));
-  CHECK(data.add(std::vector<std::int32_t>{3, 4, 5, 6}));
-  CHECK_FALSE(data.add(std::vector<std::int32_t>{1, 2, 3, 4, 5}));
-  CHECK_FALSE(data.add(std::vector<std::int32_t>{}));
+  CHECK(data.add(std::vector<ldlm::TokenId>{1, 2}));
+  CHECK(data.add(std::vector<ldlm::TokenId>{3, 4, 5, 6}));
+  CHECK_FALSE(data.add(std::vector<ldlm::TokenId>{1, 2, 3, 4, 5}));
+  CHECK_FALSE(data.add(std::vector<ldlm::TokenId>{}));
+  CHECK_THROWS_AS((void)data.add(std::vector<ldlm::TokenId>{1, -1}), Error);
+  CHECK_THROWS_AS((void)data.add(std::vector<ldlm::TokenId>{1, std::int64_t{1} << 32}), Error);
   CHECK(data.size() == 2);
   CHECK(data.rows(0, 10).to_vector() == std::vector<std::int64_t>{1, 2, 9, 9, 3, 4, 5, 6});
   CHECK(data.rows(std::vector<std::int64_t>{1}).shape() == ldlm::Shape{1, 4});
@@ -26,9 +28,9 @@ TEST_CASE("rows are padded to one length and never cut") {
 
 TEST_CASE("a batch's mask knows padding from tokens that are the pad id") {
   Dataset data(4, 9);
-  REQUIRE(data.add(std::vector<std::int32_t>{1, 9}));
-  REQUIRE(data.add(std::vector<std::int32_t>{9, 4, 9}));
-  REQUIRE(data.add(std::vector<std::int32_t>{3}));
+  REQUIRE(data.add(std::vector<ldlm::TokenId>{1, 9}));
+  REQUIRE(data.add(std::vector<ldlm::TokenId>{9, 4, 9}));
+  REQUIRE(data.add(std::vector<ldlm::TokenId>{3}));
   const ldlm::TokenBatch batch = data.batch(std::vector<std::int64_t>{1, 0});
   CHECK(batch.ids.to_vector() == std::vector<std::int64_t>{9, 4, 9, 1, 9, 9});
   CHECK(batch.lengths == std::vector<std::int64_t>{3, 2});

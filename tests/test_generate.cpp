@@ -456,7 +456,7 @@ TEST_CASE("texts go on with prompts of different lengths as each does alone") {
   }
   // By hand: an id at a time, from a forward pass over all of them.
   std::vector<std::int64_t> ids{0};
-  std::vector<std::int32_t> text;
+  std::vector<ldlm::TokenId> text;
   const ldlm::NoGrad scope;
   for (int i = 0; i < 12; ++i) {
     const auto all =
@@ -468,7 +468,7 @@ TEST_CASE("texts go on with prompts of different lengths as each does alone") {
     }
     ids.push_back(next);
     if (next < static_cast<std::int64_t>(tokenizer.id_bound())) {
-      text.push_back(static_cast<std::int32_t>(next));
+      text.push_back(next);
     }
   }
   CHECK(tokenizer.decode(text) == together[1]);

@@ -129,7 +129,7 @@ TEST_CASE("a long text takes less than twenty bytes of memory a byte") {
     CAPTURE(bytes / static_cast<double>(tokens));
     CHECK(static_cast<double>(whole) / bytes < 20.0);
     const std::size_t ids = peak_of([&] { tokens = tokenizer.encode_ids(text).size(); });
-    CHECK(static_cast<double>(ids) / bytes < 4.0);
+    CHECK(static_cast<double>(ids) / bytes < 5.0);
     MESSAGE(std::string(name) << ": " << bytes / static_cast<double>(tokens)
                               << " bytes a token; encode takes "
                               << static_cast<double>(whole) / bytes << " bytes a byte, encode_ids "

@@ -159,11 +159,11 @@ void generate(const Common& common, GenerateArguments& arguments) {
                       " positions; texts end there, before --max-new-tokens");
       noted = true;
     }
-    std::vector<std::int32_t> all(ids.begin(), ids.end());
+    std::vector<TokenId> all(ids.begin(), ids.end());
     for (const std::int64_t id : made) {
       // Rows of an embedding that is larger than the vocabulary have no text.
       if (!stop.is_end(id) && id < static_cast<std::int64_t>(tokenizer.id_bound())) {
-        all.push_back(static_cast<std::int32_t>(id));
+        all.push_back(id);
       }
     }
     const std::string text = tokenizer.decode(all);

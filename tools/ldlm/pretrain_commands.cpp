@@ -103,8 +103,8 @@ struct HalfArguments {
 
 /// The id of a special token: the one that the tokenizer's folder names, else the one of this
 /// project's name, else the one of BERT's.
-std::int64_t special_id(const Tokenizer& tokenizer, std::optional<std::int32_t> named,
-                        const char* ours, const char* berts) {
+std::int64_t special_id(const Tokenizer& tokenizer, std::optional<TokenId> named, const char* ours,
+                        const char* berts) {
   for (const auto& id : {named, tokenizer.token_to_id(ours), tokenizer.token_to_id(berts)}) {
     if (id) {
       return *id;
@@ -132,7 +132,7 @@ void pretrain(const Common& common, const TrainingArguments& arguments, const Ha
   LDLM_CHECK(length <= longest, "pretrain", "--length must be at most ", longest,
              ", what the model's positions leave, got ", length);
   const FolderLock lock = prepare_output(arguments.out);
-  Dataset data(length, static_cast<std::int32_t>(end));
+  Dataset data(length, end);
   read_sentences(common, arguments.corpus, length, [&](std::string_view sentence) {
     const auto ids = tokenizer.encode_ids(sentence);
     return static_cast<std::int64_t>(ids.size()) < length && data.add(ids);

@@ -52,7 +52,7 @@ TokenBatch prompt_batch(const Gpt2<T>& model, const Tokenizer& tokenizer,
       const auto start = model.config.start_token();
       LDLM_CHECK(start, "generate", "prompt ", rows.size(), ids.empty() ? " is empty, and" : ":",
                  " the model's config has no bos_token_id to begin with");
-      ids.insert(ids.begin(), static_cast<TokenId>(*start));
+      ids.insert(ids.begin(), *start);
     }
     const TokenId largest = *std::max_element(ids.begin(), ids.end());
     LDLM_CHECK_INDEX(largest < model.config.vocab_size, "generate", "prompt ", rows.size(),
@@ -80,7 +80,7 @@ class GeneratedTexts {
   /// Ids of an end, and those beyond the vocabulary that some models have rows for, have no text.
   void add(std::size_t row, std::int64_t token) {
     if (token < bound_ && !stop_->is_end(token)) {
-      append(row, streams_[row].push(static_cast<TokenId>(token)));
+      append(row, streams_[row].push(token));
     }
   }
   std::vector<std::string> finish() {

@@ -269,7 +269,7 @@ class Ldlm {
   // ---- Text to latent and back. ----
 
   /// Encoder ids of a text. Sequence latents hold up to L - 1 tokens and the end.
-  [[nodiscard]] std::vector<std::int32_t> tokenize(std::string_view text) const {
+  [[nodiscard]] std::vector<TokenId> tokenize(std::string_view text) const {
     return tokenizers_.encoder.encode_ids(text);
   }
   /// Whether a text is short enough for the latent.
@@ -282,7 +282,7 @@ class Ldlm {
     LDLM_CHECK(!texts.empty(), "encode", "there is no text");
     const NoGrad no_grad;
     const EvaluationMode evaluation;
-    std::vector<std::vector<std::int32_t>> rows;
+    std::vector<std::vector<TokenId>> rows;
     for (const std::string& text : texts) {
       rows.push_back(tokenize(text));
       const auto size = static_cast<std::int64_t>(rows.back().size());
@@ -349,14 +349,9 @@ class Ldlm {
     return texts;
   }
   /// The text of decoder ids, without the end token.
-  [[nodiscard]] std::string detokenize(const std::vector<std::int64_t>& ids) const {
-    std::vector<std::int32_t> narrow;
-    for (const std::int64_t id : ids) {
-      if (id != end_id_) {
-        narrow.push_back(static_cast<std::int32_t>(id));
-      }
-    }
-    std::string text = tokenizers_.decoder.decode(narrow);
+  [[nodiscard]] std::string detokenize(std::vector<TokenId> ids) const {
+    std::erase(ids, end_id_);
+    std::string text = tokenizers_.decoder.decode(ids);
     return text.starts_with(' ') ? text.substr(1)
                                  : text;  // the word boundary before the first word
   }

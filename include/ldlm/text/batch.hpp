@@ -81,7 +81,7 @@ requires std::integral<std::ranges::range_value_t<std::ranges::range_value_t<Row
   for (const auto& row : rows) {
     std::int64_t* to = out.ids.data() + detail::row_start(out, b++, options);
     for (const auto id : row) {
-      *to++ = static_cast<std::int64_t>(id);
+      *to++ = static_cast<TokenId>(id);
     }
   }
   return out;

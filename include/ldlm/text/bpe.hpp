@@ -28,7 +28,7 @@ class MergeTable {
   struct Entry {
     std::uint64_t key = free;
     std::uint32_t rank = 0;
-    TokenId merged = -1;
+    PieceId merged = -1;
   };
 
   void reserve(std::size_t merges);
@@ -75,7 +75,7 @@ class BpeModel {
 
   /// A word's pieces: ids and the number of bytes that each covers.
   struct Pieces {
-    std::vector<TokenId> ids;
+    std::vector<PieceId> ids;
     std::vector<std::uint32_t> sizes;
   };
 
@@ -109,7 +109,7 @@ class BpeModel {
   /// as they have bytes: the id stands at the first place, the width at the first and the last.
   void merge_by_heap(Pieces& word) const;
 
-  static constexpr TokenId absorbed = -1;  // at a place inside of a symbol
+  static constexpr PieceId absorbed = -1;  // at a place inside of a symbol
   static constexpr std::size_t place_of(std::uint64_t entry) {
     return static_cast<std::uint32_t>(entry);
   }
@@ -124,8 +124,8 @@ class BpeModel {
   std::vector<Merge> merges_;
   Options options_;
   detail::MergeTable table_;
-  std::array<TokenId, 256> byte_ids_{};
-  TokenId unk_id_ = -1;
+  std::array<PieceId, 256> byte_ids_{};
+  PieceId unk_id_ = -1;
 };
 
 }  // namespace ldlm::text

@@ -40,7 +40,7 @@ class Trie {
   }
 
   /// The value of the key that ends at a node, or -1.
-  [[nodiscard]] TokenId value(std::uint32_t node) const noexcept { return values_[node]; }
+  [[nodiscard]] PieceId value(std::uint32_t node) const noexcept { return values_[node]; }
 
  private:
   struct Edge {
@@ -57,7 +57,7 @@ class Trie {
   void insert(const Edge& edge);
 
   std::vector<Edge> edges_ = std::vector<Edge>(16);
-  std::vector<TokenId> values_ = {-1};
+  std::vector<PieceId> values_ = {-1};
 };
 
 }  // namespace ldlm::text::detail

@@ -10,7 +10,10 @@
 
 namespace ldlm::text {
 
-using TokenId = std::int32_t;
+/// An id as models read it, in tensors too.
+using TokenId = std::int64_t;
+/// An id of a vocabulary (see Vocabulary::max_id) in tables, whose size counts; -1: none.
+using PieceId = std::int32_t;
 
 /// Pieces by id and ids by piece. Ids may have holes, but no id has two pieces.
 class Vocabulary {
@@ -57,7 +60,7 @@ class Vocabulary {
   void rehash();
 
   std::vector<std::optional<std::string>> tokens_;
-  std::vector<TokenId> slots_;  // open addressing; -1: free
+  std::vector<PieceId> slots_;  // open addressing; -1: free
   std::size_t count_ = 0;
 };
 

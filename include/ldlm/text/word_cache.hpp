@@ -17,7 +17,7 @@ namespace ldlm::text::detail {
 class WordCache {
  public:
   struct Hit {
-    std::span<const TokenId> ids;
+    std::span<const PieceId> ids;
     std::span<const std::uint32_t> sizes;
   };
 
@@ -39,7 +39,7 @@ class WordCache {
   }
 
   /// Remembers a word of at most max_word_bytes; a full cache starts anew.
-  void insert(std::string_view word, std::uint64_t hash, std::span<const TokenId> ids,
+  void insert(std::string_view word, std::uint64_t hash, std::span<const PieceId> ids,
               std::span<const std::uint32_t> sizes) {
     if (count_ == max_words) {
       *this = WordCache();
@@ -87,7 +87,7 @@ class WordCache {
 
   std::vector<Entry> entries_ = std::vector<Entry>(512);  // at most half full
   std::string keys_;
-  std::vector<TokenId> ids_;
+  std::vector<PieceId> ids_;
   std::vector<std::uint32_t> sizes_;
   std::size_t count_ = 0;
 };

@@ -41,7 +41,7 @@ class WordPieceModel {
   Options options_;
   detail::Trie trie_;
   std::uint32_t continuing_ = detail::Trie::none;
-  TokenId unk_id_ = -1;
+  PieceId unk_id_ = -1;
 };
 
 }  // namespace ldlm::text

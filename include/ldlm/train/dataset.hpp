@@ -25,15 +25,15 @@ namespace ldlm {
 /// Rows of up to `length` tokens, padded with `pad_id` to that length.
 class Dataset {
  public:
-  Dataset(std::int64_t length, std::int32_t pad_id);
+  Dataset(std::int64_t length, TokenId pad_id);
 
   /// Appends a row; longer ones are refused and reported by `false`, as truncation would change
-  /// the text.
-  bool add(std::span<const std::int32_t> ids);
+  /// the text. Throws for an id that is none.
+  bool add(std::span<const TokenId> ids);
 
   [[nodiscard]] std::int64_t size() const { return static_cast<std::int64_t>(lengths_.size()); }
   [[nodiscard]] std::int64_t length() const { return length_; }
-  [[nodiscard]] std::int32_t pad_id() const { return pad_id_; }
+  [[nodiscard]] TokenId pad_id() const { return pad_id_; }
   /// Row i, padded: (length).
   [[nodiscard]] std::span<const std::int32_t> row(std::int64_t i) const;
   /// What tells this data from other data: the number of rows, their length, and a hash of all ids.
@@ -46,9 +46,11 @@ class Dataset {
   [[nodiscard]] Tensor<std::int64_t> rows(std::int64_t first, std::int64_t count) const;
 
  private:
+  static void check_id(TokenId id);
+
   std::int64_t length_;
-  std::int32_t pad_id_;
-  std::vector<std::int32_t> ids_;      // (size, length), padded
+  TokenId pad_id_;
+  std::vector<std::int32_t> ids_;      // (size, length), padded; for memory's sake in 32 bits
   std::vector<std::int64_t> lengths_;  // (size): tokens that are no padding
 };
 

@@ -11,10 +11,9 @@ LDLM_BODY TextDataset::TextDataset(const LdlmConfig& config, LdlmTokenizers toke
     : tokenizers_(std::move(tokenizers)),
       pooled_(config.latent == LatentKind::pooled),
       encoder_rows_(std::min(2 * config.max_new_tokens, config.encoder.max_position_embeddings),
-                    static_cast<std::int32_t>(config.encoder.pad_token_id)),
-      decoder_rows_(
-          pooled_ ? config.max_new_tokens : config.latent_length,
-          static_cast<std::int32_t>(find_end_id(tokenizers_.decoder, config.decoder, "dataset"))) {
+                    config.encoder.pad_token_id),
+      decoder_rows_(pooled_ ? config.max_new_tokens : config.latent_length,
+                    find_end_id(tokenizers_.decoder, config.decoder, "dataset")) {
   LDLM_CHECK(pooled_ || tokenizers_.encoder.to_json() == tokenizers_.decoder.to_json(), "dataset",
              "sequence latents need one tokenizer for encoder and decoder");
   tokenizers_.check_fit(config);

@@ -21,7 +21,7 @@ LDLM_BODY void MergeTable::reserve(std::size_t merges) {
 
 LDLM_BODY void MergeTable::set(Merge pair, std::uint32_t rank, TokenId merged) {
   Entry& entry = entries_[slot(key_of(pair.first, pair.second))];
-  entry = {key_of(pair.first, pair.second), rank, merged};
+  entry = {key_of(pair.first, pair.second), rank, static_cast<PieceId>(merged)};
 }
 
 }  // namespace detail
@@ -38,10 +38,11 @@ LDLM_BODY BpeModel::BpeModel(Vocabulary vocabulary, std::vector<Merge> merges, O
     table_.set(merges_[rank], static_cast<std::uint32_t>(rank), merged);
   }
   for (std::size_t b = 0; b < 256; ++b) {
-    byte_ids_[b] = vocabulary_.find(to_utf8(std::u32string(1, byte_characters()[b])));
+    byte_ids_[b] =
+        static_cast<PieceId>(vocabulary_.find(to_utf8(std::u32string(1, byte_characters()[b]))));
   }
   if (options_.unk_token) {
-    unk_id_ = vocabulary_.find(*options_.unk_token);
+    unk_id_ = static_cast<PieceId>(vocabulary_.find(*options_.unk_token));
   }
 }
 
@@ -50,7 +51,7 @@ LDLM_BODY void BpeModel::tokenize(std::string_view word, Pieces& out) const {
   out.sizes.clear();
   if (options_.ignore_merges) {
     if (const TokenId id = vocabulary_.find(to_byte_characters(word)); id >= 0) {
-      out.ids.push_back(id);
+      out.ids.push_back(static_cast<PieceId>(id));
       out.sizes.push_back(static_cast<std::uint32_t>(word.size()));
       return;
     }
@@ -67,7 +68,7 @@ LDLM_BODY void BpeModel::start(std::string_view word, Pieces& out) const {
   out.ids.reserve(word.size());
   out.sizes.reserve(word.size());
   for (const char c : word) {
-    const TokenId id = byte_ids_[static_cast<unsigned char>(c)];
+    const PieceId id = byte_ids_[static_cast<unsigned char>(c)];
     if (id >= 0) {
       out.ids.push_back(id);
       out.sizes.push_back(1);
@@ -97,7 +98,7 @@ LDLM_BODY void BpeModel::merge_by_scanning(Pieces& word) const {
   for (std::size_t i = 0; i + 1 < n; ++i) {
     ranks[i] = rank(word.ids[i], word.ids[i + 1]);
   }
-  TokenId* ids = word.ids.data();
+  PieceId* ids = word.ids.data();
   std::uint32_t* sizes = word.sizes.data();
   while (n > 1) {
     const std::size_t best = static_cast<std::size_t>(
@@ -194,7 +195,7 @@ LDLM_BODY void BpeModel::widen(Pieces& word) {
   word.ids.resize(at);
   word.sizes.resize(at);
   while (i-- > 0) {
-    const TokenId id = word.ids[i];
+    const PieceId id = word.ids[i];
     const std::uint32_t width = word.sizes[i];
     at -= width;
     std::fill_n(word.ids.begin() + static_cast<std::ptrdiff_t>(at), width, absorbed);

@@ -12,7 +12,7 @@ LDLM_BODY void Trie::add(std::string_view key, TokenId value) {
   for (const char c : key) {
     node = child_or_new(node, c);
   }
-  values_[node] = value;
+  values_[node] = static_cast<PieceId>(value);
 }
 
 LDLM_BODY std::uint32_t Trie::child_or_new(std::uint32_t node, char byte) {

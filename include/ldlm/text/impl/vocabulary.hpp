@@ -27,7 +27,7 @@ LDLM_BODY void Vocabulary::set(std::string_view token, TokenId id) {
   if (const std::size_t slot = slot_of(token); slot < slots_.size()) {
     tokens_[static_cast<std::size_t>(slots_[slot])].reset();
     tokens_[at] = std::string(token);
-    slots_[slot] = id;
+    slots_[slot] = static_cast<PieceId>(id);
     return;
   }
   tokens_[at] = std::string(token);
@@ -67,7 +67,7 @@ LDLM_BODY void Vocabulary::insert_slot(TokenId id) {
   while (slots_[s] >= 0) {
     s = (s + 1) & mask;
   }
-  slots_[s] = id;
+  slots_[s] = static_cast<PieceId>(id);
 }
 
 LDLM_BODY void Vocabulary::rehash() {

@@ -13,7 +13,7 @@ namespace ldlm::text {
 
 LDLM_BODY WordPieceModel::WordPieceModel(Vocabulary vocabulary, Options options)
     : vocabulary_(std::move(vocabulary)), options_(std::move(options)) {
-  unk_id_ = vocabulary_.find(options_.unk_token);
+  unk_id_ = static_cast<PieceId>(vocabulary_.find(options_.unk_token));
   for (std::size_t i = 0; i < vocabulary_.id_bound(); ++i) {
     if (const auto id = static_cast<TokenId>(i); vocabulary_.contains(id)) {
       trie_.add(vocabulary_.token(id), id);
@@ -32,7 +32,7 @@ LDLM_BODY void WordPieceModel::tokenize(std::string_view word, Pieces& out) cons
   for (std::size_t start = 0; start < word.size();) {
     std::uint32_t node = start == 0 ? detail::Trie::root : continuing_;
     std::size_t end = start;
-    TokenId id = -1;
+    PieceId id = -1;
     for (std::size_t i = start; i < word.size() && node != detail::Trie::none; ++i) {
       node = trie_.child(node, word[i]);
       if (node != detail::Trie::none && trie_.value(node) >= 0) {

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <limits>
 #include <numeric>
 #include <span>
 #include <sstream>
@@ -24,18 +25,29 @@ LDLM_BODY std::vector<std::int64_t> row_numbers(std::int64_t first, std::int64_t
   return out;
 }
 
-LDLM_BODY Dataset::Dataset(std::int64_t length, std::int32_t pad_id)
-    : length_(length), pad_id_(pad_id) {
-  LDLM_CHECK(length > 0, "dataset", "length must be positive, got ", length);
+LDLM_BODY void Dataset::check_id(TokenId id) {
+  LDLM_CHECK_INDEX(id >= 0 && id <= std::numeric_limits<std::int32_t>::max(), "dataset", id,
+                   " is no token id");
 }
 
-LDLM_BODY bool Dataset::add(std::span<const std::int32_t> ids) {
+LDLM_BODY Dataset::Dataset(std::int64_t length, TokenId pad_id) : length_(length), pad_id_(pad_id) {
+  LDLM_CHECK(length > 0, "dataset", "length must be positive, got ", length);
+  check_id(pad_id);
+}
+
+LDLM_BODY bool Dataset::add(std::span<const TokenId> ids) {
   if (ids.empty() || static_cast<std::int64_t>(ids.size()) > length_) {
     return false;
   }
-  ids_.insert(ids_.end(), ids.begin(), ids.end());
+  for (const TokenId id : ids) {
+    check_id(id);
+  }
+  for (const TokenId id : ids) {
+    ids_.push_back(static_cast<std::int32_t>(id));
+  }
   lengths_.push_back(static_cast<std::int64_t>(ids.size()));
-  ids_.resize(lengths_.size() * static_cast<std::size_t>(length_), pad_id_);
+  ids_.resize(lengths_.size() * static_cast<std::size_t>(length_),
+              static_cast<std::int32_t>(pad_id_));
   return true;
 }
 
