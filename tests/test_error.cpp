@@ -10,6 +10,7 @@
 #include <ldlm/autograd/autograd.hpp>
 #include <ldlm/core/error.hpp>
 #include <ldlm/files/regular_file.hpp>
+#include <ldlm/json/parse.hpp>
 #include <ldlm_reference/reference.hpp>
 
 using namespace ldlm;
@@ -53,6 +54,25 @@ TEST_CASE("an Error is caught by its kind") {
   CHECK_KIND(StateError, state, none.shape());
   CHECK_KIND(StateError, state, Variable<float>(x).backward());
   CHECK_KIND(FileError, file, detail::open_regular_file("/no/such/file"));
+}
+
+TEST_CASE("an Error knows the file that it is about") {
+  try {
+    (void)detail::open_regular_file("/no/such/file");
+  } catch (const Error& error) {
+    CHECK(error.op() == "open");
+    CHECK(error.path() == "/no/such/file");
+    CHECK(error.reason() == "/no/such/file: No such file or directory");
+  }
+  try {
+    (void)parse_json("[1,", "a file");
+  } catch (const FileError& error) {
+    CHECK(error.path() == "a file");
+  }
+  const Error other("of any form");
+  CHECK(other.path().empty());
+  CHECK(other.reason() == "of any form");
+  CHECK(ShapeError("op", "reason").path().empty());
 }
 
 TEST_CASE("an Error tells the operation from the reason") {

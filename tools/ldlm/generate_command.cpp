@@ -131,8 +131,8 @@ void generate(const Common& common, GenerateArguments& arguments) {
   }
   // An LDLM's decoder has learned texts behind its first token, a GPT-2 has them as they are.
   const bool with_bos = arguments.bos || is_ldlm(common.model);
-  LDLM_CHECK(!with_bos || config.bos_token_id, "generate", folder.native(),
-             ": config.json has no bos_token_id");
+  LDLM_CHECK_FILE(!with_bos || config.bos_token_id, "generate", folder.native(),
+                  ": config.json has no bos_token_id");
   Generator generator = common.generator();
   bool noted = false;
   arguments.prompts.for_each([&](const InputText& prompt) {

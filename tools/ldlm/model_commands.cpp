@@ -67,7 +67,7 @@ void inspect(const Common& common, const fs::path& path) {
       }
     }
     std::sort(files.begin(), files.end());
-    LDLM_CHECK(!files.empty(), "inspect", path.native(), ": holds no safetensors file");
+    LDLM_CHECK_FILE(!files.empty(), "inspect", path.native(), ": holds no safetensors file");
   } else {
     files.push_back(path);
   }

@@ -21,11 +21,12 @@ class TrainingLog {
   TrainingLog(std::filesystem::path path, std::int64_t step) : path_(std::move(path)) {
     constexpr int flags = O_RDWR | O_CREAT | O_APPEND | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC;
     file_ = ldlm::detail::FileDescriptor(::open(path_.c_str(), flags, 0666));
-    LDLM_CHECK(file_.is_open() || errno != ELOOP, "train", path_.native(), ": is a symbolic link");
+    LDLM_CHECK_FILE(file_.is_open() || errno != ELOOP, "train", path_.native(),
+                    ": is a symbolic link");
     check(file_.is_open());
     struct stat status {};
     check(::fstat(file_.get(), &status) == 0);
-    LDLM_CHECK(S_ISREG(status.st_mode), "train", path_.native(), ": is not a regular file");
+    LDLM_CHECK_FILE(S_ISREG(status.st_mode), "train", path_.native(), ": is not a regular file");
     const std::string text = read(static_cast<std::size_t>(status.st_size));
     check(::ftruncate(file_.get(), static_cast<off_t>(kept(text, step))) == 0);
   }
@@ -35,13 +36,13 @@ class TrainingLog {
     const std::string line = to_string(report) + '\n';
     const ssize_t written = ::write(file_.get(), line.data(), line.size());
     check(written >= 0);
-    LDLM_CHECK(static_cast<std::size_t>(written) == line.size(), "train", path_.native(),
-               ": no space left for a report");
+    LDLM_CHECK_FILE(static_cast<std::size_t>(written) == line.size(), "train", path_.native(),
+                    ": no space left for a report");
   }
 
  private:
   void check(bool ok) const {
-    LDLM_CHECK(ok, "train", path_.native(), ": ", ldlm::detail::errno_text(errno));
+    LDLM_CHECK_FILE(ok, "train", path_.native(), ": ", ldlm::detail::errno_text(errno));
   }
 
   [[nodiscard]] std::string read(std::size_t size) const {

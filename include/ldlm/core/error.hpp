@@ -45,7 +45,13 @@ class Error : public std::runtime_error {
       : std::runtime_error(message), code_(code) {}
   /// "[op] reason"
   Error(ErrorCode code, std::string_view op, std::string_view reason)
-      : std::runtime_error(message_of(op, reason)), code_(code), op_size_(op.size() + 3) {}
+      : Error(code, op, std::string_view(), reason) {}
+  /// "[op] path" and then the reason, which begins with ": "
+  Error(ErrorCode code, std::string_view op, std::string_view path, std::string_view reason)
+      : std::runtime_error(message_of(op, path, reason)),
+        code_(code),
+        op_size_(op.size() + 3),
+        path_size_(path.size()) {}
 
   [[nodiscard]] ErrorCode code() const noexcept { return code_; }
   /// The operation that was called, as "matmul"; empty if the message names none. Lives as long as
@@ -53,18 +59,25 @@ class Error : public std::runtime_error {
   [[nodiscard]] std::string_view op() const noexcept {
     return op_size_ == 0 ? std::string_view() : std::string_view(what() + 1, op_size_ - 3);
   }
+  /// The file or folder that the message is about, as it was given; empty if it is about none.
+  /// Lives as long as this.
+  [[nodiscard]] std::string_view path() const noexcept {
+    return std::string_view(what() + op_size_, path_size_);
+  }
   /// The message without the operation. Lives as long as this.
   [[nodiscard]] std::string_view reason() const noexcept { return what() + op_size_; }
 
  private:
   // Never inlined: units of other instruction sets take the copy that every processor runs.
-  [[gnu::noinline]] static std::string message_of(std::string_view op, std::string_view reason) {
+  [[gnu::noinline]] static std::string message_of(std::string_view op, std::string_view path,
+                                                  std::string_view reason) {
     std::string text = "[";
-    return text.append(op).append("] ").append(reason);
+    return text.append(op).append("] ").append(path).append(reason);
   }
 
   ErrorCode code_;
   std::size_t op_size_ = 0;  // of "[op] "
+  std::size_t path_size_ = 0;
 };
 
 namespace detail {
@@ -73,6 +86,8 @@ class ErrorOf : public Error {
  public:
   explicit ErrorOf(const std::string& message) : Error(message, Code) {}
   ErrorOf(std::string_view op, std::string_view reason) : Error(Code, op, reason) {}
+  ErrorOf(std::string_view op, std::string_view path, std::string_view reason)
+      : Error(Code, op, path, reason) {}
 };
 }  // namespace detail
 
@@ -169,6 +184,12 @@ inline std::string concat_parts(MessageParts parts) {
                                                               MessageParts parts) {
   throw_error(code, op, std::string_view(concat_parts(parts)));
 }
+[[noreturn, gnu::cold, gnu::noinline]] inline void fail_parts_at(ErrorCode code,
+                                                                 std::string_view op,
+                                                                 std::string_view path,
+                                                                 MessageParts parts) {
+  throw_error(code, op, path, std::string_view(concat_parts(parts)));
+}
 
 /// The parts in one string.
 template <class... Parts>
@@ -180,6 +201,12 @@ template <class... Parts>
 template <class... Parts>
 [[noreturn, gnu::cold]] void fail_as(ErrorCode code, std::string_view op, const Parts&... parts) {
   fail_parts(code, op, {parts...});
+}
+/// The same about a file or folder: "[op] PATHparts...".
+template <class... Parts>
+[[noreturn, gnu::cold]] void fail_at(ErrorCode code, std::string_view op, std::string_view path,
+                                     const Parts&... parts) {
+  fail_parts_at(code, op, path, {parts...});
 }
 template <class... Parts>
 [[noreturn, gnu::cold]] void fail(std::string_view op, const Parts&... parts) {
@@ -205,4 +232,11 @@ template <class... Parts>
 #define LDLM_CHECK_INDEX(condition, op, ...) LDLM_CHECK_AS(index, condition, op, __VA_ARGS__)
 #define LDLM_CHECK_DEVICE(condition, op, ...) LDLM_CHECK_AS(device, condition, op, __VA_ARGS__)
 #define LDLM_CHECK_STATE(condition, op, ...) LDLM_CHECK_AS(state, condition, op, __VA_ARGS__)
-#define LDLM_CHECK_FILE(condition, op, ...) LDLM_CHECK_AS(file, condition, op, __VA_ARGS__)
+/// LDLM_CHECK_FILE(condition, op, path, ": ...").
+#define LDLM_CHECK_FILE(condition, op, path, ...)                               \
+  do {                                                                          \
+    if (!(condition)) [[unlikely]] {                                            \
+      ::ldlm::detail::fail_parts_at(::ldlm::ErrorCode::file, op, path,          \
+                                    ::ldlm::detail::MessageParts{__VA_ARGS__}); \
+    }                                                                           \
+  } while (false)

@@ -61,7 +61,7 @@ auto read_folder(const std::filesystem::path& folder, Read&& read) {
       }
     }
   }
-  detail::fail_as(ErrorCode::file, "open", folder.native(), ": was written to each of the ",
+  detail::fail_at(ErrorCode::file, "open", folder.native(), ": was written to each of the ",
                   attempts, " times that it was read");
 }
 
@@ -99,7 +99,7 @@ class FolderUpdate {
 
   /// Where the file of this name is written; its parents are made.
   [[nodiscard]] std::filesystem::path place_of(const std::filesystem::path& name) const;
-  /// Throws the Error again with the folder's name in place of the hidden one's.
+  /// Throws the Error again, about the file in its place if it is about one in the hidden folder.
   [[noreturn]] void fail_as_shown(const Error& failure) const;
 
   [[nodiscard]] std::string outer_prefix() const;

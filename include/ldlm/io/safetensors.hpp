@@ -52,9 +52,9 @@ class SafetensorsFile {
   template <Scalar T>
   [[nodiscard]] Tensor<T> tensor(std::string_view name) const {
     const TensorInfo& at = info(name);
-    LDLM_CHECK(at.dtype == to_file_dtype(dtype_of<T>), "safetensors", origin_, ": tensor ",
-               detail::quote(name), " is ", name_of(at.dtype), ", not ",
-               name_of(to_file_dtype(dtype_of<T>)));
+    LDLM_CHECK_FILE(at.dtype == to_file_dtype(dtype_of<T>), "safetensors", origin_, ": tensor ",
+                    detail::quote(name), " is ", name_of(at.dtype), ", not ",
+                    name_of(to_file_dtype(dtype_of<T>)));
     check_elements(at);
     const Shape shape = shape_of(at);
     std::byte* const data = bytes_.data() + at.begin;
@@ -88,9 +88,9 @@ class SafetensorsFile {
     } else if (detail::is_float8(at.dtype)) {
       converted = convert_float8(at, elements);
     }
-    LDLM_CHECK(converted, "safetensors", origin_, ": tensor ", detail::quote(name), " is ",
-               name_of(at.dtype), ", which does not convert to ",
-               name_of(to_file_dtype(dtype_of<T>)));
+    LDLM_CHECK_FILE(converted, "safetensors", origin_, ": tensor ", detail::quote(name), " is ",
+                    name_of(at.dtype), ", which does not convert to ",
+                    name_of(to_file_dtype(dtype_of<T>)));
     return out;
   }
 
@@ -120,9 +120,9 @@ class SafetensorsFile {
         From value;
         std::memcpy(&value, source, sizeof(From));
         if constexpr (!to_float && !std::same_as<From, bool>) {
-          LDLM_CHECK(std::in_range<To>(value), "safetensors", origin_, ": byte ",
-                     at.begin + i * sizeof(From), ": tensor ", detail::quote(at.name), ": ", +value,
-                     " does not fit ", name_of(to_file_dtype(dtype_of<To>)));
+          LDLM_CHECK_FILE(std::in_range<To>(value), "safetensors", origin_, ": byte ",
+                          at.begin + i * sizeof(From), ": tensor ", detail::quote(at.name), ": ",
+                          +value, " does not fit ", name_of(to_file_dtype(dtype_of<To>)));
         }
         out[i] = convert<To>(value);
       }

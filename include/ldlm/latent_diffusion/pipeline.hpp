@@ -61,21 +61,21 @@ namespace detail {
 /// Runs read() and names the folder in errors that do not, such as those of a lack of memory.
 template <class Read>
 auto name_in_errors(const std::filesystem::path& folder, Read&& read) {
-  const auto refuse = [&folder](std::string_view reason) {
-    fail("load", folder.native(), ": ", reason);
+  const auto refuse = [&folder](ErrorCode code, std::string_view reason) {
+    fail_at(code, "load", folder.native(), ": ", reason);
   };
   try {
     return read();
   } catch (const Error& error) {
-    if (std::string_view(error.what()).find(folder.native()) == std::string_view::npos) {
-      refuse(error.what());
+    if (error.path().empty()) {
+      refuse(error.code(), error.what());
     }
     throw;
   } catch (const std::bad_alloc&) {
-    refuse("asks for more memory than there is");
+    refuse(ErrorCode::memory, "asks for more memory than there is");
     throw;
   } catch (const std::length_error&) {
-    refuse("asks for more memory than there can be");
+    refuse(ErrorCode::memory, "asks for more memory than there can be");
     throw;
   }
 }
@@ -230,8 +230,8 @@ class Ldlm {
     return read_folder(folder, [&folder] {
       return detail::name_in_errors(folder, [&folder] {
         const LdlmConfig config = load_config(folder);
-        LDLM_CHECK(std::filesystem::exists(folder / "denoiser"), "ldlm", folder.native(),
-                   ": has no denoiser yet (`ldlm train denoiser` makes one)");
+        LDLM_CHECK_FILE(std::filesystem::exists(folder / "denoiser"), "ldlm", folder.native(),
+                        ": has no denoiser yet (`ldlm train denoiser` makes one)");
         return Ldlm(config, LdlmTokenizers::load(folder), load_autoencoder<T>(folder, config),
                     ReverseTransformer<T>::from_pretrained(folder / "denoiser"));
       });

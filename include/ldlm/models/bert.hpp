@@ -282,9 +282,10 @@ struct BertForMaskedLM {
     detail::check_bert_sizes(file, json, config);
     const std::string head = "cls.predictions.";
     const std::vector<std::string> names = file.names();
-    LDLM_CHECK(std::any_of(names.begin(), names.end(),
-                           [&](const std::string& name) { return name.starts_with(head); }),
-               "from_pretrained", file.origin(), ": holds no head for masked tokens (", head, "*)");
+    LDLM_CHECK_FILE(std::any_of(names.begin(), names.end(),
+                                [&](const std::string& name) { return name.starts_with(head); }),
+                    "from_pretrained", file.origin(), ": holds no head for masked tokens (", head,
+                    "*)");
     PretrainedReport found;
     const detail::OutputMatrix matrix = detail::find_output_matrix<T>(
         file, head + "decoder.weight", {"bert.embeddings.word_embeddings.weight"},

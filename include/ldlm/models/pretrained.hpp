@@ -32,10 +32,11 @@ namespace ldlm {
   finish_update(folder);
   finish_update(detail::folder_of(folder));  // of the model whose part it may be
   std::error_code ignored;  // what can't be looked at fails below, when it is opened
-  LDLM_CHECK(!std::filesystem::is_regular_file(folder, ignored), "from_pretrained", folder.native(),
-             ": is a file; a model is a folder with config.json and ", "model.safetensors");
+  LDLM_CHECK_FILE(!std::filesystem::is_regular_file(folder, ignored), "from_pretrained",
+                  folder.native(), ": is a file; a model is a folder with config.json and ",
+                  "model.safetensors");
   const std::filesystem::path path = folder / "config.json";
-  LDLM_CHECK(
+  LDLM_CHECK_FILE(
       std::filesystem::exists(path, ignored) || !std::filesystem::is_directory(folder, ignored),
       "from_pretrained", path.native(), ": no such file", detail::describe_foreign_weights(folder));
   JsonReader config = open_json(path);
@@ -68,7 +69,7 @@ void load_pretrained(Model& model, const SafetensorsModel& file, Rename&& rename
   try {
     nn::load_state_dict(model, tensors);
   } catch (const Error& error) {
-    detail::fail_as(error.code(), "from_pretrained", file.origin(), ": ", error.what());
+    detail::fail_at(error.code(), "from_pretrained", file.origin(), ": ", error.what());
   }
 }
 /// The same, under the names of the file.
@@ -105,9 +106,9 @@ void load_packed(Model& model, const SafetensorsModel& file, WeightFormat format
   nn::replace_packed(model, [&](const std::string& name, std::int64_t n, std::int64_t k) {
     PackedMatrix matrix{format, n, k, {}, {}};
     const auto check = [&](const std::string& tensor, const Shape& found, std::int64_t columns) {
-      LDLM_CHECK((found == Shape{n, columns}), "from_pretrained", file.shard_of(tensor).origin(),
-                 ": tensor ", quote(tensor), " must be (", n, ", ", columns, "), got ",
-                 to_string(found));
+      LDLM_CHECK_FILE((found == Shape{n, columns}), "from_pretrained",
+                      file.shard_of(tensor).origin(), ": tensor ", quote(tensor), " must be (", n,
+                      ", ", columns, "), got ", to_string(found));
       read.insert(tensor);
     };
     matrix.data = file.tensor<std::uint8_t>(name);
@@ -191,7 +192,7 @@ std::vector<std::string> load_pretrained(Model& model, const SafetensorsModel& f
   try {
     copy_tensors(tensors, target, true, "load_state_dict");
   } catch (const Error& error) {
-    fail_as(error.code(), "from_pretrained", file.origin(), ": ", error.what());
+    fail_at(error.code(), "from_pretrained", file.origin(), ": ", error.what());
   }
   return unused;
 }
@@ -236,9 +237,9 @@ template <Floating T>
 [[nodiscard]] Variable<T> load_parameter(const SafetensorsModel& file, const std::string& name,
                                          const Shape& shape) {
   const Tensor<T> tensor = file.load<T>(name);
-  LDLM_CHECK(tensor.shape() == shape, "from_pretrained", file.origin(),
-             ": of another shape: ", name, " is ", to_string(shape), ", given ",
-             to_string(tensor.shape()));
+  LDLM_CHECK_FILE(tensor.shape() == shape, "from_pretrained", file.origin(),
+                  ": of another shape: ", name, " is ", to_string(shape), ", given ",
+                  to_string(tensor.shape()));
   return Variable<T>(tensor.clone(), true);
 }
 
@@ -298,9 +299,9 @@ struct ModelSize {
 inline void check_sizes(const SafetensorsModel& file, const JsonReader& config, std::int64_t layers,
                         std::initializer_list<ModelSize> sizes) {
   const std::vector<std::string> names = file.names();
-  LDLM_CHECK(layers <= static_cast<std::int64_t>(names.size()), "from_pretrained", file.origin(),
-             ": holds ", names.size(), " tensors, too few for the ", layers,
-             " layers of config.json");
+  LDLM_CHECK_FILE(layers <= static_cast<std::int64_t>(names.size()), "from_pretrained",
+                  file.origin(), ": holds ", names.size(), " tensors, too few for the ", layers,
+                  " layers of config.json");
   std::int64_t largest = 0;
   for (const std::string& name : names) {
     for (const std::int64_t extent : file.info(name).shape) {

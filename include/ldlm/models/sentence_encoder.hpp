@@ -48,9 +48,10 @@ class SentenceEncoder {
     Bert<T> bert = Bert<T>::from_pretrained(modules.encoder, report);
     Tokenizer tokenizer = Tokenizer::from_folder(modules.encoder);
     const std::string name = folder.native();
-    LDLM_CHECK(static_cast<std::int64_t>(tokenizer.id_bound()) <= bert.config.vocab_size,
-               "from_pretrained", modules.encoder.native(), ": the tokenizer has ids up to ",
-               tokenizer.id_bound() - 1, ", vocab_size of config.json is ", bert.config.vocab_size);
+    LDLM_CHECK_FILE(static_cast<std::int64_t>(tokenizer.id_bound()) <= bert.config.vocab_size,
+                    "from_pretrained", modules.encoder.native(), ": the tokenizer has ids up to ",
+                    tokenizer.id_bound() - 1, ", vocab_size of config.json is ",
+                    bert.config.vocab_size);
     const std::int64_t positions = bert.config.max_position_embeddings;
     const std::string length_place =
         inputs.max_length ? inputs.config_name + ": max_seq_length"

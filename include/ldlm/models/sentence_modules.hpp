@@ -95,17 +95,17 @@ template <Floating T>
                                       : Kind::identity;
   const SafetensorsModel file = SafetensorsModel::open(folder);
   const Tensor<T> weight = file.load<T>("linear.weight");
-  LDLM_CHECK(weight.rank() == 2, "from_pretrained", file.origin(), ": linear.weight is ",
-             to_string(weight.shape()), ", not a matrix");
+  LDLM_CHECK_FILE(weight.rank() == 2, "from_pretrained", file.origin(), ": linear.weight is ",
+                  to_string(weight.shape()), ", not a matrix");
   dense.linear.weight = nn::Weight<T>(Variable<T>(weight.clone()));
   const bool with_bias = json.get("bias", true);
   json.check(with_bias || !file.contains("linear.bias"), "bias", "is false, but ", file.origin(),
              " holds linear.bias");
   if (with_bias) {
     const Tensor<T> bias = file.load<T>("linear.bias");
-    LDLM_CHECK((bias.shape() == Shape{weight.size(0)}), "from_pretrained", file.origin(),
-               ": linear.bias ", to_string(bias.shape()), " does not fit linear.weight ",
-               to_string(weight.shape()));
+    LDLM_CHECK_FILE((bias.shape() == Shape{weight.size(0)}), "from_pretrained", file.origin(),
+                    ": linear.bias ", to_string(bias.shape()), " does not fit linear.weight ",
+                    to_string(weight.shape()));
     dense.linear.bias = Variable<T>(bias.clone());
   }
   return dense;
@@ -156,7 +156,8 @@ template <Floating T>
     }
     ++number;
   }
-  LDLM_CHECK(number >= 2, "config", path.native(), ": needs a Transformer and a Pooling module");
+  LDLM_CHECK_FILE(number >= 2, "config", path.native(),
+                  ": needs a Transformer and a Pooling module");
   return out;
 }
 

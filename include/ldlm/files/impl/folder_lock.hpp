@@ -30,7 +30,7 @@ LDLM_BODY FolderLock::FolderLock(const std::filesystem::path& folder)
       std::array<char, 256> text{};
       const ssize_t size = ::pread(file_.get(), text.data(), text.size(), 0);
       const std::string holder(text.data(), size > 0 ? static_cast<std::size_t>(size) : 0);
-      detail::fail_as(ErrorCode::file, "lock", folder.native(), ": is in use by ",
+      detail::fail_at(ErrorCode::file, "lock", folder.native(), ": is in use by ",
                       holder.empty() ? "another process" : holder.substr(0, holder.find('\n')),
                       ", which holds ", path_.native());
     }

@@ -198,12 +198,14 @@ LDLM_BODY std::filesystem::path FolderUpdate::place_of(const std::filesystem::pa
 }
 
 LDLM_BODY void FolderUpdate::fail_as_shown(const Error& failure) const {
-  std::string message = failure.what();
+  const std::string_view path = failure.path();
   const std::string& hidden = staging_.path.native();
-  for (std::size_t i = 0; (i = message.find(hidden, i)) != std::string::npos;) {
-    message.replace(i, hidden.size(), shown_.native());
+  if (!path.starts_with(hidden)) {
+    throw;
   }
-  detail::throw_error(failure.code(), message);
+  const std::string shown = shown_.native() + std::string(path.substr(hidden.size()));
+  detail::throw_error(failure.code(), failure.op(), std::string_view(shown),
+                      failure.reason().substr(path.size()));
 }
 
 LDLM_BODY std::string FolderUpdate::outer_prefix() const {

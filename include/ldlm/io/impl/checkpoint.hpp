@@ -146,8 +146,8 @@ inline void write_checkpoint(const std::filesystem::path& folder, const Checkpoi
   }
   JsonValue generators = JsonValue::object();
   for (const auto& [name, generator] : checkpoint.generators) {
-    LDLM_CHECK_FILE(generators.find(name) == nullptr, "checkpoint", "generator ", quote(name),
-                    " is given twice");
+    LDLM_CHECK(generators.find(name) == nullptr, "checkpoint", "generator ", quote(name),
+               " is given twice");
     generators.set(name,
                    JsonValue::object({{"seed", generator.seed()}, {"offset", generator.offset()}}));
   }
@@ -195,8 +195,8 @@ LDLM_BODY std::optional<std::filesystem::path> latest_checkpoint(
 LDLM_BODY std::filesystem::path save_checkpoint(const std::filesystem::path& root,
                                                 const Checkpoint& checkpoint,
                                                 std::size_t keep_last) {
-  LDLM_CHECK_FILE(checkpoint.step >= 0, "checkpoint", "step must not be negative, got ",
-                  checkpoint.step);
+  LDLM_CHECK(checkpoint.step >= 0, "checkpoint", "step must not be negative, got ",
+             checkpoint.step);
   std::error_code error;
   std::filesystem::create_directories(root, error);
   detail::require_ok(error, root);

@@ -56,7 +56,7 @@ class SafetensorsHeaderParser {
  private:
   template <class... Parts>
   [[noreturn]] void refuse(std::size_t byte, const Parts&... parts) const {
-    fail_as(ErrorCode::file, "safetensors", origin_, ": byte ", byte, ": ", parts...);
+    fail_at(ErrorCode::file, "safetensors", origin_, ": byte ", byte, ": ", parts...);
   }
 
   std::string_view header_text() {

@@ -72,7 +72,7 @@ class JsonBuilder {
       reason.remove_prefix(number + 2);
     }
     constexpr std::size_t longest = 240;  // it quotes the text, which may be long and no UTF-8
-    detail::fail_as(ErrorCode::file, "json", origin_, ": byte ",
+    detail::fail_at(ErrorCode::file, "json", origin_, ": byte ",
                     options_.first_byte + (position == 0 ? 0 : position - 1), ": ",
                     text::repair_utf8(reason.substr(0, longest)),
                     reason.size() > longest ? "..." : "");
@@ -136,7 +136,7 @@ class JsonBuilder {
     const auto twice = std::adjacent_find(sorted.begin(), sorted.end(),
                                           [](auto* a, auto* b) { return a->first == b->first; });
     if (twice != sorted.end()) {
-      detail::fail_as(ErrorCode::file, "json", origin_, ": byte ", (*(twice + 1))->second.offset(),
+      detail::fail_at(ErrorCode::file, "json", origin_, ": byte ", (*(twice + 1))->second.offset(),
                       ": key ", detail::quote((*twice)->first), " stands twice in one object");
     }
   }
@@ -166,7 +166,7 @@ LDLM_BODY JsonValue parse_json(std::string_view text, std::string_view origin,
   return builder.take();
 #else
   (void)text, (void)options;
-  detail::fail_as(ErrorCode::file, "json", origin,
+  detail::fail_at(ErrorCode::file, "json", origin,
                   ": this program was compiled without nlohmann-json, which reads JSON");
 #endif
 }

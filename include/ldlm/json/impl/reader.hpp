@@ -143,7 +143,8 @@ LDLM_BODY void JsonReader::fail_type(std::string_view expected) const {
 LDLM_BODY void JsonReader::fail_text(std::string_view text) const {
   const bool is_root = value_ == &document_->root;
   const std::size_t byte = value_->offset();  // 0: the value is not from a text
-  detail::fail_as(ErrorCode::file, document_->op, place(), is_root ? ": " : " ", text,
+  detail::fail_at(ErrorCode::file, document_->op, origin(), place().substr(origin().size()),
+                  is_root ? ": " : " ", text,
                   byte > 0 ? " (at byte " + std::to_string(byte) + ')' : "");
 }
 LDLM_BODY void JsonReader::fail_member(std::string_view key, std::string_view text) const {
@@ -153,7 +154,7 @@ LDLM_BODY void JsonReader::fail_member(std::string_view key, std::string_view te
   }
   std::string whole = path();
   whole += (whole.empty() ? "" : ".") + std::string(key);
-  detail::fail_as(ErrorCode::file, document_->op, origin(), ": key ", detail::quote(whole), ' ',
+  detail::fail_at(ErrorCode::file, document_->op, origin(), ": key ", detail::quote(whole), ' ',
                   text);
 }
 

@@ -295,25 +295,27 @@ inline void finish_tokenizer(Tokenizer& tokenizer, const ClassFamily* family,
 [[noreturn]] inline void fail_without_vocabulary(const std::filesystem::path& folder) {
   for (const char* const name : {"tokenizer.model", "spiece.model", "sentencepiece.bpe.model"}) {
     if (std::filesystem::exists(folder / name)) {
-      ::ldlm::detail::fail("tokenizer", (folder / name).string(),
-                           ": is a SentencePiece model, which is not supported; BPE and WordPiece "
-                           "are, as GPT-2 and BERT have them");
+      ::ldlm::detail::fail_at(
+          ::ldlm::ErrorCode::file, "tokenizer", (folder / name).string(),
+          ": is a SentencePiece model, which is not supported; BPE and WordPiece "
+          "are, as GPT-2 and BERT have them");
     }
   }
   std::error_code ignored;
   for (const auto& entry : std::filesystem::directory_iterator(folder, ignored)) {
     if (entry.path().extension() == ".gguf") {
-      ::ldlm::detail::fail("tokenizer", entry.path().string(),
-                           ": is a GGUF file, which is not supported; take the folder of Hugging "
-                           "Face's that it was made from");
+      ::ldlm::detail::fail_at(
+          ::ldlm::ErrorCode::file, "tokenizer", entry.path().string(),
+          ": is a GGUF file, which is not supported; take the folder of Hugging "
+          "Face's that it was made from");
     }
   }
   if (std::filesystem::exists(folder / "vocab.bpe")) {
-    ::ldlm::detail::fail("tokenizer", folder.string(),
-                         ": rename encoder.json to vocab.json and vocab.bpe to merges.txt");
+    ::ldlm::detail::fail_at(::ldlm::ErrorCode::file, "tokenizer", folder.string(),
+                            ": rename encoder.json to vocab.json and vocab.bpe to merges.txt");
   }
-  ::ldlm::detail::fail("tokenizer", folder.string(),
-                       ": holds no tokenizer.json, vocab.json or vocab.txt");
+  ::ldlm::detail::fail_at(::ldlm::ErrorCode::file, "tokenizer", folder.string(),
+                          ": holds no tokenizer.json, vocab.json or vocab.txt");
 }
 
 /// The tokenizer of a folder's vocabulary files.

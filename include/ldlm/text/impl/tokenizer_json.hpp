@@ -46,8 +46,8 @@ LDLM_BODY Tokenizer Tokenizer::from_wordpiece_file(const std::filesystem::path& 
 
 LDLM_BODY Tokenizer Tokenizer::from_folder(const std::filesystem::path& folder,
                                            const FolderOptions& options) {
-  LDLM_CHECK(std::filesystem::is_directory(folder), "tokenizer", folder.string(),
-             ": no such folder");
+  LDLM_CHECK_FILE(std::filesystem::is_directory(folder), "tokenizer", folder.string(),
+                  ": no such folder");
   detail::FolderConfig config = detail::read_folder_config(folder);
   if (std::filesystem::exists(folder / "tokenizer.json")) {
     return detail::read_json_folder(folder, std::move(config), options.lowercase);
