@@ -66,7 +66,8 @@ int main(int argc, char** argv) {
                            .batch_size = 100,
                            .schedule = optim::WarmupConstant{100},
                            .evaluate_every = 200,
-                           .patience = 4});
+                           .patience = 4,
+                           .keep_best = true});
     std::cout << "from step " << trainer.resume().value_or(0) << "\n";
     const ldlm::TrainEnd end = trainer.run(
         data.x.size(0),
@@ -78,6 +79,7 @@ int main(int argc, char** argv) {
              [](const ldlm::Evaluation& e) {
                std::cout << "step " << e.step << "  held-out error " << e.value << "\n";
              }});
+    trainer.finish();  // puts the best weights in place
     std::cout << (end == ldlm::TrainEnd::patience ? "stopped early" : "stopped") << " at step "
               << trainer.step() << "\n";
 

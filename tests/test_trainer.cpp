@@ -182,6 +182,42 @@ TEST_CASE("a training ends when its patience does, and a resumed one at the same
   CHECK(run(-1, 50) == std::pair(TrainEnd::completed, std::int64_t{100}));
 }
 
+TEST_CASE("the weights of the best evaluation are put in place at the end") {
+  for (const double ema : {0.0, 0.9}) {
+    const io_support::TempFolder folder;
+    NamedTensors<float> best;
+    const auto run = [&](std::int64_t pause) {
+      Generator generator(3);
+      Regressor<float> net(generator);
+      TrainOptions options = small_options(folder.path());
+      options.steps = 50;
+      options.ema_decay = ema;
+      options.evaluate_every = 10;
+      options.keep_best = true;
+      Trainer trainer(net, adamw(net), options);
+      trainer.resume();
+      trainer.run(row_count, [&](const Tensor<std::int64_t>& rows) { return loss_of(net, rows); },
+                  {.evaluate =
+                       [&] {
+                         if (trainer.step() == 30) {
+                           best.clear();
+                           for (const auto& [name, tensor] : nn::state_dict(net)) {
+                             best.emplace_back(name, tensor.clone());
+                           }
+                         }
+                         return std::abs(static_cast<double>(trainer.step()) - 30.0);
+                       },
+                   .stop = [&] { return trainer.step() == pause; }});
+      CHECK(!same(nn::state_dict(net), best));
+      trainer.finish();
+      return nn::state_dict(net);
+    };
+    CHECK(same(run(35), best));
+    CHECK(same(run(-1), best));  // it was in the checkpoint
+    CHECK(same(run(-1), best));
+  }
+}
+
 TEST_CASE("an evaluation that is no number ends the training") {
   TrainOptions options = small_options({});
   options.evaluate_every = 3;
@@ -235,6 +271,7 @@ TEST_CASE("options and hooks that others leave without effect are refused by nam
   refuse("context has no effect without a folder",
          {.context = JsonValue::object({{"data", "50 rows"}})});
   refuse("patience has no effect without evaluate_every", {.patience = 3});
+  refuse("keep_best has no effect without evaluate_every", {.keep_best = true});
   refuse("report_every has no effect without the hook report", {.report_every = 3});
   refuse("evaluate_every has no effect without the hook evaluate", {.evaluate_every = 3});
   refuse("the hook evaluate has no effect without evaluate_every", {},

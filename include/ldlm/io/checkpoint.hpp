@@ -1,7 +1,8 @@
 #pragma once
 // Training checkpoints: folders that appear whole or not at all.
 //
-//   runs/tiny/step-00001200/model.safetensors, optimizer.safetensors, ema.safetensors, state.json
+//   runs/tiny/step-00001200/model.safetensors, optimizer.safetensors, ema.safetensors,
+//                           best.safetensors, state.json
 //
 // A checkpoint is written to a hidden folder, made durable, then renamed. A process that is killed
 // at any moment leaves the last complete checkpoint, and perhaps a hidden folder that the next save
@@ -47,8 +48,9 @@ struct CheckpointState {
 template <Floating T>
 struct BasicCheckpoint : CheckpointState {
   NamedTensors<T> model{};
-  NamedTensors<T> optimizer{};  // may be empty, as the next one
+  NamedTensors<T> optimizer{};  // may be empty, as the next two
   NamedTensors<T> ema{};
+  NamedTensors<T> best{};  // a model that was better in an evaluation
 };
 using Checkpoint = BasicCheckpoint<float>;
 
@@ -66,7 +68,8 @@ template <Floating T>
 inline constexpr std::array checkpoint_parts{
     std::pair{"model.safetensors", &BasicCheckpoint<T>::model},
     std::pair{"optimizer.safetensors", &BasicCheckpoint<T>::optimizer},
-    std::pair{"ema.safetensors", &BasicCheckpoint<T>::ema}};
+    std::pair{"ema.safetensors", &BasicCheckpoint<T>::ema},
+    std::pair{"best.safetensors", &BasicCheckpoint<T>::best}};
 
 std::filesystem::path save_checkpoint_files(
     const std::filesystem::path& root, const CheckpointState& state,

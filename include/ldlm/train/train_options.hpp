@@ -34,6 +34,7 @@ struct TrainOptions {
   std::optional<std::int64_t> evaluate_every{};    // steps; must be set to evaluate
   /// The training ends after so many evaluations without a better one than before.
   std::optional<std::int64_t> patience{};
+  bool keep_best = false;  // finish() puts the weights of the best evaluation in place
 
   /// What else the training depends on, by name, such as Dataset::fingerprint(): a checkpoint is
   /// resumed only where it is the same.
@@ -60,6 +61,8 @@ struct Evaluation {
   double value = 0.0;
   double best = 0.0;  // so far, this one included
   std::int64_t best_step = 0;
+
+  [[nodiscard]] bool is_best() const { return step == best_step; }
 };
 
 /// What a training calls, in this order after a step. All may be empty.

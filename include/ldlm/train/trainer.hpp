@@ -106,11 +106,11 @@ class Trainer {
         hooks);
   }
 
-  /// Puts the averaged weights in place of the trained ones, if an average is kept. The trainer is
-  /// then done.
+  /// Puts the weights that count in place of the last ones: with keep_best those of the best
+  /// evaluation, else the averaged ones if an average is kept. The trainer is then done.
   void finish() {
-    if (state_.ema && !finished_) {
-      state_.ema->swap();
+    if (!finished_) {
+      state_.finish();
     }
     finished_ = true;
   }
@@ -248,7 +248,11 @@ Evaluation Trainer<T>::evaluate(const std::function<double()>& error) {
   }
   const double value = error();
   LDLM_CHECK(std::isfinite(value), "train", "the evaluation is ", value, " after step ", step());
-  return state_.best.update(step(), value);
+  const Evaluation result = state_.best.update(step(), value);
+  if (options().keep_best && result.is_best()) {
+    state_.keep_best();
+  }
+  return result;
 }
 
 }  // namespace ldlm

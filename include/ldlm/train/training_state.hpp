@@ -54,6 +54,21 @@ class TrainingState {
   void begin(std::int64_t rows);
   /// Returns the checkpoint's folder; nothing if no checkpoints are written.
   std::optional<std::filesystem::path> save();
+  /// Keeps a copy of the present weights.
+  void keep_best() {
+    best_weights_.clear();
+    for (const auto& [name, tensor] : weights_()) {
+      best_weights_.emplace_back(name, tensor.clone());
+    }
+  }
+  /// See Trainer::finish.
+  void finish() {
+    if (!best_weights_.empty()) {
+      copy_tensors(best_weights_, weights_(), true, "train");
+    } else if (ema) {
+      ema->swap();
+    }
+  }
   /// See Trainer::resume.
   std::optional<std::int64_t> resume();
 
@@ -81,7 +96,7 @@ class TrainingState {
   }
 
   void check_parameters(const nn::NamedParameters<T>& own) const;
-  void check_fits(const std::filesystem::path& folder, const BasicCheckpoint<T>& checkpoint) const;
+  void check_fits(const std::filesystem::path& folder, const NamedTensors<T>& saved) const;
 
   /// The first of the tensors that holds NaN or infinity, or null.
   static const std::string* first_not_finite(const NamedTensors<T>& tensors) {
@@ -106,6 +121,7 @@ class TrainingState {
   }
 
   std::function<NamedTensors<T>()> weights_;
+  NamedTensors<T> best_weights_{};
   std::optional<FolderLock> lock_;
   std::optional<std::filesystem::path> last_;  // the last checkpoint
   std::optional<std::int64_t> saved_rows_;     // of the one that was resumed
@@ -149,6 +165,7 @@ std::optional<std::filesystem::path> TrainingState<T>::save() {
   if (ema) {
     checkpoint.ema = ema->state_dict();
   }
+  checkpoint.best = best_weights_;
   last_ = save_checkpoint(options.folder, checkpoint, 2);
   return last_;
 }
@@ -161,8 +178,13 @@ std::optional<std::int64_t> TrainingState<T>::resume() {
     return std::nullopt;
   }
   const auto checkpoint = load_checkpoint<T>(*folder);
+  const auto evaluated = BestEvaluation::from_json(checkpoint.extra, *folder / "state.json");
   auto changed = compare_options(*folder, checkpoint.step, checkpoint.config, config());
-  check_fits(*folder, checkpoint);
+  check_fits(*folder, checkpoint.model);
+  const bool has_best = options.keep_best && evaluated.value;
+  if (has_best) {
+    check_fits(*folder / "best.safetensors", checkpoint.best);
+  }
   compare_context(*folder, checkpoint.config, options.context, changed);
   for (const auto& [file, part] : checkpoint_parts<T>) {
     const std::string* const name = first_not_finite(checkpoint.*part);
@@ -170,7 +192,6 @@ std::optional<std::int64_t> TrainingState<T>::resume() {
                " holds NaN or infinity. To go on from an earlier checkpoint, remove ",
                folder->native());
   }
-  const auto evaluated = BestEvaluation::from_json(checkpoint.extra, *folder / "state.json");
   std::optional<optim::Ema<T>> averages;
   if (options.ema_decay > 0.0) {
     averages.emplace(trained, options.ema_decay, true);
@@ -182,6 +203,12 @@ std::optional<std::int64_t> TrainingState<T>::resume() {
   }
   ema = std::move(averages);
   best = evaluated;
+  best_weights_.clear();
+  if (has_best) {
+    for (const auto& [name, tensor] : checkpoint.best) {  // whose file may go
+      best_weights_.emplace_back(name, tensor.clone());
+    }
+  }
   step = checkpoint.step;
   changes = std::move(changed);
   const JsonValue* const rows = checkpoint.config.find("rows");
@@ -210,9 +237,9 @@ void TrainingState<T>::check_parameters(const nn::NamedParameters<T>& own) const
 
 template <Floating T>
 void TrainingState<T>::check_fits(const std::filesystem::path& folder,
-                                  const BasicCheckpoint<T>& checkpoint) const {
+                                  const NamedTensors<T>& saved) const {
   for (const auto& [name, tensor] : weights_()) {
-    const Tensor<T>* const there = find(checkpoint.model, name);
+    const Tensor<T>* const there = find(saved, name);
     LDLM_CHECK(there != nullptr && there->shape() == tensor.shape(), "train", folder.native(),
                " does not fit the model: ", name, " is ", to_string(tensor.shape()), " here and ",
                there != nullptr ? to_string(there->shape()) : std::string("missing"), " there");

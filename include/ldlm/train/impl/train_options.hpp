@@ -41,7 +41,8 @@ LDLM_BODY void TrainOptions::validate() const {
   LDLM_CHECK(context.is_object(), "train", "context must be an object, got ", context.preview());
   LDLM_CHECK(!folder.empty() || context.members().empty(), "train",
              "context has no effect without a folder");
-  LDLM_CHECK(!patience || evaluate_every, "train", "patience has no effect without evaluate_every");
+  LDLM_CHECK(evaluate_every || (!patience && !keep_best), "train",
+             patience ? "patience" : "keep_best", " has no effect without evaluate_every");
 }
 
 LDLM_BODY void TrainHooks::validate(const TrainOptions& options) const {
@@ -82,6 +83,9 @@ LDLM_BODY JsonValue to_json(const TrainOptions& options) {
   if (!options.schedule) {
     out.set("warmup", options.warmup.value_or(usual_warmup));
     out.set("final_rate", options.final_rate.value_or(usual_final_rate));
+  }
+  if (options.keep_best) {
+    out.set("keep_best", true);
   }
   return out;
 }
