@@ -49,7 +49,7 @@ TEST_CASE("an optimiser of other parameters, or without their names, is refused"
         "named parameters, such as optim::trainable_parameters(module)");
 }
 
-TEST_CASE("an optimiser that is given by name is referred to, and has its rate back at the end") {
+TEST_CASE("an optimiser that is given by name is referred to, and keeps its rate") {
   Generator generator(3);
   Regressor<float> net(generator);
   auto optimizer = adamw(net);
@@ -58,6 +58,11 @@ TEST_CASE("an optimiser that is given by name is referred to, and has its rate b
     return loss_of(net, rows);
   }) == TrainEnd::completed);
   CHECK(find(optimizer.state_dict(), "out.bias.step")->item() == 3);
+  CHECK(optimizer.learning_rate() == small_rate);
+  CHECK_THROWS_AS(Trainer(net, optimizer).run([&](std::int64_t step) {
+    return step > 2 ? Variable<float>() : loss_of(net, Tensor<std::int64_t>::zeros({1}));
+  }),
+                  Error);
   CHECK(optimizer.learning_rate() == small_rate);
 }
 

@@ -299,6 +299,11 @@ TEST_CASE("a broken checkpoint is refused with its file, and the module is left 
   says(damaged([&](Checkpoint& c) { poison(c.optimizer[1].second, -1.0F); }),
        "[train] step-00000003/optimizer.safetensors: [AdamW] hidden.bias.exp_avg_sq holds a "
        "negative number or NaN");
+  says(damaged([](Checkpoint& c) { c.model.emplace_back("more", Tensor<float>::ones({2})); }),
+       "[train] step-00000003 does not fit the model: more is missing here and (2,) there");
+  says(
+      damaged([](Checkpoint& c) { c.model.pop_back(); }),
+      "[train] step-00000003 does not fit the model: out.weight is (1, 16) here and missing there");
   says(damaged([](Checkpoint& c) { c.config = ldlm::JsonValue(3); }),
        "[train] step-00000003/state.json: config must be an object, got 3");
   says(damaged([](Checkpoint& c) { c.config.set("steps", ldlm::JsonValue::object({})); }),

@@ -129,7 +129,7 @@ class Trainer {
 
   /// What has come up since the last report.
   struct Sums {
-    double loss = 0.0, grad_norm = 0.0;
+    double loss = 0.0, grad_norm = 0.0, learning_rate = 0.0;  // the last one's rate
     std::int64_t steps = 0;
     std::chrono::steady_clock::time_point since = std::chrono::steady_clock::now();
   };
@@ -139,7 +139,6 @@ class Trainer {
   }
 
   TrainEnd run_steps(std::int64_t rows, const AnyLoss& loss, const TrainHooks& hooks);
-  TrainEnd step_to_end(const AnyLoss& loss, const TrainHooks& hooks);
   void take_step(const AnyLoss& loss, Sums& sums);
   [[nodiscard]] TrainProgress progress(const Sums& sums) const;
   [[nodiscard]] Evaluation evaluate(const std::function<double()>& error);
@@ -160,13 +159,6 @@ TrainEnd Trainer<T>::run_steps(std::int64_t rows, const AnyLoss& loss, const Tra
   LDLM_CHECK_STATE(!finished_, "train", "run() after finish()");
   hooks.validate(options());
   state_.begin(rows);
-  const TrainEnd end = step_to_end(loss, hooks);
-  state_.optimizer->set_learning_rate(state_.learning_rate);
-  return end;
-}
-
-template <Floating T>
-TrainEnd Trainer<T>::step_to_end(const AnyLoss& loss, const TrainHooks& hooks) {
   const auto due = [this](const std::optional<std::int64_t>& every, std::int64_t usual) {
     return step() == options().steps || step() % every.value_or(usual) == 0;
   };
@@ -200,7 +192,6 @@ TrainEnd Trainer<T>::step_to_end(const AnyLoss& loss, const TrainHooks& hooks) {
 template <Floating T>
 void Trainer<T>::take_step(const AnyLoss& loss, Sums& sums) {
   Generator generator = Generator(options().seed).fork(static_cast<std::uint64_t>(step()));
-  state_.optimizer->set_learning_rate(state_.learning_rate * schedule_(step() + 1));
   state_.optimizer->zero_grad();
   for (const Variable<T>& parameter : parameters_) {  // the optimiser may have only some of them
     parameter.zero_grad();
@@ -216,7 +207,10 @@ void Trainer<T>::take_step(const AnyLoss& loss, Sums& sums) {
   const double norm = optim::grad_norm(parameters_);
   state_.check_finite("the norm of the gradient", norm);
   const double most = options().clip_norm;
+  sums.learning_rate = state_.learning_rate * schedule_(step() + 1);
+  state_.optimizer->set_learning_rate(sums.learning_rate);
   state_.optimizer->step(most > 0.0 ? optim::clip_factor(norm, most) : 1.0);
+  state_.optimizer->set_learning_rate(state_.learning_rate);  // it may be used elsewhere, too
   if (state_.ema) {
     state_.ema->update();
   }
@@ -234,7 +228,7 @@ TrainProgress Trainer<T>::progress(const Sums& sums) const {
           options().steps,
           sums.loss / n,
           sums.grad_norm / n,
-          state_.optimizer->learning_rate(),
+          sums.learning_rate,
           n * static_cast<double>(options().batch_size) / elapsed.count()};
 }
 

@@ -238,7 +238,13 @@ void TrainingState<T>::check_parameters(const nn::NamedParameters<T>& own) const
 template <Floating T>
 void TrainingState<T>::check_fits(const std::filesystem::path& folder,
                                   const NamedTensors<T>& saved) const {
-  for (const auto& [name, tensor] : weights_()) {
+  const NamedTensors<T> here = weights_();
+  for (const auto& [name, tensor] : saved) {
+    LDLM_CHECK(find(here, name) != nullptr, "train", folder.native(),
+               " does not fit the model: ", name, " is missing here and ",
+               to_string(tensor.shape()), " there");
+  }
+  for (const auto& [name, tensor] : here) {
     const Tensor<T>* const there = find(saved, name);
     LDLM_CHECK(there != nullptr && there->shape() == tensor.shape(), "train", folder.native(),
                " does not fit the model: ", name, " is ", to_string(tensor.shape()), " here and ",
