@@ -57,24 +57,18 @@ Gpt2<float> train(const Tokenizer& tokenizer) {
   }
   std::cout << "training " << ldlm::nn::num_parameters(model) << " parameters\n";
 
-  // AdamW with warm-up, cosine decay and clipping. Given a folder, it would write checkpoints
-  // there and go on from the last of them.
-  ldlm::TrainOptions options;
-  options.steps = 150;
-  options.batch_size = 12;
-  options.learning_rate = 5e-3;
-  options.warmup = 20;
-  options.report_every = 30;
-  ldlm::BatchOrder order(data.size(), options.batch_size, options.seed);
-  ldlm::Trainer(model, options)
-      .run(
-          [&](std::int64_t step, ldlm::Generator& /*generator*/) {
-            // Each token is predicted from those before it, the first one from an end token.
-            return causal_lm_loss(model, data.rows(order.batch(step)), config.eos_token_id.front());
-          },
-          [](const ldlm::TrainProgress& p) {
-            std::cout << "step " << p.step << "  loss " << p.loss << "\n";
-          });
+  // With warm-up, cosine decay and clipping. Example 10 has checkpoints and evaluation as well.
+  ldlm::Trainer trainer(
+      model, ldlm::optim::AdamW(ldlm::optim::trainable_parameters(model), {.learning_rate = 5e-3}),
+      {.steps = 150, .batch_size = 12, .warmup = 20, .report_every = 30});
+  trainer.run(data.size(),
+              [&](const ldlm::Tensor<std::int64_t>& rows) {
+                // Each token is predicted from those before it, the first one from an end token.
+                return causal_lm_loss(model, data.rows(rows), config.eos_token_id.front());
+              },
+              {.report = [](const ldlm::TrainProgress& p) {
+                std::cout << "step " << p.step << "  loss " << p.loss << "\n";
+              }});
   return model;
 }
 

@@ -89,27 +89,27 @@ int main(int argc, char** argv) {
   const auto schedule = ldlm::NoiseSchedule::cosine(1000);
   constexpr auto kind = ldlm::Prediction::v;
   Denoiser model(generator);
-  ldlm::TrainOptions options;
-  options.steps = 2000;
-  options.batch_size = 256;
-  options.learning_rate = 4e-3;
-  options.ema_decay = 0.995;  // the average of the weights samples better than the last ones
-  options.report_every = 500;
-  ldlm::Trainer trainer(model, options);
+  constexpr std::int64_t rows = 256;
+  ldlm::Trainer trainer(
+      model, ldlm::optim::AdamW(ldlm::optim::trainable_parameters(model), {.learning_rate = 4e-3}),
+      {.steps = 2000,
+       .batch_size = rows,
+       .ema_decay = 0.995,  // the average of the weights samples better than the last ones
+       .report_every = 500});
   trainer.run(
       [&](std::int64_t /*step*/, Generator& g) {
-        const auto z0 = two_moons(options.batch_size, 0.05, g);
+        const auto z0 = two_moons(rows, 0.05, g);
         const auto eps = ldlm::randn<float>(z0.shape(), g);
         std::vector<double> levels;
-        for (std::int64_t i = 0; i < options.batch_size; ++i) {
+        for (std::int64_t i = 0; i < rows; ++i) {
           levels.push_back(schedule.alpha_bar(g.below(schedule.steps())));
         }
         const auto zt = ldlm::add_noise(z0, eps, levels);  // sqrt(abar) z0 + sqrt(1 - abar) eps
         return mse_loss(model(zt, levels), ldlm::prediction_target(kind, z0, eps, levels));
       },
-      [](const ldlm::TrainProgress& p) {
+      {.report = [](const ldlm::TrainProgress& p) {
         std::cout << "step " << p.step << "  loss " << p.loss << "\n";
-      });
+      }});
   trainer.finish();  // puts the averaged weights in place
 
   // A sampler wants estimates of the clean points; any callable will do.

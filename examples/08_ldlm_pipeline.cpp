@@ -59,12 +59,14 @@ Ldlm<float> train_miniature() {
   ldlm::TrainOptions options;
   options.steps = 500;
   options.batch_size = 24;
-  options.learning_rate = 1e-2;
   options.warmup = 20;
   options.report_every = 250;
-  ldlm::BatchOrder order(data.size(), options.batch_size, options.seed);
-  const auto report = [](const ldlm::TrainProgress& p) {
+  const ldlm::TrainHooks hooks{.report = [](const ldlm::TrainProgress& p) {
     std::cout << "  step " << p.step << "  loss " << p.loss << "\n";
+  }};
+  const auto optimizer_of = [](const auto& part) {
+    return ldlm::optim::AdamW(ldlm::optim::decay_groups(part, 0.01),
+                              {.learning_rate = 1e-2, .beta2 = 0.98});
   };
 
   std::cout << "training a miniature autoencoder ...\n";
@@ -73,24 +75,26 @@ Ldlm<float> train_miniature() {
   ldlm::AutoencoderNoise noise;
   noise.encoder_mask_rows = noise.decoder_mask_rows = noise.wild = 0;
   noise.mild = 0.3;
-  ldlm::Trainer(autoencoder, options)
+  ldlm::Trainer(autoencoder, optimizer_of(autoencoder), options)
       .run(
-          [&](std::int64_t step, Generator& g) {
-            return autoencoder_loss(autoencoder, data.rows(order.batch(step)), special, noise, g);
+          data.size(),
+          [&](const Tensor<std::int64_t>& rows, Generator& g) {
+            return autoencoder_loss(autoencoder, data.rows(rows), special, noise, g);
           },
-          report);
+          hooks);
 
   std::cout << "training a miniature denoiser ...\n";
   options.steps = 1500;
   ldlm::ReverseTransformer<float> denoiser(config.denoiser, generator);
   const ldlm::Diffusion diffusion{config.schedule.make(), config.prediction};
-  ldlm::Trainer(denoiser, options)
+  ldlm::Trainer(denoiser, optimizer_of(denoiser), options)
       .run(
-          [&](std::int64_t step, Generator& g) {
-            const auto z0 = autoencoder.encode({.ids = data.rows(order.batch(step))}).value();
+          data.size(),
+          [&](const Tensor<std::int64_t>& rows, Generator& g) {
+            const auto z0 = autoencoder.encode({.ids = data.rows(rows)}).value();
             return denoiser_loss(denoiser, diffusion, z0, g);
           },
-          report);
+          hooks);
   return {config, {tokenizer, tokenizer}, autoencoder, denoiser};
 }
 

@@ -1,9 +1,9 @@
-// A training of one's own: data, loss, evaluation while it runs, early stopping, and checkpoints
-// from which it goes on as if it had never stopped.
+// A training of one's own: data, model, loss, evaluation while it runs, early stopping, and
+// checkpoints from which it goes on as if it had never stopped.
 //
-//   10_training [FOLDER]    for the checkpoints; by default one of the system's for temporary files
+//   10_training FOLDER    for the checkpoints: kill it, and start it again
+//   10_training           begins anew, in one of the system's for temporary files
 
-#include <cmath>
 #include <filesystem>
 #include <iostream>
 
@@ -12,6 +12,7 @@
 using ldlm::Tensor;
 using ldlm::Variable;
 namespace nn = ldlm::nn;
+namespace optim = ldlm::optim;
 
 struct Mlp {
   nn::Linear<float> first, second, last;
@@ -38,78 +39,55 @@ struct Samples {
   Tensor<float> x, y;  // (N, 1)
 };
 
-// A noisy curve, each sample made from its number.
+// A noisy curve.
 Samples make_samples(std::int64_t count, std::uint64_t seed) {
   ldlm::Generator generator(seed);
   const Tensor<float> x = ldlm::rand<float>({count, 1}, generator, -1, 1);
-  const Tensor<float> noise = ldlm::randn<float>({count, 1}, generator, 0, 0.05F);
-  return {x, sin(x * 5) + noise};
-}
-
-double error_of(const Mlp& model, const Samples& data) {
-  const ldlm::NoGrad no_graph;
-  const ldlm::EvaluationMode evaluation;  // no dropout
-  return mse_loss(model(data.x), data.y).item();
-}
-
-// Trains until `steps`, or until the held-out error has not fallen for a while; true if it stopped
-// early. A checkpoint in the folder is gone on from.
-bool train(Mlp& model, const std::filesystem::path& folder, std::int64_t pause_after) {
-  const Samples train_set = make_samples(2000, 1);
-  const Samples held_out = make_samples(500, 2);
-  ldlm::TrainOptions options;
-  options.folder = folder;
-  options.steps = 3000;
-  options.batch_size = 100;
-  options.learning_rate = 3e-3;
-  options.checkpoint_every = 500;
-  options.report_every = 200;
-  ldlm::Trainer trainer(model, options);
-  ldlm::BatchOrder order(train_set.x.size(0), options.batch_size, options.seed);
-  std::cout << "from step " << trainer.step() << "\n";
-
-  double best = 1e9;
-  int worse = 0;
-  trainer.run(
-      [&](std::int64_t step, ldlm::Generator& /*generator*/) {
-        const auto rows = order.batch(step);
-        const auto ids =
-            Tensor<std::int64_t>::from_values({static_cast<std::int64_t>(rows.size())}, rows);
-        return mse_loss(model(index_select(train_set.x, 0, ids)),
-                        index_select(train_set.y, 0, ids));
-      },
-      [&](const ldlm::TrainProgress& progress) {
-        const double error = error_of(model, held_out);
-        worse = error < best ? 0 : worse + 1;
-        best = std::min(best, error);
-        std::cout << "step " << progress.step << "  loss " << progress.loss << "  held-out error "
-                  << error << "\n";
-      },
-      [&] { return worse == 4 || trainer.step() == pause_after; });
-  std::cout << (worse == 4 ? "stopped early" : "stopped") << " at step " << trainer.step() << "\n";
-  return worse == 4;
+  return {x, sin(x * 5) + ldlm::randn<float>({count, 1}, generator, 0, 0.05F)};
 }
 
 int main(int argc, char** argv) {
-  const std::filesystem::path folder =
-      argc > 1 ? argv[1] : std::filesystem::temp_directory_path() / "ldlm_example_training";
-  if (argc == 1) {
-    std::filesystem::remove_all(folder);
-  }
   try {
-    ldlm::Generator generator(1);
-    {
-      Mlp model(generator);
-      train(model, folder, 700);  // as if it were interrupted there
-    }
-    Mlp model(generator);  // other weights, in whose place the checkpoint's come
-    train(model, folder, -1);
-    const double error = error_of(model, make_samples(1000, 3));
-    std::cout << "error on unseen samples " << error << ", of which the noise is 0.0025\n";
-    if (argc == 1) {
+    const bool temporary = argc == 1;
+    const std::filesystem::path folder =
+        temporary ? std::filesystem::temp_directory_path() / "ldlm_example_training" : argv[1];
+    if (temporary) {
       std::filesystem::remove_all(folder);
     }
-    return error < 0.004 ? 0 : 1;
+    const Samples data = make_samples(2000, 1);
+    const Samples held_out = make_samples(500, 2);
+    ldlm::Generator generator(1);
+    Mlp model(generator);
+
+    ldlm::Trainer trainer(model,
+                          optim::AdamW(optim::trainable_parameters(model), {.learning_rate = 3e-3}),
+                          {.folder = folder,
+                           .steps = 20'000,
+                           .batch_size = 100,
+                           .schedule = optim::WarmupConstant{100},
+                           .evaluate_every = 200,
+                           .patience = 4,
+                           .keep_best = true});
+    std::cout << "from step " << trainer.resume().value_or(0) << "\n";
+    const ldlm::TrainEnd end = trainer.run(
+        data.x.size(0),
+        [&](const Tensor<std::int64_t>& rows) {
+          return mse_loss(model(index_select(data.x, 0, rows)), index_select(data.y, 0, rows));
+        },
+        {.evaluate = [&] { return mse_loss(model(held_out.x), held_out.y).item(); },
+         .evaluated =
+             [](const ldlm::Evaluation& e) {
+               std::cout << "step " << e.step << "  held-out error " << e.value << "\n";
+             }});
+    trainer.finish();  // puts the best weights in place
+    std::cout << (end == ldlm::TrainEnd::patience ? "stopped early" : "stopped") << " at step "
+              << trainer.step() << "\n";
+
+    const Samples unseen = make_samples(1000, 3);
+    const ldlm::NoGrad no_graph;
+    const float error = mse_loss(model(unseen.x), unseen.y).item();
+    std::cout << "error on unseen samples " << error << ", of which the noise is 0.0025\n";
+    return error < 0.004F ? 0 : 1;
   } catch (const ldlm::Error& error) {
     std::cerr << error.what() << "\n";
     return 1;

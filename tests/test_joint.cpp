@@ -6,6 +6,7 @@
 #include <string>
 
 #include <ldlm/latent_diffusion/stages.hpp>
+#include <ldlm/optim/adam.hpp>
 #include <ldlm/train/trainer.hpp>
 
 #include "ldlm_support.hpp"
@@ -140,7 +141,8 @@ TEST_CASE("training all parts together lowers the loss") {
   Whole<float> w;
   JointModel<float> all{w.autoencoder, w.denoiser};
   const double before = w.loss().item();
-  Trainer(all, {.steps = 60, .batch_size = 8, .learning_rate = 1e-2, .warmup = 5})
+  Trainer(all, optim::AdamW(optim::trainable_parameters(all), {.learning_rate = 1e-2}),
+          {.steps = 60, .batch_size = 8, .warmup = 5})
       .run([&](std::int64_t, Generator& g) {
         return joint_loss(w.autoencoder, w.denoiser, w.diffusion, w.data.rows(0, w.data.size()),
                           w.special, {}, g);

@@ -441,3 +441,42 @@ TEST_CASE("the state of an optimiser goes by the names of parameters, not by the
   }
   CHECK(expected.size() == second.state_dict().size());
 }
+
+TEST_CASE("an optimiser of a module's trainable parameters leaves out what is frozen") {
+  Generator g(1);
+  Net<double> two(g);
+  nn::set_requires_grad(two.first, false);
+  nn::set_requires_grad(two.norm, false);
+  const auto names = [](const auto& parameters) {
+    std::string out;
+    for (const auto& [name, parameter] : parameters) {
+      out += name + " ";
+    }
+    return out;
+  };
+  CHECK(names(optim::trainable_parameters(two)) == "3.weight 3.bias ");
+  const auto groups = optim::decay_groups(two, 0.1);
+  CHECK(names(groups[0].parameters) == "3.weight ");
+  CHECK(groups[0].weight_decay == 0.1);
+  CHECK(names(groups[1].parameters) == "3.bias ");
+  CHECK(groups[1].weight_decay == 0);
+  const optim::AdamW adamw(groups);
+  CHECK(names(adamw.parameters()) == "3.weight 3.bias ");
+  CHECK(names(optim::SGD(nn::named_parameters(two)).parameters()) ==
+        "0.weight 0.bias 2.weight 2.bias 3.weight 3.bias ");
+}
+
+TEST_CASE("an optimiser says by what settings it steps") {
+  const Variable w(Tensor<float>::ones({2}), true);
+  const nn::NamedParameters<float> named{{"w", w}};
+  using Settings = optim::Settings;
+  CHECK(optim::AdamW(named, {.beta2 = 0.98}).settings() ==
+        Settings{{"beta1", 0.9}, {"beta2", 0.98}, {"epsilon", 1e-8}, {"weight_decay", 0.01}});
+  CHECK(optim::Adam(named).settings().back() == Settings::value_type{"weight_decay", 0});
+  CHECK(optim::SGD(named, {.momentum = 0.5, .nesterov = true}).settings() ==
+        Settings{{"momentum", 0.5}, {"nesterov", 1}, {"weight_decay", 0}});
+  static_assert(optim::Optimizer<optim::SGD<float>, float>);
+  static_assert(optim::Optimizer<optim::Adam<double>, double>);
+  static_assert(!optim::Optimizer<optim::Adam<double>, float>);
+  static_assert(!optim::Optimizer<optim::Ema<float>, float>);
+}

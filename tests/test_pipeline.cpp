@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <ldlm/latent_diffusion/evaluation.hpp>
+#include <ldlm/optim/adam.hpp>
 #include <ldlm/train/trainer.hpp>
 
 #include "io_support.hpp"
@@ -30,20 +31,22 @@ const Ldlm<float>& trained_model() {
     TrainOptions options;
     options.steps = 500;
     options.batch_size = data.size();
-    options.learning_rate = 1e-2;
     options.warmup = 20;
-    options.weight_decay = 0.0;
+    const auto optimizer_of = [](const auto& part) {
+      return optim::AdamW(optim::trainable_parameters(part),
+                          {.learning_rate = 1e-2, .beta2 = 0.98, .weight_decay = 0});
+    };
     const SpecialIds special{*tokenizer.token_to_id(end_token), *tokenizer.token_to_id(mask_token)};
     AutoencoderNoise noise;
     noise.encoder_mask_rows = noise.decoder_mask_rows = noise.wild = 0.0;
     noise.mild = 0.2;
-    Trainer(autoencoder, options).run([&](std::int64_t, Generator& g) {
+    Trainer(autoencoder, optimizer_of(autoencoder), options).run([&](std::int64_t, Generator& g) {
       return autoencoder_loss(autoencoder, data.rows(0, data.size()), special, noise, g);
     });
     ReverseTransformer<float> denoiser(config.denoiser, generator);
     const Diffusion diffusion{config.schedule.make(), config.prediction};
     const Tensor<float> latents = autoencoder.encode({.ids = data.rows(0, data.size())}).value();
-    Trainer(denoiser, options).run([&](std::int64_t, Generator& g) {
+    Trainer(denoiser, optimizer_of(denoiser), options).run([&](std::int64_t, Generator& g) {
       return denoiser_loss(denoiser, diffusion, latents, g);
     });
     return Ldlm<float>(config, {tokenizer, tokenizer}, autoencoder, denoiser);
@@ -192,11 +195,11 @@ TEST_CASE("perplexity tells a known text from its words shuffled") {
   TrainOptions options;
   options.steps = 150;
   options.batch_size = data.size();
-  options.learning_rate = 1e-2;
   options.warmup = 10;
-  Trainer(judge, options).run([&](std::int64_t, Generator&) {
-    return causal_lm_loss(judge, data.rows(0, data.size()), model.end_id());
-  });
+  Trainer(judge, optim::AdamW(optim::trainable_parameters(judge), {.learning_rate = 1e-2}), options)
+      .run([&](std::int64_t, Generator&) {
+        return causal_lm_loss(judge, data.rows(0, data.size()), model.end_id());
+      });
   const auto shuffled = shuffle_words(small_texts(), generator);
   CHECK(shuffled != small_texts());
   const auto score = [&](const std::vector<std::string>& texts) {

@@ -1,6 +1,7 @@
 #include <doctest/doctest.h>
 
 #include <ldlm/latent_diffusion/text_dataset.hpp>
+#include <ldlm/optim/adam.hpp>
 #include <ldlm/train/trainer.hpp>
 
 #include "ldlm_support.hpp"
@@ -147,11 +148,10 @@ TEST_CASE(
   TrainOptions options;
   options.steps = 300;
   options.batch_size = 8;
-  options.learning_rate = 1e-2;
   options.warmup = 10;
   double loss = 0.0;
-  const auto keep_loss = [&](const TrainProgress& p) { loss = p.loss; };
-  Trainer(model, options)
+  const TrainHooks keep_loss{.report = [&](const TrainProgress& p) { loss = p.loss; }};
+  Trainer(model, optim::AdamW(optim::trainable_parameters(model), {.learning_rate = 1e-2}), options)
       .run([&](std::int64_t,
                Generator& g) { return autoencoder_loss(model, data.rows(0, 8), special, {}, g); },
            keep_loss);
@@ -160,8 +160,7 @@ TEST_CASE(
 
   ReverseTransformer<float> denoiser(config.denoiser, generator);
   const Diffusion diffusion{config.schedule.make(), config.prediction};
-  options.learning_rate = 1e-3;
-  Trainer(denoiser, options)
+  Trainer(denoiser, optim::AdamW(optim::trainable_parameters(denoiser)), options)
       .run(
           [&](std::int64_t, Generator& g) {
             return denoiser_loss(denoiser, diffusion, encode_without_graph(model, data.rows(0, 8)),

@@ -62,6 +62,7 @@
 #include <ldlm/text/impl/wikitext.hpp>
 #include <ldlm/text/impl/word_counter.hpp>
 #include <ldlm/text/impl/wordpiece.hpp>
+#include <ldlm/train/impl/batch_order.hpp>
 #include <ldlm/train/impl/dataset.hpp>
 #include <ldlm/train/impl/metrics.hpp>
-#include <ldlm/train/impl/trainer.hpp>
+#include <ldlm/train/impl/train_options.hpp>

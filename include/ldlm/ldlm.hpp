@@ -38,10 +38,12 @@
 #include <ldlm/text/decode_stream.hpp>
 #include <ldlm/text/tokenizer.hpp>
 #include <ldlm/text/tokenizer_trainer.hpp>
+#include <ldlm/train/batch_order.hpp>
 #include <ldlm/train/dataset.hpp>
 #include <ldlm/train/language_modeling.hpp>
 #include <ldlm/train/masking.hpp>
 #include <ldlm/train/metrics.hpp>
+#include <ldlm/train/train_options.hpp>
 #include <ldlm/train/trainer.hpp>
 
 #ifndef LDLM_LINKED

@@ -137,7 +137,7 @@ void pretrain(const Common& common, const TrainingArguments& arguments, const Ha
     const auto ids = tokenizer.encode_ids(sentence);
     return static_cast<std::int64_t>(ids.size()) < length && data.add(ids);
   });
-  if (run_stage(common, model, arguments.options(common, stage), data,
+  if (run_stage(common, model, arguments, stage, data,
                 JsonValue::object({{"configuration", config}}), loss)) {
     FolderUpdate update(arguments.out);
     save_pretrained(model, shapes.from.empty() ? config : config_over(shapes.from, config), update);

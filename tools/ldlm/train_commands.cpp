@@ -161,7 +161,7 @@ void train_autoencoder(const Common& common, const TrainingArguments& arguments,
   const TextDataset data = read_texts(common, arguments.corpus, config, tokenizers);
   JsonValue context = shapes_of(config);
   add_noise(context, noise);
-  if (run_stage(common, model, arguments.options(common, "autoencoder"), data, context,
+  if (run_stage(common, model, arguments, "autoencoder", data, context,
                 [&](const TextBatch& texts, Generator& g) {
                   return autoencoder_loss(model, texts, special, noise, g);
                 })) {
@@ -208,7 +208,7 @@ void train_denoiser(const Common& common, const TrainingArguments& arguments,
   JsonValue context = shapes_of(config);
   context.set("latents", latents_fingerprint(autoencoder));
   context.set("noise_shift", noise_shift);
-  if (run_stage(common, model, arguments.options(common, "denoiser"), data, context,
+  if (run_stage(common, model, arguments, "denoiser", data, context,
                 [&](const TextBatch& texts, Generator& g) {
                   return denoiser_loss(model, diffusion, encode_without_graph(autoencoder, texts),
                                        g);
@@ -240,7 +240,7 @@ void tune_decoder(const Common& common, const TrainingArguments& arguments,
   context.set("latents", latents_fingerprint(model));
   context.set("denoiser weights", fingerprint(nn::state_dict(denoiser)));
   context.set("noise_shift", noise_shift);
-  if (run_stage(common, model, arguments.options(common, "decoder"), data, context,
+  if (run_stage(common, model, arguments, "decoder", data, context,
                 [&](const TextBatch& texts, Generator& g) {
                   const auto latents = denoise_at_random_levels(
                       denoiser, diffusion, encode_without_graph(model, texts), g);
@@ -273,7 +273,7 @@ void train_joint(const Common& common, const TrainingArguments& arguments,
   JsonValue context = shapes_of(config);
   add_noise(context, noise);
   context.set("noise_shift", noise_shift);
-  if (run_stage(common, model, arguments.options(common, "joint"), data, context,
+  if (run_stage(common, model, arguments, "joint", data, context,
                 [&](const TextBatch& texts, Generator& g) {
                   return joint_loss(model.autoencoder, model.denoiser, diffusion, texts, special,
                                     noise, g);

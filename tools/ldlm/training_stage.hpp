@@ -6,6 +6,7 @@
 
 #include <ldlm/files/folder_update.hpp>
 #include <ldlm/io/json.hpp>
+#include <ldlm/optim/adam.hpp>
 #include <ldlm/text/tokenizer.hpp>
 #include <ldlm/train/dataset.hpp>
 #include <ldlm/train/trainer.hpp>
@@ -20,6 +21,8 @@ namespace ldlm::command {
 struct TrainingArguments {
   std::string corpus, out, checkpoints;
   TrainOptions train;
+  double learning_rate = 1e-3, weight_decay = 0.01;
+  std::int64_t warmup = 100, checkpoint_every = 1000, report_every = 50;
 
   void add_to(CLI::App& command) {
     const CLI::Range rate(0.0, 10.0, "NONNEGATIVE");
@@ -30,28 +33,35 @@ struct TrainingArguments {
     command.add_option("--steps", train.steps, "Optimiser steps in all")->check(positive);
     command.add_option("--batch-size", train.batch_size, "Sentences a step")
         ->check(CLI::Range(1, 1'000'000, "POSITIVE"));
-    command.add_option("--learning-rate", train.learning_rate, "Peak learning rate of AdamW")
+    command.add_option("--learning-rate", learning_rate, "Peak learning rate of AdamW")
         ->check(rate);
-    command.add_option("--warmup", train.warmup, "Steps of linear warm-up")->check(non_negative);
-    command.add_option("--weight-decay", train.weight_decay, "Weight decay of matrices")
-        ->check(rate);
+    command.add_option("--warmup", warmup, "Steps of linear warm-up")->check(non_negative);
+    command.add_option("--weight-decay", weight_decay, "Weight decay of matrices")->check(rate);
     command.add_option("--ema", train.ema_decay, "Decay of the averaged weights; 0: none")
         ->check(CLI::Range(0.0, 0.999999));
-    command.add_option("--checkpoint-every", train.checkpoint_every, "Steps between checkpoints")
+    command.add_option("--checkpoint-every", checkpoint_every, "Steps between checkpoints")
         ->check(positive);
-    command.add_option("--report-every", train.report_every, "Steps between reports")
-        ->check(positive);
+    command.add_option("--report-every", report_every, "Steps between reports")->check(positive);
   }
   /// The options of the loop, once the command line is read.
   [[nodiscard]] TrainOptions options(const Common& common, const std::string& stage) const {
     TrainOptions out_options = train;
     out_options.seed = common.seed;
+    out_options.warmup = warmup;
+    out_options.checkpoint_every = checkpoint_every;
+    out_options.report_every = report_every;
     out_options.folder = checkpoints.empty() ? std::filesystem::path(out + ".checkpoints") / stage
                                              : std::filesystem::path(checkpoints);
     std::error_code none;
     LDLM_CHECK(!std::filesystem::equivalent(out, out_options.folder, none), stage,
                "--checkpoints is the folder of --out: each needs one of its own");
     return out_options;
+  }
+  /// The optimiser of the parameters of a model that are trained.
+  template <class Model>
+  [[nodiscard]] auto optimizer(const Model& model) const {
+    return optim::AdamW(optim::decay_groups(model, weight_decay),
+                        {.learning_rate = learning_rate, .beta2 = 0.98});
   }
 };
 
@@ -85,41 +95,46 @@ void read_sentences(const Common& common, const std::string& corpus, std::int64_
 /// on, see TrainOptions::context. From here on Ctrl-C is one that leaves a checkpoint; before,
 /// there is nothing to lose. False if interrupted.
 template <class Model, class Data, class Loss>
-bool run_stage(const Common& common, Model& model, TrainOptions options, const Data& data,
-               JsonValue depends_on, Loss&& loss) {
+bool run_stage(const Common& common, Model& model, const TrainingArguments& arguments,
+               const std::string& stage, const Data& data, JsonValue depends_on, Loss&& loss) {
   catch_interrupts();
+  TrainOptions options = arguments.options(common, stage);
   depends_on.set("data", data.fingerprint());
   options.context = std::move(depends_on);
-  Trainer trainer(model, options);
+  Trainer trainer(model, arguments.optimizer(model), options);
+  trainer.resume();
   say(common, std::to_string(nn::num_parameters(model)) + " parameters, " +
                   std::to_string(options.steps) + " steps" +
                   (trainer.step() > 0 ? ", resumed at " + std::to_string(trainer.step()) : ""));
   for (const std::string& change : trainer.changes()) {
     say(common, "going on from step " + std::to_string(trainer.step()) + ": " + change);
   }
-  BatchOrder order(data.size(), options.batch_size, options.seed);
   TrainingLog log(options.folder / "log.jsonl", trainer.step());
   {
     ProgressLine line(common);
     const auto begin = std::chrono::steady_clock::now();
-    trainer.run([&](std::int64_t step,
-                    Generator& generator) { return loss(data.rows(order.batch(step)), generator); },
-                [&](const TrainProgress& p) {
-                  const std::chrono::duration<double> seconds =
-                      std::chrono::steady_clock::now() - begin;
-                  log.add(JsonValue::object({{"step", p.step},
-                                             {"loss", p.loss},
-                                             {"grad_norm", p.grad_norm},
-                                             {"learning_rate", p.learning_rate},
-                                             {"rows_per_second", p.rows_per_second},
-                                             {"seconds", seconds.count()}}));
-                  const double left = static_cast<double>(p.steps - p.step) *
-                                      static_cast<double>(options.batch_size) / p.rows_per_second;
-                  line.show("step " + std::to_string(p.step) + '/' + std::to_string(p.steps) +
-                            "  loss " + fixed(p.loss, 4) + "  " + fixed(p.rows_per_second, 0) +
-                            " sentences/s  " + fixed(left / 60.0, 0) + " min left");
+    trainer.run(data.size(),
+                [&](const Tensor<std::int64_t>& rows, Generator& generator) {
+                  return loss(data.rows(rows), generator);
                 },
-                interrupted);
+                {.report =
+                     [&](const TrainProgress& p) {
+                       const std::chrono::duration<double> seconds =
+                           std::chrono::steady_clock::now() - begin;
+                       log.add(JsonValue::object({{"step", p.step},
+                                                  {"loss", p.loss},
+                                                  {"grad_norm", p.grad_norm},
+                                                  {"learning_rate", p.learning_rate},
+                                                  {"rows_per_second", p.rows_per_second},
+                                                  {"seconds", seconds.count()}}));
+                       const double left = static_cast<double>(p.steps - p.step) *
+                                           static_cast<double>(options.batch_size) /
+                                           p.rows_per_second;
+                       line.show("step " + std::to_string(p.step) + '/' + std::to_string(p.steps) +
+                                 "  loss " + fixed(p.loss, 4) + "  " + fixed(p.rows_per_second, 0) +
+                                 " sentences/s  " + fixed(left / 60.0, 0) + " min left");
+                     },
+                 .stop = interrupted});
   }
   if (trainer.step() < options.steps) {
     say(common, "interrupted at step " + std::to_string(trainer.step()) +

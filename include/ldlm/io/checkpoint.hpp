@@ -1,7 +1,8 @@
 #pragma once
 // Training checkpoints: folders that appear whole or not at all.
 //
-//   runs/tiny/step-00001200/model.safetensors, optimizer.safetensors, ema.safetensors, state.json
+//   runs/tiny/step-00001200/model.safetensors, optimizer.safetensors, ema.safetensors,
+//                           best.safetensors, state.json
 //
 // A checkpoint is written to a hidden folder, made durable, then renamed. A process that is killed
 // at any moment leaves the last complete checkpoint, and perhaps a hidden folder that the next save
@@ -15,6 +16,7 @@
 #include <filesystem>
 #include <iomanip>
 #include <optional>
+#include <span>
 #include <sstream>
 #include <string>
 #include <string_view>
@@ -32,18 +34,25 @@
 
 namespace ldlm {
 
-/// All that training needs to go on as if it had never stopped.
-struct Checkpoint {
+/// What of a checkpoint is in state.json.
+struct CheckpointState {
   std::int64_t step = 0;           // optimizer steps done
   std::int64_t data_position = 0;  // where the reader of the training data goes on
-  std::vector<std::pair<std::string, Generator>> generators;
-  JsonValue schedule;  // these three as the trainer likes
-  JsonValue config;
-  JsonValue extra;
-  NamedTensors<float> model;
-  NamedTensors<float> optimizer;  // may be empty, as the next one
-  NamedTensors<float> ema;
+  std::vector<std::pair<std::string, Generator>> generators{};
+  JsonValue schedule{};  // these three as the trainer likes
+  JsonValue config{};
+  JsonValue extra{};
 };
+
+/// All that training needs to go on as if it had never stopped.
+template <Floating T>
+struct BasicCheckpoint : CheckpointState {
+  NamedTensors<T> model{};
+  NamedTensors<T> optimizer{};  // may be empty, as the next two
+  NamedTensors<T> ema{};
+  NamedTensors<T> best{};  // a model that was better in an evaluation
+};
+using Checkpoint = BasicCheckpoint<float>;
 
 /// A complete checkpoint in a folder of checkpoints.
 struct CheckpointEntry {
@@ -53,11 +62,26 @@ struct CheckpointEntry {
 };
 
 namespace detail {
+
 /// The files of tensors of a checkpoint.
+template <Floating T>
 inline constexpr std::array checkpoint_parts{
-    std::pair{"model.safetensors", &Checkpoint::model},
-    std::pair{"optimizer.safetensors", &Checkpoint::optimizer},
-    std::pair{"ema.safetensors", &Checkpoint::ema}};
+    std::pair{"model.safetensors", &BasicCheckpoint<T>::model},
+    std::pair{"optimizer.safetensors", &BasicCheckpoint<T>::optimizer},
+    std::pair{"ema.safetensors", &BasicCheckpoint<T>::ema},
+    std::pair{"best.safetensors", &BasicCheckpoint<T>::best}};
+
+std::filesystem::path save_checkpoint_files(
+    const std::filesystem::path& root, const CheckpointState& state,
+    std::vector<std::pair<std::string, SafetensorsWriter>> files, std::size_t keep_last);
+
+struct CheckpointFiles {
+  CheckpointState state;
+  std::vector<std::pair<std::string, SafetensorsFile>> files;
+};
+CheckpointFiles open_checkpoint_files(const std::filesystem::path& folder,
+                                      std::span<const std::string_view> names);
+
 }  // namespace detail
 
 /// The complete checkpoints of a folder, in the order in which they were saved. Incomplete ones are
@@ -73,13 +97,39 @@ inline constexpr std::array checkpoint_parts{
 /// Saves to `root`/step-N, replacing what is there, and keeps the last `keep_last` checkpoints (at
 /// least this one). Returns the checkpoint's folder. After an Error, a full disk's say, all
 /// checkpoints are as they were.
+template <Floating T>
 std::filesystem::path save_checkpoint(const std::filesystem::path& root,
-                                      const Checkpoint& checkpoint, std::size_t keep_last = 3);
+                                      const BasicCheckpoint<T>& checkpoint,
+                                      std::size_t keep_last = 3) {
+  std::vector<std::pair<std::string, SafetensorsWriter>> files;
+  for (const auto& [name, part] : detail::checkpoint_parts<T>) {
+    if (!(checkpoint.*part).empty()) {
+      files.emplace_back(name, SafetensorsWriter().add(checkpoint.*part));
+    }
+  }
+  return detail::save_checkpoint_files(root, checkpoint, std::move(files), keep_last);
+}
 
 /// Loads a checkpoint's folder, bit for bit as it was saved; tensors are in the order of their
-/// names. Throws Error with the file and the reason for an incomplete checkpoint, or one whose
-/// files were not saved together.
-[[nodiscard]] Checkpoint load_checkpoint(const std::filesystem::path& folder);
+/// names. Throws Error with the file and the reason for an incomplete checkpoint, one whose files
+/// were not saved together, and one of tensors that are no T.
+template <Floating T = float>
+[[nodiscard]] BasicCheckpoint<T> load_checkpoint(const std::filesystem::path& folder) {
+  constexpr auto& parts = detail::checkpoint_parts<T>;
+  std::array<std::string_view, parts.size()> names;
+  std::transform(parts.begin(), parts.end(), names.begin(), [](const auto& p) { return p.first; });
+  const detail::CheckpointFiles opened = detail::open_checkpoint_files(folder, names);
+  BasicCheckpoint<T> out;
+  static_cast<CheckpointState&>(out) = opened.state;
+  for (const auto& [name, file] : opened.files) {
+    const auto part = std::find(names.begin(), names.end(), name) - names.begin();
+    for (const TensorInfo& tensor : file.tensors()) {
+      (out.*parts[static_cast<std::size_t>(part)].second)
+          .emplace_back(tensor.name, file.template tensor<T>(tensor.name));
+    }
+  }
+  return out;
+}
 
 }  // namespace ldlm
 

@@ -26,6 +26,9 @@ class TextDataset {
 
   /// The given texts.
   [[nodiscard]] TextBatch rows(std::span<const std::int64_t> indices) const;
+  [[nodiscard]] TextBatch rows(const Tensor<std::int64_t>& indices) const {
+    return rows(row_numbers(indices));
+  }
   /// Texts first .. first + count - 1, fewer at the end.
   [[nodiscard]] TextBatch rows(std::int64_t first, std::int64_t count) const;
 

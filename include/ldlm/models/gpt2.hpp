@@ -113,7 +113,7 @@ struct Gpt2Block {
   /// x (B, T, C), normalised, memory (B, S, C) -> (B, T, C)
   Variable<T> attend_memory(const Variable<T>& x, const Variable<T>& memory,
                             const nn::AttentionContext<T>& context) const {
-    return dropout(cross->c_proj(nn::attend_memory(
+    return dropout(cross->c_proj(ldlm::attend_memory(
         cross->q_attn(x), [&] { return cross->c_attn(memory); }, heads, attention_dropout,
         context)));
   }

@@ -2,10 +2,12 @@
 // Adam (Kingma & Ba, 2015) and AdamW (Loshchilov & Hutter, 2019), as in torch.optim. Each
 // parameter takes one call of one kernel, in place.
 
+#include <algorithm>
 #include <cmath>
 #include <optional>
 
 #include <ldlm/core/ops/reduce.hpp>
+#include <ldlm/optim/optimizer.hpp>
 #include <ldlm/optim/parameter_group.hpp>
 
 namespace ldlm::optim {
@@ -27,6 +29,7 @@ template <Floating T, bool Decoupled>
 class AdamBase {
  public:
   using Options = AdamBaseOptions<Decoupled>;
+  static constexpr std::string_view name = Decoupled ? "AdamW" : "Adam";
 
   /// Throws ValueError for options out of range, a weight decay beside groups that have their own,
   /// and what is no parameter or given twice; ShapeError for one that is strided.
@@ -41,6 +44,26 @@ class AdamBase {
   void set_learning_rate(double rate) {
     detail::check_not_negative(name, "learning_rate", rate);
     options_.learning_rate = rate;
+  }
+
+  /// What steps depend on beside the learning rate; of several groups the largest weight decay.
+  [[nodiscard]] Settings settings() const {
+    double decay = 0;
+    for (const Entry& entry : entries_) {
+      decay = std::max(decay, entry.slot.weight_decay);
+    }
+    return {{"beta1", options_.beta1},
+            {"beta2", options_.beta2},
+            {"epsilon", options_.epsilon},
+            {"weight_decay", decay}};
+  }
+  /// Those that it moves, with their names.
+  [[nodiscard]] nn::NamedParameters<T> parameters() const {
+    nn::NamedParameters<T> all;
+    for (const Entry& entry : entries_) {
+      all.emplace_back(entry.slot.name, entry.slot.parameter);
+    }
+    return all;
   }
 
   /// Moves every parameter that has a gradient. `grad_scale` multiplies the gradients on the way:
@@ -105,8 +128,6 @@ class AdamBase {
   }
 
  private:
-  static constexpr std::string_view name = Decoupled ? "AdamW" : "Adam";
-
   static double decay_of(const Options& options) {
     return options.weight_decay.value_or(Decoupled ? 0.01 : 0);
   }

@@ -19,6 +19,15 @@ struct ParameterGroup {
   double learning_rate_factor = 1;
 };
 
+/// The parameters of a module that require a gradient, with their names: those that a frozen part
+/// (nn::set_requires_grad) leaves to an optimiser.
+template <class M>
+[[nodiscard]] nn::NamedParameters<nn::scalar_t<M>> trainable_parameters(const M& module) {
+  nn::NamedParameters<nn::scalar_t<M>> out = nn::named_parameters(module);
+  std::erase_if(out, [](const auto& entry) { return !entry.second.requires_grad(); });
+  return out;
+}
+
 /// Two groups: matrices and tables with weight decay; biases and the gains of norms (everything of
 /// rank 0 and 1) without.
 template <Floating T>
@@ -30,6 +39,13 @@ template <Floating T>
     groups[parameter.rank() > 1 ? 0 : 1].parameters.emplace_back(name, parameter);
   }
   return groups;
+}
+
+/// The same of a module's trainable_parameters.
+template <class M>
+[[nodiscard]] std::vector<ParameterGroup<nn::scalar_t<M>>> decay_groups(const M& module,
+                                                                        double weight_decay) {
+  return decay_groups(trainable_parameters(module), weight_decay);
 }
 
 namespace detail {

@@ -1,9 +1,11 @@
 #pragma once
 // Stochastic gradient descent with momentum, as torch.optim.SGD.
 
+#include <algorithm>
 #include <optional>
 
 #include <ldlm/core/ops/elementwise.hpp>
+#include <ldlm/optim/optimizer.hpp>
 #include <ldlm/optim/parameter_group.hpp>
 
 namespace ldlm::optim {
@@ -19,6 +21,8 @@ struct SgdOptions {
 template <Floating T = float>
 class SGD {
  public:
+  static constexpr std::string_view name = "SGD";
+
   /// Throws ValueError for options out of range, a weight decay beside groups that have their own,
   /// and what is no parameter or given twice; ShapeError for one that is strided.
   explicit SGD(const std::vector<ParameterGroup<T>>& groups, const SgdOptions& options = {})
@@ -32,6 +36,25 @@ class SGD {
   void set_learning_rate(double rate) {
     detail::check_not_negative("SGD", "learning_rate", rate);
     options_.learning_rate = rate;
+  }
+
+  /// What steps depend on beside the learning rate; of several groups the largest weight decay.
+  [[nodiscard]] Settings settings() const {
+    double decay = 0;
+    for (const auto& slot : slots_) {
+      decay = std::max(decay, slot.weight_decay);
+    }
+    return {{"momentum", options_.momentum},
+            {"nesterov", options_.nesterov ? 1.0 : 0.0},
+            {"weight_decay", decay}};
+  }
+  /// Those that it moves, with their names.
+  [[nodiscard]] nn::NamedParameters<T> parameters() const {
+    nn::NamedParameters<T> all;
+    for (const auto& slot : slots_) {
+      all.emplace_back(slot.name, slot.parameter);
+    }
+    return all;
   }
 
   /// Moves every parameter that has a gradient. `grad_scale` multiplies the gradients on the way:

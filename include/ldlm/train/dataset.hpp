@@ -1,10 +1,8 @@
 #pragma once
-// Dataset: sentences as rows of token ids, in an order that depends on the seed and the step alone,
-// so that a training that is resumed at step n sees what the undisturbed one sees.
+// Dataset: sentences as rows of token ids.
 
 #include <algorithm>
 #include <cstdint>
-#include <numeric>
 #include <span>
 #include <sstream>
 #include <string>
@@ -13,14 +11,11 @@
 #include <vector>
 
 #include <ldlm/core/linkage.hpp>
-#include <ldlm/core/random.hpp>
 #include <ldlm/text/batch.hpp>
 #include <ldlm/text/hash.hpp>
+#include <ldlm/train/batch_order.hpp>
 
 namespace ldlm {
-
-/// first, first + 1, ..., first + count - 1.
-[[nodiscard]] std::vector<std::int64_t> row_numbers(std::int64_t first, std::int64_t count);
 
 /// Rows of up to `length` tokens, padded with `pad_id` to that length.
 class Dataset {
@@ -40,8 +35,14 @@ class Dataset {
   [[nodiscard]] std::string fingerprint() const;
   /// The given rows as ids (B, length).
   [[nodiscard]] Tensor<std::int64_t> rows(std::span<const std::int64_t> indices) const;
+  [[nodiscard]] Tensor<std::int64_t> rows(const Tensor<std::int64_t>& indices) const {
+    return rows(row_numbers(indices));
+  }
   /// The given rows as a batch with their mask, no longer than the longest of them.
   [[nodiscard]] TokenBatch batch(std::span<const std::int64_t> indices) const;
+  [[nodiscard]] TokenBatch batch(const Tensor<std::int64_t>& indices) const {
+    return batch(row_numbers(indices));
+  }
   /// Rows first .. first + count - 1, fewer at the end: (B, length).
   [[nodiscard]] Tensor<std::int64_t> rows(std::int64_t first, std::int64_t count) const;
 
@@ -52,23 +53,6 @@ class Dataset {
   TokenId pad_id_;
   std::vector<std::int32_t> ids_;      // (size, length), padded; for memory's sake in 32 bits
   std::vector<std::int64_t> lengths_;  // (size): tokens that are no padding
-};
-
-/// The order in which a training reads a dataset: every epoch is a permutation of its own.
-class BatchOrder {
- public:
-  BatchOrder(std::int64_t rows, std::int64_t batch_size, std::uint64_t seed);
-
-  /// Row numbers of batch `step` = 0, 1, ...; a batch may reach into the next epoch.
-  std::vector<std::int64_t> batch(std::int64_t step);
-
- private:
-  void shuffle(std::int64_t epoch);
-
-  std::int64_t rows_, batch_size_;
-  std::uint64_t seed_;
-  std::int64_t epoch_ = -1;
-  std::vector<std::int64_t> order_;
 };
 
 }  // namespace ldlm

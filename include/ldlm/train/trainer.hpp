@@ -1,219 +1,252 @@
 #pragma once
-// Trainer: the one training loop of all stages. AdamW with warm-up and cosine decay, clipping, EMA,
-// and checkpoints from which a killed training goes on bit for bit.
+// Trainer: trains any module with any optimiser, with warm-up and decay, clipping, a moving
+// average, evaluation, early stopping, and checkpoints from which a training goes on bit for bit.
+//
+//   Trainer trainer(model, optim::AdamW(optim::trainable_parameters(model)),
+//                   {.folder = "runs/a", .steps = 5000, .batch_size = 64});
+//   trainer.resume();
+//   trainer.run(data.size(), [&](const Tensor<std::int64_t>& rows, Generator& generator) {
+//     return loss_of(model, data.rows(rows), generator);
+//   });
 //
 // Step n draws all its randomness from Generator(seed).fork(n) and its rows from the step number,
 // so a checkpoint needs no more than the weights, the optimiser's state and n.
 
-#include <algorithm>
-#include <array>
 #include <chrono>
 #include <cmath>
-#include <filesystem>
+#include <concepts>
+#include <cstdint>
 #include <functional>
-#include <limits>
+#include <memory>
 #include <optional>
 #include <string>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
-#include <ldlm/core/linkage.hpp>
-#include <ldlm/files/folder_lock.hpp>
-#include <ldlm/io/checkpoint.hpp>
+#include <ldlm/autograd/scopes.hpp>
 #include <ldlm/nn/module.hpp>
-#include <ldlm/optim/adam.hpp>
 #include <ldlm/optim/clip.hpp>
 #include <ldlm/optim/ema.hpp>
-#include <ldlm/optim/schedule.hpp>
+#include <ldlm/optim/optimizer.hpp>
+#include <ldlm/train/batch_order.hpp>
+#include <ldlm/train/train_options.hpp>
+#include <ldlm/train/training_state.hpp>
 
 namespace ldlm {
 
-struct TrainOptions {
-  std::filesystem::path folder{};  // of the checkpoints; empty: none are written
-  std::int64_t steps = 1000;       // in all, those before a resumption included
-  std::int64_t batch_size = 32;
-  double learning_rate = 1e-3;
-  std::int64_t warmup = 100;
-  double final_rate = 0.05;  // of the learning rate, reached at the last step
-  double weight_decay = 0.01;
-  double beta2 = 0.98;
-  double clip_norm = 1.0;  // 0: no clipping
-  double ema_decay = 0.0;  // 0: no average is kept
-  std::uint64_t seed = 0;
-  std::int64_t checkpoint_every = 1000;
-  std::int64_t report_every = 50;
+/// What gives the loss of a step; called with the step's generator, too, if it takes one.
+template <class Loss, class Argument>
+concept StepLoss = std::invocable<Loss&, Argument, Generator&> || std::invocable<Loss&, Argument>;
 
-  /// What else the training depends on, by name, such as Dataset::fingerprint(): a checkpoint is
-  /// resumed only where it is the same.
-  JsonValue context = JsonValue::object();
-
-  /// Throws an Error that names the option which is out of range.
-  void validate() const;
-
-  [[nodiscard]] JsonValue to_json() const;
-};
-
-/// What a report tells: means over the steps since the last one.
-struct TrainProgress {
-  std::int64_t step = 0;
-  std::int64_t steps = 0;
-  double loss = 0.0;
-  double grad_norm = 0.0;
-  double learning_rate = 0.0;
-  double rows_per_second = 0.0;
-};
-
-/// Trains the parameters of a module that require a gradient.
+/// Trains those parameters of a module of T that require a gradient.
+template <Floating T>
 class Trainer {
  public:
-  /// Resumes from the last checkpoint in options.folder if there is one; throws, and leaves the
-  /// module as it is, if that was made with other options than those of the learning rate and the
-  /// number of steps, for another model or in another context, lies beyond the last step or is
-  /// broken. The folder is locked (FolderLock) as long as the trainer lives, as must the module.
-  template <class Model>
-  Trainer(Model& model, TrainOptions options)
-      : options_(validated(std::move(options))),
-        state_(nn::state_dict(model)),
-        trained_(trainable(model)),
-        optimizer_(optim::decay_groups(trained_, options_.weight_decay),
-                   {.learning_rate = options_.learning_rate, .beta2 = options_.beta2}) {
-    for (const auto& [name, parameter] : trained_) {
+  /// The optimiser moves parameters of the module, under the names that they have there; the
+  /// schedule multiplies the learning rate that it has now. A temporary is kept; another one is
+  /// referred to and must live as long as the trainer, as must the module. Throws ValueError for
+  /// options out of range or without effect, and for an optimiser of other parameters or names. The
+  /// folder is locked (FolderLock) as long as the trainer lives; what is in it is left to resume().
+  template <class Model, class O>
+  requires std::same_as<nn::scalar_t<Model>, T> && optim::Optimizer<std::remove_reference_t<O>, T>
+  Trainer(Model& model, O&& optimizer, TrainOptions options = {})
+      : state_(model,
+               std::make_unique<optim::detail::OptimizerOf<T, O>>(std::forward<O>(optimizer)),
+               std::move(options)),
+        schedule_(detail::schedule_of(state_.options)) {
+    for (const auto& [name, parameter] : state_.trained) {
       parameters_.push_back(parameter);
-    }
-    if (!options_.folder.empty()) {
-      lock_.emplace(options_.folder);
-      last_ = latest_checkpoint(options_.folder);
-    }
-    if (last_) {
-      resume(*last_);
-    }
-    if (options_.ema_decay > 0.0 && !ema_) {
-      ema_.emplace(trained_, options_.ema_decay, true);
     }
   }
 
   /// Optimizer steps done.
-  [[nodiscard]] std::int64_t step() const { return step_; }
-  [[nodiscard]] const TrainOptions& options() const { return options_; }
+  [[nodiscard]] std::int64_t step() const { return state_.step; }
+  [[nodiscard]] const TrainOptions& options() const { return state_.options; }
   /// What is not as it was when the checkpoint was made from which this one goes on, in words.
-  [[nodiscard]] const std::vector<std::string>& changes() const { return changes_; }
+  [[nodiscard]] const std::vector<std::string>& changes() const { return state_.changes; }
 
-  /// Steps until options.steps, or until `stop` says true after some step; then writes a
-  /// checkpoint. `loss(step, generator)` gives the loss of a step, counted from 0, as a Variable.
-  /// Throws, leaving the last checkpoint, when the loss, the gradient or a weight is no number; the
-  /// message has the step, counted from 1 as in the reports.
-  template <class Loss>
-  void run(Loss&& loss, const std::function<void(const TrainProgress&)>& report = {},
-           const std::function<bool()>& stop = {}) {
-    using Clock = std::chrono::steady_clock;
-    const optim::WarmupCosine schedule{options_.warmup, options_.steps, options_.final_rate};
-    TrainProgress sums;
-    std::int64_t summed = 0;
-    auto since = Clock::now();
-    bool stopped = false;
-    while (step_ < options_.steps && !stopped) {
-      Generator generator = Generator(options_.seed).fork(static_cast<std::uint64_t>(step_));
-      const double rate = options_.learning_rate * schedule(step_ + 1);
-      optimizer_.set_learning_rate(rate);
-      optimizer_.zero_grad();
-      double value = 0.0;
-      {
-        const TrainingMode training(generator);
-        const auto result = loss(step_, generator);
-        value = static_cast<double>(result.item());
-        check_finite("the loss", value);
-        result.backward();
-      }
-      const double norm = optim::grad_norm(parameters_);
-      check_finite("the norm of the gradient", norm);
-      optimizer_.step(options_.clip_norm > 0.0 ? optim::clip_factor(norm, options_.clip_norm)
-                                               : 1.0);
-      if (ema_) {
-        ema_->update();
-      }
-      ++step_;
-      sums.loss += value;
-      sums.grad_norm += norm;
-      ++summed;
-      if (report && (step_ % options_.report_every == 0 || step_ == options_.steps)) {
-        const std::chrono::duration<double> elapsed = Clock::now() - since;
-        const auto n = static_cast<double>(summed);
-        report({step_, options_.steps, sums.loss / n, sums.grad_norm / n, rate,
-                n * static_cast<double>(options_.batch_size) / elapsed.count()});
-        sums = {};
-        summed = 0;
-        since = Clock::now();
-      }
-      stopped = stop && stop();
-      if (stopped || step_ == options_.steps || step_ % options_.checkpoint_every == 0) {
-        save();
-      }
-    }
+  /// Goes on from the last checkpoint in the folder: returns its step, or nothing if there is none.
+  /// Throws, and leaves module and optimiser as they are, if that was made with other options than
+  /// those of the learning rate and the number of steps, with another optimiser or for other
+  /// parameters (the message names them), for another model or in another context, lies beyond the
+  /// last step or is broken.
+  std::optional<std::int64_t> resume() {
+    LDLM_CHECK_STATE(!finished_, "train", "resume() after finish()");
+    return state_.resume();
   }
 
-  /// Puts the averaged weights in place of the trained ones, if an average is kept. The trainer is
-  /// then done.
-  void finish();
+  /// Steps until options.steps, until patience is at its end, or until the hook `stop` says so;
+  /// then writes a checkpoint. `loss(rows, generator)`, or `loss(rows)`, gives a step's loss, a
+  /// Variable of one element. Rows (B) are numbers of [0, count); every epoch is a permutation of
+  /// its own, see BatchOrder.
+  ///
+  /// Throws, leaving the last checkpoint, when the loss, the gradient, a weight or an evaluation is
+  /// no number; the message has the step, counted from 1 as in the reports. Throws before the first
+  /// step for hooks without effect, and for a folder with a checkpoint that was not resumed: to
+  /// begin anew, remove it.
+  template <StepLoss<const Tensor<std::int64_t>&> Loss>
+  TrainEnd run(std::int64_t count, Loss&& loss, const TrainHooks& hooks = {}) {
+    BatchOrder order(count, options().batch_size, options().seed);
+    return run_steps(
+        count,
+        [&](std::int64_t step, Generator& generator) {
+          const std::vector<std::int64_t> rows = order.batch(step);
+          return call(loss, Tensor<std::int64_t>::from_values({options().batch_size}, rows),
+                      generator);
+        },
+        hooks);
+  }
+  /// The same of data that the loss finds itself: `loss(step, generator)`, or `loss(step)`, of the
+  /// step's number, counted from 0.
+  template <StepLoss<std::int64_t> Loss>
+  TrainEnd run(Loss&& loss, const TrainHooks& hooks = {}) {
+    return run_steps(
+        0, [&](std::int64_t step, Generator& generator) { return call(loss, step, generator); },
+        hooks);
+  }
+
+  /// Puts the weights that count in place of the last ones: with keep_best those of the best
+  /// evaluation, else the averaged ones if an average is kept. The trainer is then done.
+  void finish() {
+    if (!finished_) {
+      state_.finish();
+    }
+    finished_ = true;
+  }
 
  private:
-  static TrainOptions validated(TrainOptions options);
+  using AnyLoss = std::function<Variable<T>(std::int64_t, Generator&)>;
 
-  template <class Model>
-  static nn::NamedParameters<float> trainable(const Model& model) {
-    nn::NamedParameters<float> out;
-    for (auto& [name, parameter] : nn::named_parameters(model)) {
-      if (parameter.requires_grad()) {
-        out.emplace_back(name, parameter);
-      }
-    }
-    return out;
-  }
-
-  void check_finite(const char* what, double value) const;
-
-  /// The first of the tensors that holds NaN or infinity, or null.
-  static const std::string* first_not_finite(const NamedTensors<float>& tensors);
-
-  void save();
-
-  void resume(const std::filesystem::path& folder);
-
-  template <class Part>
-  static void load_part(const std::filesystem::path& file, const NamedTensors<float>& tensors,
-                        Part& part) {
-    try {
-      part.load_state_dict(tensors);
-    } catch (const Error& error) {
-      detail::fail_as(error.code(), "train", file.native(), ": ", error.what());
+  template <class F, class Argument>
+  static Variable<T> call(F& loss, const Argument& argument, Generator& generator) {
+    if constexpr (std::invocable<F&, const Argument&, Generator&>) {
+      return loss(argument, generator);
+    } else {
+      return loss(argument);
     }
   }
 
-  /// Whether a value is the same in a checkpoint's JSON as here, and both in words.
-  struct Comparison {
-    bool same;
-    std::string there, here;
-
-    Comparison(const JsonValue& checkpoint, const std::string& name, const JsonValue& value);
+  /// What has come up since the last report.
+  struct Sums {
+    double loss = 0.0, grad_norm = 0.0, learning_rate = 0.0;  // the last one's rate
+    std::int64_t steps = 0;
+    std::chrono::steady_clock::time_point since = std::chrono::steady_clock::now();
   };
 
-  void check_options(const std::filesystem::path& folder, const Checkpoint& checkpoint);
+  [[nodiscard]] bool out_of_patience() const {
+    return options().patience && state_.best.since >= *options().patience;
+  }
 
-  void check_context(const std::filesystem::path& folder, const Checkpoint& checkpoint);
+  TrainEnd run_steps(std::int64_t rows, const AnyLoss& loss, const TrainHooks& hooks);
+  void take_step(const AnyLoss& loss, Sums& sums);
+  [[nodiscard]] TrainProgress progress(const Sums& sums) const;
+  [[nodiscard]] Evaluation evaluate(const std::function<double()>& error);
 
-  TrainOptions options_;
-  NamedTensors<float> state_;
-  nn::NamedParameters<float> trained_;
-  std::vector<Variable<float>> parameters_;
-  optim::AdamW<float> optimizer_;
-  std::optional<optim::Ema<float>> ema_;
-  std::int64_t step_ = 0;
-  std::optional<FolderLock> lock_;
-  std::optional<std::filesystem::path> last_;  // the last checkpoint
-  std::vector<std::string> changes_;
+  detail::TrainingState<T> state_;
+  std::function<double(std::int64_t)> schedule_;
+  std::vector<Variable<T>> parameters_;
+  bool finished_ = false;
 };
 
-}  // namespace ldlm
+template <class Model, class O>
+Trainer(Model& model, O&& optimizer) -> Trainer<nn::scalar_t<Model>>;
+template <class Model, class O>
+Trainer(Model& model, O&& optimizer, TrainOptions options) -> Trainer<nn::scalar_t<Model>>;
 
-#ifndef LDLM_LINKED
-#include <ldlm/train/impl/trainer.hpp>
-#endif
+template <Floating T>
+TrainEnd Trainer<T>::run_steps(std::int64_t rows, const AnyLoss& loss, const TrainHooks& hooks) {
+  LDLM_CHECK_STATE(!finished_, "train", "run() after finish()");
+  hooks.validate(options());
+  state_.begin(rows);
+  const auto due = [this](const std::optional<std::int64_t>& every, std::int64_t usual) {
+    return step() == options().steps || step() % every.value_or(usual) == 0;
+  };
+  Sums sums;
+  while (step() < options().steps && !out_of_patience()) {
+    take_step(loss, sums);
+    if (hooks.report && due(options().report_every, 50)) {
+      hooks.report(progress(sums));
+      sums = {};
+    }
+    if (hooks.evaluate && due(options().evaluate_every, 1)) {
+      const Evaluation result = evaluate(hooks.evaluate);
+      if (hooks.evaluated) {
+        hooks.evaluated(result);
+      }
+    }
+    const bool stopped = hooks.stop && hooks.stop();
+    if (stopped || out_of_patience() || due(options().checkpoint_every, 1000)) {
+      const auto folder = state_.save();
+      if (hooks.saved) {
+        hooks.saved(*folder);
+      }
+    }
+    if (stopped) {
+      return TrainEnd::stopped;
+    }
+  }
+  return step() < options().steps ? TrainEnd::patience : TrainEnd::completed;
+}
+
+template <Floating T>
+void Trainer<T>::take_step(const AnyLoss& loss, Sums& sums) {
+  Generator generator = Generator(options().seed).fork(static_cast<std::uint64_t>(step()));
+  state_.optimizer->zero_grad();
+  for (const Variable<T>& parameter : parameters_) {  // the optimiser may have only some of them
+    parameter.zero_grad();
+  }
+  double value = 0.0;
+  {
+    const TrainingMode training(generator);
+    const Variable<T> result = loss(step(), generator);
+    value = static_cast<double>(result.item());
+    state_.check_finite("the loss", value);
+    result.backward();
+  }
+  const double norm = optim::grad_norm(parameters_);
+  state_.check_finite("the norm of the gradient", norm);
+  const double most = options().clip_norm;
+  sums.learning_rate = state_.learning_rate * schedule_(step() + 1);
+  state_.optimizer->set_learning_rate(sums.learning_rate);
+  state_.optimizer->step(most > 0.0 ? optim::clip_factor(norm, most) : 1.0);
+  state_.optimizer->set_learning_rate(state_.learning_rate);  // it may be used elsewhere, too
+  if (state_.ema) {
+    state_.ema->update();
+  }
+  ++state_.step;
+  sums.loss += value;
+  sums.grad_norm += norm;
+  ++sums.steps;
+}
+
+template <Floating T>
+TrainProgress Trainer<T>::progress(const Sums& sums) const {
+  const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - sums.since;
+  const auto n = static_cast<double>(sums.steps);
+  return {step(),
+          options().steps,
+          sums.loss / n,
+          sums.grad_norm / n,
+          sums.learning_rate,
+          n * static_cast<double>(options().batch_size) / elapsed.count()};
+}
+
+template <Floating T>
+Evaluation Trainer<T>::evaluate(const std::function<double()>& error) {
+  const NoGrad no_graph;
+  const EvaluationMode evaluation;
+  std::optional<optim::EmaScope<T>> averaged;
+  if (state_.ema) {
+    averaged.emplace(*state_.ema);
+  }
+  const double value = error();
+  LDLM_CHECK(std::isfinite(value), "train", "the evaluation is ", value, " after step ", step());
+  const Evaluation result = state_.best.update(step(), value);
+  if (options().keep_best && result.is_best()) {
+    state_.keep_best();
+  }
+  return result;
+}
+
+}  // namespace ldlm

@@ -9,6 +9,7 @@
 #include <filesystem>
 #include <iomanip>
 #include <optional>
+#include <span>
 #include <sstream>
 #include <string>
 #include <string_view>
@@ -129,20 +130,17 @@ inline Checkpoints find_checkpoints(const std::filesystem::path& root) {
 }
 
 /// Writes all files into a fresh folder and makes them durable.
-inline void write_checkpoint(const std::filesystem::path& folder, const Checkpoint& checkpoint,
+inline void write_checkpoint(const std::filesystem::path& folder, const CheckpointState& checkpoint,
+                             std::vector<std::pair<std::string, SafetensorsWriter>>& parts,
                              std::int64_t sequence) {
   JsonValue files = JsonValue::object();
-  for (const auto& [name, part] : checkpoint_parts) {
-    if (!(checkpoint.*part).empty()) {
-      SafetensorsWriter()
-          .add(checkpoint.*part)
-          .metadata("format", "pt")
-          .metadata("step", std::to_string(checkpoint.step))
-          .write(folder / name);
-      std::error_code error;
-      files.set(name, std::filesystem::file_size(folder / name, error));
-      require_ok(error, folder / name);
-    }
+  for (auto& [name, tensors] : parts) {
+    tensors.metadata("format", "pt")
+        .metadata("step", std::to_string(checkpoint.step))
+        .write(folder / name);
+    std::error_code error;
+    files.set(name, std::filesystem::file_size(folder / name, error));
+    require_ok(error, folder / name);
   }
   JsonValue generators = JsonValue::object();
   for (const auto& [name, generator] : checkpoint.generators) {
@@ -192,33 +190,35 @@ LDLM_BODY std::optional<std::filesystem::path> latest_checkpoint(
   return last;
 }
 
-LDLM_BODY std::filesystem::path save_checkpoint(const std::filesystem::path& root,
-                                                const Checkpoint& checkpoint,
-                                                std::size_t keep_last) {
-  LDLM_CHECK(checkpoint.step >= 0, "checkpoint", "step must not be negative, got ",
-             checkpoint.step);
+}  // namespace ldlm
+
+namespace ldlm::detail {
+
+LDLM_BODY std::filesystem::path save_checkpoint_files(
+    const std::filesystem::path& root, const CheckpointState& state,
+    std::vector<std::pair<std::string, SafetensorsWriter>> files, std::size_t keep_last) {
+  LDLM_CHECK(state.step >= 0, "checkpoint", "step must not be negative, got ", state.step);
   std::error_code error;
   std::filesystem::create_directories(root, error);
-  detail::require_ok(error, root);
+  require_ok(error, root);
 
-  const detail::CheckpointFolders before = detail::scan_checkpoints(root);
+  const CheckpointFolders before = scan_checkpoints(root);
   for (const auto& hidden : before.hidden) {
     std::filesystem::remove_all(hidden, error);
-    detail::require_ok(error, hidden);
+    require_ok(error, hidden);
   }
   for (const auto& replaced : before.replaced) {
-    detail::remove_checkpoint(replaced);
+    remove_checkpoint(replaced);
   }
-  const std::vector<CheckpointEntry> earlier = detail::find_checkpoints(root).complete;
+  const std::vector<CheckpointEntry> earlier = find_checkpoints(root).complete;
   const std::int64_t sequence = earlier.empty() ? 1 : earlier.back().sequence + 1;
 
-  std::filesystem::path target = root / detail::checkpoint_name(checkpoint.step);
-  const std::filesystem::path hidden =
-      root / detail::concat('.', target.filename().native(), ".tmp");
+  std::filesystem::path target = root / checkpoint_name(state.step);
+  const std::filesystem::path hidden = root / concat('.', target.filename().native(), ".tmp");
   std::filesystem::create_directory(hidden, error);
-  detail::require_ok(error, hidden);
+  require_ok(error, hidden);
   try {
-    detail::write_checkpoint(hidden, checkpoint, sequence);
+    write_checkpoint(hidden, state, files, sequence);
   } catch (...) {
     std::filesystem::remove_all(hidden, error);
     throw;
@@ -229,25 +229,27 @@ LDLM_BODY std::filesystem::path save_checkpoint(const std::filesystem::path& roo
   const bool replaces = std::filesystem::exists(target, error);
   if (replaces) {
     std::filesystem::rename(target, old, error);
-    detail::require_ok(error, target);
+    require_ok(error, target);
   }
   std::filesystem::rename(hidden, target, error);
-  detail::require_ok(error, target);
-  detail::sync_folder(root);
+  require_ok(error, target);
+  sync_folder(root);
   if (replaces) {
-    detail::remove_checkpoint(old);
+    remove_checkpoint(old);
   }
 
-  const std::vector<CheckpointEntry> all = detail::find_checkpoints(root).complete;
+  const std::vector<CheckpointEntry> all = find_checkpoints(root).complete;
   for (std::size_t i = 0; i + std::max<std::size_t>(keep_last, 1) < all.size(); ++i) {
-    detail::remove_checkpoint(all[i].path);
+    remove_checkpoint(all[i].path);
   }
   return target;
 }
 
-LDLM_BODY Checkpoint load_checkpoint(const std::filesystem::path& folder) {
-  const JsonReader state = detail::open_checkpoint_state(folder);
-  Checkpoint out;
+LDLM_BODY CheckpointFiles open_checkpoint_files(const std::filesystem::path& folder,
+                                                std::span<const std::string_view> names) {
+  const JsonReader state = open_checkpoint_state(folder);
+  CheckpointFiles opened;
+  CheckpointState& out = opened.state;
   out.step = state.get<std::int64_t>("step");
   out.data_position = state.get<std::int64_t>("data_position");
   const JsonReader generators = state.section("generators");
@@ -260,21 +262,19 @@ LDLM_BODY Checkpoint load_checkpoint(const std::filesystem::path& folder) {
   out.extra = state.get<JsonValue>("extra");
 
   const JsonReader files = state.section("files");
-  for (const auto& [name, part] : detail::checkpoint_parts) {
+  for (const std::string_view name : names) {
     if (!files.has(name)) {
       continue;
     }
-    const SafetensorsFile file = SafetensorsFile::open(folder / name);
+    SafetensorsFile file = SafetensorsFile::open(folder / name);
     const std::string expected = std::to_string(out.step);
     const auto saved = std::find(file.metadata().begin(), file.metadata().end(),
                                  std::pair<std::string, std::string>("step", expected));
     LDLM_CHECK_FILE(saved != file.metadata().end(), "checkpoint", file.origin(),
                     ": was not saved with state.json, which is of step ", expected);
-    for (const TensorInfo& tensor : file.tensors()) {
-      (out.*part).emplace_back(tensor.name, file.tensor<float>(tensor.name));
-    }
+    opened.files.emplace_back(name, std::move(file));
   }
-  return out;
+  return opened;
 }
 
-}  // namespace ldlm
+}  // namespace ldlm::detail

@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <cstdint>
 #include <limits>
-#include <numeric>
 #include <span>
 #include <sstream>
 #include <string>
@@ -12,18 +11,11 @@
 #include <utility>
 #include <vector>
 
-#include <ldlm/core/random.hpp>
 #include <ldlm/text/batch.hpp>
 #include <ldlm/text/hash.hpp>
 #include <ldlm/train/dataset.hpp>
 
 namespace ldlm {
-
-LDLM_BODY std::vector<std::int64_t> row_numbers(std::int64_t first, std::int64_t count) {
-  std::vector<std::int64_t> out(static_cast<std::size_t>(count));
-  std::iota(out.begin(), out.end(), first);
-  return out;
-}
 
 LDLM_BODY void Dataset::check_id(TokenId id) {
   LDLM_CHECK_INDEX(id >= 0 && id <= std::numeric_limits<std::int32_t>::max(), "dataset", id,
@@ -89,36 +81,6 @@ LDLM_BODY TokenBatch Dataset::batch(std::span<const std::int64_t> indices) const
 
 LDLM_BODY Tensor<std::int64_t> Dataset::rows(std::int64_t first, std::int64_t count) const {
   return rows(row_numbers(first, std::clamp<std::int64_t>(size() - first, 0, count)));
-}
-
-LDLM_BODY BatchOrder::BatchOrder(std::int64_t rows, std::int64_t batch_size, std::uint64_t seed)
-    : rows_(rows), batch_size_(batch_size), seed_(seed) {
-  LDLM_CHECK(rows > 0, "batch_order", "the dataset is empty");
-  LDLM_CHECK(batch_size > 0, "batch_order", "batch size must be positive, got ", batch_size);
-}
-
-LDLM_BODY std::vector<std::int64_t> BatchOrder::batch(std::int64_t step) {
-  std::vector<std::int64_t> out;
-  out.reserve(static_cast<std::size_t>(batch_size_));
-  for (std::int64_t i = 0; i < batch_size_; ++i) {
-    const std::int64_t position = step * batch_size_ + i;
-    if (position / rows_ != epoch_) {
-      shuffle(position / rows_);
-    }
-    out.push_back(order_[static_cast<std::size_t>(position % rows_)]);
-  }
-  return out;
-}
-
-LDLM_BODY void BatchOrder::shuffle(std::int64_t epoch) {  // Fisher-Yates
-  epoch_ = epoch;
-  order_.resize(static_cast<std::size_t>(rows_));
-  std::iota(order_.begin(), order_.end(), std::int64_t{0});
-  Generator generator = Generator(seed_).fork(static_cast<std::uint64_t>(epoch));
-  for (std::int64_t i = rows_ - 1; i > 0; --i) {
-    std::swap(order_[static_cast<std::size_t>(i)],
-              order_[static_cast<std::size_t>(generator.below(i + 1))]);
-  }
 }
 
 }  // namespace ldlm

@@ -1,0 +1,16 @@
+// A Trainer takes an optimiser of its module's elements, and the message says what it wants.
+// expect: Optimizer<
+
+#include <ldlm/nn/linear.hpp>
+#include <ldlm/optim/adam.hpp>
+#include <ldlm/train/trainer.hpp>
+
+#ifdef LDLM_MUST_FAIL
+using Element = float;
+#else
+using Element = double;
+#endif
+
+auto train(ldlm::nn::Linear<double>& model, const ldlm::nn::NamedParameters<Element>& parameters) {
+  return ldlm::Trainer(model, ldlm::optim::AdamW(parameters)).step();
+}
