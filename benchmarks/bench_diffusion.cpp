@@ -30,7 +30,7 @@ auto make_contenders(int threads) {
       ldlm::bench::random_values(latents * config.latent_dim, 2));
   const auto folder = std::make_shared<const ldlm::bench::TemporaryFolder>();
   model->save_pretrained(folder->path / "model");
-  ldlm::nn::pack(*model, ldlm::WeightFormat::f32);
+  ldlm::pack(*model, ldlm::WeightFormat::f32);
   const std::string file = folder->path / "inputs.f32";
   ldlm::bench::write_values(file, *values);
   const Tensor<float> z = Tensor<float>::from_blob(values->data(), {latents, config.latent_dim});

@@ -46,7 +46,7 @@ void add(const std::string& name, std::int64_t rows, std::int64_t length) {
   const auto make = [=](int threads) {
     const std::string folder = folder_of(name);
     const auto bert = std::make_shared<Bert<float>>(Bert<float>::from_pretrained(folder));
-    ldlm::nn::pack(*bert, ldlm::WeightFormat::f32);
+    ldlm::pack(*bert, ldlm::WeightFormat::f32);
     const auto ids = ldlm::bench::token_ids(rows, length, bert->config.vocab_size);
     const auto encode = [bert, ids] {
       const ldlm::NoGrad scope;

@@ -32,7 +32,7 @@ std::shared_ptr<Gpt2<float>> model_of(const std::string& format) {
     for (const auto candidate :
          {ldlm::WeightFormat::bf16, ldlm::WeightFormat::int8, ldlm::WeightFormat::int4}) {
       if (name_of(candidate) == format) {
-        ldlm::nn::pack(*model, candidate);
+        ldlm::pack(*model, candidate);
       }
     }
     kept = format;

@@ -48,7 +48,7 @@ double peak_of(const F& run, double idle) {
 double peak_of_training(const std::string& folder, std::int64_t rows, std::int64_t length) {
   const double idle = status_bytes("VmRSS");
   auto model = Gpt2<float>::from_pretrained(folder);
-  ldlm::optim::AdamW<float> optimizer(ldlm::nn::named_parameters(model), {.learning_rate = 1e-4});
+  ldlm::AdamW<float> optimizer(ldlm::named_parameters(model), {.learning_rate = 1e-4});
   const auto ids = ldlm::bench::token_ids(rows, length, model.config.vocab_size);
   return peak_of(
       [&] {
@@ -105,7 +105,7 @@ void add(const std::string& name, const std::string& folder, const std::string& 
 std::string quantized_folder(const std::string& plain, const std::filesystem::path& folder,
                              ldlm::WeightFormat format) {
   auto model = Gpt2<float>::from_pretrained(plain);
-  ldlm::nn::pack(model, format);
+  ldlm::pack(model, format);
   model.save_pretrained(folder);
   return folder;
 }

@@ -42,7 +42,7 @@ Sequences read_sequences(std::int64_t most_tokens) {
     }
   }
   Sequences sequences;
-  for (const std::string_view sentence : ldlm::text::split_sentences(text)) {
+  for (const std::string_view sentence : ldlm::split_sentences(text)) {
     std::vector<std::int64_t> ids{end};
     for (const auto id : tokenizer.encode_ids(sentence)) {
       ids.push_back(id);
@@ -107,7 +107,7 @@ void add(ldlm::WeightFormat format, const std::string& theirs) {
       for ([[maybe_unused]] auto _ : state) {
         static const auto plain = our_losses(model, sequences);
         static const auto their_plain = peer_losses("f32", sequences);
-        ldlm::nn::pack(model, format);
+        ldlm::pack(model, format);
         const auto ours = our_losses(model, sequences);
         const auto theirs_few = peer_losses(theirs, sequences);
         state.counters["plain"] = sum(plain) / tokens;

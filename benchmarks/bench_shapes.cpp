@@ -525,9 +525,9 @@ void add_steps() {
               {.compared = false, .setup = made + "s = torch.optim." + peer});
     };
     step("AdamW", "AdamW(p, lr=1e-3, fused=True)",
-         std::make_shared<optim::AdamW<float>>(parameters));
+         std::make_shared<ldlm::AdamW<float>>(parameters));
     step("SGD", "SGD(p, lr=1e-3, momentum=0.9, fused=True)",
-         std::make_shared<optim::SGD<float>>(parameters, optim::SgdOptions{.momentum = 0.9}));
+         std::make_shared<ldlm::SGD<float>>(parameters, ldlm::SgdOptions{.momentum = 0.9}));
   }
 }
 

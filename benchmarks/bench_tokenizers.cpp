@@ -20,7 +20,7 @@
 
 namespace {
 
-using ldlm::text::Tokenizer;
+using ldlm::Tokenizer;
 
 /// The text as a whole, or its lines.
 std::vector<std::string_view> parts_of(std::string_view text, bool lines) {

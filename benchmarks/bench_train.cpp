@@ -30,7 +30,7 @@ struct Training {
   Training(const std::string& folder, MatmulPrecision products)
       : precision(products),
         model(Gpt2<float>::from_pretrained(folder)),
-        optimizer(ldlm::nn::named_parameters(model), {.learning_rate = 1e-4}) {}
+        optimizer(ldlm::named_parameters(model), {.learning_rate = 1e-4}) {}
 
   float step(const ldlm::Tensor<std::int64_t>& ids) {
     ldlm::set_matmul_precision(precision);
@@ -44,7 +44,7 @@ struct Training {
 
   MatmulPrecision precision;
   Gpt2<float> model;
-  ldlm::optim::AdamW<float> optimizer;
+  ldlm::AdamW<float> optimizer;
 };
 
 std::string model_folder() {

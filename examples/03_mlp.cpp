@@ -9,13 +9,11 @@
 using ldlm::Generator;
 using ldlm::Tensor;
 using ldlm::Variable;
-namespace nn = ldlm::nn;
-namespace optim = ldlm::optim;
 
 // A module is a plain struct whose `visit` names its parts. That is all it takes to be trained,
 // saved and loaded.
 struct Mlp {
-  nn::Linear<float> first, second, last;
+  ldlm::Linear<float> first, second, last;
 
   Mlp(std::int64_t width, Generator& generator)
       : first(2, width, generator), second(width, width, generator), last(width, 2, generator) {}
@@ -80,15 +78,15 @@ int main() {
   const Spirals test = make_spirals(500, generator);
 
   Mlp model(64, generator);
-  std::cout << "the model has " << nn::num_parameters(model) << " parameters:\n";
-  for (const auto& [name, parameter] : nn::named_parameters(model)) {
+  std::cout << "the model has " << ldlm::num_parameters(model) << " parameters:\n";
+  for (const auto& [name, parameter] : ldlm::named_parameters(model)) {
     std::cout << "  " << name << " " << parameter.shape() << "\n";
   }
 
   constexpr std::int64_t steps = 600;
   constexpr double rate = 0.01;
-  optim::AdamW optimizer(nn::parameters(model));
-  const optim::WarmupCosine schedule{.warmup = 20, .total = steps};
+  ldlm::AdamW optimizer(ldlm::parameters(model));
+  const ldlm::WarmupCosine schedule{.warmup = 20, .total = steps};
   for (std::int64_t step = 1; step <= steps; ++step) {
     optimizer.set_learning_rate(rate * schedule(step));
     optimizer.zero_grad();
@@ -104,7 +102,7 @@ int main() {
 
   // A state dict is a list of names and tensors; safetensors.hpp writes and reads it as a file.
   Mlp copy(64, generator);
-  nn::load_state_dict(copy, nn::state_dict(model));
+  ldlm::load_state_dict(copy, ldlm::state_dict(model));
   const double result = accuracy(copy, test);
   if (result < 0.97) {
     std::cerr << "held-out accuracy " << result << " is too low\n";

@@ -53,10 +53,10 @@ int main(int argc, char** argv) {
   show(tokenizer, "Zürich 東京 🙂");  // unknown words fall apart into bytes, or become [UNK]
 
   std::cout << "-- Batches of one length: padding and truncation.\n";
-  ldlm::text::Padding padding;
+  ldlm::Padding padding;
   padding.pad_token = loading ? tokenizer.id_to_token(0) : "<|endoftext|>";
   tokenizer.set_padding(padding);
-  ldlm::text::Truncation truncation;
+  ldlm::Truncation truncation;
   truncation.max_length = 12;
   tokenizer.set_truncation(truncation);
   const std::vector<std::string> batch{"The river", texts.front()};

@@ -55,12 +55,12 @@ Gpt2<float> train(const Tokenizer& tokenizer) {
   for (const std::string& sentence : sentences) {
     data.add(tokenizer.encode_ids(sentence));
   }
-  std::cout << "training " << ldlm::nn::num_parameters(model) << " parameters\n";
+  std::cout << "training " << ldlm::num_parameters(model) << " parameters\n";
 
   // With warm-up, cosine decay and clipping. Example 10 has checkpoints and evaluation as well.
-  ldlm::Trainer trainer(
-      model, ldlm::optim::AdamW(ldlm::optim::trainable_parameters(model), {.learning_rate = 5e-3}),
-      {.steps = 150, .batch_size = 12, .warmup = 20, .report_every = 30});
+  ldlm::Trainer trainer(model,
+                        ldlm::AdamW(ldlm::trainable_parameters(model), {.learning_rate = 5e-3}),
+                        {.steps = 150, .batch_size = 12, .warmup = 20, .report_every = 30});
   trainer.run(data.size(),
               [&](const ldlm::Tensor<std::int64_t>& rows) {
                 // Each token is predicted from those before it, the first one from an end token.

@@ -16,7 +16,6 @@
 using ldlm::Generator;
 using ldlm::Tensor;
 using ldlm::Variable;
-namespace nn = ldlm::nn;
 
 // Points (N, 2) of two interleaved half circles, with a little noise.
 Tensor<float> two_moons(std::int64_t count, double noise, Generator& generator) {
@@ -35,7 +34,7 @@ Tensor<float> two_moons(std::int64_t count, double noise, Generator& generator) 
 // detail is easy to see; predicts v, a blend of point and noise.
 struct Denoiser {
   static constexpr std::int64_t features = 32;
-  nn::Linear<float> first, second, third, last;
+  ldlm::Linear<float> first, second, third, last;
 
   explicit Denoiser(Generator& g)
       : first(3 * features, 128, g), second(128, 128, g), third(128, 128, g), last(128, 2, g) {}
@@ -91,7 +90,7 @@ int main(int argc, char** argv) {
   Denoiser model(generator);
   constexpr std::int64_t rows = 256;
   ldlm::Trainer trainer(
-      model, ldlm::optim::AdamW(ldlm::optim::trainable_parameters(model), {.learning_rate = 4e-3}),
+      model, ldlm::AdamW(ldlm::trainable_parameters(model), {.learning_rate = 4e-3}),
       {.steps = 2000,
        .batch_size = rows,
        .ema_decay = 0.995,  // the average of the weights samples better than the last ones

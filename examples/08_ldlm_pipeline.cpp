@@ -65,8 +65,7 @@ Ldlm<float> train_miniature() {
     std::cout << "  step " << p.step << "  loss " << p.loss << "\n";
   }};
   const auto optimizer_of = [](const auto& part) {
-    return ldlm::optim::AdamW(ldlm::optim::decay_groups(part, 0.01),
-                              {.learning_rate = 1e-2, .beta2 = 0.98});
+    return ldlm::AdamW(ldlm::decay_groups(part, 0.01), {.learning_rate = 1e-2, .beta2 = 0.98});
   };
 
   std::cout << "training a miniature autoencoder ...\n";

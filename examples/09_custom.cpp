@@ -6,7 +6,6 @@
 
 using ldlm::Tensor;
 using ldlm::Variable;
-namespace nn = ldlm::nn;
 
 // x / (1 + |x|), with a gradient by hand: 1 / (1 + |x|)^2. `record` keeps the function that turns
 // the gradient of the result into that of the input; Saved notices when x is changed in place
@@ -47,7 +46,7 @@ struct Centre {
 
 struct Model {
   Centre centre{3};
-  nn::Linear<float> linear;
+  ldlm::Linear<float> linear;
 
   explicit Model(ldlm::Generator& generator) : linear(3, 1, generator) {}
 
@@ -76,7 +75,7 @@ int main() {
   const Tensor<float> side = ldlm::cast<float>(above) * 2.0F - 1.0F;  // -1 or 1: (B, 1)
 
   Model model(generator);
-  ldlm::optim::AdamW optimizer(nn::parameters(model), {.learning_rate = 0.05});
+  ldlm::AdamW optimizer(ldlm::parameters(model), {.learning_rate = 0.05});
   for (int step = 1; step <= 200; ++step) {
     const ldlm::TrainingMode training(generator);
     optimizer.zero_grad();
@@ -88,7 +87,7 @@ int main() {
     }
   }
 
-  for (const auto& [name, tensor] : nn::state_dict(model)) {
+  for (const auto& [name, tensor] : ldlm::state_dict(model)) {
     std::cout << name << " " << tensor << "\n";
   }
   const ldlm::NoGrad scope;

@@ -11,12 +11,10 @@
 
 using ldlm::Tensor;
 using ldlm::Variable;
-namespace nn = ldlm::nn;
-namespace optim = ldlm::optim;
 
 struct Mlp {
-  nn::Linear<float> first, second, last;
-  nn::Dropout<float> dropout{0.02};
+  ldlm::Linear<float> first, second, last;
+  ldlm::Dropout<float> dropout{0.02};
 
   explicit Mlp(ldlm::Generator& generator)
       : first(1, 64, generator), second(64, 64, generator), last(64, 1, generator) {}
@@ -60,11 +58,11 @@ int main(int argc, char** argv) {
     Mlp model(generator);
 
     ldlm::Trainer trainer(model,
-                          optim::AdamW(optim::trainable_parameters(model), {.learning_rate = 3e-3}),
+                          ldlm::AdamW(ldlm::trainable_parameters(model), {.learning_rate = 3e-3}),
                           {.folder = folder,
                            .steps = 20'000,
                            .batch_size = 100,
-                           .schedule = optim::WarmupConstant{100},
+                           .schedule = ldlm::WarmupConstant{100},
                            .evaluate_every = 200,
                            .patience = 4,
                            .keep_best = true});

@@ -110,7 +110,7 @@ inline const std::vector<std::string_view>& text_phrases() {
 inline std::string generated_text(std::uint64_t index) {
   std::uint64_t counter = 0;
   const auto below = [&](std::uint64_t n) {
-    return static_cast<std::size_t>(ldlm::text::counter_hash(index, counter++) % n);
+    return static_cast<std::size_t>(ldlm::counter_hash(index, counter++) % n);
   };
   const auto character = [&](const Pool& pool) {
     const auto [first, last] = pool[below(pool.size())];
@@ -124,7 +124,7 @@ inline std::string generated_text(std::uint64_t index) {
       const Pool& pool = pools[below(pools.size())];
       const std::size_t longest[] = {2, 4, 12, 40};
       for (std::size_t n = 1 + below(longest[below(4)]); n > 0; --n) {
-        ldlm::text::append_utf8(out, character(pool));
+        ldlm::append_utf8(out, character(pool));
       }
     } else if (kind == 14 || kind == 15) {
       out += text_phrases()[below(text_phrases().size())];
@@ -133,7 +133,7 @@ inline std::string generated_text(std::uint64_t index) {
     } else if (kind == 17) {
       const char32_t c = character(pools[below(pools.size())]);
       for (std::size_t n = 1 + below(60); n > 0; --n) {
-        ldlm::text::append_utf8(out, c);
+        ldlm::append_utf8(out, c);
       }
     } else if (kind == 18) {
       for (std::size_t n = 1 + below(4); n > 0; --n) {
@@ -143,7 +143,7 @@ inline std::string generated_text(std::uint64_t index) {
       const std::size_t choices[] = {1, 3, 12};
       const Pool& pool = pools[choices[below(3)]];
       for (std::size_t n = 90 + below(3000); n > 0; --n) {
-        ldlm::text::append_utf8(out, character(pool));
+        ldlm::append_utf8(out, character(pool));
       }
     }
     if (below(2) == 0) {

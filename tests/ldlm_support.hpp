@@ -46,12 +46,12 @@ inline ldlm::LdlmConfig small_config(std::int64_t vocab_size) {
 }
 
 inline ldlm::Tokenizer small_tokenizer() {
-  ldlm::text::BpeTrainerOptions options;
+  ldlm::BpeTrainerOptions options;
   options.vocab_size = 400;
   options.min_frequency = 1;
   options.special_tokens = {ldlm::end_token, ldlm::mask_token};
   options.add_prefix_space = true;
-  ldlm::text::BpeTrainer trainer(options);
+  ldlm::BpeTrainer trainer(options);
   for (const std::string& text : small_texts()) {
     trainer.add(text);
   }

@@ -76,8 +76,8 @@ class Golden {
   /// Every parameter has the gradient "<prefix><name>", and no other is given.
   template <class M>
   void check_gradients(const M& model, const std::string& prefix = "grad.") {
-    using T = ldlm::nn::scalar_t<M>;
-    const auto parameters = ldlm::nn::named_parameters(model);
+    using T = ldlm::scalar_t<M>;
+    const auto parameters = ldlm::named_parameters(model);
     CHECK(parameters.size() == names_after(prefix).size());
     // Gradients that are zero but for rounding are held to the scale of the others.
     double largest = 0;
@@ -94,9 +94,9 @@ class Golden {
   /// Ten steps of AdamW on one batch: every loss, and all weights at the end.
   template <class M, class Loss>
   void check_training(M& model, Loss&& loss_of) {
-    using T = ldlm::nn::scalar_t<M>;
-    const auto parameters = ldlm::nn::named_parameters(model);
-    ldlm::optim::AdamW<T> optimizer(parameters, {.learning_rate = 1e-3, .epsilon = 1e-5});
+    using T = ldlm::scalar_t<M>;
+    const auto parameters = ldlm::named_parameters(model);
+    ldlm::AdamW<T> optimizer(parameters, {.learning_rate = 1e-3, .epsilon = 1e-5});
     const auto expected = get<T>("losses");
     auto losses = ldlm::Tensor<T>::empty(expected.shape());
     for (std::int64_t step = 0; step < losses.numel(); ++step) {

@@ -64,7 +64,7 @@ TEST_CASE_TEMPLATE("the encoder agrees with transformers", T, float, double) {
 TEST_CASE("laid out for products, the encoder still agrees") {
   Golden golden("bert");
   auto bert = Bert<float>::from_pretrained(golden_folder("bert"));
-  ldlm::nn::pack(bert, ldlm::WeightFormat::f32);
+  ldlm::pack(bert, ldlm::WeightFormat::f32);
   const ldlm::NoGrad scope;
   const auto out = bert(inputs_of(golden));
   golden.check(out.hidden.value(), "hidden");

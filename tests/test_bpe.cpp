@@ -10,47 +10,45 @@
 #include <ldlm/text/tokenizer.hpp>
 
 #include "text_support.hpp"
-
-namespace text = ldlm::text;
 using Words = std::vector<std::string>;
 
 namespace {
 
 Words split(std::string_view input) {
   Words words;
-  text::Gpt2Splitter(input).split([&](std::size_t begin, std::size_t end) {
+  ldlm::Gpt2Splitter(input).split([&](std::size_t begin, std::size_t end) {
     words.emplace_back(input.substr(begin, end - begin));
   });
   return words;
 }
 
 /// A vocabulary of the 256 bytes and of what the merges make.
-text::BpeModel model_of(const std::vector<std::pair<std::string, std::string>>& rules,
-                        text::BpeModel::Options options = {}) {
-  text::Vocabulary vocabulary;
+ldlm::BpeModel model_of(const std::vector<std::pair<std::string, std::string>>& rules,
+                        ldlm::BpeModel::Options options = {}) {
+  ldlm::Vocabulary vocabulary;
   const auto add = [&](const std::string& token) {
     if (vocabulary.find(token) < 0) {
-      vocabulary.add(token, static_cast<text::TokenId>(vocabulary.id_bound()));
+      vocabulary.add(token, static_cast<ldlm::TokenId>(vocabulary.id_bound()));
     }
   };
   for (int b = 0; b < 256; ++b) {
-    add(text::to_byte_characters(std::string(1, static_cast<char>(b))));
+    add(ldlm::to_byte_characters(std::string(1, static_cast<char>(b))));
   }
   if (options.unk_token) {
     add(*options.unk_token);
   }
-  std::vector<text::Merge> merges;
+  std::vector<ldlm::BpeMerge> merges;
   for (const auto& [left, right] : rules) {
     add(left);
     add(right);
     add(left + right);
     merges.emplace_back(vocabulary.find(left), vocabulary.find(right));
   }
-  return text::BpeModel(std::move(vocabulary), std::move(merges), std::move(options));
+  return ldlm::BpeModel(std::move(vocabulary), std::move(merges), std::move(options));
 }
 
-Words pieces(const text::BpeModel& model, std::string_view word) {
-  text::BpeModel::Pieces out;
+Words pieces(const ldlm::BpeModel& model, std::string_view word) {
+  ldlm::BpeModel::Pieces out;
   model.tokenize(word, out);
   Words tokens;
   std::size_t total = 0;
@@ -67,7 +65,7 @@ Words slow_pieces(const std::vector<std::pair<std::string, std::string>>& rules,
                   std::string_view word) {
   Words symbols;
   for (const char c : word) {
-    symbols.push_back(text::to_byte_characters(std::string(1, c)));
+    symbols.push_back(ldlm::to_byte_characters(std::string(1, c)));
   }
   while (true) {
     std::size_t best_rank = rules.size();
@@ -91,17 +89,17 @@ Words slow_pieces(const std::vector<std::pair<std::string, std::string>>& rules,
 }  // namespace
 
 TEST_CASE("the byte-level alphabet is a bijection of printable characters") {
-  CHECK(text::to_byte_characters(" ") == "\u0120");
-  CHECK(text::to_byte_characters("\n") == "\u010A");
-  CHECK(text::to_byte_characters("aZ~") == "aZ~");
-  CHECK(text::to_byte_characters("\u00e9") == "\u00c3\u00a9");
+  CHECK(ldlm::to_byte_characters(" ") == "\u0120");
+  CHECK(ldlm::to_byte_characters("\n") == "\u010A");
+  CHECK(ldlm::to_byte_characters("aZ~") == "aZ~");
+  CHECK(ldlm::to_byte_characters("\u00e9") == "\u00c3\u00a9");
   for (int b = 0; b < 256; ++b) {
     const std::string byte(1, static_cast<char>(b));
-    CHECK(text::from_byte_characters(text::to_byte_characters(byte)) == byte);
+    CHECK(ldlm::from_byte_characters(ldlm::to_byte_characters(byte)) == byte);
   }
   // A piece with a character outside of the alphabet stands for itself.
-  CHECK(text::from_byte_characters("a b") == "a b");
-  CHECK(text::from_byte_characters("\u6771") == "\u6771");
+  CHECK(ldlm::from_byte_characters("a b") == "a b");
+  CHECK(ldlm::from_byte_characters("\u6771") == "\u6771");
 }
 
 TEST_CASE("GPT-2's pattern is scanned as its regex says") {
@@ -124,7 +122,7 @@ TEST_CASE("GPT-2's pattern is scanned as its regex says") {
 }
 
 TEST_CASE("merges apply by rank, then from the left") {
-  const text::BpeModel model = model_of({{"a", "b"}, {"b", "c"}, {"ab", "c"}, {"a", "a"}});
+  const ldlm::BpeModel model = model_of({{"a", "b"}, {"b", "c"}, {"ab", "c"}, {"a", "a"}});
   CHECK(pieces(model, "abc") == Words{"abc"});
   CHECK(pieces(model, "bcab") == Words{"bc", "ab"});
   CHECK(pieces(model, "aaa") == Words{"aa", "a"});
@@ -136,45 +134,45 @@ TEST_CASE("short and long words merge by the book") {
   const std::vector<std::pair<std::string, std::string>> rules{
       {"a", "b"},    {"b", "a"}, {"ab", "ab"}, {"c", "a"}, {"a", "a"},
       {"abab", "c"}, {"b", "c"}, {"aa", "aa"}, {"c", "c"}, {"ba", "cc"}};
-  const text::BpeModel model = model_of(rules);
+  const ldlm::BpeModel model = model_of(rules);
   std::uint64_t counter = 0;
   for (std::size_t length = 1; length < 200; ++length) {  // both sides of the scanning limit
     std::string word;
     while (word.size() < length) {
-      word += "abc"[ldlm::text::detail::mix(++counter) % 3];
+      word += "abc"[ldlm::detail::mix(++counter) % 3];
     }
     REQUIRE(pieces(model, word) == slow_pieces(rules, word));
   }
 }
 
 TEST_CASE("a word of a million bytes takes no quadratic time") {
-  const text::BpeModel model = model_of({{"a", "a"}, {"aa", "aa"}, {"aaaa", "aaaa"}});
-  text::BpeModel::Pieces out;
+  const ldlm::BpeModel model = model_of({{"a", "a"}, {"aa", "aa"}, {"aaaa", "aaaa"}});
+  ldlm::BpeModel::Pieces out;
   model.tokenize(std::string(1'000'000, 'a'), out);
   CHECK(out.ids.size() == 125'000);
 }
 
 TEST_CASE("unknown bytes become the unknown token, and go where there is none") {
-  text::Vocabulary small;
+  ldlm::Vocabulary small;
   small.add("a", 0);
   small.add("?", 1);
-  const text::BpeModel dropping(small, {}, {});
-  text::BpeModel::Pieces out;
+  const ldlm::BpeModel dropping(small, {}, {});
+  ldlm::BpeModel::Pieces out;
   dropping.tokenize("axa", out);
-  CHECK(out.ids == std::vector<text::PieceId>{0, 0});
+  CHECK(out.ids == std::vector<ldlm::PieceId>{0, 0});
   dropping.tokenize("x", out);
   CHECK(out.ids.empty());
-  text::BpeModel::Options options;
+  ldlm::BpeModel::Options options;
   options.unk_token = "?";
-  const text::BpeModel each(small, {}, options);
+  const ldlm::BpeModel each(small, {}, options);
   CHECK(pieces(each, "axya") == Words{"a", "?", "?", "a"});
   options.fuse_unk = true;
-  const text::BpeModel fused(small, {}, options);
+  const ldlm::BpeModel fused(small, {}, options);
   CHECK(pieces(fused, "axya") == Words{"a", "?", "a"});
   // In a long word a fused token has as many places as bytes.
-  text::Vocabulary pairs = small;
+  ldlm::Vocabulary pairs = small;
   pairs.add("aa", 2);
-  const text::BpeModel merging(pairs, {{0, 0}}, options);
+  const ldlm::BpeModel merging(pairs, {{0, 0}}, options);
   std::string word;
   Words wanted;
   for (int i = 0; i < 50; ++i) {
@@ -186,7 +184,7 @@ TEST_CASE("unknown bytes become the unknown token, and go where there is none") 
   CHECK(std::vector<std::uint32_t>(out.sizes.end() - 5, out.sizes.end()) ==
         std::vector<std::uint32_t>{2, 1, 3, 1, 1});
   options.unk_token = "none";
-  const text::BpeModel absent(small, {}, options);
+  const ldlm::BpeModel absent(small, {}, options);
   CHECK(pieces(absent, "aa") == Words{"a", "a"});
   CHECK_THROWS_WITH_AS(absent.tokenize("ax", out),
                        "[bpe] no piece for byte 120, and the unknown token \"none\" is no piece",
@@ -194,25 +192,25 @@ TEST_CASE("unknown bytes become the unknown token, and go where there is none") 
 }
 
 TEST_CASE("ignore_merges takes a whole word that is a piece") {
-  text::BpeModel::Options options;
+  ldlm::BpeModel::Options options;
   options.ignore_merges = true;
-  const text::BpeModel model = model_of({{"x", "yz"}, {"a", "b"}}, options);
+  const ldlm::BpeModel model = model_of({{"x", "yz"}, {"a", "b"}}, options);
   CHECK(pieces(model, "xyz") == Words{"xyz"});  // no merge makes "yz" first
   CHECK(pieces(model, "xyzab") == Words{"x", "y", "z", "ab"});
 }
 
 TEST_CASE("merges whose result is no piece are refused") {
-  text::Vocabulary vocabulary;
+  ldlm::Vocabulary vocabulary;
   vocabulary.add("a", 0);
   vocabulary.add("b", 1);
-  CHECK_THROWS_WITH_AS(text::BpeModel(vocabulary, {{0, 1}}, {}),
+  CHECK_THROWS_WITH_AS(ldlm::BpeModel(vocabulary, {{0, 1}}, {}),
                        "[bpe] merge 1 (\"a\" \"b\") makes \"ab\", which is no piece", ldlm::Error);
-  CHECK_THROWS_AS(text::BpeModel(vocabulary, {{0, 7}}, {}), ldlm::Error);
-  CHECK_THROWS_AS(text::BpeModel(vocabulary, {{-1, 0}}, {}), ldlm::Error);
+  CHECK_THROWS_AS(ldlm::BpeModel(vocabulary, {{0, 7}}, {}), ldlm::Error);
+  CHECK_THROWS_AS(ldlm::BpeModel(vocabulary, {{-1, 0}}, {}), ldlm::Error);
 }
 
 TEST_CASE("a vocabulary has each piece and id once, holes allowed") {
-  text::Vocabulary vocabulary;
+  ldlm::Vocabulary vocabulary;
   vocabulary.add("zero", 0);
   vocabulary.add("seven", 7);
   CHECK(vocabulary.size() == 2);

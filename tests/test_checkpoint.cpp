@@ -129,8 +129,8 @@ TEST_CASE("errors of checkpoint") {
 
 TEST_CASE("dropout in a recomputed block drops what it dropped the first time") {
   Generator g(4);
-  const ldlm::nn::Linear<double> linear(8, 8, g);
-  const ldlm::nn::Dropout<double> dropout(0.4);
+  const ldlm::Linear<double> linear(8, 8, g);
+  const ldlm::Dropout<double> dropout(0.4);
   const auto block = [&](const Variable<double>& x) { return dropout(square(linear(dropout(x)))); };
   const Tensor<double> values = ldlm::randn<double>({16, 8}, g);
   const auto gradient = [&](bool recomputed) {

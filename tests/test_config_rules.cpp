@@ -93,10 +93,10 @@ TEST_CASE("a denoiser and a Transformer that cannot be are refused") {
   CHECK(contains(denoiser({.activation = static_cast<ldlm::Activation>(99)}), "activation is 99"));
   CHECK(contains(denoiser({.time_conditioning = static_cast<ldlm::TimeConditioning>(2)}),
                  "time_conditioning is 2"));
-  const auto transformer = [](const ldlm::nn::TransformerOptions& options) {
+  const auto transformer = [](const ldlm::TransformerOptions& options) {
     return message_of([&] {
       Generator generator;
-      (void)ldlm::nn::Transformer<float>(options, generator);
+      (void)ldlm::Transformer<float>(options, generator);
     });
   };
   CHECK(transformer({.d_model = 8, .nhead = 3}) ==
@@ -111,16 +111,16 @@ TEST_CASE("a denoiser and a Transformer that cannot be are refused") {
 
 TEST_CASE("parts of networks check their extents") {
   Generator g;
-  CHECK(contains(message_of([&] { (void)ldlm::nn::Embedding<float>(0, 4, g); }), "[Embedding]"));
-  CHECK(contains(message_of([&] { (void)ldlm::nn::Embedding<float>(4, -1, g); }), "4 and -1"));
-  CHECK(contains(message_of([&] { (void)ldlm::nn::Embedding<float>(4, 4, g, -1); }), "stddev"));
-  CHECK(contains(message_of([&] { (void)ldlm::nn::Linear<float>(4, -1, g); }), "[Linear]"));
-  CHECK(contains(message_of([&] { (void)ldlm::nn::LayerNorm<float>(-1); }), "[LayerNorm]"));
-  CHECK(contains(message_of([&] { (void)ldlm::nn::LayerNorm<float>(4, not_a_number); }),
-                 "eps must lie"));
-  CHECK(contains(message_of([&] { (void)ldlm::nn::RMSNorm<float>(0); }), "[RMSNorm]"));
-  CHECK(contains(message_of([&] { (void)ldlm::nn::Dropout<float>(1); }), "[Dropout]"));
-  CHECK(contains(message_of([&] { (void)ldlm::nn::MultiHeadAttention<float>(8, 0, g); }),
+  CHECK(contains(message_of([&] { (void)ldlm::Embedding<float>(0, 4, g); }), "[Embedding]"));
+  CHECK(contains(message_of([&] { (void)ldlm::Embedding<float>(4, -1, g); }), "4 and -1"));
+  CHECK(contains(message_of([&] { (void)ldlm::Embedding<float>(4, 4, g, -1); }), "stddev"));
+  CHECK(contains(message_of([&] { (void)ldlm::Linear<float>(4, -1, g); }), "[Linear]"));
+  CHECK(contains(message_of([&] { (void)ldlm::LayerNorm<float>(-1); }), "[LayerNorm]"));
+  CHECK(
+      contains(message_of([&] { (void)ldlm::LayerNorm<float>(4, not_a_number); }), "eps must lie"));
+  CHECK(contains(message_of([&] { (void)ldlm::RMSNorm<float>(0); }), "[RMSNorm]"));
+  CHECK(contains(message_of([&] { (void)ldlm::Dropout<float>(1); }), "[Dropout]"));
+  CHECK(contains(message_of([&] { (void)ldlm::MultiHeadAttention<float>(8, 0, g); }),
                  "do not split into 0 heads"));
 }
 
@@ -163,6 +163,6 @@ TEST_CASE("an LDLM, its schedules and samplers that cannot be are refused") {
                  "can have 1000000 steps at most"));
   CHECK(contains(message_of([] { ldlm::SamplerOptions{.steps = -1}.validate(); }), "steps"));
   CHECK(contains(message_of([] { ldlm::SamplerOptions{.eta = not_a_number}.validate(); }), "eta"));
-  CHECK(contains(message_of([] { (void)ldlm::optim::WarmupLinear{.warmup = -1}(1); }), "warmup"));
-  CHECK(contains(message_of([] { (void)ldlm::optim::WarmupCosine{.total = 0}(1); }), "total"));
+  CHECK(contains(message_of([] { (void)ldlm::WarmupLinear{.warmup = -1}(1); }), "warmup"));
+  CHECK(contains(message_of([] { (void)ldlm::WarmupCosine{.total = 0}(1); }), "total"));
 }

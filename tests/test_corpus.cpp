@@ -18,7 +18,6 @@
 #include "text_support.hpp"
 
 namespace fs = std::filesystem;
-namespace text = ldlm::text;
 
 namespace {
 
@@ -35,16 +34,16 @@ class TemporaryFile {
 
 std::vector<std::string> sentences(std::string_view paragraph) {
   std::vector<std::string> out;
-  for (const std::string_view sentence : text::split_sentences(paragraph)) {
+  for (const std::string_view sentence : ldlm::split_sentences(paragraph)) {
     out.emplace_back(sentence);
   }
   return out;
 }
 
-std::vector<text::Article> articles(std::string_view contents) {
+std::vector<ldlm::WikiTextArticle> articles(std::string_view contents) {
   const TemporaryFile file(contents);
-  text::WikiTextReader reader(file.path());
-  std::vector<text::Article> out;
+  ldlm::WikiTextReader reader(file.path());
+  std::vector<ldlm::WikiTextArticle> out;
   while (auto article = reader.next()) {
     out.push_back(std::move(*article));
   }
@@ -59,7 +58,7 @@ TEST_CASE("lines are read with any line end and any length") {
       "\xEF\xBB\xBF"
       "one\r\n\n" +
       longer_than_a_buffer + "\nlast");
-  text::LineReader reader(file.path());
+  ldlm::LineReader reader(file.path());
   CHECK(reader.next().value() == "one");
   CHECK(reader.next().value() == "");
   CHECK(reader.next().value() == longer_than_a_buffer);
@@ -68,13 +67,13 @@ TEST_CASE("lines are read with any line end and any length") {
   CHECK_FALSE(reader.next());
 
   const TemporaryFile empty("");
-  CHECK_FALSE(text::LineReader(empty.path()).next());
+  CHECK_FALSE(ldlm::LineReader(empty.path()).next());
 }
 
 TEST_CASE("lines end as in Python's text files, also where a buffer ends between them") {
   const auto all = [](const std::string& contents) {
     const TemporaryFile file(contents);
-    text::LineReader reader(file.path());
+    ldlm::LineReader reader(file.path());
     std::vector<std::string> out;
     while (const auto line = reader.next()) {
       out.emplace_back(*line);
@@ -103,7 +102,7 @@ TEST_CASE("a corpus that is not UTF-8 is refused with its line and byte") {
   for (const std::string start : {"", " = Title = \n"}) {
     const TemporaryFile file(start + "One.\ncaf\xE9 au lait\n");
     const std::string said = ldlm_test::message_of(
-        [&] { text::for_each_sentence(file.path(), [](std::string_view) {}); });
+        [&] { ldlm::for_each_sentence(file.path(), [](std::string_view) {}); });
     CHECK(said.find(file.path().string() + ": line " + (start.empty() ? "2" : "3") +
                     ", byte 3: not UTF-8") != std::string::npos);
   }
@@ -122,7 +121,7 @@ TEST_CASE("a corpus may be a pipe, which is read once") {
       }
     });
     std::size_t paragraphs = 0;
-    text::for_each_paragraph(pipe, [&](std::string_view) { ++paragraphs; });
+    ldlm::for_each_paragraph(pipe, [&](std::string_view) { ++paragraphs; });
     writer.join();
     CHECK(paragraphs == (contents.find('=') == std::string::npos ? 2 : 1));
   }
@@ -132,7 +131,7 @@ TEST_CASE("files that are no plain text say so") {
   using namespace std::string_literals;
   const auto message = [](std::string_view contents) {
     const TemporaryFile file(contents);
-    return ldlm_test::message_of([&] { text::Corpus corpus(file.path()); });
+    return ldlm_test::message_of([&] { ldlm::Corpus corpus(file.path()); });
   };
   CHECK(message("\xFD"
                 "7zXZ\0"s)
@@ -143,12 +142,12 @@ TEST_CASE("files that are no plain text say so") {
   CHECK(message("PK\x03\x04"s).find("zip archive") != std::string::npos);
   CHECK(message("PAR1"s).find("Parquet") != std::string::npos);
   CHECK(message("\xFF\xFE"s).find("UTF-16") != std::string::npos);
-  CHECK_THROWS_WITH_AS(text::LineReader("/no/such/file"), "[corpus] /no/such/file: no such file",
+  CHECK_THROWS_WITH_AS(ldlm::LineReader("/no/such/file"), "[corpus] /no/such/file: no such file",
                        ldlm::Error);
-  CHECK_THROWS_AS(text::LineReader(fs::temp_directory_path()), ldlm::Error);
+  CHECK_THROWS_AS(ldlm::LineReader(fs::temp_directory_path()), ldlm::Error);
 
   const TemporaryFile file("ab\n" + std::string(100, 'x'));
-  text::LineReader reader(file.path(), 50);
+  ldlm::LineReader reader(file.path(), 50);
   CHECK(reader.next().value() == "ab");
   CHECK_THROWS_WITH_AS(
       (void)reader.next(),
@@ -196,19 +195,19 @@ TEST_CASE("text before the first title is an article without one") {
 TEST_CASE("a corpus finds out its format") {
   const TemporaryFile wikitext("\n = Title = \n \n One . Two . \n");
   const TemporaryFile lines("first line\n\n second line \n");
-  CHECK(text::Corpus(wikitext.path()).format() == text::CorpusFormat::wikitext);
-  text::Corpus corpus(lines.path());
-  CHECK(corpus.format() == text::CorpusFormat::lines);
+  CHECK(ldlm::Corpus(wikitext.path()).format() == ldlm::CorpusFormat::wikitext);
+  ldlm::Corpus corpus(lines.path());
+  CHECK(corpus.format() == ldlm::CorpusFormat::lines);
   CHECK(corpus.next()->blocks[0].text == "first line");
   CHECK(corpus.next()->blocks[0].text == "second line");
   CHECK_FALSE(corpus.next());
   std::vector<std::string> found;
-  text::for_each_sentence(wikitext.path(), [&](std::string_view s) { found.emplace_back(s); });
+  ldlm::for_each_sentence(wikitext.path(), [&](std::string_view s) { found.emplace_back(s); });
   CHECK(found == std::vector<std::string>{"One .", "Two ."});
   found.clear();
-  text::for_each_sentence(
+  ldlm::for_each_sentence(
       wikitext.path(), [&](std::string_view s) { found.emplace_back(s); },
-      text::CorpusFormat::lines);
+      ldlm::CorpusFormat::lines);
   CHECK(found == std::vector<std::string>{"= Title =", "One .", "Two ."});
 }
 
@@ -264,7 +263,7 @@ TEST_CASE("a paragraph of a million bytes is split in one go") {
 }
 
 TEST_CASE("WikiText's spacing can be undone") {
-  const auto plain = [](std::string_view s) { return text::detokenize_wikitext(s); };
+  const auto plain = [](std::string_view s) { return ldlm::detokenize_wikitext(s); };
   CHECK(plain(" a guest @-@ starring role , in 2000 . ") == "a guest-starring role, in 2000.");
   CHECK(plain("1 @,@ 000 @.@ 5 km ( 5 % )") == "1,000.5 km (5%)");
   CHECK(plain("the \" Guardian \" 's view : \" no \"") == "the \"Guardian\"'s view: \"no\"");
@@ -276,33 +275,33 @@ TEST_CASE("WikiText's spacing can be undone") {
 
 TEST_CASE("orders and splits hang on the seed alone") {
   // Fixed for ever: a change would silently change everybody's validation sets.
-  CHECK(text::counter_hash(7, 0) == 7191089600892374487ULL);
-  CHECK(text::shuffled_indices(8, 1) == text::shuffled_indices(8, 1));
-  CHECK(text::shuffled_indices(8, 1) != text::shuffled_indices(8, 2));
-  std::vector<std::size_t> order = text::shuffled_indices(1000, 3);
+  CHECK(ldlm::counter_hash(7, 0) == 7191089600892374487ULL);
+  CHECK(ldlm::shuffled_indices(8, 1) == ldlm::shuffled_indices(8, 1));
+  CHECK(ldlm::shuffled_indices(8, 1) != ldlm::shuffled_indices(8, 2));
+  std::vector<std::size_t> order = ldlm::shuffled_indices(1000, 3);
   std::sort(order.begin(), order.end());
   for (std::size_t i = 0; i < order.size(); ++i) {
     REQUIRE(order[i] == i);
   }
-  CHECK(text::shuffled_indices(0, 3).empty());
+  CHECK(ldlm::shuffled_indices(0, 3).empty());
 
   std::size_t held = 0;
   for (int i = 0; i < 10'000; ++i) {
     const std::string key = "article " + std::to_string(i);
-    const bool is_held = text::held_out(key, 0.1, 5);
-    CHECK(is_held == text::held_out(key, 0.1, 5));
+    const bool is_held = ldlm::held_out(key, 0.1, 5);
+    CHECK(is_held == ldlm::held_out(key, 0.1, 5));
     held += is_held ? 1 : 0;
   }
   CHECK(held > 900);
   CHECK(held < 1100);
-  CHECK_FALSE(text::held_out("x", 0.0, 1));
-  CHECK(text::held_out("x", 1.0, 1));
-  CHECK_THROWS_AS((void)text::held_out("x", 1.5, 1), ldlm::Error);
+  CHECK_FALSE(ldlm::held_out("x", 0.0, 1));
+  CHECK(ldlm::held_out("x", 1.0, 1));
+  CHECK_THROWS_AS((void)ldlm::held_out("x", 1.5, 1), ldlm::Error);
 
   // Every position is as likely for the first item.
   std::vector<int> where(5);
   for (std::uint64_t seed = 0; seed < 10'000; ++seed) {
-    const auto shuffled = text::shuffled_indices(5, seed);
+    const auto shuffled = ldlm::shuffled_indices(5, seed);
     ++where[static_cast<std::size_t>(std::find(shuffled.begin(), shuffled.end(), 0U) -
                                      shuffled.begin())];
   }
@@ -313,7 +312,7 @@ TEST_CASE("orders and splits hang on the seed alone") {
 }
 
 TEST_CASE("a shuffle buffer gives every item once") {
-  text::ShuffleBuffer<int> buffer(10, 4);
+  ldlm::ShuffleBuffer<int> buffer(10, 4);
   std::vector<int> out;
   const auto take = [&](int item) { out.push_back(item); };
   for (int i = 0; i < 100; ++i) {
@@ -324,7 +323,7 @@ TEST_CASE("a shuffle buffer gives every item once") {
   CHECK(out.size() == 100);
   CHECK_FALSE(std::is_sorted(out.begin(), out.end()));
   CHECK(std::set<int>(out.begin(), out.end()).size() == 100);
-  CHECK_THROWS_AS(text::ShuffleBuffer<int>(0, 1), ldlm::Error);
+  CHECK_THROWS_AS(ldlm::ShuffleBuffer<int>(0, 1), ldlm::Error);
 }
 
 TEST_CASE("published WikiText has as many articles as its paper says") {
@@ -333,8 +332,8 @@ TEST_CASE("published WikiText has as many articles as its paper says") {
     if (!path) {
       continue;
     }
-    text::Corpus corpus(*path);
-    CHECK(corpus.format() == text::CorpusFormat::wikitext);
+    ldlm::Corpus corpus(*path);
+    CHECK(corpus.format() == ldlm::CorpusFormat::wikitext);
     std::size_t count = 0;
     while (corpus.next()) {
       ++count;

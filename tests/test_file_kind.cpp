@@ -11,8 +11,8 @@
 
 #include "text_support.hpp"
 
-using ldlm::text::FileKind;
-using ldlm::text::what_is;
+using ldlm::FileKind;
+using ldlm::what_is;
 using namespace std::string_view_literals;
 
 namespace {
@@ -121,7 +121,7 @@ TEST_CASE("plain text, JSON and every beginning of nothing are of no other kind"
 
 TEST_CASE("a file on disk is described, and what is no file is not") {
   const ldlm_test::TemporaryFolder folder;
-  using ldlm::text::what_is_file;
+  using ldlm::what_is_file;
   CHECK(what_is_file(folder.write("pytorch_model.bin", cases()[25].head)).kind ==
         FileKind::pytorch);
   CHECK(what_is_file(folder.write("empty", "")).kind == FileKind::other);

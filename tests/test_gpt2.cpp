@@ -189,9 +189,9 @@ TEST_CASE("an untied head is a parameter of its own") {
   config.tie_word_embeddings = false;
   Generator generator(4);
   const Gpt2<float> model(config, generator);
-  CHECK(ldlm::nn::named_parameters(model).back().first == "lm_head.weight");
+  CHECK(ldlm::named_parameters(model).back().first == "lm_head.weight");
   const Gpt2<float> tied(tiny_gpt2(), generator);
-  CHECK(ldlm::nn::num_parameters(model) == ldlm::nn::num_parameters(tied) + 20 * 8);
+  CHECK(ldlm::num_parameters(model) == ldlm::num_parameters(tied) + 20 * 8);
 }
 
 TEST_CASE("packed weights compute what they stand for") {
@@ -208,7 +208,7 @@ TEST_CASE("packed weights compute what they stand for") {
     Generator generator(6);
     Gpt2<float> model(config, generator);
     // The same model in plain weights that were rounded to the format.
-    Gpt2<float> rounded = ldlm::nn::clone(model);
+    Gpt2<float> rounded = ldlm::clone(model);
     const auto round = [format = format](const Tensor<float>& weight) {
       weight.copy_(ldlm::unpack(ldlm::pack(weight, format)));
     };
@@ -221,9 +221,9 @@ TEST_CASE("packed weights compute what they stand for") {
         round(map->weight.value().transpose(0, 1));
       }
     }
-    const auto parameters = ldlm::nn::num_parameters(model);
-    ldlm::nn::pack(model, format);
-    CHECK(ldlm::nn::num_parameters(model) < parameters / 3);
+    const auto parameters = ldlm::num_parameters(model);
+    ldlm::pack(model, format);
+    CHECK(ldlm::num_parameters(model) < parameters / 3);
     const auto ids = Tensor<std::int64_t>::from_values({2, 3}, {1, 2, 3, 19, 0, 7});
     CHECK(contains(message_of([&] { model({.ids = ids}); }), "passes no gradient on"));
     const ldlm::NoGrad scope;
@@ -236,7 +236,7 @@ TEST_CASE("packed weights compute what they stand for") {
 TEST_CASE("what is laid out for products is not saved") {
   Generator generator(6);
   Gpt2<float> model(tiny_gpt2(), generator);
-  ldlm::nn::pack(model, ldlm::WeightFormat::f32);
+  ldlm::pack(model, ldlm::WeightFormat::f32);
   CHECK(message_of([&] { model.save_pretrained("never_made"); }) ==
         "[save_pretrained] the matrices are laid out for products (f32); save the model before "
         "that");

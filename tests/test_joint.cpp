@@ -86,7 +86,7 @@ TEST_CASE("the gradient of the latents passes through the batch's mean and devia
                Variable<double>(weights));
   };
   loss().backward();
-  for (const auto& [key, parameter] : nn::named_parameters(w.autoencoder)) {
+  for (const auto& [key, parameter] : ldlm::named_parameters(w.autoencoder)) {
     if (parameter.grad().defined()) {
       const std::string& name = key;  // clang 14 captures no structured binding in a lambda
       CAPTURE(name);
@@ -99,20 +99,20 @@ TEST_CASE("the joint loss has the gradients of its denoiser and decoder, and rea
   Whole<double> w;
   w.loss().backward();
   const auto value = [&] { return w.loss().item(); };
-  for (const auto& [key, parameter] : nn::named_parameters(w.denoiser)) {
+  for (const auto& [key, parameter] : ldlm::named_parameters(w.denoiser)) {
     const std::string& name = key;
     CAPTURE(name);
     REQUIRE(parameter.grad().defined());
     CHECK(gradient_error(parameter, value) < 1e-5);
   }
-  for (const auto& [key, parameter] : nn::named_parameters(w.autoencoder.decoder)) {
+  for (const auto& [key, parameter] : ldlm::named_parameters(w.autoencoder.decoder)) {
     const std::string& name = key;
     CAPTURE(name);
     REQUIRE(parameter.grad().defined());
     CHECK(gradient_error(parameter, value) < 1e-5);
   }
   // The encoder's own is not the loss's derivative: the denoiser's target is a constant.
-  for (const auto& [key, parameter] : nn::named_parameters(w.autoencoder.encoder)) {
+  for (const auto& [key, parameter] : ldlm::named_parameters(w.autoencoder.encoder)) {
     const std::string& name = key;
     CAPTURE(name);
     CHECK(parameter.grad().defined());
@@ -141,7 +141,7 @@ TEST_CASE("training all parts together lowers the loss") {
   Whole<float> w;
   JointModel<float> all{w.autoencoder, w.denoiser};
   const double before = w.loss().item();
-  Trainer(all, optim::AdamW(optim::trainable_parameters(all), {.learning_rate = 1e-2}),
+  Trainer(all, ldlm::AdamW(ldlm::trainable_parameters(all), {.learning_rate = 1e-2}),
           {.steps = 60, .batch_size = 8, .warmup = 5})
       .run([&](std::int64_t, Generator& g) {
         return joint_loss(w.autoencoder, w.denoiser, w.diffusion, w.data.rows(0, w.data.size()),

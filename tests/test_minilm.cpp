@@ -16,7 +16,7 @@ using model_support::golden_folder;
 namespace {
 
 /// Ids or masks of a padded batch as a tensor (B, T).
-Tensor<std::int64_t> batch_of(const std::vector<ldlm::text::Encoding>& encodings, bool masks) {
+Tensor<std::int64_t> batch_of(const std::vector<ldlm::Encoding>& encodings, bool masks) {
   const auto length = static_cast<std::int64_t>(encodings.front().size());
   auto out = Tensor<std::int64_t>::empty({static_cast<std::int64_t>(encodings.size()), length});
   for (std::int64_t b = 0; b < out.size(0); ++b) {
@@ -43,9 +43,9 @@ TEST_CASE("all-MiniLM-L6-v2 gives the sentence embeddings of transformers") {
   const auto texts =
       ldlm::read_json(golden_folder("minilm") / "sentences.json").as<std::vector<std::string>>();
 
-  auto tokenizer = ldlm::text::Tokenizer::from_folder(folder);
+  auto tokenizer = ldlm::Tokenizer::from_folder(folder);
   tokenizer.set_truncation(std::nullopt);
-  tokenizer.set_padding(ldlm::text::Padding{});
+  tokenizer.set_padding(ldlm::Padding{});
   const auto encodings = tokenizer.encode_batch(texts);
   const auto ids = batch_of(encodings, false);
   const auto mask = batch_of(encodings, true);

@@ -12,26 +12,25 @@ using ldlm::Tensor;
 using ldlm::Variable;
 using nn_support::check_close;
 using nn_support::message_of;
-namespace nn = ldlm::nn;
 
 TEST_CASE("padding_mask hides what is not real, and is a (B, 1, 1, Tk) tensor") {
   const auto real = Tensor<std::int64_t>::from_values({2, 3}, {1, 1, 0, 1, 0, 0});
-  const Tensor<float> mask = nn::padding_mask<float>(real);
+  const Tensor<float> mask = ldlm::padding_mask<float>(real);
   CHECK(mask.shape() == Shape{2, 1, 1, 3});
   const float hidden = -INFINITY;
   CHECK(mask.to_vector() == std::vector<float>{0, 0, hidden, 0, hidden, hidden});
-  CHECK(message_of([] { return nn::padding_mask<float>(Tensor<bool>::zeros({3})); }) ==
+  CHECK(message_of([] { return ldlm::padding_mask<float>(Tensor<bool>::zeros({3})); }) ==
         "[padding_mask] needs (B, Tk), got (3,)");
 }
 
 TEST_CASE("padded positions have no influence, and a wholly padded row is harmless") {
   Generator g(1);
-  const nn::MultiHeadAttention<double> attention(8, 4, g);
+  const ldlm::MultiHeadAttention<double> attention(8, 4, g);
   Tensor<double> values = ldlm::randn<double>({2, 5, 8}, g);
   auto real = Tensor<bool>::ones({2, 5});
   real.select(0, 0).slice(0, 3).fill_(false);
   real.select(0, 1).fill_(false);
-  const Tensor<double> mask = nn::padding_mask<double>(real);
+  const Tensor<double> mask = ldlm::padding_mask<double>(real);
   Variable<double> x(values.clone(), true);
   const Variable<double> out = attention(x, {.mask = mask});
   values.select(0, 0).slice(0, 3).fill_(1000);
@@ -50,14 +49,14 @@ TEST_CASE("padded positions have no influence, and a wholly padded row is harmle
 TEST_CASE("heads split and merge as views") {
   Generator g(1);
   const Variable<float> x(ldlm::randn<float>({2, 3, 8}, g));
-  const auto split = nn::split_heads(x, 4);
+  const auto split = ldlm::split_heads(x, 4);
   CHECK(split.shape() == Shape{2, 4, 3, 2});
   CHECK(split.value().data() == x.value().data());
   CHECK(split.value().at({1, 2, 0, 1}) == x.value().at({1, 0, 5}));
-  const auto merged = nn::merge_heads(split);
+  const auto merged = ldlm::merge_heads(split);
   CHECK(merged.value().data() == x.value().data());
   CHECK(equal(merged.value(), x.value()));
-  CHECK(message_of([&] { return nn::split_heads(x, 3); }) ==
+  CHECK(message_of([&] { return ldlm::split_heads(x, 3); }) ==
         "[attention] input (2, 3, 8) does not split into 3 heads; needs (B, T, C)");
 }
 
@@ -65,35 +64,35 @@ TEST_CASE_TEMPLATE("packed and separate projections agree, with gradients", T, f
   Generator g(2);
   const auto values = ldlm::randn<T>({2, 4, 24}, g);
   const auto seed = ldlm::randn<T>({2, 4, 8}, g);
-  const nn::Dropout<T> none;
+  const ldlm::Dropout<T> none;
   Variable<T> packed(values.clone(), true);
-  const auto first = nn::attend_packed(packed, 2, none, {.causal = true});
+  const auto first = ldlm::attend_packed(packed, 2, none, {.causal = true});
   first.backward({.seed = seed});
   std::vector<Variable<T>> parts;
   for (std::int64_t i = 0; i < 3; ++i) {
     parts.emplace_back(values.slice(2, 8 * i, 8 * (i + 1)).clone(), true);
   }
-  const auto second = nn::attend(parts[0], parts[1], parts[2], 2, none, {.causal = true});
+  const auto second = ldlm::attend(parts[0], parts[1], parts[2], 2, none, {.causal = true});
   second.backward({.seed = seed});
   check_close(first.value(), second.value(), "out");
   for (std::int64_t i = 0; i < 3; ++i) {
     check_close(packed.grad().slice(2, 8 * i, 8 * (i + 1)),
                 parts[static_cast<std::size_t>(i)].grad(), "part " + std::to_string(i));
   }
-  CHECK(message_of([&] { return nn::attend_packed(packed.slice(2, 0, 8), 2, none); }) ==
+  CHECK(message_of([&] { return ldlm::attend_packed(packed.slice(2, 0, 8), 2, none); }) ==
         "[attention] needs packed queries, keys and values (B, T, 3 C), got (2, 4, 8)");
 }
 
 TEST_CASE_TEMPLATE("one key has all the weight, which needs no queries", T, float, double) {
   Generator g(4);
-  nn::MultiHeadAttention<T> attention(8, 2, g);
+  ldlm::MultiHeadAttention<T> attention(8, 2, g);
   attention.in_proj_bias = Variable<T>(ldlm::randn<T>({24}, g), true);
   const auto zeros = Tensor<T>::zeros({1, 1, 1, 1});  // a mask, so that all is computed
   const auto values = ldlm::randn<T>({3, 1, 8}, g);
   const auto seed = ldlm::randn<T>({3, 1, 8}, g);
   const auto results = [&](const Tensor<T>& mask) {
     Variable<T> x(values.clone(), true);
-    nn::zero_grad(attention);
+    ldlm::zero_grad(attention);
     const Variable<T> out = attention(x, {.mask = mask});
     out.backward({.seed = seed});
     return std::vector<Tensor<T>>{out.value(), x.grad(), attention.in_proj_weight.grad().clone(),
@@ -117,7 +116,7 @@ TEST_CASE_TEMPLATE("one key has all the weight, which needs no queries", T, floa
 
 TEST_CASE("attention weights are dropped in training only") {
   Generator g(3);
-  nn::MultiHeadAttention<float> attention(8, 2, g, 0.5);
+  ldlm::MultiHeadAttention<float> attention(8, 2, g, 0.5);
   const Variable<float> x(ldlm::randn<float>({2, 4, 8}, g));
   const auto plain = attention(x).value().to_vector();
   Generator stream(9);
@@ -131,16 +130,16 @@ TEST_CASE("attention weights are dropped in training only") {
 
 TEST_CASE("sizes that do not fit are named") {
   Generator g(4);
-  CHECK(message_of([&] { nn::MultiHeadAttention<float>(10, 4, g); }) ==
+  CHECK(message_of([&] { ldlm::MultiHeadAttention<float>(10, 4, g); }) ==
         "[MultiHeadAttention] 10 channels do not split into 4 heads");
-  const nn::MultiHeadAttention<float> attention(8, 2, g);
+  const ldlm::MultiHeadAttention<float> attention(8, 2, g);
   CHECK(message_of([&] {
           attention(Variable<float>(Tensor<float>::zeros({2, 3, 6})));
         }) == "[linear] inner sizes differ: input (2, 3, 6), weight (24, 8)");
   const Variable<float> q(Tensor<float>::zeros({2, 3, 8}));
   const Variable<float> kv(Tensor<float>::zeros({2, 5, 12}));
   const auto project = [&] { return kv; };
-  CHECK(message_of([&] { return nn::attend_memory(q, project, 2, nn::Dropout<float>()); }) ==
+  CHECK(message_of([&] { return ldlm::attend_memory(q, project, 2, ldlm::Dropout<float>()); }) ==
         "[attention] needs packed keys and values (B, Tk, 2 C) for queries (2, 3, 8), got "
         "(2, 5, 12)");
 }

@@ -10,7 +10,6 @@
 using ldlm::Generator;
 using ldlm::Tensor;
 using nn_support::message_of;
-namespace nn = ldlm::nn;
 
 namespace {
 
@@ -57,49 +56,49 @@ void check_normal(const Tensor<T>& x, double mean, double stddev) {
 TEST_CASE("distributions have the bounds and deviations of their formulas") {
   Generator g(1);
   const auto w = Tensor<double>::empty({60, 100});
-  nn::init::uniform_(w, g, -0.5, 0.5);
+  ldlm::uniform_(w, g, -0.5, 0.5);
   check_uniform(w, 0.5);
-  nn::init::normal_(w, g, 1.0, 0.02);
+  ldlm::normal_(w, g, 1.0, 0.02);
   check_normal(w, 1.0, 0.02);
-  nn::init::xavier_uniform_(w, g);
+  ldlm::xavier_uniform_(w, g);
   check_uniform(w, std::sqrt(6.0 / 160));
-  nn::init::xavier_normal_(w, g, 2);
+  ldlm::xavier_normal_(w, g, 2);
   check_normal(w, 0, 2 * std::sqrt(2.0 / 160));
-  nn::init::kaiming_uniform_(w, g);
+  ldlm::kaiming_uniform_(w, g);
   check_uniform(w, std::sqrt(6.0 / 100));
-  nn::init::kaiming_uniform_(w, g, std::sqrt(5.0));
+  ldlm::kaiming_uniform_(w, g, std::sqrt(5.0));
   check_uniform(w, 0.1);
-  nn::init::kaiming_normal_(w, g);
+  ldlm::kaiming_normal_(w, g);
   check_normal(w, 0, std::sqrt(2.0 / 100));
   const auto strided = Tensor<double>::zeros({100, 2, 30}).select(1, 0);
-  nn::init::uniform_(strided, g, -1, 1);
+  ldlm::uniform_(strided, g, -1, 1);
   check_uniform(strided, 1);
-  CHECK(message_of([&] { nn::init::xavier_uniform_(Tensor<double>::zeros({4}), g); }) ==
+  CHECK(message_of([&] { ldlm::xavier_uniform_(Tensor<double>::zeros({4}), g); }) ==
         "[xavier_uniform_] needs a matrix, got (4,)");
 }
 
 TEST_CASE("the layers start as PyTorch's do") {
   Generator g(2);
-  const nn::Linear<float> linear(100, 60, g);
+  const ldlm::Linear<float> linear(100, 60, g);
   check_uniform(linear.weight.value(), 0.1);
   CHECK(statistics(linear.bias.value()).largest <= 0.1);
   CHECK(statistics(linear.bias.value()).largest > 0.05);
-  CHECK_FALSE(nn::Linear<float>(3, 2, g, false).bias.defined());
-  check_normal(nn::Embedding<float>(100, 60, g).weight.value(), 0, 1);
-  const nn::MultiHeadAttention<float> attention(60, 4, g);
+  CHECK_FALSE(ldlm::Linear<float>(3, 2, g, false).bias.defined());
+  check_normal(ldlm::Embedding<float>(100, 60, g).weight.value(), 0, 1);
+  const ldlm::MultiHeadAttention<float> attention(60, 4, g);
   check_uniform(attention.in_proj_weight.value(), std::sqrt(6.0 / 240));
   check_uniform(attention.out_proj.weight.value(), std::sqrt(1.0 / 60));
   CHECK(statistics(attention.in_proj_bias.value()).largest == 0);
   CHECK(statistics(attention.out_proj.bias.value()).largest == 0);
-  const nn::Transformer<float> model({.d_model = 60,
-                                      .nhead = 2,
-                                      .num_encoder_layers = 1,
-                                      .num_decoder_layers = 1,
-                                      .dim_feedforward = 90},
-                                     g);
+  const ldlm::Transformer<float> model({.d_model = 60,
+                                        .nhead = 2,
+                                        .num_encoder_layers = 1,
+                                        .num_decoder_layers = 1,
+                                        .dim_feedforward = 90},
+                                       g);
   check_uniform(model.decoder.layers[0].linear1.weight.value(), std::sqrt(6.0 / 150));
   check_uniform(model.encoder.layers[0].self_attn.out_proj.weight.value(), std::sqrt(6.0 / 120));
-  CHECK(message_of([&] { nn::Linear<float>(0, 2, g); }) ==
+  CHECK(message_of([&] { ldlm::Linear<float>(0, 2, g); }) ==
         "[Linear] extents must be positive, got 0 and 2");
 }
 
@@ -107,7 +106,7 @@ TEST_CASE("the same generator gives the same model") {
   Generator a(7);
   Generator b(7);
   Generator c(8);
-  const nn::Linear<float> first(5, 4, a);
-  CHECK(equal(first.weight.value(), nn::Linear<float>(5, 4, b).weight.value()));
-  CHECK_FALSE(equal(first.weight.value(), nn::Linear<float>(5, 4, c).weight.value()));
+  const ldlm::Linear<float> first(5, 4, a);
+  CHECK(equal(first.weight.value(), ldlm::Linear<float>(5, 4, b).weight.value()));
+  CHECK_FALSE(equal(first.weight.value(), ldlm::Linear<float>(5, 4, c).weight.value()));
 }

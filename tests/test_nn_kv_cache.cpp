@@ -12,15 +12,14 @@ using ldlm::Tensor;
 using ldlm::Variable;
 using nn_support::check_close;
 using nn_support::message_of;
-namespace nn = ldlm::nn;
 
 namespace {
 
 using IdTensor = Tensor<std::int64_t>;
 
 /// A cache of B = `batch` whose row b holds the value b everywhere.
-nn::KvCache<float> numbered_cache(std::int64_t batch) {
-  nn::KvCache<float> cache(batch, 2, 5, 3);
+ldlm::KvCache<float> numbered_cache(std::int64_t batch) {
+  ldlm::KvCache<float> cache(batch, 2, 5, 3);
   const auto rows = Tensor<float>::arange(0, static_cast<float>(batch));
   const auto k = rows.reshape({batch, 1, 1, 1}).expand({batch, 2, 4, 3});
   cache.append(k, ldlm::add(k, 100.0F));
@@ -28,7 +27,7 @@ nn::KvCache<float> numbered_cache(std::int64_t batch) {
 }
 
 /// What row b of a cache holds, given that all of it is the same number; -1 if not.
-float row_value(const nn::KvCache<float>& cache, std::int64_t b) {
+float row_value(const ldlm::KvCache<float>& cache, std::int64_t b) {
   const auto keys = cache.keys().select(0, b).to_vector();
   const auto values = cache.values().select(0, b).to_vector();
   for (std::size_t i = 0; i < keys.size(); ++i) {
@@ -43,7 +42,7 @@ float row_value(const nn::KvCache<float>& cache, std::int64_t b) {
 
 TEST_CASE("append writes behind the past, in place") {
   Generator g(1);
-  nn::KvCache<float> cache(2, 3, 6, 4);
+  ldlm::KvCache<float> cache(2, 3, 6, 4);
   CHECK(cache.size() == 0);
   CHECK(cache.capacity() == 6);
   CHECK(cache.keys().shape() == ldlm::Shape{2, 3, 0, 4});
@@ -65,7 +64,7 @@ TEST_CASE("append writes behind the past, in place") {
 }
 
 TEST_CASE("a cache says what does not fit") {
-  nn::KvCache<float> cache(2, 3, 6, 4);
+  ldlm::KvCache<float> cache(2, 3, 6, 4);
   const auto four = Tensor<float>::zeros({2, 3, 4, 4});
   cache.append(four, four);
   CHECK(message_of([&] { cache.append(four, four); }) ==
@@ -80,7 +79,7 @@ TEST_CASE("a cache says what does not fit") {
   CHECK(message_of([&] {
           cache.reorder(IdTensor::from_values({2}, {0, 2}));
         }) == "[KvCache] index 2 at position 1 is outside [0, 2)");
-  CHECK(message_of([&] { nn::KvCache<float>().append(four, four); }) ==
+  CHECK(message_of([&] { ldlm::KvCache<float>().append(four, four); }) ==
         "[KvCache] has no capacity: it was default-constructed");
 }
 
@@ -116,14 +115,14 @@ TEST_CASE("reorder to another number of rows") {
 
 TEST_CASE_TEMPLATE("self-attention step by step is attention over all", T, float, double) {
   Generator g(2);
-  const nn::MultiHeadAttention<T> attention(8, 2, g);
+  const ldlm::MultiHeadAttention<T> attention(8, 2, g);
   const Variable<T> x(ldlm::randn<T>({3, 7, 8}, g));
   auto mask = Tensor<std::int64_t>::ones({3, 7});
   mask.select(0, 1).slice(0, 0, 2).fill_(0);  // left padding, as a batch of prompts has
-  const Tensor<T> padding = nn::padding_mask<T>(mask);
+  const Tensor<T> padding = ldlm::padding_mask<T>(mask);
   const NoGrad scope;
   const Tensor<T> whole = attention(x, {.mask = padding, .causal = true}).value();
-  nn::KvCache<T> cache(3, 2, 7, 4);
+  ldlm::KvCache<T> cache(3, 2, 7, 4);
   std::int64_t at = 0;
   for (const std::int64_t count : {3, 1, 2, 1}) {  // a prompt, then steps
     const std::int64_t end = at + count;
@@ -140,12 +139,12 @@ TEST_CASE_TEMPLATE("self-attention step by step is attention over all", T, float
 TEST_CASE_TEMPLATE("a decoder step by step is the decoder over all", T, float, double) {
   Generator g(3);
   for (const bool norm_first : {false, true}) {
-    const nn::TransformerDecoder<T> decoder({.d_model = 8,
-                                             .nhead = 2,
-                                             .num_decoder_layers = 2,
-                                             .dim_feedforward = 12,
-                                             .norm_first = norm_first},
-                                            g);
+    const ldlm::TransformerDecoder<T> decoder({.d_model = 8,
+                                               .nhead = 2,
+                                               .num_decoder_layers = 2,
+                                               .dim_feedforward = 12,
+                                               .norm_first = norm_first},
+                                              g);
     const Variable<T> x(ldlm::randn<T>({2, 6, 8}, g));
     const Variable<T> memory(ldlm::randn<T>({2, 3, 8}, g));
     const NoGrad scope;
@@ -165,12 +164,12 @@ TEST_CASE_TEMPLATE("a decoder step by step is the decoder over all", T, float, d
 
 TEST_CASE("a reordered cache continues the beams that were chosen") {
   Generator g(4);
-  const nn::MultiHeadAttention<float> attention(8, 2, g);
+  const ldlm::MultiHeadAttention<float> attention(8, 2, g);
   const auto x = ldlm::randn<float>({3, 4, 8}, g);
   const auto next = Variable<float>(ldlm::randn<float>({3, 1, 8}, g));
   const auto beams = IdTensor::from_values({3}, {2, 0, 0});
   const NoGrad scope;
-  nn::KvCache<float> cache(3, 2, 5, 4);
+  ldlm::KvCache<float> cache(3, 2, 5, 4);
   attention(Variable<float>(x), {.causal = true, .cache = &cache});
   cache.reorder(beams);
   const auto continued = attention(next, {.causal = true, .cache = &cache}).value();
@@ -181,9 +180,9 @@ TEST_CASE("a reordered cache continues the beams that were chosen") {
 
 TEST_CASE("a cache refuses gradients") {
   Generator g(5);
-  const nn::MultiHeadAttention<float> attention(8, 2, g);
+  const ldlm::MultiHeadAttention<float> attention(8, 2, g);
   const Variable<float> x(ldlm::randn<float>({1, 2, 8}, g));
-  nn::KvCache<float> cache(1, 2, 4, 4);
+  ldlm::KvCache<float> cache(1, 2, 4, 4);
   CHECK(message_of([&] { attention(x, {.cache = &cache}); }) ==
         "[KvCache] keeps no gradients; decode inside a NoGrad scope");
   CHECK(cache.size() == 0);

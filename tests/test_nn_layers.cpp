@@ -13,18 +13,17 @@ using ldlm::Tensor;
 using ldlm::Variable;
 using nn_support::check_close;
 using nn_support::golden;
-namespace nn = ldlm::nn;
 
 namespace {
 
 constexpr std::int64_t channels = 8;
 constexpr std::int64_t heads = 2;
-const nn::TransformerOptions small_transformer{.d_model = channels,
-                                               .nhead = heads,
-                                               .num_encoder_layers = 2,
-                                               .num_decoder_layers = 2,
-                                               .dim_feedforward = 12,
-                                               .dropout = 0};
+const ldlm::TransformerOptions small_transformer{.d_model = channels,
+                                                 .nhead = heads,
+                                                 .num_encoder_layers = 2,
+                                                 .num_decoder_layers = 2,
+                                                 .dim_feedforward = 12,
+                                                 .dropout = 0};
 
 template <class T>
 Tensor<T> load(const std::string& name) {
@@ -44,7 +43,7 @@ void check_case(const std::string& name, M module, const std::vector<std::string
       weights.emplace_back(info.name.substr(prefix.size()), load<T>(info.name));
     }
   }
-  nn::load_state_dict(module, weights);
+  ldlm::load_state_dict(module, weights);
   std::vector<Variable<T>> inputs;
   for (const std::string& input : input_names) {
     inputs.emplace_back(load<T>(name + ".in." + input).clone(), true);
@@ -55,7 +54,7 @@ void check_case(const std::string& name, M module, const std::vector<std::string
   for (std::size_t i = 0; i < inputs.size(); ++i) {
     check_close(inputs[i].grad(), load<T>(name + ".grad_in." + input_names[i]), input_names[i]);
   }
-  for (const auto& [key, parameter] : nn::named_parameters(module)) {
+  for (const auto& [key, parameter] : ldlm::named_parameters(module)) {
     // The bias of the keys moves all scores of a row alike, so that its gradient is rounding only:
     // the limit is relative to the whole packed bias, as every limit is to its whole tensor.
     check_close(parameter.grad(), load<T>(name + ".grad." + key), key);
@@ -88,21 +87,21 @@ TEST_CASE("modules take a Tensor as a Variable without gradient") {
     CHECK(ldlm::equal(a, b));
     CHECK(a.requires_grad());
   };
-  const nn::Linear<float> linear(channels, 2, g);
+  const ldlm::Linear<float> linear(channels, 2, g);
   same(linear(x, Activation::relu), linear(vx, Activation::relu));
-  const nn::LayerNorm<float> norm(channels);
+  const ldlm::LayerNorm<float> norm(channels);
   same(norm(x), norm(vx));
   same(norm(x, vx).normalized, norm(vx, x).normalized);
-  const nn::RMSNorm<float> rms(channels);
+  const ldlm::RMSNorm<float> rms(channels);
   same(rms(x), rms(vx));
-  const nn::MultiHeadAttention<float> attention(channels, heads, g);
+  const ldlm::MultiHeadAttention<float> attention(channels, heads, g);
   same(attention(x), attention(vx));
   same(attention(x, vy), attention(vx, y));
-  const nn::Transformer<float> transformer(small_transformer, g);
+  const ldlm::Transformer<float> transformer(small_transformer, g);
   same(transformer(x, vy), transformer(vx, y));
   same(transformer.encoder.layers[0](x), transformer.encoder.layers[0](vx));
   same(transformer.decoder.layers[0](x, y), transformer.decoder.layers[0](vx, vy));
-  const nn::Dropout<float> dropout(0.5);
+  const ldlm::Dropout<float> dropout(0.5);
   CHECK(ldlm::equal(dropout(x), x));
   const ldlm::TrainingMode training(g);
   CHECK_FALSE(ldlm::equal(dropout(x), x));
@@ -110,20 +109,20 @@ TEST_CASE("modules take a Tensor as a Variable without gradient") {
 
 TEST_CASE_TEMPLATE("linear, embedding and norms are PyTorch's", T, float, double) {
   Generator g(1);
-  check_case<T>("linear", nn::Linear<T>(channels, 6, g), {"x"}, apply);
-  check_case<T>("linear_no_bias", nn::Linear<T>(channels, 6, g, false), {"x"}, apply);
-  check_case<T>("layer_norm", nn::LayerNorm<T>(channels), {"x"}, apply);
-  check_case<T>("rms_norm", nn::RMSNorm<T>(channels), {"x"}, apply);
+  check_case<T>("linear", ldlm::Linear<T>(channels, 6, g), {"x"}, apply);
+  check_case<T>("linear_no_bias", ldlm::Linear<T>(channels, 6, g, false), {"x"}, apply);
+  check_case<T>("layer_norm", ldlm::LayerNorm<T>(channels), {"x"}, apply);
+  check_case<T>("rms_norm", ldlm::RMSNorm<T>(channels), {"x"}, apply);
   const std::pair<std::string, Activation> activations[] = {{"relu", Activation::relu},
                                                             {"silu", Activation::silu},
                                                             {"gelu", Activation::gelu},
                                                             {"gelu_tanh", Activation::gelu_tanh}};
   for (const auto& [name, activation] : activations) {
     check_case<T>(
-        "linear_" + name, nn::Linear<T>(channels, 6, g), {"x"},
+        "linear_" + name, ldlm::Linear<T>(channels, 6, g), {"x"},
         [a = activation](const auto& module, const auto& inputs) { return module(inputs[0], a); });
   }
-  check_case<T>("embedding", nn::Embedding<T>(7, channels, g), {},
+  check_case<T>("embedding", ldlm::Embedding<T>(7, channels, g), {},
                 [](const auto& module, const auto&) {
                   return module(golden("layers").load<std::int64_t>("embedding.in.ids"));
                 });
@@ -131,17 +130,18 @@ TEST_CASE_TEMPLATE("linear, embedding and norms are PyTorch's", T, float, double
 
 TEST_CASE_TEMPLATE("multi-head attention is PyTorch's", T, float, double) {
   Generator g(1);
-  const nn::MultiHeadAttention<T> attention(channels, heads, g);
-  check_case<T>("mha", nn::clone(attention), {"x"}, apply);
-  check_case<T>("mha_causal", nn::clone(attention), {"x"},
+  const ldlm::MultiHeadAttention<T> attention(channels, heads, g);
+  check_case<T>("mha", ldlm::clone(attention), {"x"}, apply);
+  check_case<T>("mha_causal", ldlm::clone(attention), {"x"},
                 [](const auto& m, const auto& inputs) { return m(inputs[0], {.causal = true}); });
-  check_case<T>("mha_padding", nn::clone(attention), {"x"}, [](const auto& m, const auto& inputs) {
-    return m(inputs[0], {.mask = nn::padding_mask<T>(real({5, 3}, 5))});
-  });
-  check_case<T>("mha_cross", nn::clone(attention), {"x", "memory"}, apply_two);
-  check_case<T>("mha_cross_padding", nn::clone(attention), {"x", "memory"},
+  check_case<T>("mha_padding", ldlm::clone(attention), {"x"},
                 [](const auto& m, const auto& inputs) {
-                  return m(inputs[0], inputs[1], {.mask = nn::padding_mask<T>(real({2, 4}, 4))});
+                  return m(inputs[0], {.mask = ldlm::padding_mask<T>(real({5, 3}, 5))});
+                });
+  check_case<T>("mha_cross", ldlm::clone(attention), {"x", "memory"}, apply_two);
+  check_case<T>("mha_cross_padding", ldlm::clone(attention), {"x", "memory"},
+                [](const auto& m, const auto& inputs) {
+                  return m(inputs[0], inputs[1], {.mask = ldlm::padding_mask<T>(real({2, 4}, 4))});
                 });
 }
 
@@ -149,18 +149,18 @@ TEST_CASE_TEMPLATE("Transformer layers are PyTorch's", T, float, double) {
   Generator g(1);
   for (const bool norm_first : {false, true}) {
     for (const bool use_gelu : {false, true}) {
-      nn::TransformerOptions options = small_transformer;
+      ldlm::TransformerOptions options = small_transformer;
       options.norm_first = norm_first;
       options.activation = use_gelu ? Activation::gelu : Activation::relu;
       const std::string suffix =
           std::string(norm_first ? "pre" : "post") + (use_gelu ? "_gelu" : "_relu");
-      check_case<T>("encoder_layer_" + suffix, nn::TransformerEncoderLayer<T>(options, g), {"x"},
+      check_case<T>("encoder_layer_" + suffix, ldlm::TransformerEncoderLayer<T>(options, g), {"x"},
                     [](const auto& layer, const auto& inputs) {
-                      return layer(inputs[0], {.mask = nn::padding_mask<T>(real({5, 3}, 5))});
+                      return layer(inputs[0], {.mask = ldlm::padding_mask<T>(real({5, 3}, 5))});
                     });
-      check_case<T>("decoder_layer_" + suffix, nn::TransformerDecoderLayer<T>(options, g),
+      check_case<T>("decoder_layer_" + suffix, ldlm::TransformerDecoderLayer<T>(options, g),
                     {"x", "memory"}, [](const auto& layer, const auto& inputs) {
-                      const auto mask = nn::padding_mask<T>(real({2, 4}, 4));
+                      const auto mask = ldlm::padding_mask<T>(real({2, 4}, 4));
                       return layer(inputs[0], inputs[1],
                                    {.self = {.causal = true}, .cross = {.mask = mask}});
                     });
@@ -171,14 +171,14 @@ TEST_CASE_TEMPLATE("Transformer layers are PyTorch's", T, float, double) {
 TEST_CASE_TEMPLATE("the whole Transformer is PyTorch's", T, float, double) {
   Generator g(1);
   for (const bool norm_first : {false, true}) {
-    nn::TransformerOptions options = small_transformer;
+    ldlm::TransformerOptions options = small_transformer;
     options.norm_first = norm_first;
     const std::string suffix = norm_first ? "pre" : "post";
-    check_case<T>("transformer_" + suffix, nn::Transformer<T>(options, g), {"source", "target"},
+    check_case<T>("transformer_" + suffix, ldlm::Transformer<T>(options, g), {"source", "target"},
                   apply_two);
-    check_case<T>("transformer_masked_" + suffix, nn::Transformer<T>(options, g),
+    check_case<T>("transformer_masked_" + suffix, ldlm::Transformer<T>(options, g),
                   {"source", "target"}, [](const auto& model, const auto& inputs) {
-                    const auto mask = nn::padding_mask<T>(real({2, 4}, 4));
+                    const auto mask = ldlm::padding_mask<T>(real({2, 4}, 4));
                     return model(inputs[0], inputs[1],
                                  {.source = {.mask = mask},
                                   .target = {.self = {.causal = true}, .cross = {.mask = mask}}});
@@ -190,25 +190,25 @@ TEST_CASE("a stack is its layers one after the other, with and without a final n
   Generator g(1);
   const Variable<double> x(ldlm::randn<double>({2, 3, channels}, g));
   for (const bool norm_first : {false, true}) {
-    nn::TransformerOptions options = small_transformer;
+    ldlm::TransformerOptions options = small_transformer;
     options.norm_first = norm_first;
-    const nn::TransformerEncoder<double> plain(options, g, false);
+    const ldlm::TransformerEncoder<double> plain(options, g, false);
     const Variable<double> expected = plain.layers[1](plain.layers[0](x));
     check_close(plain(x).value(), expected.value(), "encoder");
-    nn::TransformerEncoder<double> with_norm = plain;
+    ldlm::TransformerEncoder<double> with_norm = plain;
     with_norm.norm.emplace(channels);
     check_close(with_norm(x).value(), (*with_norm.norm)(expected).value(), "encoder and norm");
     with_norm.layers.clear();
     check_close(with_norm(x).value(), (*with_norm.norm)(x).value(), "norm alone");
 
-    const nn::TransformerDecoder<double> decoder(options, g, false);
+    const ldlm::TransformerDecoder<double> decoder(options, g, false);
     check_close(decoder(x, expected).value(),
                 decoder.layers[1](decoder.layers[0](x, expected), expected).value(), "decoder");
   }
   // Layers of both kinds in one stack are nobody's default, but mean what they say.
-  nn::TransformerOptions options = small_transformer;
-  nn::TransformerEncoder<double> mixed(options, g, false);
+  ldlm::TransformerOptions options = small_transformer;
+  ldlm::TransformerEncoder<double> mixed(options, g, false);
   options.norm_first = true;
-  mixed.layers[0] = nn::TransformerEncoderLayer<double>(options, g);
+  mixed.layers[0] = ldlm::TransformerEncoderLayer<double>(options, g);
   check_close(mixed(x).value(), mixed.layers[1](mixed.layers[0](x)).value(), "mixed");
 }

@@ -15,16 +15,15 @@ using ldlm::Tensor;
 using ldlm::Variable;
 using nn_support::contains;
 using nn_support::message_of;
-namespace nn = ldlm::nn;
 
 namespace {
 
 /// What a user would write.
 struct Mlp {
-  nn::Linear<float> in;
-  std::vector<nn::Linear<float>> hidden;
-  std::optional<nn::LayerNorm<float>> norm;
-  nn::Dropout<float> dropout{0.5};
+  ldlm::Linear<float> in;
+  std::vector<ldlm::Linear<float>> hidden;
+  std::optional<ldlm::LayerNorm<float>> norm;
+  ldlm::Dropout<float> dropout{0.5};
   Variable<float> scale{Tensor<float>::ones({1}), true};
   Tensor<float> calls = Tensor<float>::zeros({});
 
@@ -60,8 +59,8 @@ struct Mlp {
 /// Ties two embeddings, and holds double.
 struct Tied {
   using value_type = double;
-  nn::Embedding<double> encoder;
-  nn::Embedding<double> decoder;
+  ldlm::Embedding<double> encoder;
+  ldlm::Embedding<double> decoder;
 
   explicit Tied(Generator& g) : encoder(5, 2, g), decoder(encoder) {}
 
@@ -86,25 +85,25 @@ std::string names_of(const Named& named) {
 TEST_CASE("names of parameters and buffers follow the visit") {
   Generator g(1);
   const Mlp model(2, g);
-  CHECK(names_of(nn::named_parameters(model)) ==
+  CHECK(names_of(ldlm::named_parameters(model)) ==
         "in.weight in.bias hidden.0.weight hidden.0.bias hidden.1.weight norm.weight norm.bias "
         "scale");
-  CHECK(names_of(nn::state_dict(model)) ==
+  CHECK(names_of(ldlm::state_dict(model)) ==
         "in.weight in.bias hidden.0.weight hidden.0.bias hidden.1.weight norm.weight norm.bias "
         "scale calls");
-  CHECK(nn::parameters(model).size() == 8);
-  CHECK(nn::num_parameters(model) == 12 + 4 + 16 + 4 + 16 + 8 + 1);
-  CHECK(names_of(nn::named_parameters(Mlp(0, g, false))) == "in.weight in.bias scale");
+  CHECK(ldlm::parameters(model).size() == 8);
+  CHECK(ldlm::num_parameters(model) == 12 + 4 + 16 + 4 + 16 + 8 + 1);
+  CHECK(names_of(ldlm::named_parameters(Mlp(0, g, false))) == "in.weight in.bias scale");
 }
 
 TEST_CASE("the state dict of a Transformer has PyTorch's names") {
   Generator g(1);
-  const nn::TransformerOptions options{.d_model = 4,
-                                       .nhead = 2,
-                                       .num_encoder_layers = 1,
-                                       .num_decoder_layers = 1,
-                                       .dim_feedforward = 6};
-  CHECK(names_of(nn::state_dict(nn::Transformer<float>(options, g))) ==
+  const ldlm::TransformerOptions options{.d_model = 4,
+                                         .nhead = 2,
+                                         .num_encoder_layers = 1,
+                                         .num_decoder_layers = 1,
+                                         .dim_feedforward = 6};
+  CHECK(names_of(ldlm::state_dict(ldlm::Transformer<float>(options, g))) ==
         "encoder.layers.0.self_attn.in_proj_weight encoder.layers.0.self_attn.in_proj_bias "
         "encoder.layers.0.self_attn.out_proj.weight encoder.layers.0.self_attn.out_proj.bias "
         "encoder.layers.0.linear1.weight encoder.layers.0.linear1.bias "
@@ -133,48 +132,48 @@ TEST_CASE("a state dict makes another module the same") {
   const Variable<float> x(ldlm::randn<float>({5, 3}, g));
   const auto expected = source(x).value().to_vector();
   CHECK(target(x).value().to_vector() != expected);
-  nn::load_state_dict(target, nn::state_dict(source));
+  ldlm::load_state_dict(target, ldlm::state_dict(source));
   CHECK(target.calls.item() == source.calls.item());
   CHECK(target(x).value().to_vector() == expected);
   // Copied, not shared.
-  nn::parameters(source)[0].value().fill_(0);
+  ldlm::parameters(source)[0].value().fill_(0);
   CHECK(target(x).value().to_vector() == expected);
 }
 
 TEST_CASE("load_state_dict says everything that does not fit, and then changes nothing") {
   Generator g(1);
   Mlp model(1, g);
-  const auto before = nn::clone(model);
-  auto tensors = nn::state_dict(nn::clone(model));
+  const auto before = ldlm::clone(model);
+  auto tensors = ldlm::state_dict(ldlm::clone(model));
   tensors[0].second = Tensor<float>::zeros({3, 4});
   tensors[1].first = "in.beta";
   tensors.push_back(tensors[2]);
-  CHECK(message_of([&] { nn::load_state_dict(model, tensors); }) ==
+  CHECK(message_of([&] { ldlm::load_state_dict(model, tensors); }) ==
         "[load_state_dict] missing: in.bias; unexpected: hidden.0.weight (a second time), in.beta; "
         "of another shape: in.weight is (4, 3), given (3, 4)");
-  CHECK(message_of([&] { nn::load_state_dict(model, tensors, false); }) ==
+  CHECK(message_of([&] { ldlm::load_state_dict(model, tensors, false); }) ==
         "[load_state_dict] of another shape: in.weight is (4, 3), given (3, 4)");
-  CHECK(equal(nn::state_dict(model)[2].second, nn::state_dict(before)[2].second));
+  CHECK(equal(ldlm::state_dict(model)[2].second, ldlm::state_dict(before)[2].second));
 
   tensors.erase(tensors.begin());
   tensors[1].second = Tensor<float>::ones({4, 4});
-  CHECK(message_of([&] { nn::load_state_dict(model, tensors, false); }) == "no error");
+  CHECK(message_of([&] { ldlm::load_state_dict(model, tensors, false); }) == "no error");
   CHECK(model.hidden[0].weight.value().at({1, 2}) == 1.0F);
   CHECK(equal(model.in.weight.value(), before.in.weight.value()));
 
-  const std::string all = message_of([&] { nn::load_state_dict(model, {}); });
+  const std::string all = message_of([&] { ldlm::load_state_dict(model, {}); });
   CHECK(all ==
         "[load_state_dict] missing: in.weight, in.bias, hidden.0.weight, hidden.0.bias, "
         "norm.weight, norm.bias, scale, calls");
   Mlp deep(6, g);
-  CHECK(contains(message_of([&] { nn::load_state_dict(deep, {}); }), " and 5 more"));
+  CHECK(contains(message_of([&] { ldlm::load_state_dict(deep, {}); }), " and 5 more"));
 }
 
 TEST_CASE("copies share parameters, clones do not") {
   Generator g(1);
   const Mlp model(1, g);
   const Mlp copy = model;
-  const Mlp cloned = nn::clone(model);
+  const Mlp cloned = ldlm::clone(model);
   model.in.weight.value().fill_(3);
   CHECK(copy.in.weight.value().at({0, 0}) == 3.0F);
   CHECK(cloned.in.weight.value().at({0, 0}) != 3.0F);
@@ -184,11 +183,11 @@ TEST_CASE("copies share parameters, clones do not") {
 TEST_CASE("tied parameters count once and stay tied in a clone") {
   Generator g(1);
   const Tied model(g);
-  CHECK(names_of(nn::named_parameters(model)) == "encoder.weight");
-  CHECK(names_of(nn::state_dict(model)) == "encoder.weight decoder.weight");
-  CHECK(nn::num_parameters(model) == 10);
-  const Tied cloned = nn::clone(model);
-  CHECK(names_of(nn::named_parameters(cloned)) == "encoder.weight");
+  CHECK(names_of(ldlm::named_parameters(model)) == "encoder.weight");
+  CHECK(names_of(ldlm::state_dict(model)) == "encoder.weight decoder.weight");
+  CHECK(ldlm::num_parameters(model) == 10);
+  const Tied cloned = ldlm::clone(model);
+  CHECK(names_of(ldlm::named_parameters(cloned)) == "encoder.weight");
   cloned.encoder.weight.value().fill_(2);
   CHECK(cloned.decoder.weight.value().at({0, 0}) == 2.0);
   CHECK(model.decoder.weight.value().at({0, 0}) != 2.0);
@@ -221,7 +220,7 @@ TEST_CASE("training drops, evaluation does not") {
 }
 
 TEST_CASE("dropout keeps the mean, zeroes a share p, and its gradient has the same mask") {
-  nn::Dropout<double> dropout(0.3);
+  ldlm::Dropout<double> dropout(0.3);
   Variable<double> x(Tensor<double>::ones({100, 100}), true);
   Generator g(3);
   const ldlm::TrainingMode training(g);
@@ -234,18 +233,18 @@ TEST_CASE("dropout keeps the mean, zeroes a share p, and its gradient has the sa
   CHECK(kept / 10000 == doctest::Approx(0.7).epsilon(0.03));
   sum(y).backward();
   CHECK(x.grad().to_vector() == y.value().to_vector());
-  CHECK(message_of([] { nn::Dropout<float>(1.5); }) == "[Dropout] p must lie in [0, 1), got 1.5");
+  CHECK(message_of([] { ldlm::Dropout<float>(1.5); }) == "[Dropout] p must lie in [0, 1), got 1.5");
 }
 
 TEST_CASE("dropout reaches every part of a Transformer") {
   Generator g(1);
-  nn::Transformer<float> model({.d_model = 8,
-                                .nhead = 2,
-                                .num_encoder_layers = 1,
-                                .num_decoder_layers = 1,
-                                .dim_feedforward = 16,
-                                .dropout = 0.2},
-                               g);
+  ldlm::Transformer<float> model({.d_model = 8,
+                                  .nhead = 2,
+                                  .num_encoder_layers = 1,
+                                  .num_decoder_layers = 1,
+                                  .dim_feedforward = 16,
+                                  .dropout = 0.2},
+                                 g);
   const Variable<float> x(ldlm::randn<float>({2, 4, 8}, g));
   const auto plain = model(x, x).value().to_vector();
   Generator stream(5);
@@ -265,10 +264,10 @@ TEST_CASE("freezing and dropping gradients") {
   const Variable<float> x(ldlm::randn<float>({2, 3}, g));
   sum(model(x)).backward();
   CHECK(model.in.weight.grad().defined());
-  nn::zero_grad(model);
+  ldlm::zero_grad(model);
   CHECK_FALSE(model.in.weight.grad().defined());
-  nn::set_requires_grad(model, false);
+  ldlm::set_requires_grad(model, false);
   CHECK_FALSE(model(x).requires_grad());
-  nn::set_requires_grad(model, true);
+  ldlm::set_requires_grad(model, true);
   CHECK(model(x).requires_grad());
 }

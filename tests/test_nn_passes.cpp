@@ -16,8 +16,6 @@ using ldlm::KernelTable;
 using ldlm::Tensor;
 using ldlm::Variable;
 using ldlm::View;
-namespace nn = ldlm::nn;
-namespace optim = ldlm::optim;
 
 namespace {
 
@@ -83,19 +81,19 @@ int number(const Calls& made, const std::string& kernel) {
   return found != made.end() ? found->second : 0;
 }
 
-const nn::TransformerOptions six_layers{.d_model = 8,
-                                        .nhead = 2,
-                                        .num_encoder_layers = 3,
-                                        .num_decoder_layers = 3,
-                                        .dim_feedforward = 16,
-                                        .dropout = 0};
+const ldlm::TransformerOptions six_layers{.d_model = 8,
+                                          .nhead = 2,
+                                          .num_encoder_layers = 3,
+                                          .num_decoder_layers = 3,
+                                          .dim_feedforward = 16,
+                                          .dropout = 0};
 
 }  // namespace
 
 TEST_CASE("self-attention copies nothing: its heads are views, forward and backward") {
   Generator g(1);
   const Variable<double> x(ldlm::randn<double>({2, 5, 8}, g), true);
-  const nn::MultiHeadAttention<double> attention(8, 2, g);
+  const ldlm::MultiHeadAttention<double> attention(8, 2, g);
   const auto [forward, backward] =
       calls_of([&](const auto& input) { return attention(input, {.causal = true}); }, x);
   CHECK(forward == Calls{{"gemm", 2}, {"attention", 1}});
@@ -107,9 +105,9 @@ TEST_CASE("residuals and norms are one pass, biases and activations none") {
   Generator g(1);
   const Variable<double> x(ldlm::randn<double>({2, 5, 8}, g), true);
   for (const bool norm_first : {false, true}) {
-    nn::TransformerOptions choice = six_layers;
+    ldlm::TransformerOptions choice = six_layers;
     choice.norm_first = norm_first;
-    const nn::TransformerEncoder<double> encoder(choice, g);
+    const ldlm::TransformerEncoder<double> encoder(choice, g);
     const auto [forward, backward] = calls_of([&](const auto& input) { return encoder(input); }, x);
     CHECK(forward == Calls{{"gemm", 3 * 4}, {"attention", 3}, {"layer_norm", 3 * 2 + 1}});
     CHECK(backward.at("gemm") == 3 * 8);
@@ -124,7 +122,7 @@ TEST_CASE("residuals and norms are one pass, biases and activations none") {
 
 TEST_CASE("decoding one token copies its keys and values and nothing else") {
   Generator g(1);
-  const nn::TransformerDecoder<double> decoder(six_layers, g);
+  const ldlm::TransformerDecoder<double> decoder(six_layers, g);
   const Variable<double> memory(ldlm::randn<double>({2, 3, 8}, g));
   const Variable<double> x(ldlm::randn<double>({2, 1, 8}, g));
   const ldlm::NoGrad scope;
@@ -139,10 +137,10 @@ TEST_CASE("decoding one token copies its keys and values and nothing else") {
 TEST_CASE("clipping and AdamW read and write each parameter once") {
   Generator g(1);
   const Variable<double> x(ldlm::randn<double>({4, 8}, g));
-  nn::Linear<double> linear(8, 8, g);
-  optim::AdamW<double> optimizer(nn::named_parameters(linear));
+  ldlm::Linear<double> linear(8, 8, g);
+  ldlm::AdamW<double> optimizer(ldlm::named_parameters(linear));
   sum(linear(x)).backward();
   count_calls();
-  optimizer.step(optim::clip_factor(optim::grad_norm(nn::parameters(linear)), 1.0));
+  optimizer.step(ldlm::clip_factor(ldlm::grad_norm(ldlm::parameters(linear)), 1.0));
   CHECK(calls == Calls{{"reduce", 2}, {"unary", 2}, {"adam", 2}});
 }

@@ -18,12 +18,11 @@ using ldlm::Generator;
 using ldlm::Shape;
 using ldlm::Tensor;
 using ldlm::Variable;
+using ldlm::Weight;
 using ldlm::WeightFormat;
+using ldlm::WeightLayout;
 using nn_support::contains;
 using nn_support::message_of;
-namespace nn = ldlm::nn;
-using nn::Weight;
-using nn::WeightLayout;
 
 namespace {
 
@@ -56,7 +55,7 @@ constexpr WeightLayout layouts[] = {WeightLayout::out_in, WeightLayout::in_out};
 
 /// Two maps with one matrix.
 struct TiedWeights {
-  nn::Linear<float> there, back;
+  ldlm::Linear<float> there, back;
 
   explicit TiedWeights(Generator& g) : there(4, 4, g), back(there) {}
   template <class V>
@@ -254,13 +253,13 @@ TEST_CASE("a weight that can't be packed stays as it was") {
 
 TEST_CASE("copies share a weight, and packing one leaves the other") {
   Generator g(1);
-  const nn::Linear<float> plain(4, 3, g);
-  nn::Linear<float> model = plain;
+  const ldlm::Linear<float> plain(4, 3, g);
+  ldlm::Linear<float> model = plain;
   CHECK(model.weight.value().data() == plain.weight.value().data());
-  nn::pack(model, WeightFormat::int8);
+  ldlm::pack(model, WeightFormat::int8);
   CHECK(model.weight.is_packed());
   CHECK_FALSE(plain.weight.is_packed());
-  const nn::Linear<float> copy = nn::clone(model);
+  const ldlm::Linear<float> copy = ldlm::clone(model);
   CHECK(copy.weight.packed().data.data() == model.weight.packed().data.data());
   CHECK(copy.bias.value().data() != model.bias.value().data());
 }
@@ -268,44 +267,44 @@ TEST_CASE("copies share a weight, and packing one leaves the other") {
 TEST_CASE("a packed weight is no parameter, and can't be trained") {
   Generator g(1);
   TiedWeights model(g);
-  CHECK(nn::num_parameters(model) == 4 * 4 + 4);
-  CHECK(nn::state_dict(model).size() == 4);
-  const TiedWeights cloned = nn::clone(model);
+  CHECK(ldlm::num_parameters(model) == 4 * 4 + 4);
+  CHECK(ldlm::state_dict(model).size() == 4);
+  const TiedWeights cloned = ldlm::clone(model);
   CHECK(cloned.there.weight.value().data() == cloned.back.weight.value().data());
   CHECK(cloned.there.weight.value().data() != model.there.weight.value().data());
 
-  nn::pack(model, WeightFormat::int4);
-  nn::pack(model, WeightFormat::int8);  // what is packed stays as it is
-  const auto packed = nn::packed_weights(model);
+  ldlm::pack(model, WeightFormat::int4);
+  ldlm::pack(model, WeightFormat::int8);  // what is packed stays as it is
+  const auto packed = ldlm::packed_weights(model);
   REQUIRE(packed.size() == 2);
   CHECK(packed[0].first == "there.weight");
   CHECK(packed[1].first == "back.weight");
   CHECK(packed[0].second.format == WeightFormat::int4);
   CHECK(equal(packed[0].second.data, packed[1].second.data));
-  CHECK(nn::num_parameters(model) == 4);
-  CHECK(nn::state_dict(model).size() == 2);
-  CHECK(nn::packed_weights(cloned).empty());
+  CHECK(ldlm::num_parameters(model) == 4);
+  CHECK(ldlm::state_dict(model).size() == 2);
+  CHECK(ldlm::packed_weights(cloned).empty());
 
-  CHECK(message_of([&] { nn::set_requires_grad(model, true); }) ==
+  CHECK(message_of([&] { ldlm::set_requires_grad(model, true); }) ==
         "[set_requires_grad] there.weight is packed as int4 and can't be trained");
   const auto x = random<float>({2, 4}, 2);
   CHECK(contains(message_of([&] { (void)model.back(model.there(x)); }),
                  "[linear] there.weight is packed as int4 and passes no gradient on"));
-  nn::set_requires_grad(model, false);
+  ldlm::set_requires_grad(model, false);
   CHECK(model.back(model.there(x)).shape() == Shape{2, 4});
 }
 
 TEST_CASE("a weight in either layout learns") {
   for (const WeightLayout layout : layouts) {
     Case<float> c(3, 4, layout);
-    nn::Linear<float> model;
+    ldlm::Linear<float> model;
     model.weight = c.weight;
-    ldlm::optim::AdamW<float> optimizer(nn::named_parameters(model), {.learning_rate = 0.05});
+    ldlm::AdamW<float> optimizer(ldlm::named_parameters(model), {.learning_rate = 0.05});
     const auto x = random<float>({16, 4}, 2);
     const auto y = linear(x, random<float>({3, 4}, 3));
     float first = 0, last = 0;
     for (int step = 0; step < 100; ++step) {
-      nn::zero_grad(model);
+      ldlm::zero_grad(model);
       const auto loss = mean(square(model(x) - y));
       last = loss.item();
       first = step == 0 ? last : first;

@@ -18,8 +18,6 @@ using nn_support::check_close;
 using nn_support::contains;
 using nn_support::golden;
 using nn_support::message_of;
-namespace nn = ldlm::nn;
-namespace optim = ldlm::optim;
 
 namespace {
 
@@ -57,8 +55,8 @@ void check_optimiser(
 }  // namespace
 
 TEST_CASE_TEMPLATE("SGD is PyTorch's", T, float, double) {
-  const auto with = [](const optim::SgdOptions& options) {
-    return [options](const std::vector<Variable<T>>& p) { return optim::SGD<T>(p, options); };
+  const auto with = [](const ldlm::SgdOptions& options) {
+    return [options](const std::vector<Variable<T>>& p) { return ldlm::SGD<T>(p, options); };
   };
   check_optimiser<T>("sgd", with({.learning_rate = 0.1}));
   check_optimiser<T>("sgd_decay", with({.learning_rate = 0.1, .weight_decay = 0.2}));
@@ -71,32 +69,32 @@ TEST_CASE_TEMPLATE("SGD is PyTorch's", T, float, double) {
 
 TEST_CASE_TEMPLATE("Adam and AdamW are PyTorch's", T, float, double) {
   check_optimiser<T>("adam", [](const std::vector<Variable<T>>& p) {
-    return optim::Adam<T>(p, {.learning_rate = 0.1});
+    return ldlm::Adam<T>(p, {.learning_rate = 0.1});
   });
   check_optimiser<T>("adam_decay", [](const std::vector<Variable<T>>& p) {
-    return optim::Adam<T>(
+    return ldlm::Adam<T>(
         p,
         {.learning_rate = 0.05, .beta1 = 0.8, .beta2 = 0.95, .epsilon = 1e-6, .weight_decay = 0.3});
   });
   check_optimiser<T>("adamw", [](const std::vector<Variable<T>>& p) {
-    return optim::AdamW<T>(p, {.learning_rate = 0.05, .weight_decay = 0.3});
+    return ldlm::AdamW<T>(p, {.learning_rate = 0.05, .weight_decay = 0.3});
   });
 }
 
 TEST_CASE_TEMPLATE("clipping and a schedule are PyTorch's, in place and folded in", T, float,
                    double) {
   const auto make = [](const std::vector<Variable<T>>& p) {
-    return optim::AdamW<T>(p, {.learning_rate = 0.05});
+    return ldlm::AdamW<T>(p, {.learning_rate = 0.05});
   };
-  const optim::WarmupLinear schedule{.warmup = 5, .total = 20};
+  const ldlm::WarmupLinear schedule{.warmup = 5, .total = 20};
   check_optimiser<T>("adamw_clipped", make, [&](auto& optimiser, const auto& p, auto step) {
     optimiser.set_learning_rate(0.05 * schedule(step));
-    optim::clip_grad_norm_<T>({p}, 1.5);
+    ldlm::clip_grad_norm_<T>({p}, 1.5);
     return 1.0;
   });
   check_optimiser<T>("adamw_clipped", make, [&](auto& optimiser, const auto& p, auto step) {
     optimiser.set_learning_rate(0.05 * schedule(step));
-    return optim::clip_factor(optim::grad_norm<T>({p}), 1.5);
+    return ldlm::clip_factor(ldlm::grad_norm<T>({p}), 1.5);
   });
 }
 
@@ -106,8 +104,8 @@ namespace {
 template <class T>
 struct Net {
   using value_type = T;
-  nn::Linear<T> first, last;
-  nn::LayerNorm<T> norm;
+  ldlm::Linear<T> first, last;
+  ldlm::LayerNorm<T> norm;
 
   explicit Net(Generator& g) : first(3, 6, g), last(6, 2, g), norm(6) {}
   Variable<T> operator()(const Variable<T>& x) const { return last(norm(tanh(first(x)))); }
@@ -125,30 +123,30 @@ TEST_CASE_TEMPLATE("a training run is PyTorch's", T, float, double) {
   Generator g(1);
   Net<T> net(g);
   ldlm::NamedTensors<T> initial;
-  for (const auto& [name, tensor] : nn::state_dict(net)) {
+  for (const auto& [name, tensor] : ldlm::state_dict(net)) {
     initial.emplace_back(name, golden_tensor<T>("training.initial." + name));
   }
-  nn::load_state_dict(net, initial);
+  ldlm::load_state_dict(net, initial);
   const Variable<T> inputs(golden_tensor<T>("training.inputs"));
   const Variable<T> targets(golden_tensor<T>("training.targets"));
   const auto losses = golden_tensor<T>("training.losses");
   const auto norms = golden_tensor<T>("training.norms");
-  optim::AdamW<T> optimiser(optim::decay_groups(nn::named_parameters(net), 0.1));
-  const optim::WarmupCosine schedule{.warmup = 4, .total = 20};
+  ldlm::AdamW<T> optimiser(ldlm::decay_groups(ldlm::named_parameters(net), 0.1));
+  const ldlm::WarmupCosine schedule{.warmup = 4, .total = 20};
   constexpr double drift = sizeof(T) == 4 ? 5e-5 : 1e-11;  // rounding adds up over the steps
   for (std::int64_t step = 0; step < 20; ++step) {
     optimiser.zero_grad();
     const Variable<T> loss = ldlm::mse_loss(net(inputs), targets);
     loss.backward();
-    const double norm = optim::grad_norm(nn::parameters(net));
+    const double norm = ldlm::grad_norm(ldlm::parameters(net));
     optimiser.set_learning_rate(0.05 * schedule(step));
-    optimiser.step(optim::clip_factor(norm, 1.0));
+    optimiser.step(ldlm::clip_factor(norm, 1.0));
     CAPTURE(step);
     CHECK(static_cast<double>(loss.item()) ==
           doctest::Approx(static_cast<double>(losses.at({step}))).epsilon(drift));
     CHECK(norm == doctest::Approx(static_cast<double>(norms.at({step}))).epsilon(drift));
   }
-  for (const auto& [name, tensor] : nn::state_dict(net)) {
+  for (const auto& [name, tensor] : ldlm::state_dict(net)) {
     check_close(tensor, golden_tensor<T>("training.final." + name), name, drift);
   }
 }
@@ -161,20 +159,20 @@ TEST_CASE("schedules are those of transformers, and have a floor") {
       CHECK(schedule(step) == doctest::Approx(expected.at({step})).epsilon(1e-12));
     }
   };
-  check("linear", optim::WarmupLinear{.warmup = 7, .total = 40});
-  check("cosine", optim::WarmupCosine{.warmup = 7, .total = 40});
-  const optim::WarmupConstant constant{.warmup = 4};
+  check("linear", ldlm::WarmupLinear{.warmup = 7, .total = 40});
+  check("cosine", ldlm::WarmupCosine{.warmup = 7, .total = 40});
+  const ldlm::WarmupConstant constant{.warmup = 4};
   CHECK(constant(1) == 0.25);
   CHECK(constant(4) == 1);
   CHECK(constant(1000) == 1);
-  CHECK(optim::WarmupConstant{}(0) == 1);
-  const optim::WarmupCosine cosine{.warmup = 2, .total = 10, .floor = 0.1};
+  CHECK(ldlm::WarmupConstant{}(0) == 1);
+  const ldlm::WarmupCosine cosine{.warmup = 2, .total = 10, .floor = 0.1};
   CHECK(cosine(2) == 1);
   CHECK(cosine(6) == doctest::Approx(0.55));
   CHECK(cosine(10) == doctest::Approx(0.1));
   CHECK(cosine(99) == doctest::Approx(0.1));
-  CHECK(optim::WarmupLinear{.warmup = 2, .total = 10, .floor = 0.2}(6) == doctest::Approx(0.6));
-  CHECK(optim::WarmupLinear{.warmup = 5, .total = 5}(5) == 1);
+  CHECK(ldlm::WarmupLinear{.warmup = 2, .total = 10, .floor = 0.2}(6) == doctest::Approx(0.6));
+  CHECK(ldlm::WarmupLinear{.warmup = 5, .total = 5}(5) == 1);
 }
 
 TEST_CASE("clipping scales only what is too long, and refuses what no factor mends") {
@@ -183,23 +181,23 @@ TEST_CASE("clipping scales only what is too long, and refuses what no factor men
   const Variable<double> without(Tensor<double>::zeros({3}), true);
   set_grad(a, Tensor<double>::from_values({2}, {3, 0}));
   set_grad(b, Tensor<double>::from_values({1}, {-4}));
-  CHECK(optim::clip_grad_norm_<double>({a, b, without}, 10) == doctest::Approx(5));
+  CHECK(ldlm::clip_grad_norm_<double>({a, b, without}, 10) == doctest::Approx(5));
   CHECK(a.grad().at({0}) == 3);
-  CHECK(optim::clip_grad_norm_<double>({a, b, without}, 1) == doctest::Approx(5));
+  CHECK(ldlm::clip_grad_norm_<double>({a, b, without}, 1) == doctest::Approx(5));
   CHECK(a.grad().at({0}) == doctest::Approx(0.6).epsilon(1e-5));
   CHECK(b.grad().at({0}) == doctest::Approx(-0.8).epsilon(1e-5));
   set_grad(b, Tensor<double>::from_values({1}, {NAN}));
   CHECK(message_of([&] {
-          optim::clip_grad_norm_<double>({a, b}, 1);
+          ldlm::clip_grad_norm_<double>({a, b}, 1);
         }) == "[clip_grad_norm_] the norm of the gradients is nan");
   CHECK(a.grad().at({0}) == doctest::Approx(0.6).epsilon(1e-5));
-  CHECK(contains(message_of([] { (void)optim::clip_factor(1, 0); }), "must be positive"));
+  CHECK(contains(message_of([] { (void)ldlm::clip_factor(1, 0); }), "must be positive"));
 }
 
 TEST_CASE("parameters without a gradient stay, and steps count for each parameter alone") {
   const Variable<double> a(Tensor<double>::ones({2}), true);
   const Variable<double> b(Tensor<double>::ones({2}), true);
-  optim::AdamW<double> optimiser(std::vector{a, b}, {.learning_rate = 0.1, .weight_decay = 0});
+  ldlm::AdamW<double> optimiser(std::vector{a, b}, {.learning_rate = 0.1, .weight_decay = 0});
   const auto grad = Tensor<double>::ones({2});
   set_grad(a, grad);
   const auto version = a.value().storage().version();
@@ -217,8 +215,8 @@ TEST_CASE("parameters without a gradient stay, and steps count for each paramete
 
 TEST_CASE("groups have decays and learning rates of their own") {
   Generator g(1);
-  const nn::Linear<double> linear(2, 2, g);
-  const auto groups = optim::decay_groups(nn::named_parameters(linear), 0.5);
+  const ldlm::Linear<double> linear(2, 2, g);
+  const auto groups = ldlm::decay_groups(ldlm::named_parameters(linear), 0.5);
   CHECK(groups.size() == 2);
   CHECK(groups[0].parameters[0].first == "weight");
   CHECK(groups[0].weight_decay == 0.5);
@@ -231,18 +229,18 @@ TEST_CASE("groups have decays and learning rates of their own") {
   const auto one = Tensor<double>::ones({1});
   set_grad(a, zero);
   set_grad(b, zero);
-  optim::AdamW<double> decaying({{{{"a", a}}, 0.5}, {{{"b", b}}, 0.0}}, {.learning_rate = 0.25});
+  ldlm::AdamW<double> decaying({{{{"a", a}}, 0.5}, {{{"b", b}}, 0.0}}, {.learning_rate = 0.25});
   decaying.step();
   CHECK(a.value().item() == 7);
   CHECK(b.value().item() == 8);
-  optim::SGD<double> scaled({{{{"a", a}}}, {{{"b", b}}, 0.0, 0.5}}, {.learning_rate = 1});
+  ldlm::SGD<double> scaled({{{{"a", a}}}, {{{"b", b}}, 0.0, 0.5}}, {.learning_rate = 1});
   set_grad(a, one);
   set_grad(b, one);
   scaled.step();
   CHECK(a.value().item() == 6);
   CHECK(b.value().item() == 7.5);
   // The first step of Adam is the rate, whatever the gradient's size.
-  optim::Adam<double> paced({{{{"a", a}}}, {{{"b", b}}, 0.0, 0.5}}, {.learning_rate = 1});
+  ldlm::Adam<double> paced({{{{"a", a}}}, {{{"b", b}}, 0.0, 0.5}}, {.learning_rate = 1});
   paced.step();
   CHECK(a.value().item() == doctest::Approx(5));
   CHECK(b.value().item() == doctest::Approx(7));
@@ -252,7 +250,7 @@ TEST_CASE("what is not a parameter is refused") {
   using Group = std::vector<std::pair<std::string, Variable<float>>>;
   const Variable<float> w(Tensor<float>::ones({2, 3}), true);
   const auto error = [](const Group& group) {
-    return message_of([&] { optim::AdamW<float>{group}; });
+    return message_of([&] { ldlm::AdamW<float>{group}; });
   };
   CHECK(error({{"w", w}}) == "no error");
   CHECK(error({{"w", w + 1}}) == "[AdamW] 'w' is not a parameter: it is the result of a function");
@@ -263,22 +261,22 @@ TEST_CASE("what is not a parameter is refused") {
   CHECK(error({{"w", Variable<float>(Tensor<float>::ones({2, 3}).transpose(0, 1), true)}}) ==
         "[AdamW] 'w' is strided; parameters must be contiguous");
   CHECK(contains(message_of([&] {
-                   optim::Adam<float>(Group{{"w", w}}, {.beta2 = 1});
+                   ldlm::Adam<float>(Group{{"w", w}}, {.beta2 = 1});
                  }),
                  "betas must lie in [0, 1), got 1"));
   CHECK(contains(message_of([&] {
-                   optim::SGD<float>(Group{{"w", w}}, {.nesterov = true});
+                   ldlm::SGD<float>(Group{{"w", w}}, {.nesterov = true});
                  }),
                  "Nesterov's momentum must be positive"));
 }
 
 TEST_CASE("rates, decays and other options that are negative or no number are refused") {
   const std::vector<Variable<float>> w{Variable<float>(Tensor<float>::ones({2}), true)};
-  const auto adam = [&](const optim::AdamWOptions& options) {
-    return message_of([&] { optim::AdamW<float>(w, options); });
+  const auto adam = [&](const ldlm::AdamWOptions& options) {
+    return message_of([&] { ldlm::AdamW<float>(w, options); });
   };
-  const auto sgd = [&](const optim::SgdOptions& options) {
-    return message_of([&] { optim::SGD<float>(w, options); });
+  const auto sgd = [&](const ldlm::SgdOptions& options) {
+    return message_of([&] { ldlm::SGD<float>(w, options); });
   };
   CHECK(adam({.learning_rate = -1}) ==
         "[AdamW] learning_rate must be a number that is not negative, got -1");
@@ -290,17 +288,17 @@ TEST_CASE("rates, decays and other options that are negative or no number are re
     CHECK(contains(sgd({.learning_rate = bad}), "learning_rate"));
     CHECK(contains(sgd({.momentum = bad}), "momentum"));
     CHECK(contains(sgd({.weight_decay = bad}), "weight_decay"));
-    optim::AdamW<float> optimizer(w);
+    ldlm::AdamW<float> optimizer(w);
     CHECK_THROWS_AS(optimizer.set_learning_rate(bad), ldlm::Error);
     CHECK(optimizer.learning_rate() == 1e-3);
-    const std::vector<optim::ParameterGroup<float>> decays{{{{"w", w[0]}}, bad, 1}};
-    const std::vector<optim::ParameterGroup<float>> factors{{{{"w", w[0]}}, 0, bad}};
-    CHECK(contains(message_of([&] { optim::AdamW<float>{decays}; }), "weight_decay"));
-    CHECK(contains(message_of([&] { optim::SGD<float>{factors}; }), "learning_rate_factor"));
+    const std::vector<ldlm::ParameterGroup<float>> decays{{{{"w", w[0]}}, bad, 1}};
+    const std::vector<ldlm::ParameterGroup<float>> factors{{{{"w", w[0]}}, 0, bad}};
+    CHECK(contains(message_of([&] { ldlm::AdamW<float>{decays}; }), "weight_decay"));
+    CHECK(contains(message_of([&] { ldlm::SGD<float>{factors}; }), "learning_rate_factor"));
   }
   CHECK(adam({.learning_rate = 0, .epsilon = 0, .weight_decay = 0}) == "no error");
-  const optim::WarmupCosine cosine{2, 10};
-  const optim::WarmupLinear linear{2, 10};
+  const ldlm::WarmupCosine cosine{2, 10};
+  const ldlm::WarmupLinear linear{2, 10};
   CHECK_THROWS_AS((void)cosine(-1), ldlm::Error);
   CHECK_THROWS_AS((void)linear(-1), ldlm::Error);
 }
@@ -347,16 +345,17 @@ TEST_CASE_TEMPLATE("a saved optimiser goes on bit for bit", T, float, double) {
     CHECK(second.state_dict()[0].second.to_vector() == before);
   };
   run([](const Variable<T>& w) {
-    return optim::AdamW<T>(nn::NamedParameters<T>{{"w", w}}, {.learning_rate = 0.1});
+    return ldlm::AdamW<T>(ldlm::NamedParameters<T>{{"w", w}}, {.learning_rate = 0.1});
   });
   run([](const Variable<T>& w) {
-    return optim::SGD<T>(nn::NamedParameters<T>{{"w", w}}, {.learning_rate = 0.1, .momentum = 0.9});
+    return ldlm::SGD<T>(ldlm::NamedParameters<T>{{"w", w}},
+                        {.learning_rate = 0.1, .momentum = 0.9});
   });
 }
 
 TEST_CASE("Ema averages, stands in and goes away") {
   const Variable<double> w(Tensor<double>::zeros({2}), true);
-  optim::Ema<double> ema({{"w", w}}, 0.9);
+  ldlm::Ema<double> ema({{"w", w}}, 0.9);
   w.value().fill_(1);
   ema.update();
   w.value().fill_(2);
@@ -365,7 +364,7 @@ TEST_CASE("Ema averages, stands in and goes away") {
   CHECK(ema.state_dict()[0].second.at({0}) == doctest::Approx(average));
   const double* const data = w.value().data();
   {
-    const optim::EmaScope<double> scope(ema);
+    const ldlm::EmaScope<double> scope(ema);
     CHECK(w.value().at({1}) == doctest::Approx(average));
     CHECK(ema.state_dict()[0].second.at({0}) == doctest::Approx(average));
     CHECK(contains(message_of([&] { ema.update(); }), "swapped in"));
@@ -373,14 +372,14 @@ TEST_CASE("Ema averages, stands in and goes away") {
   CHECK(w.value().data() == data);
   CHECK(w.value().at({1}) == 2);
 
-  optim::Ema<double> restored({{"w", w}}, 0.9);
+  ldlm::Ema<double> restored({{"w", w}}, 0.9);
   restored.load_state_dict(ema.state_dict());
   restored.update();
   ema.update();
   CHECK(restored.state_dict()[0].second.at({0}) == ema.state_dict()[0].second.at({0}));
   CHECK(restored.state_dict()[1].second.item() == 3);
 
-  optim::Ema<double> warm({{"w", w}}, 0.999, true);
+  ldlm::Ema<double> warm({{"w", w}}, 0.999, true);
   w.value().fill_(12);
   warm.update();  // d = 2 / 11
   CHECK(warm.state_dict()[0].second.at({0}) == doctest::Approx(2 * 2.0 / 11 + 12 * 9.0 / 11));
@@ -388,50 +387,50 @@ TEST_CASE("Ema averages, stands in and goes away") {
 
 TEST_CASE("an optimiser takes its type from its parameters") {
   const Variable w(Tensor<double>::ones({2, 3}), true);
-  const nn::NamedParameters<double> named{{"w", w}};
+  const ldlm::NamedParameters<double> named{{"w", w}};
   const std::vector<Variable<double>> some{w};
-  optim::AdamW by_groups(optim::decay_groups(named, 0.1), {.learning_rate = 0.5});
-  optim::AdamW by_name(named);
-  optim::Adam plain(some, {.beta1 = 0});
-  optim::Adam listed({w}, {.learning_rate = 0.5});
-  optim::SGD sgd(some);
-  optim::SGD listed_sgd({w}, {.momentum = 0.9});
-  static_assert(std::is_same_v<decltype(by_groups), optim::AdamW<double>>);
-  static_assert(std::is_same_v<decltype(by_name), optim::AdamW<double>>);
-  static_assert(std::is_same_v<decltype(plain), optim::Adam<double>>);
-  static_assert(std::is_same_v<decltype(listed), optim::Adam<double>>);
-  static_assert(std::is_same_v<decltype(sgd), optim::SGD<double>>);
-  static_assert(std::is_same_v<decltype(listed_sgd), optim::SGD<double>>);
-  static_assert(std::is_same_v<decltype(optim::Ema(named)), optim::Ema<double>>);
+  ldlm::AdamW by_groups(ldlm::decay_groups(named, 0.1), {.learning_rate = 0.5});
+  ldlm::AdamW by_name(named);
+  ldlm::Adam plain(some, {.beta1 = 0});
+  ldlm::Adam listed({w}, {.learning_rate = 0.5});
+  ldlm::SGD sgd(some);
+  ldlm::SGD listed_sgd({w}, {.momentum = 0.9});
+  static_assert(std::is_same_v<decltype(by_groups), ldlm::AdamW<double>>);
+  static_assert(std::is_same_v<decltype(by_name), ldlm::AdamW<double>>);
+  static_assert(std::is_same_v<decltype(plain), ldlm::Adam<double>>);
+  static_assert(std::is_same_v<decltype(listed), ldlm::Adam<double>>);
+  static_assert(std::is_same_v<decltype(sgd), ldlm::SGD<double>>);
+  static_assert(std::is_same_v<decltype(listed_sgd), ldlm::SGD<double>>);
+  static_assert(std::is_same_v<decltype(ldlm::Ema(named)), ldlm::Ema<double>>);
   CHECK(by_groups.learning_rate() == 0.5);
   CHECK(listed.learning_rate() == 0.5);
 }
 
 TEST_CASE("a weight decay beside groups that have their own is refused") {
   const Variable w(Tensor<float>::ones({2}), true);
-  const auto groups = optim::decay_groups(nn::NamedParameters<float>{{"w", w}}, 0.1);
-  CHECK(message_of([&] { optim::AdamW(groups, {.weight_decay = 0.01}); }) ==
+  const auto groups = ldlm::decay_groups(ldlm::NamedParameters<float>{{"w", w}}, 0.1);
+  CHECK(message_of([&] { ldlm::AdamW(groups, {.weight_decay = 0.01}); }) ==
         "[AdamW] weight_decay beside groups, which have their own: set theirs");
-  CHECK(message_of([&] { optim::Adam(groups, {.weight_decay = 0}); }) ==
+  CHECK(message_of([&] { ldlm::Adam(groups, {.weight_decay = 0}); }) ==
         "[Adam] weight_decay beside groups, which have their own: set theirs");
-  CHECK(message_of([&] { optim::SGD(groups, {.weight_decay = 0}); }) ==
+  CHECK(message_of([&] { ldlm::SGD(groups, {.weight_decay = 0}); }) ==
         "[SGD] weight_decay beside groups, which have their own: set theirs");
-  CHECK(message_of([&] { optim::AdamW(groups, {.learning_rate = 0.1}); }) == "no error");
+  CHECK(message_of([&] { ldlm::AdamW(groups, {.learning_rate = 0.1}); }) == "no error");
 }
 
 TEST_CASE("the state of an optimiser goes by the names of parameters, not by their order") {
   const auto leaf = [](float value) { return Variable(Tensor<>::full({2}, value), true); };
   const Variable a = leaf(1);
   const Variable b = leaf(2);
-  optim::AdamW first(nn::NamedParameters<float>{{"a", a}, {"b", b}});
+  ldlm::AdamW first(ldlm::NamedParameters<float>{{"a", a}, {"b", b}});
   sum(a * 3 + b).backward();
   first.step();
   first.zero_grad();
   const Variable c = leaf(0);
-  std::vector<optim::ParameterGroup<float>> groups(2);
+  std::vector<ldlm::ParameterGroup<float>> groups(2);
   groups[0].parameters = {{"b", leaf(0)}};
   groups[1].parameters = {{"a", c}};
-  optim::AdamW second(groups);
+  ldlm::AdamW second(groups);
   second.load_state_dict(first.state_dict());
   const ldlm::NamedTensors<float> expected = first.state_dict();
   for (const auto& [name, tensor] : second.state_dict()) {
@@ -445,8 +444,8 @@ TEST_CASE("the state of an optimiser goes by the names of parameters, not by the
 TEST_CASE("an optimiser of a module's trainable parameters leaves out what is frozen") {
   Generator g(1);
   Net<double> two(g);
-  nn::set_requires_grad(two.first, false);
-  nn::set_requires_grad(two.norm, false);
+  ldlm::set_requires_grad(two.first, false);
+  ldlm::set_requires_grad(two.norm, false);
   const auto names = [](const auto& parameters) {
     std::string out;
     for (const auto& [name, parameter] : parameters) {
@@ -454,29 +453,29 @@ TEST_CASE("an optimiser of a module's trainable parameters leaves out what is fr
     }
     return out;
   };
-  CHECK(names(optim::trainable_parameters(two)) == "3.weight 3.bias ");
-  const auto groups = optim::decay_groups(two, 0.1);
+  CHECK(names(ldlm::trainable_parameters(two)) == "3.weight 3.bias ");
+  const auto groups = ldlm::decay_groups(two, 0.1);
   CHECK(names(groups[0].parameters) == "3.weight ");
   CHECK(groups[0].weight_decay == 0.1);
   CHECK(names(groups[1].parameters) == "3.bias ");
   CHECK(groups[1].weight_decay == 0);
-  const optim::AdamW adamw(groups);
+  const ldlm::AdamW adamw(groups);
   CHECK(names(adamw.parameters()) == "3.weight 3.bias ");
-  CHECK(names(optim::SGD(nn::named_parameters(two)).parameters()) ==
+  CHECK(names(ldlm::SGD(ldlm::named_parameters(two)).parameters()) ==
         "0.weight 0.bias 2.weight 2.bias 3.weight 3.bias ");
 }
 
 TEST_CASE("an optimiser says by what settings it steps") {
   const Variable w(Tensor<float>::ones({2}), true);
-  const nn::NamedParameters<float> named{{"w", w}};
-  using Settings = optim::Settings;
-  CHECK(optim::AdamW(named, {.beta2 = 0.98}).settings() ==
+  const ldlm::NamedParameters<float> named{{"w", w}};
+  using Settings = ldlm::Settings;
+  CHECK(ldlm::AdamW(named, {.beta2 = 0.98}).settings() ==
         Settings{{"beta1", 0.9}, {"beta2", 0.98}, {"epsilon", 1e-8}, {"weight_decay", 0.01}});
-  CHECK(optim::Adam(named).settings().back() == Settings::value_type{"weight_decay", 0});
-  CHECK(optim::SGD(named, {.momentum = 0.5, .nesterov = true}).settings() ==
+  CHECK(ldlm::Adam(named).settings().back() == Settings::value_type{"weight_decay", 0});
+  CHECK(ldlm::SGD(named, {.momentum = 0.5, .nesterov = true}).settings() ==
         Settings{{"momentum", 0.5}, {"nesterov", 1}, {"weight_decay", 0}});
-  static_assert(optim::Optimizer<optim::SGD<float>, float>);
-  static_assert(optim::Optimizer<optim::Adam<double>, double>);
-  static_assert(!optim::Optimizer<optim::Adam<double>, float>);
-  static_assert(!optim::Optimizer<optim::Ema<float>, float>);
+  static_assert(ldlm::Optimizer<ldlm::SGD<float>, float>);
+  static_assert(ldlm::Optimizer<ldlm::Adam<double>, double>);
+  static_assert(!ldlm::Optimizer<ldlm::Adam<double>, float>);
+  static_assert(!ldlm::Optimizer<ldlm::Ema<float>, float>);
 }

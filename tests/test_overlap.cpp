@@ -222,8 +222,8 @@ TEST_CASE("the very same view and views beside each other are as good as others"
 TEST_CASE("an optimiser refuses a parameter that became strided") {
   const Variable<float> w(Floats::ones({4, 4}), true);
   const Variable<float> v(Floats::ones({1, 4}), true);
-  optim::AdamW<float> adam(std::vector{w, v});
-  optim::SGD<float> sgd(std::vector{w, v});
+  ldlm::AdamW<float> adam(std::vector{w, v});
+  ldlm::SGD<float> sgd(std::vector{w, v});
   sum(w).backward();
   sum(v).backward();
   w.set_value(Floats::ones({4, 4}).transpose(0, 1));

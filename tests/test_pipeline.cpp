@@ -33,8 +33,8 @@ const Ldlm<float>& trained_model() {
     options.batch_size = data.size();
     options.warmup = 20;
     const auto optimizer_of = [](const auto& part) {
-      return optim::AdamW(optim::trainable_parameters(part),
-                          {.learning_rate = 1e-2, .beta2 = 0.98, .weight_decay = 0});
+      return ldlm::AdamW(ldlm::trainable_parameters(part),
+                         {.learning_rate = 1e-2, .beta2 = 0.98, .weight_decay = 0});
     };
     const SpecialIds special{*tokenizer.token_to_id(end_token), *tokenizer.token_to_id(mask_token)};
     AutoencoderNoise noise;
@@ -122,7 +122,7 @@ TEST_CASE("a saved model loads with the same weights, in half precision with nea
 TEST_CASE("a model that was packed decodes, and is not saved as one that was not") {
   const Ldlm<float>& model = trained_model();
   Autoencoder<float> autoencoder = model.autoencoder();
-  nn::pack(autoencoder, WeightFormat::f32);
+  ldlm::pack(autoencoder, WeightFormat::f32);
   const io_support::TempFolder folder;
   FolderUpdate update(folder.path());
   CHECK_THROWS_WITH_AS(
@@ -196,7 +196,7 @@ TEST_CASE("perplexity tells a known text from its words shuffled") {
   options.steps = 150;
   options.batch_size = data.size();
   options.warmup = 10;
-  Trainer(judge, optim::AdamW(optim::trainable_parameters(judge), {.learning_rate = 1e-2}), options)
+  Trainer(judge, ldlm::AdamW(ldlm::trainable_parameters(judge), {.learning_rate = 1e-2}), options)
       .run([&](std::int64_t, Generator&) {
         return causal_lm_loss(judge, data.rows(0, data.size()), model.end_id());
       });

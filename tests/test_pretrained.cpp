@@ -58,8 +58,8 @@ std::string with_replaced(std::string text, const std::string& from, const std::
 
 template <class M>
 void check_same(const M& actual, const M& expected) {
-  const auto a = ldlm::nn::state_dict(actual);
-  const auto e = ldlm::nn::state_dict(expected);
+  const auto a = ldlm::state_dict(actual);
+  const auto e = ldlm::state_dict(expected);
   REQUIRE(a.size() == e.size());
   for (std::size_t i = 0; i < a.size(); ++i) {
     CHECK(a[i].first == e[i].first);
@@ -153,7 +153,7 @@ TEST_CASE("checkpoints of another dtype are converted") {
   const auto expected = Gpt2<float>::from_pretrained(golden_folder("gpt2"));
   const auto write_as = [&]<class T>(T) {
     ldlm::SafetensorsWriter writer;
-    for (const auto& [name, tensor] : ldlm::nn::state_dict(expected)) {
+    for (const auto& [name, tensor] : ldlm::state_dict(expected)) {
       writer.add(name, ldlm::cast<T>(tensor));
     }
     writer.write(folder / "model.safetensors");

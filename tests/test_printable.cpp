@@ -8,7 +8,7 @@
 #include <ldlm/core/printable.hpp>
 #include <ldlm/json/quote.hpp>
 
-using ldlm::text::printable;
+using ldlm::printable;
 using namespace std::string_literals;
 
 TEST_CASE("what terminals act on is escaped, all other text stays as it is") {

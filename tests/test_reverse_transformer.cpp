@@ -40,7 +40,7 @@ template <class T>
 ReverseTransformer<T> load(const ReverseTransformerConfig& config, bool strict = true) {
   Generator generator;
   ReverseTransformer<T> model(config, generator);
-  ldlm::nn::load_state_dict(
+  ldlm::load_state_dict(
       model, ldlm::load_safetensors<T>(golden_folder("reverse_transformer") / "model.safetensors"),
       strict);
   return model;
@@ -111,7 +111,7 @@ TEST_CASE("the state dict has torch's names and no others") {
   const ReverseTransformer<float> model(small_denoiser(), generator);
   std::vector<std::string> expected = golden.names_after("final.");
   std::vector<std::string> actual;
-  for (const auto& [name, tensor] : ldlm::nn::state_dict(model)) {
+  for (const auto& [name, tensor] : ldlm::state_dict(model)) {
     actual.push_back(name);
   }
   std::sort(expected.begin(), expected.end());
@@ -125,7 +125,7 @@ TEST_CASE("the defaults are the published configuration") {
   config.encoder_layers = 1;  // of 4 and 6, to save time
   config.decoder_layers = 1;
   const ReverseTransformer<float> model(config, generator);
-  const auto state = ldlm::nn::state_dict(model);
+  const auto state = ldlm::state_dict(model);
   CHECK(ldlm::find(state, "time_projection.weight")->shape() == ldlm::Shape{768, 1536});
   CHECK(ldlm::find(state, "transformer.encoder.layers.0.linear1.weight")->shape() ==
         ldlm::Shape{2048, 768});
@@ -143,7 +143,7 @@ TEST_CASE("the working form reads time, estimate and positions") {
   const auto out = model({.z = z, .times = times, .estimate = estimate});
   CHECK(out.shape() == ldlm::Shape{2, 5, 6});
   mean(square(out)).backward();
-  for (const auto& named : ldlm::nn::named_parameters(model)) {
+  for (const auto& named : ldlm::named_parameters(model)) {
     CAPTURE(named.first);
     REQUIRE(named.second.grad().defined());
     CHECK(norm(named.second.grad()).item() > 0);
@@ -186,7 +186,7 @@ TEST_CASE("laid out for products, the model predicts the same") {
     const auto times = Tensor<float>::from_values({2}, {0.5F, 3});
     const ldlm::NoGrad scope;
     const auto expected = model({.z = z, .times = times}).value();
-    ldlm::nn::pack(model, ldlm::WeightFormat::f32);
+    ldlm::pack(model, ldlm::WeightFormat::f32);
     const auto actual = model({.z = z, .times = times}).value();
     REQUIRE(actual.shape() == expected.shape());
     CHECK(norm(actual - expected).item() <= 1e-5F * norm(expected).item());
@@ -199,8 +199,8 @@ TEST_CASE("what is saved loads") {
   const ReverseTransformer<float> model(working(), generator);
   model.save_pretrained(folder / "denoiser");
   const auto loaded = ReverseTransformer<float>::from_pretrained(folder / "denoiser");
-  const auto expected = ldlm::nn::state_dict(model);
-  const auto actual = ldlm::nn::state_dict(loaded);
+  const auto expected = ldlm::state_dict(model);
+  const auto actual = ldlm::state_dict(loaded);
   REQUIRE(actual.size() == expected.size());
   for (std::size_t i = 0; i < actual.size(); ++i) {
     CHECK(actual[i].first == expected[i].first);

@@ -12,7 +12,7 @@ using ldlm_test::small_texts;
 namespace {
 
 Tokenizer small_wordpiece() {
-  text::WordPieceTrainerOptions options;
+  ldlm::WordPieceTrainerOptions options;
   options.vocab_size = 200;
   return train_wordpiece(small_texts(), options);
 }
@@ -101,7 +101,7 @@ TEST_CASE("the end token is the one that the folder or the configuration names")
   CHECK(find_end_id(tokenizer, config, "test") == *tokenizer.token_to_id(end_token));
   config.eos_token_id = {7, 9};
   CHECK(find_end_id(tokenizer, config, "test") == 7);
-  text::TokenizerInfo info;
+  ldlm::TokenizerInfo info;
   info.special_tokens.eos = 5;
   tokenizer.set_info(info);
   CHECK(find_end_id(tokenizer, config, "test") == 5);
@@ -118,8 +118,8 @@ TEST_CASE("padding and truncation of a tokenizer's file change no latent and no 
   const LdlmTokenizers plain{small_wordpiece(), ldlm_test::small_tokenizer()};
   LdlmTokenizers padded = plain;
   for (Tokenizer* tokenizer : {&padded.encoder, &padded.decoder}) {
-    tokenizer->set_truncation(text::Truncation{.max_length = 4});
-    tokenizer->set_padding(text::Padding{.length = 12, .pad_id = 1});
+    tokenizer->set_truncation(ldlm::Truncation{.max_length = 4});
+    tokenizer->set_padding(ldlm::Padding{.length = 12, .pad_id = 1});
   }
   const LdlmConfig config = small_seed(plain);
   const TextDataset wanted = small_data(config, plain);
@@ -142,7 +142,7 @@ TEST_CASE(
   const SpecialIds special{*tokenizers.decoder.token_to_id(end_token), 0};
   Generator generator(1);
   Autoencoder<float> model(config, generator);
-  nn::set_requires_grad(model.encoder, false);
+  ldlm::set_requires_grad(model.encoder, false);
   const Tensor<float> before = encode_without_graph(model, data.rows(0, 8));
 
   TrainOptions options;
@@ -151,7 +151,7 @@ TEST_CASE(
   options.warmup = 10;
   double loss = 0.0;
   const TrainHooks keep_loss{.report = [&](const TrainProgress& p) { loss = p.loss; }};
-  Trainer(model, optim::AdamW(optim::trainable_parameters(model), {.learning_rate = 1e-2}), options)
+  Trainer(model, ldlm::AdamW(ldlm::trainable_parameters(model), {.learning_rate = 1e-2}), options)
       .run([&](std::int64_t,
                Generator& g) { return autoencoder_loss(model, data.rows(0, 8), special, {}, g); },
            keep_loss);
@@ -160,7 +160,7 @@ TEST_CASE(
 
   ReverseTransformer<float> denoiser(config.denoiser, generator);
   const Diffusion diffusion{config.schedule.make(), config.prediction};
-  Trainer(denoiser, optim::AdamW(optim::trainable_parameters(denoiser)), options)
+  Trainer(denoiser, ldlm::AdamW(ldlm::trainable_parameters(denoiser)), options)
       .run(
           [&](std::int64_t, Generator& g) {
             return denoiser_loss(denoiser, diffusion, encode_without_graph(model, data.rows(0, 8)),

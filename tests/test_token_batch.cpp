@@ -18,20 +18,19 @@ using Ids = std::vector<ldlm::TokenId>;
 using Values = std::vector<std::int64_t>;
 using Flags = std::vector<bool>;
 using Texts = std::vector<std::string>;
-namespace text = ldlm::text;
 
 namespace {
 
 /// [PAD] 0, [UNK] 1, [CLS] 2, [SEP] 3, a 4, b 5, c 6, d 7, e 8; [CLS] $A [SEP].
 Tokenizer letters() {
-  text::Vocabulary vocabulary;
+  ldlm::Vocabulary vocabulary;
   ldlm::TokenId id = 0;
   for (const char* piece : {"[PAD]", "[UNK]", "[CLS]", "[SEP]", "a", "b", "c", "d", "e"}) {
     vocabulary.add(piece, id++);
   }
-  text::TokenizerParts parts;
-  parts.pre_tokenizer.kind = text::PreTokenizer::Kind::bert;
-  Tokenizer tokenizer(text::WordPieceModel(std::move(vocabulary), {}), parts);
+  ldlm::TokenizerParts parts;
+  parts.pre_tokenizer.kind = ldlm::PreTokenizer::Kind::bert;
+  Tokenizer tokenizer(ldlm::WordPieceModel(std::move(vocabulary), {}), parts);
   tokenizer.set_template("[CLS]:2 $A [SEP]", "[CLS]:2 $A [SEP] $B:1 [SEP]:1");
   return tokenizer;
 }
@@ -39,8 +38,8 @@ Tokenizer letters() {
 /// As sentence-transformers publishes them: cut and padded to 5 tokens by the file itself.
 Tokenizer padded_letters() {
   Tokenizer tokenizer = letters();
-  tokenizer.set_truncation(text::Truncation{.max_length = 5});
-  tokenizer.set_padding(text::Padding{.length = 5});
+  tokenizer.set_truncation(ldlm::Truncation{.max_length = 5});
+  tokenizer.set_padding(ldlm::Padding{.length = 5});
   return Tokenizer::from_json(tokenizer.to_json());
 }
 
@@ -78,13 +77,13 @@ TEST_CASE("texts become a batch as long as the longest of them") {
 
 TEST_CASE("a batch cuts texts, never their special tokens") {
   const Texts texts{"a b c d e", "c"};
-  const auto cut = [&](const text::BatchOptions& options) {
+  const auto cut = [&](const ldlm::BatchOptions& options) {
     return to_batch(padded_letters(), texts, options).ids.to_vector();
   };
   CHECK(cut({.max_length = 4}) == Values{2, 4, 5, 3, 2, 6, 3, 0});
-  CHECK(cut({.max_length = 4, .truncation_side = text::Direction::left}) ==
+  CHECK(cut({.max_length = 4, .truncation_side = ldlm::TextDirection::left}) ==
         Values{2, 7, 8, 3, 2, 6, 3, 0});
-  CHECK(cut({.max_length = 4, .padding_side = text::Direction::left}) ==
+  CHECK(cut({.max_length = 4, .padding_side = ldlm::TextDirection::left}) ==
         Values{2, 4, 5, 3, 0, 2, 6, 3});
   CHECK(cut({.max_length = 2}) == Values{2, 3, 2, 3});
   CHECK(cut({.max_length = 3, .length = 4, .pad_id = 8}) == Values{2, 4, 3, 8, 2, 6, 3, 8});
@@ -94,8 +93,8 @@ TEST_CASE("a batch cuts texts, never their special tokens") {
         "[to_batch] row 0 has 7 tokens, the batch takes 6");
   // The sides of the file hold where the caller names none.
   Tokenizer left = letters();
-  left.set_truncation(text::Truncation{.direction = text::Direction::left});
-  left.set_padding(text::Padding{.direction = text::Direction::left, .pad_id = 1});
+  left.set_truncation(ldlm::Truncation{.direction = ldlm::TextDirection::left});
+  left.set_padding(ldlm::Padding{.direction = ldlm::TextDirection::left, .pad_id = 1});
   const TokenBatch batch = to_batch(left, texts, {.max_length = 4});
   CHECK(batch.ids.to_vector() == Values{2, 7, 8, 3, 1, 2, 6, 3});
   CHECK(flags(batch.mask) == std::vector<int>{1, 1, 1, 1, 0, 1, 1, 1});

@@ -18,22 +18,20 @@
 
 #include "paths.hpp"
 
-namespace text = ldlm::text;
-
 namespace {
 
 using Tokens = std::vector<std::tuple<ldlm::TokenId, std::uint32_t, std::uint32_t, std::string>>;
 
 Tokens tokens_of(const ldlm::Tokenizer& tokenizer, std::string_view input, std::size_t turn) {
   Tokens tokens;
-  const auto keep = [&](ldlm::TokenId id, text::Span span, std::string_view matched) {
+  const auto keep = [&](ldlm::TokenId id, ldlm::TextSpan span, std::string_view matched) {
     tokens.emplace_back(id, span.begin, span.end, matched);
   };
-  const text::detail::EachToken<decltype(keep)> sink{keep};
-  text::detail::Workspace work;
+  const ldlm::detail::EachToken<decltype(keep)> sink{keep};
+  ldlm::detail::Workspace work;
   std::visit(
       [&](const auto& model) {
-        text::detail::TokenSplitter<std::decay_t<decltype(model)>, decltype(sink)>{
+        ldlm::detail::TokenSplitter<std::decay_t<decltype(model)>, decltype(sink)>{
             model,
             tokenizer.normalizer(),
             tokenizer.pre_tokenizer(),
@@ -76,35 +74,35 @@ TEST_CASE("the size of the turns changes no token and no source") {
   const std::string golden = ldlm_test::data_dir() + "/golden/tokenizers/";
   const auto bpe = ldlm::Tokenizer::from_file(golden + "bpe.json");
   const auto wordpiece = ldlm::Tokenizer::from_file(golden + "wordpiece.json");
-  const auto& pieces = std::get<text::BpeModel>(bpe.model());
-  const auto& words = std::get<text::WordPieceModel>(wordpiece.model());
-  const auto byte_level = [&](text::Normalizer normalizer, bool space, bool regex = true) {
-    text::TokenizerParts parts;
+  const auto& pieces = std::get<ldlm::BpeModel>(bpe.model());
+  const auto& words = std::get<ldlm::WordPieceModel>(wordpiece.model());
+  const auto byte_level = [&](ldlm::Normalizer normalizer, bool space, bool regex = true) {
+    ldlm::TokenizerParts parts;
     parts.normalizer = std::move(normalizer);
-    parts.pre_tokenizer.kind = text::PreTokenizer::Kind::byte_level;
+    parts.pre_tokenizer.kind = ldlm::PreTokenizer::Kind::byte_level;
     parts.pre_tokenizer.add_prefix_space = space;
     parts.pre_tokenizer.use_regex = regex;
     return ldlm::Tokenizer(pieces, parts);
   };
-  const auto bert = [&](text::Normalizer normalizer) {
-    text::TokenizerParts parts;
+  const auto bert = [&](ldlm::Normalizer normalizer) {
+    ldlm::TokenizerParts parts;
     parts.normalizer = std::move(normalizer);
-    parts.pre_tokenizer.kind = text::PreTokenizer::Kind::bert;
+    parts.pre_tokenizer.kind = ldlm::PreTokenizer::Kind::bert;
     return ldlm::Tokenizer(words, parts);
   };
-  using text::UnicodeNormalizer;
+  using ldlm::UnicodeNormalizer;
   std::vector<ldlm::Tokenizer> tokenizers = {
       wordpiece,
-      bert({text::BertNormalizer()}),
-      bert({text::BertNormalizer{true, true, false, false}}),
-      bert({text::BertNormalizer{true, false, true, false}, UnicodeNormalizer::nfc}),
+      bert({ldlm::BertNormalizer()}),
+      bert({ldlm::BertNormalizer{true, true, false, false}}),
+      bert({ldlm::BertNormalizer{true, false, true, false}, UnicodeNormalizer::nfc}),
       bert({UnicodeNormalizer::nfd, UnicodeNormalizer::lowercase}),
       byte_level({}, true),
       byte_level({UnicodeNormalizer::nfc}, true),
       byte_level({UnicodeNormalizer::nfc}, false),
       byte_level({UnicodeNormalizer::nfd}, true),
       byte_level({UnicodeNormalizer::lowercase, UnicodeNormalizer::nfc}, true, false),
-      byte_level({text::BertNormalizer()}, true),
+      byte_level({ldlm::BertNormalizer()}, true),
   };
   for (std::size_t i = tokenizers.size(); i-- > 0;) {
     ldlm::Tokenizer with_added = tokenizers[i];
@@ -132,19 +130,19 @@ TEST_CASE("text may be normalized apart up to what does not join it") {
   // Parts behind the first one of whatever composes, and marks, join the text before them.
   for (char32_t c = 0; c < 0x110000; ++c) {
     const std::u32string one(1, c);
-    const std::u32string parts = text::nfd(one);
-    if (text::nfc(parts) == one) {
+    const std::u32string parts = ldlm::nfd(one);
+    if (ldlm::nfc(parts) == one) {
       for (std::size_t i = 1; i < parts.size(); ++i) {
-        REQUIRE_MESSAGE(text::joins_text_before(parts[i]), static_cast<std::uint32_t>(c));
+        REQUIRE_MESSAGE(ldlm::joins_text_before(parts[i]), static_cast<std::uint32_t>(c));
       }
     }
-    if (text::combining_class(c) != 0) {
-      REQUIRE_MESSAGE(text::joins_text_before(c), static_cast<std::uint32_t>(c));
+    if (ldlm::combining_class(c) != 0) {
+      REQUIRE_MESSAGE(ldlm::joins_text_before(c), static_cast<std::uint32_t>(c));
     }
   }
-  CHECK_FALSE(text::joins_text_before(U'a'));
-  CHECK_FALSE(text::joins_text_before(0xE9));
-  CHECK_FALSE(text::joins_text_before(0x4E2D));
-  CHECK_FALSE(text::joins_text_before(0xAC01));
-  CHECK(text::joins_text_before(0xF73));  // of class 0 itself, its parts are marks
+  CHECK_FALSE(ldlm::joins_text_before(U'a'));
+  CHECK_FALSE(ldlm::joins_text_before(0xE9));
+  CHECK_FALSE(ldlm::joins_text_before(0x4E2D));
+  CHECK_FALSE(ldlm::joins_text_before(0xAC01));
+  CHECK(ldlm::joins_text_before(0xF73));  // of class 0 itself, its parts are marks
 }

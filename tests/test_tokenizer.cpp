@@ -17,7 +17,6 @@
 #include "text_support.hpp"
 
 namespace fs = std::filesystem;
-namespace text = ldlm::text;
 using Ids = std::vector<ldlm::TokenId>;
 using Words = std::vector<std::string>;
 using ldlm_test::TemporaryFolder;
@@ -67,7 +66,7 @@ TEST_CASE("the files of GPT-2 and BERT give the tokenizers of their tokenizer.js
   CHECK(bpe.token_to_id("<|endoftext|>") == wanted.token_to_id("<|endoftext|>"));
   const TemporaryFolder bert;
   write_vocab_txt(bert);
-  text::FolderOptions cased;
+  ldlm::FolderOptions cased;
   cased.lowercase = false;
   const ldlm::Tokenizer wordpiece = ldlm::Tokenizer::from_folder(bert.path(), cased);
   CHECK(nlohmann::json::parse(wordpiece.to_json()) ==
@@ -82,7 +81,7 @@ TEST_CASE("the files of GPT-2 and BERT give the tokenizers of their tokenizer.js
   CHECK(ldlm::Tokenizer::from_folder(bert.path()).normalizer()("\u00c9") == "e");
   bert.write("tokenizer_config.json", R"({"do_lower_case": false, "strip_accents": null})");
   CHECK(ldlm::Tokenizer::from_folder(bert.path()).normalizer()("\u00c9") == "\u00c9");
-  text::FolderOptions uncased;
+  ldlm::FolderOptions uncased;
   uncased.lowercase = true;
   CHECK(ldlm::Tokenizer::from_folder(bert.path(), uncased).normalizer()("\u00c9") == "e");
   gpt2.write("tokenizer_config.json", R"({"add_prefix_space": true})");
@@ -94,15 +93,15 @@ TEST_CASE("saving and loading keep everything") {
   ldlm::Tokenizer tokenizer = small("wordpiece");
   tokenizer.add_token({"new one", true, true, false, true, false});
   tokenizer.add_special_token("[X]");
-  text::Truncation truncation;
+  ldlm::Truncation truncation;
   truncation.max_length = 9;
-  truncation.strategy = text::Truncation::Strategy::only_first;
-  truncation.direction = text::Direction::left;
+  truncation.strategy = ldlm::Truncation::Strategy::only_first;
+  truncation.direction = ldlm::TextDirection::left;
   tokenizer.set_truncation(truncation);
-  text::Padding padding;
+  ldlm::Padding padding;
   padding.length = 12;
   padding.multiple_of = 4;
-  padding.direction = text::Direction::left;
+  padding.direction = ldlm::TextDirection::left;
   tokenizer.set_padding(padding);
   tokenizer.save(folder.path() / "tokenizer.json");
   const ldlm::Tokenizer again = ldlm::Tokenizer::from_folder(folder.path());
@@ -120,7 +119,7 @@ TEST_CASE("an added token whose text the one before it took is no token") {
       }
       ldlm::Tokenizer tokenizer = small(name);
       const auto add = [&](const char* content, bool lstrip, bool rstrip) {
-        text::AddedToken token;
+        ldlm::AddedToken token;
         token.content = content;
         token.lstrip = lstrip;
         token.rstrip = rstrip;
@@ -164,10 +163,10 @@ TEST_CASE("ids, pieces and added tokens") {
   ldlm::Tokenizer copy = tokenizer;
   copy.add_special_token("<other>");
   CHECK_FALSE(tokenizer.token_to_id("<other>"));
-  CHECK_THROWS_AS(tokenizer.add_token(text::special_token("<a>"), 5), ldlm::Error);
-  CHECK_THROWS_AS(tokenizer.add_token(text::special_token("<a>"), -1), ldlm::Error);
-  CHECK_THROWS_AS(tokenizer.add_token(text::special_token("<pad>"), 2), ldlm::Error);
-  CHECK_THROWS_AS(tokenizer.add_token(text::special_token("<b>"), mask), ldlm::Error);
+  CHECK_THROWS_AS(tokenizer.add_token(ldlm::special_token("<a>"), 5), ldlm::Error);
+  CHECK_THROWS_AS(tokenizer.add_token(ldlm::special_token("<a>"), -1), ldlm::Error);
+  CHECK_THROWS_AS(tokenizer.add_token(ldlm::special_token("<pad>"), 2), ldlm::Error);
+  CHECK_THROWS_AS(tokenizer.add_token(ldlm::special_token("<b>"), mask), ldlm::Error);
   CHECK_THROWS_AS(tokenizer.add_special_token(""), ldlm::Error);
   CHECK_THROWS_AS(tokenizer.add_special_token("\xff"), ldlm::Error);
 }
@@ -192,15 +191,15 @@ TEST_CASE("byte offsets refer to the text as given, invalid bytes included") {
   // Two bytes of three (one U+FFFD), a two-byte character, a lone byte (another U+FFFD).
   const std::string input = "a\xE2\x82\u00e9\x80z";
   const ldlm::Encoding encoding = tokenizer.encode(input);
-  CHECK(tokenizer.decode(encoding.ids) == text::repair_utf8(input));
-  CHECK(encoding.offsets.front() == text::Span{0, 1});
-  CHECK(encoding.byte_offsets.front() == text::Span{0, 1});
-  CHECK(encoding.offsets.back() == text::Span{4, 5});
-  CHECK(encoding.byte_offsets.back() == text::Span{6, 7});
+  CHECK(tokenizer.decode(encoding.ids) == ldlm::repair_utf8(input));
+  CHECK(encoding.offsets.front() == ldlm::TextSpan{0, 1});
+  CHECK(encoding.byte_offsets.front() == ldlm::TextSpan{0, 1});
+  CHECK(encoding.offsets.back() == ldlm::TextSpan{4, 5});
+  CHECK(encoding.byte_offsets.back() == ldlm::TextSpan{6, 7});
   bool middle = false;
   for (std::size_t i = 0; i < encoding.size(); ++i) {
-    if (encoding.offsets[i] == text::Span{1, 2}) {
-      CHECK(encoding.byte_offsets[i] == text::Span{1, 3});
+    if (encoding.offsets[i] == ldlm::TextSpan{1, 2}) {
+      CHECK(encoding.byte_offsets[i] == ldlm::TextSpan{1, 3});
       middle = true;
     }
   }
@@ -208,13 +207,13 @@ TEST_CASE("byte offsets refer to the text as given, invalid bytes included") {
   const ldlm::Tokenizer bert = small("wordpiece");
   for (std::uint64_t i = 0; i < 500; ++i) {
     const std::string any = ldlm_test::generated_text(i);
-    const std::u32string points = text::to_utf32(any);
+    const std::u32string points = ldlm::to_utf32(any);
     for (const ldlm::Tokenizer& t : {tokenizer, bert}) {
       const ldlm::Encoding e = t.encode(any);
       for (std::size_t k = 0; k < e.size(); ++k) {
         const auto [begin, end] = e.byte_offsets[k];
         REQUIRE(end <= any.size());
-        const std::u32string covered = text::to_utf32(any.substr(begin, end - begin));
+        const std::u32string covered = ldlm::to_utf32(any.substr(begin, end - begin));
         REQUIRE(covered ==
                 points.substr(e.offsets[k].begin, e.offsets[k].end - e.offsets[k].begin));
       }
@@ -240,7 +239,7 @@ TEST_CASE("texts of every size encode and decode") {
        {std::string(1'000'000, 'a'), std::string(1'000'000, ' '), std::string(1'000'000, '\n'),
         std::string(1'000'000, '\0'), lines, east, std::string(1'000'000, '\xFF')}) {
     const Ids ids = bpe.encode_ids(million);
-    CHECK(bpe.decode(ids) == text::repair_utf8(million));
+    CHECK(bpe.decode(ids) == ldlm::repair_utf8(million));
     CHECK(bpe.encode(million).ids == ids);
     CHECK(wordpiece.encode(million).ids == wordpiece.encode_ids(million));
   }
@@ -250,7 +249,7 @@ TEST_CASE("the word cache changes nothing") {
   const ldlm::Tokenizer warm = small("bpe");
   std::string many;
   for (std::uint64_t i = 0; i < 150'000; ++i) {  // more words than the cache holds
-    many += ' ' + std::to_string(text::counter_hash(1, i) % 1'000'000'007);
+    many += ' ' + std::to_string(ldlm::counter_hash(1, i) % 1'000'000'007);
   }
   const Ids first = warm.encode_ids(many);
   CHECK(warm.encode_ids(many) == first);
@@ -282,7 +281,7 @@ TEST_CASE("threads may share a tokenizer") {
 
 TEST_CASE("a decode stream gives the whole text in parts") {
   ldlm::Tokenizer cleaning = small("wordpiece");
-  text::TokenizerInfo info;
+  ldlm::TokenizerInfo info;
   info.clean_up_spaces = true;
   cleaning.set_info(info);
   for (const ldlm::Tokenizer& tokenizer : {small("bpe"), small("wordpiece"), cleaning}) {
@@ -290,14 +289,14 @@ TEST_CASE("a decode stream gives the whole text in parts") {
       Ids ids = tokenizer.encode_ids(ldlm_test::generated_text(i));
       if (i % 2 == 1) {  // any ids, so that bytes stand alone
         for (std::size_t k = 0; k < ids.size(); ++k) {
-          ids[k] = static_cast<ldlm::TokenId>(text::counter_hash(i, k) % 400);
+          ids[k] = static_cast<ldlm::TokenId>(ldlm::counter_hash(i, k) % 400);
         }
       }
       ldlm::DecodeStream stream(tokenizer);
       std::string out;
       for (const ldlm::TokenId id : ids) {
         const std::string part = stream.push(id);
-        REQUIRE(text::is_utf8(part));
+        REQUIRE(ldlm::is_utf8(part));
         out += part;
       }
       out += stream.finish();
@@ -308,7 +307,7 @@ TEST_CASE("a decode stream gives the whole text in parts") {
 
 TEST_CASE("truncation that cannot work says why") {
   ldlm::Tokenizer tokenizer = small("wordpiece");
-  text::Truncation truncation;
+  ldlm::Truncation truncation;
   const auto message = [&](std::string_view first, std::string_view second) {
     tokenizer.set_truncation(truncation);
     return ldlm_test::message_of([&] { (void)tokenizer.encode(first, second); });
@@ -316,13 +315,13 @@ TEST_CASE("truncation that cannot work says why") {
   truncation.max_length = 2;
   CHECK(message("a", "b") == "[truncate] max_length 2 leaves no room for 3 special tokens");
   truncation.max_length = 6;
-  truncation.strategy = text::Truncation::Strategy::only_first;
+  truncation.strategy = ldlm::Truncation::Strategy::only_first;
   CHECK(message("a", "b c d e f g").find("too few to take away") != std::string::npos);
-  truncation.strategy = text::Truncation::Strategy::only_second;
+  truncation.strategy = ldlm::Truncation::Strategy::only_second;
   tokenizer.set_truncation(truncation);
   CHECK(ldlm_test::message_of([&] { (void)tokenizer.encode("a b c d e f g h"); }) ==
         "[truncate] strategy only_second needs a second text");
-  truncation.strategy = text::Truncation::Strategy::longest_first;
+  truncation.strategy = ldlm::Truncation::Strategy::longest_first;
   truncation.keep_overflow = true;
   truncation.stride = 4;
   tokenizer.set_truncation(truncation);
@@ -356,7 +355,7 @@ TEST_CASE("a long text that is normalized in turns gives the tokens of the whole
     const auto turns = ldlm::Tokenizer::from_json(json.dump());
     // Added tokens are searched for in normalized text, which then is made as a whole.
     ldlm::Tokenizer whole = turns;
-    text::AddedToken absent;
+    ldlm::AddedToken absent;
     absent.content = "absent from every text";
     whole.add_token(absent);
     const ldlm::Encoding wanted = whole.encode(many);

@@ -22,7 +22,6 @@ using ldlm_test::message_of;
 using ldlm_test::TemporaryFolder;
 using Ids = std::vector<ldlm::TokenId>;
 using Json = nlohmann::json;
-namespace text = ldlm::text;
 
 namespace {
 
@@ -49,7 +48,7 @@ std::string load_error(const TemporaryFolder& folder) {
   return message_of([&] { (void)Tokenizer::from_folder(folder.path()); });
 }
 
-std::vector<std::optional<ldlm::TokenId>> as_list(const text::SpecialTokens& s) {
+std::vector<std::optional<ldlm::TokenId>> as_list(const ldlm::SpecialTokens& s) {
   return {s.bos, s.eos, s.unk, s.sep, s.pad, s.cls, s.mask};
 }
 
@@ -67,9 +66,10 @@ void check_tokenizer(Tokenizer tokenizer, const Json& wanted) {
   CHECK(tokenizer.model_max_length() == optional_number(wanted["model_max_length"]));
   CHECK(tokenizer.vocab_size() == wanted["size"].get<std::size_t>());
   const auto& info = tokenizer.info();
-  const text::Direction side = info.padding_side.value_or(
-      tokenizer.padding() ? tokenizer.padding()->direction : text::Direction::right);
-  CHECK(side == (wanted["side"] == "left" ? text::Direction::left : text::Direction::right));
+  const ldlm::TextDirection side = info.padding_side.value_or(
+      tokenizer.padding() ? tokenizer.padding()->direction : ldlm::TextDirection::right);
+  CHECK(side ==
+        (wanted["side"] == "left" ? ldlm::TextDirection::left : ldlm::TextDirection::right));
   tokenizer.set_padding(std::nullopt);  // a call of transformers takes neither from the file
   tokenizer.set_truncation(std::nullopt);
   for (std::size_t i = 0; i < fixtures()["texts"].size(); ++i) {

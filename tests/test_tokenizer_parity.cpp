@@ -17,7 +17,6 @@
 #include "text_support.hpp"
 
 using Json = nlohmann::json;
-namespace text = ldlm::text;
 
 namespace {
 
@@ -46,17 +45,17 @@ std::optional<ldlm::Tokenizer> tokenizer_of(const std::string& name) {
     return folder ? std::optional(ldlm::Tokenizer::from_folder(*folder)) : std::nullopt;
   }
   const auto folder = ldlm_test::shared_data("tokenizers/bert-base-uncased");
-  text::FolderOptions options;
+  ldlm::FolderOptions options;
   options.lowercase = name == "bert_uncased";
   return folder ? std::optional(ldlm::Tokenizer::from_folder(*folder, options)) : std::nullopt;
 }
 
 /// Whether for_each_token gives the ids and the bytes of an encoding that is not padded or cut.
 bool is_streamed(const ldlm::Tokenizer& tokenizer, std::string_view input,
-                 const ldlm::Encoding& encoding, const text::EncodeOptions& options = {}) {
+                 const ldlm::Encoding& encoding, const ldlm::EncodeOptions& options = {}) {
   std::vector<ldlm::TokenId> ids;
-  std::vector<text::Span> bytes;
-  const auto keep = [&](ldlm::TokenId id, text::Span source) {
+  std::vector<ldlm::TextSpan> bytes;
+  const auto keep = [&](ldlm::TokenId id, ldlm::TextSpan source) {
     ids.push_back(id);
     bytes.push_back(source);
   };
@@ -73,7 +72,7 @@ class BlockHash {
       ids_.add(static_cast<std::uint32_t>(id));
     }
     ids_.add(static_cast<std::uint32_t>(encoding.size()));
-    for (const text::Span span : encoding.offsets) {
+    for (const ldlm::TextSpan span : encoding.offsets) {
       offsets_.add(span.begin);
       offsets_.add(span.end);
     }
@@ -103,9 +102,9 @@ std::vector<std::string_view> split_lines(std::string_view contents) {
   return lines;
 }
 
-std::vector<std::uint32_t> flat(const std::vector<text::Span>& spans) {
+std::vector<std::uint32_t> flat(const std::vector<ldlm::TextSpan>& spans) {
   std::vector<std::uint32_t> out;
-  for (const text::Span span : spans) {
+  for (const ldlm::TextSpan span : spans) {
     out.insert(out.end(), {span.begin, span.end});
   }
   return out;
@@ -216,11 +215,11 @@ TEST_CASE("added tokens, templates, truncation, padding and normalizers work as 
     }
     ldlm::Tokenizer tokenizer = ldlm::Tokenizer::from_json(document.dump());
     if (tokenizer.truncation()) {
-      text::Truncation truncation = *tokenizer.truncation();
+      ldlm::Truncation truncation = *tokenizer.truncation();
       truncation.keep_overflow = true;
       tokenizer.set_truncation(truncation);
     }
-    text::EncodeOptions options;
+    ldlm::EncodeOptions options;
     options.add_special_tokens = scenario["add_special_tokens"];
     for (const Json& result : scenario["results"]) {
       const Json& input = result["input"];

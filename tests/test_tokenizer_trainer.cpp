@@ -17,7 +17,6 @@
 #include "text_support.hpp"
 
 using Json = nlohmann::json;
-namespace text = ldlm::text;
 
 namespace {
 
@@ -83,7 +82,7 @@ TEST_CASE("training does not depend on the order of texts") {
   ldlm::WordPieceTrainerOptions options;
   options.vocab_size = 700;
   const std::string wordpiece = ldlm::train_wordpiece(texts, options).to_json();
-  text::shuffle(texts, 5);
+  ldlm::shuffle(texts, 5);
   CHECK(ldlm::train_bpe(texts, bpe_options(700)).to_json() == bpe);
   CHECK(ldlm::train_wordpiece(texts, options).to_json() == wordpiece);
 }
@@ -96,7 +95,7 @@ TEST_CASE("a trained BPE tokenizer gives every text back") {
   CHECK(tokenizer.vocab_size() <= 300);
   CHECK(tokenizer.token_to_id("<|endoftext|>") == 0);
   for (std::uint64_t i = 0; i < 500; ++i) {
-    const std::string input = text::repair_utf8(ldlm_test::generated_text(i));
+    const std::string input = ldlm::repair_utf8(ldlm_test::generated_text(i));
     if (input.find("<|endoftext|>") == std::string::npos) {
       REQUIRE(tokenizer.decode(tokenizer.encode(input).ids) == input);
     }
@@ -119,14 +118,14 @@ TEST_CASE("options shape what is learnt") {
   const ldlm::Tokenizer short_pieces = ldlm::train_bpe(texts, brief);
   CHECK(short_pieces.token_to_id("\u0120Cc"));
   for (ldlm::TokenId id = 0; id < static_cast<ldlm::TokenId>(short_pieces.id_bound()); ++id) {
-    CHECK(text::from_byte_characters(short_pieces.id_to_token(id)).size() <= 3);
+    CHECK(ldlm::from_byte_characters(short_pieces.id_to_token(id)).size() <= 3);
   }
 
   brief.max_token_length = 1;
   CHECK(ldlm::train_bpe(texts, brief).vocab_size() == 256);
 
   ldlm::BpeTrainerOptions normalizing = bpe_options(500);
-  normalizing.normalizer = {text::UnicodeNormalizer::lowercase};
+  normalizing.normalizer = {ldlm::UnicodeNormalizer::lowercase};
   normalizing.add_prefix_space = true;
   const ldlm::Tokenizer lower = ldlm::train_bpe(texts, normalizing);
   CHECK(lower.token_to_id("\u0120cc"));

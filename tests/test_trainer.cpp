@@ -15,10 +15,10 @@
 using namespace ldlm;
 using namespace trainer_support;
 
-static_assert(optim::Optimizer<Signs<double>, double>);
-static_assert(optim::Optimizer<optim::AdamW<float>, float>);
-static_assert(!optim::Optimizer<optim::AdamW<float>, double>);
-static_assert(!optim::Optimizer<const optim::AdamW<float>, float>);
+static_assert(ldlm::Optimizer<Signs<double>, double>);
+static_assert(ldlm::Optimizer<ldlm::AdamW<float>, float>);
+static_assert(!ldlm::Optimizer<ldlm::AdamW<float>, double>);
+static_assert(!ldlm::Optimizer<const ldlm::AdamW<float>, float>);
 
 TEST_CASE("a training learns and reports") {
   std::vector<TrainProgress> reports;
@@ -44,9 +44,9 @@ TEST_CASE("an optimiser of other parameters, or without their names, is refused"
   };
   CHECK(refusal(adamw(other)) ==
         "[train] the optimiser's 'hidden.weight' is no parameter of the module");
-  CHECK(refusal(optim::AdamW(nn::parameters(net))) ==
+  CHECK(refusal(ldlm::AdamW(ldlm::parameters(net))) ==
         "[train] the optimiser has the module's 'hidden.weight' under the name '0'; make it of "
-        "named parameters, such as optim::trainable_parameters(module)");
+        "named parameters, such as ldlm::trainable_parameters(module)");
 }
 
 TEST_CASE("an optimiser that is given by name is referred to, and keeps its rate") {
@@ -206,16 +206,16 @@ TEST_CASE("the weights of the best evaluation are put in place at the end") {
                        [&] {
                          if (trainer.step() == 30) {
                            best.clear();
-                           for (const auto& [name, tensor] : nn::state_dict(net)) {
+                           for (const auto& [name, tensor] : ldlm::state_dict(net)) {
                              best.emplace_back(name, tensor.clone());
                            }
                          }
                          return std::abs(static_cast<double>(trainer.step()) - 30.0);
                        },
                    .stop = [&] { return trainer.step() == pause; }});
-      CHECK(!same(nn::state_dict(net), best));
+      CHECK(!same(ldlm::state_dict(net), best));
       trainer.finish();
-      return nn::state_dict(net);
+      return ldlm::state_dict(net);
     };
     CHECK(same(run(35), best));
     CHECK(same(run(-1), best));  // it was in the checkpoint
@@ -289,7 +289,7 @@ TEST_CASE("options and hooks that others leave without effect are refused by nam
 TEST_CASE("a loss that is no number ends the training and keeps the last checkpoint") {
   const io_support::TempFolder folder;
   Generator generator(1);
-  nn::Linear<float> model(1, 1, generator);
+  ldlm::Linear<float> model(1, 1, generator);
   Trainer trainer(model, adamw(model), small_options(folder.path()));
   const auto loss = [&](std::int64_t step, Generator&) {
     const float x = step < 10 ? 1.0F : std::numeric_limits<float>::quiet_NaN();
@@ -303,7 +303,7 @@ TEST_CASE("a loss that is no number ends the training and keeps the last checkpo
 TEST_CASE("a gradient that is no number ends the training, and so does a weight") {
   const io_support::TempFolder folder;
   Generator generator(1);
-  nn::Linear<float> model(1, 1, generator);
+  ldlm::Linear<float> model(1, 1, generator);
   TrainOptions options = small_options(folder.path());
   options.clip_norm = 0.0;
   {

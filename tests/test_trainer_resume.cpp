@@ -49,10 +49,10 @@ TEST_CASE_TEMPLATE("a training that is stopped and resumed ends with the same bi
   check_resumes<T>("AdamW", [](const auto& net) { return adamw(net); });
   check_resumes<T>("SGD", [](const auto& net) { return sgd(net); });
   check_resumes<T>("SGD without momentum", [](const auto& net) {
-    return optim::SGD(nn::named_parameters(net), {.learning_rate = small_rate});
+    return ldlm::SGD(ldlm::named_parameters(net), {.learning_rate = small_rate});
   });
   check_resumes<T>("one's own",
-                   [](const auto& net) { return Signs<T>(nn::named_parameters(net)); });
+                   [](const auto& net) { return Signs<T>(ldlm::named_parameters(net)); });
 }
 
 TEST_CASE("a checkpoint keeps the optimiser's state under the parameters' names") {
@@ -74,7 +74,7 @@ TEST_CASE("a checkpoint keeps the optimiser's state under the parameters' names"
   // A part that was frozen has none, and one that is unfrozen is missed by its name.
   Generator generator(3);
   Regressor<float> net(generator);
-  nn::set_requires_grad(net.hidden, false);
+  ldlm::set_requires_grad(net.hidden, false);
   const auto loss = [&](const Tensor<std::int64_t>& rows) { return loss_of(net, rows); };
   TrainOptions options = small_options(folder / "frozen");
   options.steps = 2;
@@ -83,7 +83,7 @@ TEST_CASE("a checkpoint keeps the optimiser's state under the parameters' names"
   CHECK(names_of(load_checkpoint(*latest_checkpoint(folder / "frozen")).optimizer) ==
         "out.bias.exp_avg out.bias.exp_avg_sq out.bias.step out.weight.exp_avg "
         "out.weight.exp_avg_sq out.weight.step ");
-  nn::set_requires_grad(net.hidden, true);
+  ldlm::set_requires_grad(net.hidden, true);
   const auto resume = [&](auto&& optimizer) {
     return io_support::message_of([&] { Trainer(net, optimizer, options).resume(); },
                                   folder.path());
@@ -96,8 +96,9 @@ TEST_CASE("a checkpoint keeps the optimiser's state under the parameters' names"
       resume(sgd(net)) ==
       "[train] frozen/step-00000002 was made with other options: optimizer is \"AdamW\" there and "
       "\"SGD\" here. To begin anew, remove it");
-  CHECK(resume(Signs<float>(nn::named_parameters(net))).find("optimizer is \"AdamW\" there and") !=
-        std::string::npos);
+  CHECK(
+      resume(Signs<float>(ldlm::named_parameters(net))).find("optimizer is \"AdamW\" there and") !=
+      std::string::npos);
 }
 
 TEST_CASE("a checkpoint that was not resumed is not written over") {
@@ -157,7 +158,7 @@ TEST_CASE("a training goes back to its last checkpoint") {
   trainer.finish();
   const io_support::TempFolder other;
   options.folder = other.path();
-  CHECK(same(nn::state_dict(net), train(options)));
+  CHECK(same(ldlm::state_dict(net), train(options)));
 }
 
 TEST_CASE("a checkpoint of floats is none of doubles") {
@@ -197,12 +198,12 @@ TEST_CASE("a checkpoint of an older release goes on") {
     CHECK(changes.empty());
     return message;
   };
-  CHECK(resume(optim::AdamW(optim::decay_groups(net, 0.02),
-                            {.learning_rate = small_rate, .beta2 = 0.98})) ==
+  CHECK(resume(ldlm::AdamW(ldlm::decay_groups(net, 0.02),
+                           {.learning_rate = small_rate, .beta2 = 0.98})) ==
         "[train] step-00000020 was made with other options: weight_decay is 0.01 there and 0.02 "
         "here. To begin anew, remove it");
-  CHECK(resume(optim::Adam(optim::decay_groups(net, 0.01),
-                           {.learning_rate = small_rate, .beta2 = 0.98})) ==
+  CHECK(resume(ldlm::Adam(ldlm::decay_groups(net, 0.01),
+                          {.learning_rate = small_rate, .beta2 = 0.98})) ==
         "[train] step-00000020 was made with other options: optimizer is \"AdamW\" there and "
         "\"Adam\" here. To begin anew, remove it");
   CHECK(resume(adamw(net)) == "no error");
@@ -229,13 +230,13 @@ TEST_CASE("a checkpoint of other options, another context or another model is re
          "step-00000020: is of step 20, beyond the last one, 19");
 
   Generator generator(1);
-  nn::Linear<float> another(2, 2, generator);
+  ldlm::Linear<float> another(2, 2, generator);
   CHECK_THROWS_WITH_AS(Trainer(another, adamw(another), options).resume(),
                        doctest::Contains("does not fit the model"), Error);
   Regressor<float> net(generator);
-  const optim::AdamWOptions betas{.learning_rate = small_rate, .beta2 = 0.97};
+  const ldlm::AdamWOptions betas{.learning_rate = small_rate, .beta2 = 0.97};
   CHECK_THROWS_WITH_AS(
-      Trainer(net, optim::AdamW(optim::decay_groups(net, 0.01), betas), options).resume(),
+      Trainer(net, ldlm::AdamW(ldlm::decay_groups(net, 0.01), betas), options).resume(),
       doctest::Contains("other options: beta2 is 0.98 there and 0.97 here"), Error);
 }
 
@@ -270,12 +271,12 @@ TEST_CASE("a broken checkpoint is refused with its file, and the module is left 
     Regressor<float> net(generator);
     auto optimizer = adamw(net);
     NamedTensors<float> before;
-    for (const auto& [name, tensor] : nn::state_dict(net)) {
+    for (const auto& [name, tensor] : ldlm::state_dict(net)) {
       before.emplace_back(name, tensor.clone());
     }
     const std::string message = io_support::message_of(
         [&] { Trainer(net, optimizer, small_options(folder.path())).resume(); }, folder.path());
-    CHECK(same(nn::state_dict(net), before));
+    CHECK(same(ldlm::state_dict(net), before));
     CHECK(find(optimizer.state_dict(), "out.bias.step")->item() == 0);
     return message;
   };

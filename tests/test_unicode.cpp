@@ -13,8 +13,6 @@
 #include "paths.hpp"
 #include "text_support.hpp"
 
-namespace text = ldlm::text;
-
 namespace {
 
 constexpr char32_t end_of_unicode = 0x110000;
@@ -31,12 +29,12 @@ TEST_CASE("every code point has the properties that Hugging Face's tokenizers gi
 
   ldlm_test::Fnv classes, lower, nfd, nfc, combining;
   for (char32_t c = 0; c < end_of_unicode; ++c) {
-    classes.add(text::char_classes()[c]);
+    classes.add(ldlm::char_classes()[c]);
     if (is_surrogate(c)) {
       continue;
     }
     const std::u32string self(1, c);
-    const std::u32string lowered = text::to_utf32(text::lower_case(text::to_utf8(self)));
+    const std::u32string lowered = ldlm::to_utf32(ldlm::lower_case(ldlm::to_utf8(self)));
     if (lowered != self) {
       lower.add(c);
       for (const char32_t x : lowered) {
@@ -45,24 +43,24 @@ TEST_CASE("every code point has the properties that Hugging Face's tokenizers gi
       lower.add(0xFFFFFFFFU);
     }
     const bool hangul = c >= 0xAC00 && c <= 0xD7A3;
-    const std::u32string decomposed = text::nfd(self);
+    const std::u32string decomposed = ldlm::nfd(self);
     if (decomposed != self && !hangul) {
       nfd.add(c);
       for (const char32_t x : decomposed) {
         nfd.add(x);
       }
       nfd.add(0xFFFFFFFFU);
-      if (decomposed.size() > 1 && text::nfc(self) == self) {
+      if (decomposed.size() > 1 && ldlm::nfc(self) == self) {
         nfc.add(c);
       }
     }
     if (hangul) {
       REQUIRE(decomposed.size() == ((c - 0xAC00) % 28 == 0 ? 2 : 3));
-      REQUIRE(text::nfc(decomposed) == self);
+      REQUIRE(ldlm::nfc(decomposed) == self);
     }
-    if (text::combining_class(c) != 0) {
+    if (ldlm::combining_class(c) != 0) {
       combining.add(c);
-      combining.add(text::combining_class(c));
+      combining.add(ldlm::combining_class(c));
       combining.add(0xFFFFFFFFU);
     }
   }
@@ -78,28 +76,28 @@ TEST_CASE("UTF-8 goes to code points and back") {
     if (is_surrogate(c)) {
       continue;
     }
-    const std::string encoded = text::to_utf8(std::u32string(1, c));
-    REQUIRE(text::is_utf8(encoded));
-    const text::CodePoint checked = text::decode_utf8(encoded, 0);
-    const text::CodePoint unchecked = text::decode_valid_utf8(encoded.data());
+    const std::string encoded = ldlm::to_utf8(std::u32string(1, c));
+    REQUIRE(ldlm::is_utf8(encoded));
+    const ldlm::CodePoint checked = ldlm::decode_utf8(encoded, 0);
+    const ldlm::CodePoint unchecked = ldlm::decode_valid_utf8(encoded.data());
     REQUIRE(checked.value == c);
     REQUIRE(checked.size == encoded.size());
     REQUIRE(checked.valid);
     REQUIRE(unchecked.value == c);
     REQUIRE(unchecked.size == encoded.size());
   }
-  CHECK(text::to_utf8(std::u32string{0xD800}) == "\xEF\xBF\xBD");
-  CHECK(text::to_utf8(std::u32string{0x110000}) == "\xEF\xBF\xBD");
+  CHECK(ldlm::to_utf8(std::u32string{0xD800}) == "\xEF\xBF\xBD");
+  CHECK(ldlm::to_utf8(std::u32string{0x110000}) == "\xEF\xBF\xBD");
 }
 
 TEST_CASE("invalid UTF-8 becomes what Python's errors='replace' makes of it") {
   const auto repaired = [](std::string_view bytes) {
     std::string shown;
-    for (const char32_t c : text::to_utf32(bytes)) {
-      shown += c == text::replacement_character ? '?' : static_cast<char>(c);
+    for (const char32_t c : ldlm::to_utf32(bytes)) {
+      shown += c == ldlm::replacement_character ? '?' : static_cast<char>(c);
     }
-    CHECK(text::to_utf32(text::repair_utf8(bytes)) == text::to_utf32(bytes));
-    CHECK(text::count_code_points(bytes) == shown.size());
+    CHECK(ldlm::to_utf32(ldlm::repair_utf8(bytes)) == ldlm::to_utf32(bytes));
+    CHECK(ldlm::count_code_points(bytes) == shown.size());
     return shown;
   };
   CHECK(repaired("") == "");
@@ -119,15 +117,15 @@ TEST_CASE("invalid UTF-8 becomes what Python's errors='replace' makes of it") {
 }
 
 TEST_CASE("canonical normalization orders and composes marks") {
-  CHECK(text::nfd(std::string_view("\u00e9")) == "e\u0301");
-  CHECK(text::nfc(std::string_view("e\u0301")) == "\u00e9");
+  CHECK(ldlm::nfd(std::string_view("\u00e9")) == "e\u0301");
+  CHECK(ldlm::nfc(std::string_view("e\u0301")) == "\u00e9");
   // Marks of different classes commute; those of one class do not.
-  CHECK(text::nfd(std::string_view("a\u0301\u0323")) == "a\u0323\u0301");
-  CHECK(text::nfd(std::string_view("a\u0301\u0300")) == "a\u0301\u0300");
-  CHECK(text::nfc(std::string_view("a\u0323\u0302")) == "\u1ead");
-  CHECK(text::nfc(std::string_view("q\u0307\u0323")) == "q\u0323\u0307");
-  CHECK(text::nfc(std::string_view("\u1112\u1161\u11ab")) == "\ud55c");
-  CHECK(text::nfc(std::string_view("\u0958")) == "\u0915\u093c");  // excluded from composition
-  CHECK(text::nfc(std::string_view("\u212b")) == "\u00c5");
-  CHECK(text::lower_case(std::string_view("\u0130Stanbul \u03a3")) == "i\u0307stanbul \u03c3");
+  CHECK(ldlm::nfd(std::string_view("a\u0301\u0323")) == "a\u0323\u0301");
+  CHECK(ldlm::nfd(std::string_view("a\u0301\u0300")) == "a\u0301\u0300");
+  CHECK(ldlm::nfc(std::string_view("a\u0323\u0302")) == "\u1ead");
+  CHECK(ldlm::nfc(std::string_view("q\u0307\u0323")) == "q\u0323\u0307");
+  CHECK(ldlm::nfc(std::string_view("\u1112\u1161\u11ab")) == "\ud55c");
+  CHECK(ldlm::nfc(std::string_view("\u0958")) == "\u0915\u093c");  // excluded from composition
+  CHECK(ldlm::nfc(std::string_view("\u212b")) == "\u00c5");
+  CHECK(ldlm::lower_case(std::string_view("\u0130Stanbul \u03a3")) == "i\u0307stanbul \u03c3");
 }

@@ -9,22 +9,20 @@
 #include <ldlm/text/normalizer.hpp>
 #include <ldlm/text/pre_tokenizer.hpp>
 #include <ldlm/text/wordpiece.hpp>
-
-namespace text = ldlm::text;
 using Words = std::vector<std::string>;
 
 namespace {
 
-text::Vocabulary vocabulary_of(const Words& tokens) {
-  text::Vocabulary vocabulary;
+ldlm::Vocabulary vocabulary_of(const Words& tokens) {
+  ldlm::Vocabulary vocabulary;
   for (std::size_t i = 0; i < tokens.size(); ++i) {
-    vocabulary.add(tokens[i], static_cast<text::TokenId>(i));
+    vocabulary.add(tokens[i], static_cast<ldlm::TokenId>(i));
   }
   return vocabulary;
 }
 
-Words pieces(const text::WordPieceModel& model, std::string_view word) {
-  text::WordPieceModel::Pieces out;
+Words pieces(const ldlm::WordPieceModel& model, std::string_view word) {
+  ldlm::WordPieceModel::Pieces out;
   model.tokenize(word, out);
   Words tokens;
   std::size_t total = 0;
@@ -36,14 +34,14 @@ Words pieces(const text::WordPieceModel& model, std::string_view word) {
   return tokens;
 }
 
-std::string normalized(const text::BertNormalizer& step, std::string_view input) {
-  return text::NormalizerRunner({step})(input);
+std::string normalized(const ldlm::BertNormalizer& step, std::string_view input) {
+  return ldlm::NormalizerRunner({step})(input);
 }
 
 }  // namespace
 
 TEST_CASE("words split into the longest pieces from the left") {
-  const text::WordPieceModel model(vocabulary_of({"[UNK]", "un", "##aff", "##able", "##a", "##b",
+  const ldlm::WordPieceModel model(vocabulary_of({"[UNK]", "un", "##aff", "##able", "##a", "##b",
                                                   "a", "unaff", "##\u00e9", "\u00e9"}),
                                    {});
   CHECK(pieces(model, "unaffable") == Words{"unaff", "##able"});
@@ -56,27 +54,27 @@ TEST_CASE("words split into the longest pieces from the left") {
 }
 
 TEST_CASE("words longer than the limit, in characters, are unknown") {
-  text::WordPieceModel::Options options;
+  ldlm::WordPieceModel::Options options;
   options.max_input_chars_per_word = 4;
-  const text::WordPieceModel model(vocabulary_of({"[UNK]", "\u00e9", "##\u00e9"}), options);
+  const ldlm::WordPieceModel model(vocabulary_of({"[UNK]", "\u00e9", "##\u00e9"}), options);
   CHECK(pieces(model, "\u00e9\u00e9\u00e9\u00e9").size() == 4);
   CHECK(pieces(model, "\u00e9\u00e9\u00e9\u00e9\u00e9") == Words{"[UNK]"});
 }
 
 TEST_CASE("a vocabulary needs its unknown token where a word cannot be split") {
-  const text::WordPieceModel without(vocabulary_of({"a"}), {});
+  const ldlm::WordPieceModel without(vocabulary_of({"a"}), {});
   CHECK(pieces(without, "a") == Words{"a"});
   CHECK_THROWS_WITH_AS((void)pieces(without, "b"),
                        "[wordpiece] no pieces for \"b\", and the unknown token \"[UNK]\" is not in "
                        "the vocabulary",
                        ldlm::Error);
   // No piece continues a word: every longer word is unknown.
-  const text::WordPieceModel model(vocabulary_of({"[UNK]", "a"}), {});
+  const ldlm::WordPieceModel model(vocabulary_of({"[UNK]", "a"}), {});
   CHECK(pieces(model, "aa") == Words{"[UNK]"});
 }
 
 TEST_CASE("BERT's normalization") {
-  const text::BertNormalizer uncased;
+  const ldlm::BertNormalizer uncased;
   CHECK(normalized(uncased, "H\u00c9LLO W\u00f6rld") == "hello world");
   CHECK(normalized(uncased, "a\u0301\u0323") == "a");
   CHECK(normalized(uncased, "a\tb\nc\u00a0d\u3000e") == "a b c d e");
@@ -85,20 +83,20 @@ TEST_CASE("BERT's normalization") {
                                              12)) == "abc");
   CHECK(normalized(uncased, "x\u6771y") == "x \u6771 y");
   CHECK(normalized(uncased, "\u0130") == "i");  // the dot above goes as an accent
-  text::BertNormalizer cased;
+  ldlm::BertNormalizer cased;
   cased.lowercase = false;
   CHECK(normalized(cased, "H\u00c9LLO") == "H\u00c9LLO");
-  text::BertNormalizer keep;
+  ldlm::BertNormalizer keep;
   keep.strip_accents = false;
   CHECK(normalized(keep, "\u00c9 \u0130") == "\u00e9 i\u0307");
-  text::BertNormalizer nothing{false, false, false, false};
+  ldlm::BertNormalizer nothing{false, false, false, false};
   CHECK(normalized(nothing, "A\t\u6771\u0301") == "A\t\u6771\u0301");
   CHECK(normalized(uncased, "") == "");
 }
 
 TEST_CASE("normalized bytes know where they come from") {
-  const text::NormalizerRunner runner({text::BertNormalizer()});
-  text::NormalizedText out;
+  const ldlm::NormalizerRunner runner({ldlm::BertNormalizer()});
+  ldlm::NormalizedText out;
   runner.normalize("A\x01\u00c9\u6771", 10, true, out);
   CHECK(out.text == "ae \u6771 ");
   REQUIRE(out.sources.size() == out.text.size());
@@ -107,14 +105,14 @@ TEST_CASE("normalized bytes know where they come from") {
 
 TEST_CASE("marks reorder across what the normalizer removes") {
   // U+302E (class 224) stays; a removed control character between must not keep the marks apart.
-  const text::BertNormalizer step;
+  const ldlm::BertNormalizer step;
   CHECK(normalized(step, "a\u302e\x01\u1cf7") == normalized(step, "a\u302e\u1cf7"));
 }
 
 TEST_CASE("BERT's pre-tokenizer drops white space and isolates punctuation") {
   const auto split = [](std::string_view input) {
     Words words;
-    text::detail::split_bert(input, [&](std::size_t begin, std::size_t end) {
+    ldlm::detail::split_bert(input, [&](std::size_t begin, std::size_t end) {
       words.emplace_back(input.substr(begin, end - begin));
     });
     return words;

@@ -76,7 +76,7 @@ class Fnv {
   void add(std::uint32_t value) { hash_ = (hash_ ^ value) * 0x100000001B3ULL; }
   /// A text as its code points and their number.
   void add(std::string_view text) {
-    const std::u32string points = ldlm::text::to_utf32(text);
+    const std::u32string points = ldlm::to_utf32(text);
     for (const char32_t c : points) {
       add(static_cast<std::uint32_t>(c));
     }

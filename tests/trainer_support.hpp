@@ -24,8 +24,8 @@ namespace fs = std::filesystem;
 template <class T>
 struct Regressor {
   using value_type = T;
-  nn::Linear<T> hidden, out;
-  nn::Dropout<T> dropout;
+  ldlm::Linear<T> hidden, out;
+  ldlm::Dropout<T> dropout;
 
   explicit Regressor(Generator& g) : hidden(4, 16, g), out(16, 1, g), dropout(0.1) {}
   Variable<T> operator()(const Variable<T>& x) const {
@@ -72,13 +72,13 @@ inline constexpr double small_rate = 1e-2;
 
 template <class Module>
 auto adamw(const Module& net, double rate = small_rate) {
-  return optim::AdamW(optim::decay_groups(net, 0.01), {.learning_rate = rate, .beta2 = 0.98});
+  return ldlm::AdamW(ldlm::decay_groups(net, 0.01), {.learning_rate = rate, .beta2 = 0.98});
 }
 // The others that are trained with here.
 template <class Module>
 auto sgd(const Module& net) {
-  return optim::SGD(nn::named_parameters(net),
-                    {.learning_rate = small_rate, .momentum = 0.9, .weight_decay = 0.01});
+  return ldlm::SGD(ldlm::named_parameters(net),
+                   {.learning_rate = small_rate, .momentum = 0.9, .weight_decay = 0.01});
 }
 
 // Trains a fresh net as far as it gets and returns its state.
@@ -98,7 +98,7 @@ NamedTensors<T> train(
   trainer.run(
       row_count, [&](const Tensor<std::int64_t>& rows) { return loss_of(net, rows); }, hooks);
   trainer.finish();
-  return nn::state_dict(net);
+  return ldlm::state_dict(net);
 }
 
 template <class T>
@@ -115,7 +115,7 @@ bool same(const NamedTensors<T>& a, const NamedTensors<T>& b) {
 template <class T>
 class Signs {
  public:
-  explicit Signs(nn::NamedParameters<T> parameters) : parameters_(std::move(parameters)) {
+  explicit Signs(ldlm::NamedParameters<T> parameters) : parameters_(std::move(parameters)) {
     for (const auto& [name, parameter] : parameters_) {
       means_.emplace_back(name + ".mean", Tensor<T>::zeros(parameter.shape()));
     }
@@ -141,7 +141,7 @@ class Signs {
   void load_state_dict(const NamedTensors<T>& state) { copy_tensors(state, means_, true, "Signs"); }
 
  private:
-  nn::NamedParameters<T> parameters_;
+  ldlm::NamedParameters<T> parameters_;
   NamedTensors<T> means_;
   double rate_ = 1e-2;
 };

@@ -207,13 +207,13 @@ def main():
 // text/unicode.hpp unpacks them on first use.
 // clang-format off
 
-namespace ldlm::text::tables {{
+namespace ldlm::detail::unicode_tables {{
 
 {array("class_runs", "Runs (length, property bits) that cover every code point from 0.", pack_classes(classes))}
 {array("lower_runs", "Lower case: (gap from the last run's last code point, count, stride, z distance).", pack_lower(lower))}
 {array("decompositions", "Canonical decompositions: (gap, 2 * length + composes, z first - code point, the others).", pack_decompositions(full, composes))}
 {array("combining_runs", "Combining classes: (gap from the last run's last code point, count, class).", pack_combining_classes(ccc))}
-}}  // namespace ldlm::text::tables
+}}  // namespace ldlm::detail::unicode_tables
 // clang-format on
 """
     (ROOT / "include/ldlm/text/unicode_tables.hpp").write_text(header)

@@ -16,5 +16,5 @@ struct Model {
 };
 
 auto count(const Model& model) {
-  return ldlm::nn::num_parameters(model);
+  return ldlm::num_parameters(model);
 }

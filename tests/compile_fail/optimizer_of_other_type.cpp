@@ -11,6 +11,6 @@ using Element = float;
 using Element = double;
 #endif
 
-auto train(ldlm::nn::Linear<double>& model, const ldlm::nn::NamedParameters<Element>& parameters) {
-  return ldlm::Trainer(model, ldlm::optim::AdamW(parameters)).step();
+auto train(ldlm::Linear<double>& model, const ldlm::NamedParameters<Element>& parameters) {
+  return ldlm::Trainer(model, ldlm::AdamW(parameters)).step();
 }

@@ -9,8 +9,6 @@
 #include <ldlm/text/decode_stream.hpp>
 #include <ldlm/text/tokenizer_trainer.hpp>
 
-namespace text = ldlm::text;
-
 namespace {
 
 void require(bool condition) {
@@ -40,11 +38,11 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const std::string_view input(reinterpret_cast<const char*>(data), size);
   const ldlm::Encoding encoding = tokenizer().encode(input);
   require(tokenizer().encode_ids(input) == encoding.ids);
-  require(tokenizer().decode(encoding.ids, false) == text::repair_utf8(input));
+  require(tokenizer().decode(encoding.ids, false) == ldlm::repair_utf8(input));
   ldlm::DecodeStream stream(tokenizer(), false);
   std::string parts;
   std::uint32_t covered = 0;
-  const std::size_t points = text::count_code_points(input);
+  const std::size_t points = ldlm::count_code_points(input);
   for (std::size_t i = 0; i < encoding.size(); ++i) {
     const auto [begin, end] = encoding.offsets[i];
     require(begin <= covered && begin < end && end <= points);
@@ -52,6 +50,6 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     parts += stream.push(encoding.ids[i]);
   }
   require(covered == points);
-  require(parts + stream.finish() == text::repair_utf8(input));
+  require(parts + stream.finish() == ldlm::repair_utf8(input));
   return 0;
 }

@@ -23,7 +23,7 @@ void ask(const ldlm::JsonReader& config, const std::string& key) {
   try {
     (void)config.get<T>(key);
   } catch (const ldlm::Error& error) {
-    require(ldlm::text::is_utf8(error.what()));
+    require(ldlm::is_utf8(error.what()));
   }
 }
 
@@ -52,7 +52,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     require(ldlm::parse_json(to_pretty_string(root), "again") == root);
     ask_all(ldlm::JsonReader(root, "fuzz"), size);
   } catch (const ldlm::Error& error) {
-    require(ldlm::text::is_utf8(error.what()));
+    require(ldlm::is_utf8(error.what()));
   }
   return 0;
 }

@@ -9,8 +9,6 @@
 #include <ldlm/text/corpus.hpp>
 #include <ldlm/text/unicode.hpp>
 
-namespace text = ldlm::text;
-
 namespace {
 
 void require(bool condition) {
@@ -20,8 +18,8 @@ void require(bool condition) {
 }
 
 bool blank(std::string_view bytes) {
-  for (const char32_t c : text::to_utf32(bytes)) {
-    if (!text::is_whitespace(c)) {
+  for (const char32_t c : ldlm::to_utf32(bytes)) {
+    if (!ldlm::is_whitespace(c)) {
       return false;
     }
   }
@@ -33,15 +31,15 @@ bool blank(std::string_view bytes) {
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   const std::string_view input(reinterpret_cast<const char*>(data), size);
   const char* at = input.data();
-  for (const std::string_view sentence : text::split_sentences(input)) {
+  for (const std::string_view sentence : ldlm::split_sentences(input)) {
     require(!sentence.empty() && sentence.data() >= at);
     require(blank(std::string_view(at, static_cast<std::size_t>(sentence.data() - at))));
     at = sentence.data() + sentence.size();
   }
   require(blank(std::string_view(at, static_cast<std::size_t>(input.data() + size - at))));
-  const std::string plain = text::detokenize_wikitext(input);
+  const std::string plain = ldlm::detokenize_wikitext(input);
   require(plain.size() <= size);
-  const auto [level, heading] = text::detail::parse_heading(input);
+  const auto [level, heading] = ldlm::detail::parse_heading(input);
   require(level == 0 || !heading.empty());
   return 0;
 }

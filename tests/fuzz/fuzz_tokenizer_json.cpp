@@ -20,7 +20,7 @@ void require(bool condition) {
 
 void check_error(const ldlm::Error& error) {
   const std::string_view message = error.what();
-  require(message.starts_with('[') && ldlm::text::is_utf8(message));
+  require(message.starts_with('[') && ldlm::is_utf8(message));
 }
 
 }  // namespace

@@ -30,7 +30,7 @@ void try_to(Read&& read) {
     require(ldlm::Tokenizer::from_json(saved, "saved").to_json() == saved);
   } catch (const ldlm::Error& error) {
     const std::string_view message = error.what();
-    require(message.starts_with('[') && ldlm::text::is_utf8(message));
+    require(message.starts_with('[') && ldlm::is_utf8(message));
   }
 }
 
@@ -38,15 +38,14 @@ void try_to(Read&& read) {
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   const std::string contents(reinterpret_cast<const char*>(data), size);
-  try_to([&] { return ldlm::text::detail::read_vocab_txt({"vocab.txt", contents}, {}); });
+  try_to([&] { return ldlm::detail::read_vocab_txt({"vocab.txt", contents}, {}); });
   const std::size_t end = contents.find('\0');
   if (end != std::string::npos) {
     for (const auto family :
-         {ldlm::text::detail::ClassFamily::gpt2, ldlm::text::detail::ClassFamily::roberta}) {
+         {ldlm::detail::ClassFamily::gpt2, ldlm::detail::ClassFamily::roberta}) {
       try_to([&] {
-        return ldlm::text::detail::read_bpe_files({"vocab.json", contents.substr(0, end)},
-                                                  {"merges.txt", contents.substr(end + 1)}, family,
-                                                  {});
+        return ldlm::detail::read_bpe_files({"vocab.json", contents.substr(0, end)},
+                                            {"merges.txt", contents.substr(end + 1)}, family, {});
       });
     }
   }

@@ -9,8 +9,6 @@
 
 #include <ldlm/text/tokenizer_trainer.hpp>
 
-namespace text = ldlm::text;
-
 namespace {
 
 void require(bool condition) {
@@ -32,24 +30,24 @@ const ldlm::Tokenizer& tokenizer() {
   return trained;
 }
 
-void check_normalizer(const text::NormalizerRunner& runner, std::string_view valid) {
-  text::NormalizedText fast, in_turns;
+void check_normalizer(const ldlm::NormalizerRunner& runner, std::string_view valid) {
+  ldlm::NormalizedText fast, in_turns;
   runner.normalize(valid, 0, true, fast);
   require(fast.sources.size() == fast.text.size());
   require(runner(valid) == fast.text);
-  std::vector<text::detail::SourcedChar> chars;
+  std::vector<ldlm::detail::SourcedChar> chars;
   for (std::size_t i = 0; i < valid.size();) {
-    const text::CodePoint c = text::decode_utf8(valid, i);
+    const ldlm::CodePoint c = ldlm::decode_utf8(valid, i);
     chars.push_back({c.value, static_cast<std::uint32_t>(i)});
     i += c.size;
   }
-  for (const text::NormalizerStep& step : runner.steps()) {
-    text::detail::apply(step, chars);
+  for (const ldlm::NormalizerStep& step : runner.steps()) {
+    ldlm::detail::apply(step, chars);
   }
   std::size_t at = 0;
-  for (const text::detail::SourcedChar& c : chars) {
+  for (const ldlm::detail::SourcedChar& c : chars) {
     std::string bytes;
-    text::append_utf8(bytes, c.value);
+    ldlm::append_utf8(bytes, c.value);
     require(fast.text.compare(at, bytes.size(), bytes) == 0);
     require(fast.sources[at] == c.source);
     at += bytes.size();
@@ -70,31 +68,31 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const ldlm::Encoding encoding = tokenizer().encode(input);
   require(tokenizer().encode_ids(input) == encoding.ids);
   (void)tokenizer().decode(encoding.ids);
-  const std::size_t points = text::count_code_points(input);
+  const std::size_t points = ldlm::count_code_points(input);
   for (std::size_t i = 0; i < encoding.size(); ++i) {
     require(encoding.offsets[i].begin <= encoding.offsets[i].end);
     require(encoding.offsets[i].end <= points);
     require(encoding.byte_offsets[i].end <= size);
   }
-  const std::string valid = text::repair_utf8(input);
-  static const std::vector<text::NormalizerRunner> runners = [] {
-    std::vector<text::NormalizerRunner> list;
-    for (const text::Normalizer& steps :
-         {text::Normalizer{text::BertNormalizer()},
-          text::Normalizer{text::BertNormalizer{true, true, false, false}},
-          text::Normalizer{text::BertNormalizer{false, true, true, false}},
-          text::Normalizer{text::UnicodeNormalizer::nfc},
-          text::Normalizer{text::UnicodeNormalizer::nfd, text::UnicodeNormalizer::lowercase}}) {
+  const std::string valid = ldlm::repair_utf8(input);
+  static const std::vector<ldlm::NormalizerRunner> runners = [] {
+    std::vector<ldlm::NormalizerRunner> list;
+    for (const ldlm::Normalizer& steps :
+         {ldlm::Normalizer{ldlm::BertNormalizer()},
+          ldlm::Normalizer{ldlm::BertNormalizer{true, true, false, false}},
+          ldlm::Normalizer{ldlm::BertNormalizer{false, true, true, false}},
+          ldlm::Normalizer{ldlm::UnicodeNormalizer::nfc},
+          ldlm::Normalizer{ldlm::UnicodeNormalizer::nfd, ldlm::UnicodeNormalizer::lowercase}}) {
       list.emplace_back(steps);
     }
     return list;
   }();
-  for (const text::NormalizerRunner& runner : runners) {
+  for (const ldlm::NormalizerRunner& runner : runners) {
     check_normalizer(runner, valid);
   }
-  const std::string composed = text::nfc(valid);
-  require(text::nfc(composed) == composed);
-  require(text::nfc(text::nfd(valid)) == composed);
-  require(text::nfd(composed) == text::nfd(valid));
+  const std::string composed = ldlm::nfc(valid);
+  require(ldlm::nfc(composed) == composed);
+  require(ldlm::nfc(ldlm::nfd(valid)) == composed);
+  require(ldlm::nfd(composed) == ldlm::nfd(valid));
   return 0;
 }

@@ -75,7 +75,7 @@ void embed_sentences(const Common& common, EmbedArguments& arguments) {
                     " has no modules.json: vectors are means of states, not of length 1, and other "
                     "files of sentence-transformers do not count");
   }
-  if (encoder.tokenizer().info().padding_side == text::Direction::left) {
+  if (encoder.tokenizer().info().padding_side == ldlm::TextDirection::left) {
     say(common,
         "note: " + common.model +
             ": padding_side left changes nothing: positions count from a text's first token, "

@@ -23,14 +23,14 @@ void print_tokens_json(const Tokenizer& tokenizer, const std::string& text) {
   const auto print_array = [&](std::string_view key, const auto& to_json) {
     print_json_part(key);
     std::string_view separator = "[";
-    tokenizer.for_each_token(text, [&](TokenId id, text::Span) {
+    tokenizer.for_each_token(text, [&](TokenId id, ldlm::TextSpan) {
       print_json_part(separator);
       print_json_part(to_string(JsonValue(to_json(id))));
       separator = ",";
     });
     print_json_part(separator == "[" ? "[]" : "]");
   };
-  print_json_part("{\"text\":" + to_string(JsonValue(text::repair_utf8(text))));
+  print_json_part("{\"text\":" + to_string(JsonValue(ldlm::repair_utf8(text))));
   print_array(",\"ids\":", [](TokenId id) { return id; });
   print_array(",\"tokens\":", [&](TokenId id) { return tokenizer.id_to_token(id); });
   print_json_part("}\n");
@@ -48,7 +48,7 @@ void tokenize(const Common& common, const std::string& file, TextInput& input) {
     }
     print_table([&](const TakeRow& take) {
       take({"id", "token", "bytes"});
-      tokenizer.for_each_token(text.text, [&](TokenId id, text::Span bytes) {
+      tokenizer.for_each_token(text.text, [&](TokenId id, ldlm::TextSpan bytes) {
         take({std::to_string(id), tokenizer.id_to_token(id),
               std::to_string(bytes.begin) + ".." + std::to_string(bytes.end)});
       });

@@ -39,7 +39,7 @@ std::size_t width_of(const std::string& text) {
 }  // namespace
 
 void print(const std::string& line) {
-  std::cout << (output_is_terminal() ? text::printable(line, "\n\t") : line) << '\n';
+  std::cout << (output_is_terminal() ? ldlm::printable(line, "\n\t") : line) << '\n';
   check_output();
 }
 void print_json(const JsonValue& value) {
@@ -47,7 +47,7 @@ void print_json(const JsonValue& value) {
   print_json_part("\n");
 }
 void print_json_part(std::string_view part) {
-  std::cout << text::printable(part, "\n");
+  std::cout << ldlm::printable(part, "\n");
   check_output();
 }
 void flush_output() {
@@ -56,7 +56,7 @@ void flush_output() {
 }
 void say(const Common& common, const std::string& line) {
   if (!common.quiet) {
-    std::cerr << text::printable(line) << '\n';
+    std::cerr << ldlm::printable(line) << '\n';
   }
 }
 
@@ -66,9 +66,9 @@ void say_error(std::string_view message) {
   std::replace_if(
       line.begin(), line.end(),
       [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == '\x7f'; }, ' ');
-  line = text::printable(text::repair_utf8(line));
+  line = ldlm::printable(ldlm::repair_utf8(line));
   if (message.size() > longest || line.size() > longest) {
-    line = text::repair_utf8(std::string_view(line).substr(0, longest)) + " ...";
+    line = ldlm::repair_utf8(std::string_view(line).substr(0, longest)) + " ...";
   }
   std::cerr << "ldlm: " << line << '\n';
 }
@@ -93,7 +93,7 @@ namespace {
 template <class EachRow, class Use>
 void for_each_line(const EachRow& each_row, const Use& use) {
   const auto shown = [](std::string cell) {
-    return output_is_terminal() ? text::printable(cell) : cell;
+    return output_is_terminal() ? ldlm::printable(cell) : cell;
   };
   std::vector<std::size_t> widths;
   each_row([&](const std::vector<std::string>& cells) {

@@ -14,7 +14,7 @@ namespace fs = std::filesystem;
 
 void train_tokenizer(const Common& common, const std::string& corpus, const std::string& out,
                      std::size_t vocab_size) {
-  text::BpeTrainerOptions options;
+  ldlm::BpeTrainerOptions options;
   options.vocab_size = vocab_size;
   options.special_tokens = {end_token, mask_token};
   options.add_prefix_space = true;
@@ -27,7 +27,7 @@ void train_tokenizer(const Common& common, const std::string& corpus, const std:
     lock.emplace(folder);
   }
   AtomicFile file(out);  // first, so that a mistake shows before the work
-  text::BpeTrainer trainer(options);
+  ldlm::BpeTrainer trainer(options);
   for_each_training_sentence(common, corpus,
                              [&](std::string_view sentence) { trainer.add(sentence); });
   const Tokenizer tokenizer = trainer.train();
@@ -116,7 +116,7 @@ std::int64_t special_id(const Tokenizer& tokenizer, std::optional<TokenId> named
 
 /// The token that ends a text: BERT's separator, or what ends a text elsewhere.
 std::int64_t end_of_text(const Tokenizer& tokenizer) {
-  const text::SpecialTokens& named = tokenizer.special_tokens();
+  const ldlm::SpecialTokens& named = tokenizer.special_tokens();
   return special_id(tokenizer, named.sep ? named.sep : named.eos, end_token, "[SEP]");
 }
 

@@ -23,8 +23,8 @@ struct QuantizeArguments {
 
 /// Bytes of all parameters and packed weights.
 std::int64_t bytes_of(const Gpt2<float>& model) {
-  std::int64_t bytes = 4 * nn::num_parameters(model);
-  for (const auto& [name, matrix] : nn::packed_weights(model)) {
+  std::int64_t bytes = 4 * ldlm::num_parameters(model);
+  for (const auto& [name, matrix] : ldlm::packed_weights(model)) {
     bytes += matrix.bytes();
   }
   return bytes;
@@ -38,10 +38,10 @@ void quantize(const Common& common, QuantizeArguments& arguments) {
   PretrainedReport report;
   const auto plain = Gpt2<float>::from_pretrained(common.model, &report);
   say_report(common, report);
-  LDLM_CHECK(nn::packed_weights(plain).empty(), "quantize", common.model,
+  LDLM_CHECK(ldlm::packed_weights(plain).empty(), "quantize", common.model,
              ": the model is quantized already");
   Gpt2<float> model = plain;
-  nn::pack(model, *weight_format_named(arguments.format));
+  ldlm::pack(model, *weight_format_named(arguments.format));
   const NoGrad scope;
   const Tokenizer tokenizer = Tokenizer::from_folder(common.model);
   check_tokenizer_fits(common.model + ": model", tokenizer, plain.config.vocab_size);

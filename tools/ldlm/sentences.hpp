@@ -41,7 +41,7 @@ inline bool is_training_sentence(std::string_view sentence) {
 template <class Use>
 void for_each_training_sentence(const Common& common, const std::string& corpus, Use&& use) {
   std::int64_t all = 0, used = 0;
-  text::for_each_sentence(corpus, [&](std::string_view sentence) {
+  ldlm::for_each_sentence(corpus, [&](std::string_view sentence) {
     ++all;
     if (!sentence.empty() && is_training_sentence(sentence)) {
       ++used;

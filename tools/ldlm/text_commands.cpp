@@ -57,7 +57,7 @@ void run_demo(const Common& common, const std::vector<std::string>& words) {
   if (sentence.empty()) {
     sentence = default_sentence;
   }
-  sentence = text::repair_utf8(sentence);
+  sentence = ldlm::repair_utf8(sentence);
   const auto model = Ldlm<float>::load(common.model);
   Generator generator = common.generator();
   const auto results = reconstruct(model, sentence, {-1, 250, 500, 750}, 0, generator);

@@ -26,12 +26,12 @@ void TextInput::open() {
     return;
   }
   if (file_.empty() || file_ == "-") {
-    lines_.emplace(text::LineReader::standard_input("input"));
+    lines_.emplace(ldlm::LineReader::standard_input("input"));
     if (::isatty(STDIN_FILENO) != 0 && ::isatty(STDERR_FILENO) != 0) {
       say(*common_, "reading texts from the terminal, one a line; Ctrl-D ends them");
     }
   } else {
-    lines_.emplace(file_, text::LineReader::default_max_line, "input");
+    lines_.emplace(file_, ldlm::LineReader::default_max_line, "input");
   }
 }
 
@@ -56,7 +56,7 @@ std::optional<InputText> TextInput::next_text() {
     return out;
   }
   ++count_;
-  if (const std::size_t valid = text::valid_prefix(out->text); valid < out->text.size()) {
+  if (const std::size_t valid = ldlm::valid_prefix(out->text); valid < out->text.size()) {
     if (!noted_) {
       say(*common_, (out->place.empty() ? "the text" : out->place) + ", byte " +
                         std::to_string(valid) +
@@ -64,7 +64,7 @@ std::optional<InputText> TextInput::next_text() {
     }
     noted_ = true;
     if (!keeps_invalid_) {
-      out->text = text::repair_utf8(out->text);
+      out->text = ldlm::repair_utf8(out->text);
     }
   }
   return out;

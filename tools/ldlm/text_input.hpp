@@ -68,7 +68,7 @@ class TextInput {
   const Common* common_ = nullptr;
   std::vector<std::string> arguments_;
   std::string file_;
-  std::optional<text::LineReader> lines_;
+  std::optional<ldlm::LineReader> lines_;
   std::exception_ptr broken_;  // an error of the input itself
   std::size_t count_ = 0;      // texts given
   std::size_t failed_ = 0;     // of them, reported

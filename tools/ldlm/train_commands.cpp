@@ -65,7 +65,7 @@ std::string fingerprint(const NamedTensors<float>& weights) {
   for (const auto& [name, tensor] : weights) {
     const Tensor<float> values = tensor.contiguous();
     hash =
-        text::detail::mix(hash ^ text::detail::hash_bytes(
+        ldlm::detail::mix(hash ^ ldlm::detail::hash_bytes(
                                      {reinterpret_cast<const char*>(values.data()),
                                       sizeof(float) * static_cast<std::size_t>(values.numel())}));
   }
@@ -74,7 +74,7 @@ std::string fingerprint(const NamedTensors<float>& weights) {
 /// The same of what makes a text's latent.
 std::string latents_fingerprint(const Autoencoder<float>& model) {
   NamedTensors<float> weights;
-  for (const auto& [name, tensor] : nn::state_dict(model)) {
+  for (const auto& [name, tensor] : ldlm::state_dict(model)) {
     if (name.starts_with("encoder.") || name.starts_with("latent.compress.") ||
         name == "latent.mean" || name == "latent.deviation") {
       weights.emplace_back(name, tensor);
@@ -157,7 +157,7 @@ void train_autoencoder(const Common& common, const TrainingArguments& arguments,
   config.validate();
   const bool pooled = config.latent == LatentKind::pooled;
   Autoencoder<float> model(config, std::move(bert), std::move(gpt2), generator);
-  nn::set_requires_grad(model.encoder, !pooled);  // pooled latents are the encoder's own
+  ldlm::set_requires_grad(model.encoder, !pooled);  // pooled latents are the encoder's own
   const TextDataset data = read_texts(common, arguments.corpus, config, tokenizers);
   JsonValue context = shapes_of(config);
   add_noise(context, noise);
@@ -232,13 +232,13 @@ void tune_decoder(const Common& common, const TrainingArguments& arguments,
   const Diffusion diffusion = training_diffusion(config, noise_shift);
   Autoencoder<float> model = load_autoencoder<float>(folder, config);
   const auto denoiser = ReverseTransformer<float>::from_pretrained(folder / "denoiser");
-  nn::set_requires_grad(model.encoder, false);
-  nn::set_requires_grad(model.map.compress, false);
+  ldlm::set_requires_grad(model.encoder, false);
+  ldlm::set_requires_grad(model.map.compress, false);
   const TextDataset data = read_texts(common, arguments.corpus, config, tokenizers);
   JsonValue context = shapes_of(config);
   add_noise(context, noise);
   context.set("latents", latents_fingerprint(model));
-  context.set("denoiser weights", fingerprint(nn::state_dict(denoiser)));
+  context.set("denoiser weights", fingerprint(ldlm::state_dict(denoiser)));
   context.set("noise_shift", noise_shift);
   if (run_stage(common, model, arguments, "decoder", data, context,
                 [&](const TextBatch& texts, Generator& g) {

@@ -60,8 +60,8 @@ struct TrainingArguments {
   /// The optimiser of the parameters of a model that are trained.
   template <class Model>
   [[nodiscard]] auto optimizer(const Model& model) const {
-    return optim::AdamW(optim::decay_groups(model, weight_decay),
-                        {.learning_rate = learning_rate, .beta2 = 0.98});
+    return ldlm::AdamW(ldlm::decay_groups(model, weight_decay),
+                       {.learning_rate = learning_rate, .beta2 = 0.98});
   }
 };
 
@@ -103,7 +103,7 @@ bool run_stage(const Common& common, Model& model, const TrainingArguments& argu
   options.context = std::move(depends_on);
   Trainer trainer(model, arguments.optimizer(model), options);
   trainer.resume();
-  say(common, std::to_string(nn::num_parameters(model)) + " parameters, " +
+  say(common, std::to_string(ldlm::num_parameters(model)) + " parameters, " +
                   std::to_string(options.steps) + " steps" +
                   (trainer.step() > 0 ? ", resumed at " + std::to_string(trainer.step()) : ""));
   for (const std::string& change : trainer.changes()) {

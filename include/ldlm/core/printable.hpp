@@ -4,7 +4,7 @@
 #include <string>
 #include <string_view>
 
-namespace ldlm::text {
+namespace ldlm {
 
 /// Whether a terminal may act on a character rather than show it, or show others in another order:
 /// controls (C0, DEL, C1), separators of lines, embeddings, overrides and isolates of bidirectional
@@ -24,7 +24,7 @@ void append_hex(std::string& out, unsigned value, int digits);
 /// characters in `kept`.
 [[nodiscard]] std::string printable(std::string_view text, std::string_view kept = {});
 
-}  // namespace ldlm::text
+}  // namespace ldlm
 
 #ifndef LDLM_LINKED
 #include <ldlm/core/impl/printable.hpp>

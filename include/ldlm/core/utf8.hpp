@@ -11,7 +11,7 @@
 #include <string>
 #include <string_view>
 
-namespace ldlm::text {
+namespace ldlm {
 
 inline constexpr char32_t replacement_character = 0xFFFD;
 
@@ -135,7 +135,7 @@ inline void append_utf8(std::string& out, char32_t c) {
 
 [[nodiscard]] std::string to_utf8(std::u32string_view text);
 
-}  // namespace ldlm::text
+}  // namespace ldlm
 
 #ifndef LDLM_LINKED
 #include <ldlm/core/impl/utf8.hpp>

@@ -6,7 +6,7 @@
 #include <filesystem>
 #include <string_view>
 
-namespace ldlm::text {
+namespace ldlm {
 
 enum class FileKind {
   other,       ///< nothing that is known here: plain text, JSON, ...
@@ -46,7 +46,7 @@ void refuse_known_kinds(std::string_view op, std::string_view name, std::string_
 /// What a regular file is; `other` if it can't be read.
 [[nodiscard]] FileDescription what_is_file(const std::filesystem::path& path);
 
-}  // namespace ldlm::text
+}  // namespace ldlm
 
 #ifndef LDLM_LINKED
 #include <ldlm/files/impl/file_kind.hpp>

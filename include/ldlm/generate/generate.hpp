@@ -63,7 +63,7 @@ TokenBatch prompt_batch(const Gpt2<T>& model, const Tokenizer& tokenizer,
                model.config.n_positions);
     rows.push_back(std::move(ids));
   }
-  return to_batch(rows, {.pad_id = 0, .padding_side = text::Direction::left});
+  return to_batch(rows, {.pad_id = 0, .padding_side = TextDirection::left});
 }
 
 /// The texts of tokens as they come.

@@ -21,8 +21,8 @@ template <Floating T>
 struct LatentMap {
   using value_type = T;
 
-  nn::Linear<T> compress;                               // H -> d
-  nn::Linear<T> expand;                                 // d -> C
+  Linear<T> compress;                                   // H -> d
+  Linear<T> expand;                                     // d -> C
   typename ReverseTransformer<T>::TimeEmbedding noise;  // log-SNR -> C
   Tensor<T> mean, deviation;                            // (d), over the training texts
 
@@ -30,8 +30,7 @@ struct LatentMap {
   LatentMap(std::int64_t hidden, std::int64_t channels, std::int64_t width, Generator& generator)
       : compress(hidden, channels, generator),
         expand(channels, width, generator),
-        noise{nn::Linear<T>(noise_features, width, generator),
-              nn::Linear<T>(width, width, generator)},
+        noise{Linear<T>(noise_features, width, generator), Linear<T>(width, width, generator)},
         mean(Tensor<T>::zeros({channels})),
         deviation(Tensor<T>::ones({channels})) {}
 

@@ -122,13 +122,13 @@ template <Floating T>
 template <class Model>
 void save_part(const Model& model, const JsonValue& config, FolderUpdate& update,
                const std::filesystem::path& part, DType storage) {
-  for (const auto& [name, matrix] : nn::packed_weights(model)) {
+  for (const auto& [name, matrix] : packed_weights(model)) {
     fail("save", part.native(), ": ", name, " is packed as ", name_of(matrix.format),
          "; save the model before that");
   }
   SafetensorsWriter writer;
   writer.metadata("format", "pt");
-  for (const auto& [name, tensor] : nn::state_dict(model)) {
+  for (const auto& [name, tensor] : state_dict(model)) {
     if (storage == DType::f16) {
       writer.add(name, cast<f16>(tensor));
     } else {
@@ -294,7 +294,7 @@ class Ldlm {
     }
     const bool sequence = config_.latent == LatentKind::sequence;
     BatchOptions options{.pad_id = sequence ? end_id_ : config_.encoder.pad_token_id,
-                         .padding_side = text::Direction::right};
+                         .padding_side = TextDirection::right};
     if (sequence) {  // the end tokens after a text are part of its latent
       options.length = config_.latent_length;
     }

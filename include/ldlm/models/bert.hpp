@@ -51,9 +51,9 @@ template <Floating T>
 struct BertEmbeddings {
   using value_type = T;
 
-  nn::Embedding<T> words, positions, token_types;
-  nn::LayerNorm<T> norm;
-  nn::Dropout<T> dropout;
+  Embedding<T> words, positions, token_types;
+  LayerNorm<T> norm;
+  Dropout<T> dropout;
 
   BertEmbeddings(const BertConfig& c, const Initializer<T>& init)
       : words(init.embedding(c.vocab_size, c.hidden_size)),
@@ -92,9 +92,9 @@ template <Floating T>
 struct BertLayer {
   using value_type = T;
 
-  nn::Linear<T> query, key, value, attention_output, intermediate, output;
-  nn::LayerNorm<T> attention_norm, output_norm;
-  nn::Dropout<T> attention_dropout, dropout;
+  Linear<T> query, key, value, attention_output, intermediate, output;
+  LayerNorm<T> attention_norm, output_norm;
+  Dropout<T> attention_dropout, dropout;
   std::int64_t heads;
   Activation activation;
 
@@ -113,9 +113,9 @@ struct BertLayer {
         activation(c.hidden_act) {}
 
   /// x (B, T, C) -> (B, T, C)
-  Variable<T> operator()(const Variable<T>& x, const nn::AttentionContext<T>& context) const {
+  Variable<T> operator()(const Variable<T>& x, const AttentionContext<T>& context) const {
     const Variable<T> attended =
-        nn::attend(query(x), key(x), value(x), heads, attention_dropout, context);
+        attend(query(x), key(x), value(x), heads, attention_dropout, context);
     const Variable<T> y = attention_norm(dropout(attention_output(attended)), x).normalized;
     return output_norm(dropout(output(intermediate(y, activation))), y).normalized;
   }
@@ -158,7 +158,7 @@ struct Bert {
   BertConfig config;
   BertEmbeddings<T> embeddings;
   std::vector<BertLayer<T>> layers;
-  nn::Linear<T> pooler;  // undefined weights: none
+  Linear<T> pooler;  // undefined weights: none
 
   /// New weights: normal with deviation initializer_range.
   Bert(const BertConfig& c, Generator& generator, bool with_pooler = true)
@@ -204,12 +204,12 @@ struct Bert {
   }
 
   BertOutput<T> operator()(const BertInputs& inputs) const {
-    nn::AttentionContext<T> context;
+    AttentionContext<T> context;
     if (inputs.mask.defined()) {
       LDLM_CHECK(inputs.mask.shape() == inputs.ids.shape(), "bert", "mask ",
                  to_string(inputs.mask.shape()), " does not fit ids ",
                  to_string(inputs.ids.shape()));
-      context.mask = nn::padding_mask<T>(inputs.mask);
+      context.mask = padding_mask<T>(inputs.mask);
     }
     Variable<T> x = embeddings(inputs);
     for (const BertLayer<T>& layer : layers) {
@@ -253,8 +253,8 @@ struct BertForMaskedLM {
   using value_type = T;
 
   Bert<T> bert;  // without a pooler
-  nn::Linear<T> transform;
-  nn::LayerNorm<T> transform_norm;
+  Linear<T> transform;
+  LayerNorm<T> transform_norm;
   Variable<T> bias;     // (V)
   Variable<T> decoder;  // (V, C), dense in every format; undefined: tied to the word embedding
 

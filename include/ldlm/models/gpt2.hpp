@@ -25,15 +25,15 @@ namespace ldlm {
 /// Keys and values of all layers.
 template <Floating T>
 struct Gpt2Cache {
-  std::vector<nn::KvCache<T>> self;   // of the sequence so far
-  std::vector<nn::KvCache<T>> cross;  // of the memory; empty without cross-attention
+  std::vector<KvCache<T>> self;   // of the sequence so far
+  std::vector<KvCache<T>> cross;  // of the memory; empty without cross-attention
 
   /// Positions so far.
   [[nodiscard]] std::int64_t size() const { return self.empty() ? 0 : self.front().size(); }
   /// Sequence b becomes what sequence rows[b] was; their number may change.
   void reorder(const Tensor<std::int64_t>& rows) {
     for (auto* caches : {&self, &cross}) {
-      for (nn::KvCache<T>& cache : *caches) {
+      for (KvCache<T>& cache : *caches) {
         cache.reorder(rows);
       }
     }
@@ -59,8 +59,8 @@ template <Floating T>
 struct Gpt2CrossAttention {
   using value_type = T;
 
-  nn::Linear<T> c_attn, q_attn, c_proj;
-  nn::LayerNorm<T> norm;
+  Linear<T> c_attn, q_attn, c_proj;
+  LayerNorm<T> norm;
 
   Gpt2CrossAttention(const Gpt2Config& c, const Initializer<T>& init, double scale)
       : c_attn(init.conv1d(c.n_embd, 2 * c.n_embd)),
@@ -82,10 +82,10 @@ template <Floating T>
 struct Gpt2Block {
   using value_type = T;
 
-  nn::LayerNorm<T> ln_1, ln_2;
-  nn::Linear<T> attention, attention_proj, fc, fc_proj;
+  LayerNorm<T> ln_1, ln_2;
+  Linear<T> attention, attention_proj, fc, fc_proj;
   std::optional<Gpt2CrossAttention<T>> cross;
-  nn::Dropout<T> attention_dropout, dropout;
+  Dropout<T> attention_dropout, dropout;
   std::int64_t heads;
   Activation activation;
 
@@ -106,13 +106,12 @@ struct Gpt2Block {
   }
 
   /// x (B, T, C), normalised -> (B, T, C)
-  Variable<T> attend(const Variable<T>& x, const nn::AttentionContext<T>& context) const {
-    return dropout(
-        attention_proj(nn::attend_packed(attention(x), heads, attention_dropout, context)));
+  Variable<T> attend(const Variable<T>& x, const AttentionContext<T>& context) const {
+    return dropout(attention_proj(attend_packed(attention(x), heads, attention_dropout, context)));
   }
   /// x (B, T, C), normalised, memory (B, S, C) -> (B, T, C)
   Variable<T> attend_memory(const Variable<T>& x, const Variable<T>& memory,
-                            const nn::AttentionContext<T>& context) const {
+                            const AttentionContext<T>& context) const {
     return dropout(cross->c_proj(ldlm::attend_memory(
         cross->q_attn(x), [&] { return cross->c_attn(memory); }, heads, attention_dropout,
         context)));
@@ -142,12 +141,12 @@ struct Gpt2 {
   using value_type = T;
 
   Gpt2Config config;
-  nn::Weight<T> wte;  // (V, C): the embedding, and the output matrix that is tied to it
-  nn::Embedding<T> wpe;
-  nn::Dropout<T> dropout;
+  Weight<T> wte;  // (V, C): the embedding, and the output matrix that is tied to it
+  Embedding<T> wpe;
+  Dropout<T> dropout;
   std::vector<Gpt2Block<T>> h;
-  nn::LayerNorm<T> ln_f;
-  nn::Weight<T> lm_head;  // (V, C); undefined: tied to wte, or none if tie_word_embeddings is false
+  LayerNorm<T> ln_f;
+  Weight<T> lm_head;  // (V, C); undefined: tied to wte, or none if tie_word_embeddings is false
 
   /// New weights: normal with deviation initializer_range, less for the maps onto the residual sum.
   Gpt2(const Gpt2Config& c, Generator& generator)
@@ -164,7 +163,7 @@ struct Gpt2 {
       h.emplace_back(c, init, scale);
     }
     if (!c.tie_word_embeddings) {
-      lm_head = nn::Weight<T>(init.normal({c.vocab_size, c.n_embd}));
+      lm_head = Weight<T>(init.normal({c.vocab_size, c.n_embd}));
     }
   }
 
@@ -228,17 +227,17 @@ struct Gpt2 {
   /// States (B, L + T, C) of the last layer, normalised.
   Variable<T> hidden(const Gpt2Inputs<T>& inputs) const {
     Variable<T> x = embed(inputs);
-    nn::AttentionContext<T> self;
+    AttentionContext<T> self;
     self.causal = true;
     if (inputs.mask.defined()) {
       const Shape expected{x.size(0), past(inputs) + x.size(1)};
       LDLM_CHECK(inputs.mask.shape() == expected, "gpt2", "mask ", to_string(inputs.mask.shape()),
                  " does not fit the sequences, ", to_string(expected));
-      self.mask = nn::padding_mask<T>(inputs.mask);
+      self.mask = padding_mask<T>(inputs.mask);
     }
-    nn::AttentionContext<T> cross;
+    AttentionContext<T> cross;
     if (inputs.memory_mask.defined()) {
-      cross.mask = nn::padding_mask<T>(inputs.memory_mask);
+      cross.mask = padding_mask<T>(inputs.memory_mask);
     }
     LDLM_CHECK(inputs.memory.defined() == config.add_cross_attention, "gpt2",
                config.add_cross_attention ? "needs a memory for its cross-attention"
@@ -247,7 +246,7 @@ struct Gpt2 {
                "the cache has ", inputs.cache->self.size(), " layers, the model ", h.size());
     // Each sum and the norm behind it are one pass over memory, across the border of two blocks.
     Variable<T> normalized = h.front().ln_1(x);
-    const auto add = [&](const Variable<T>& update, const nn::LayerNorm<T>& norm) {
+    const auto add = [&](const Variable<T>& update, const LayerNorm<T>& norm) {
       const auto out = norm(update, x);
       x = out.sum;
       normalized = out.normalized;
@@ -327,7 +326,7 @@ struct Gpt2 {
     return std::any_of(ends.begin(), ends.end(),
                        [name](std::string_view end) { return name.ends_with(end); });
   }
-  [[nodiscard]] const nn::Weight<T>& head_weight() const {
+  [[nodiscard]] const Weight<T>& head_weight() const {
     LDLM_CHECK(has_head(), "gpt2",
                "has no output matrix: tie_word_embeddings is false, and its "
                "folder has no lm_head.weight");

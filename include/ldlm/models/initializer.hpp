@@ -22,21 +22,21 @@ class Initializer {
   [[nodiscard]] Variable<T> zeros(const Shape& shape) const {
     return Variable<T>(Tensor<T>::zeros(shape), true);
   }
-  [[nodiscard]] nn::Linear<T> linear(std::int64_t in, std::int64_t out) const {
-    nn::Linear<T> made;
-    made.weight = nn::Weight<T>(normal({out, in}));
+  [[nodiscard]] Linear<T> linear(std::int64_t in, std::int64_t out) const {
+    Linear<T> made;
+    made.weight = Weight<T>(normal({out, in}));
     made.bias = zeros({out});
     return made;
   }
   /// A linear map whose matrix lies as in Hugging Face's Conv1D, (in, out).
-  [[nodiscard]] nn::Linear<T> conv1d(std::int64_t in, std::int64_t out, double scale = 1) const {
-    nn::Linear<T> made;
-    made.weight = nn::Weight<T>(normal({in, out}, scale), nn::WeightLayout::in_out);
+  [[nodiscard]] Linear<T> conv1d(std::int64_t in, std::int64_t out, double scale = 1) const {
+    Linear<T> made;
+    made.weight = Weight<T>(normal({in, out}, scale), WeightLayout::in_out);
     made.bias = zeros({out});
     return made;
   }
-  [[nodiscard]] nn::Embedding<T> embedding(std::int64_t count, std::int64_t dim) const {
-    nn::Embedding<T> made;
+  [[nodiscard]] Embedding<T> embedding(std::int64_t count, std::int64_t dim) const {
+    Embedding<T> made;
     made.weight = normal({count, dim});
     return made;
   }

@@ -60,14 +60,14 @@ struct PretrainedReport {
 /// the file and every missing, unexpected and mis-shaped tensor; the model is then unchanged.
 template <class Model, class Rename>
 void load_pretrained(Model& model, const SafetensorsModel& file, Rename&& rename) {
-  NamedTensors<nn::scalar_t<Model>> tensors;
+  NamedTensors<scalar_t<Model>> tensors;
   for (const std::string& name : file.names()) {
     if (std::optional<std::string> renamed = rename(std::string_view(name))) {
-      tensors.emplace_back(*std::move(renamed), file.load<nn::scalar_t<Model>>(name));
+      tensors.emplace_back(*std::move(renamed), file.load<scalar_t<Model>>(name));
     }
   }
   try {
-    nn::load_state_dict(model, tensors);
+    load_state_dict(model, tensors);
   } catch (const Error& error) {
     detail::fail_at(error.code(), "from_pretrained", file.origin(), ": ", error.what());
   }
@@ -103,7 +103,7 @@ namespace detail {
 template <class Model>
 void load_packed(Model& model, const SafetensorsModel& file, WeightFormat format) {
   std::set<std::string> read;
-  nn::replace_packed(model, [&](const std::string& name, std::int64_t n, std::int64_t k) {
+  replace_packed(model, [&](const std::string& name, std::int64_t n, std::int64_t k) {
     PackedMatrix matrix{format, n, k, {}, {}};
     const auto check = [&](const std::string& tensor, const Shape& found, std::int64_t columns) {
       LDLM_CHECK_FILE((found == Shape{n, columns}), "from_pretrained",
@@ -132,7 +132,7 @@ template <class Model, class Rename>
 void load_pretrained(Model& model, const SafetensorsModel& file, const JsonReader& config,
                      Rename&& rename) {
   if (const auto format = packed_format(config)) {
-    config.check(std::same_as<nn::scalar_t<Model>, float>, "quantization_config",
+    config.check(std::same_as<scalar_t<Model>, float>, "quantization_config",
                  "is only for models of float");
     detail::load_packed(model, file, *format);
   } else {
@@ -156,7 +156,7 @@ template <class Model, class Rename>
 std::vector<std::string> load_pretrained(Model& model, const SafetensorsModel& file,
                                          const JsonReader& config, CheckpointNames names,
                                          Rename&& rename) {
-  using T = nn::scalar_t<Model>;
+  using T = scalar_t<Model>;
   std::vector<std::string> unused;
   if (packed_format(config)) {  // a folder of this library's
     ldlm::load_pretrained(model, file, config, rename);
@@ -174,7 +174,7 @@ std::vector<std::string> load_pretrained(Model& model, const SafetensorsModel& f
       }
     }
   }
-  NamedTensors<T> target = nn::state_dict(model);
+  NamedTensors<T> target = state_dict(model);
   bool all_there = true;
   std::set<std::string_view> given;
   for (const auto& [name, tensor] : tensors) {
@@ -252,9 +252,9 @@ void save_pretrained(const Model& model, JsonValue config, FolderUpdate& update,
                      const std::filesystem::path& part = {},
                      std::size_t max_shard_bytes = 5'000'000'000) {
   SafetensorsWriter writer;
-  writer.add(nn::state_dict(model)).metadata("format", "pt");
+  writer.add(state_dict(model)).metadata("format", "pt");
   std::optional<WeightFormat> format;
-  for (const auto& [name, matrix] : nn::packed_weights(model)) {
+  for (const auto& [name, matrix] : packed_weights(model)) {
     LDLM_CHECK(is_in_files(matrix.format), "save_pretrained",
                "the matrices are laid out for products (", name_of(matrix.format),
                "); save the model before that");

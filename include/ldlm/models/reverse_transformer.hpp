@@ -61,7 +61,7 @@ struct ReverseTransformer {
   struct TimeEmbedding {
     using value_type = T;
 
-    nn::Linear<T> first, second;
+    Linear<T> first, second;
 
     template <class V>
     void visit(V&& v) {
@@ -71,33 +71,33 @@ struct ReverseTransformer {
   };
 
   ReverseTransformerConfig config;
-  nn::Linear<T> time_projection;   // concat
-  nn::Linear<T> input_projection;  // log_snr
-  TimeEmbedding time_embedding;    // log_snr
-  nn::Embedding<T> positions;
-  nn::TransformerEncoder<T> encoder;
-  nn::TransformerDecoder<T> decoder;
-  nn::Linear<T> output_projection;
+  Linear<T> time_projection;     // concat
+  Linear<T> input_projection;    // log_snr
+  TimeEmbedding time_embedding;  // log_snr
+  Embedding<T> positions;
+  TransformerEncoder<T> encoder;
+  TransformerDecoder<T> decoder;
+  Linear<T> output_projection;
 
   ReverseTransformer(const ReverseTransformerConfig& c, Generator& generator)
       : config(detail::validated(c)) {
-    nn::Transformer<T> transformer(c.transformer(), generator);
+    Transformer<T> transformer(c.transformer(), generator);
     encoder = std::move(transformer.encoder);
     if (c.decoder_layers > 0) {
       decoder = std::move(transformer.decoder);
     }
     if (c.time_conditioning == TimeConditioning::concat) {
-      time_projection = nn::Linear<T>(c.input_dim() + c.width, c.width, generator);
+      time_projection = Linear<T>(c.input_dim() + c.width, c.width, generator);
     } else {
-      input_projection = nn::Linear<T>(c.input_dim(), c.width, generator);
-      time_embedding = {nn::Linear<T>(c.width, c.width, generator),
-                        nn::Linear<T>(c.width, c.width, generator)};
+      input_projection = Linear<T>(c.input_dim(), c.width, generator);
+      time_embedding = {Linear<T>(c.width, c.width, generator),
+                        Linear<T>(c.width, c.width, generator)};
     }
     if (c.length > 0) {
-      positions = nn::Embedding<T>(c.length, c.width, generator, 0.02);
+      positions = Embedding<T>(c.length, c.width, generator, 0.02);
     }
     if (c.has_output_projection()) {
-      output_projection = nn::Linear<T>(c.width, c.latent_dim, generator);
+      output_projection = Linear<T>(c.width, c.latent_dim, generator);
     }
   }
 
@@ -134,9 +134,9 @@ struct ReverseTransformer {
       return (*this)(raised).squeeze(1);
     }
     check(inputs);
-    nn::AttentionContext<T> context;
+    AttentionContext<T> context;
     if (inputs.mask.defined()) {
-      context.mask = nn::padding_mask<T>(inputs.mask);
+      context.mask = padding_mask<T>(inputs.mask);
     }
     const Variable<T> x = project(inputs);
     Variable<T> y = encoder(x, context);

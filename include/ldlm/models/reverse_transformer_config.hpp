@@ -38,7 +38,7 @@ struct ReverseTransformerConfig {
   [[nodiscard]] std::int64_t input_dim() const;
   /// Whether a linear map follows the Transformer; the published configuration has none.
   [[nodiscard]] bool has_output_projection() const;
-  [[nodiscard]] nn::TransformerOptions transformer() const;
+  [[nodiscard]] TransformerOptions transformer() const;
 
   /// Throws an Error that names the member for values that make no denoiser.
   void validate(const ConfigRules& rules = ConfigRules("ReverseTransformerConfig")) const;

@@ -73,7 +73,7 @@ class SentenceEncoder {
         bert.config.hidden_size * static_cast<std::int64_t>(modules.pooling.size());
     for (const auto& step : modules.steps) {
       if (step.dense) {
-        const nn::Weight<T>& weight = step.dense->linear.weight;
+        const Weight<T>& weight = step.dense->linear.weight;
         LDLM_CHECK(weight.in() == width, "from_pretrained", name, ": a Dense module takes ",
                    weight.in(), " values, the one before it gives ", width);
         width = weight.out();
@@ -160,11 +160,11 @@ class SentenceEncoder {
 
   static bool lowers_case(const Tokenizer& tokenizer) {
     const auto& steps = tokenizer.normalizer().steps();
-    return std::any_of(steps.begin(), steps.end(), [](const text::NormalizerStep& step) {
-      const auto* const bert = std::get_if<text::BertNormalizer>(&step);
-      const auto* const unicode = std::get_if<text::UnicodeNormalizer>(&step);
+    return std::any_of(steps.begin(), steps.end(), [](const NormalizerStep& step) {
+      const auto* const bert = std::get_if<BertNormalizer>(&step);
+      const auto* const unicode = std::get_if<UnicodeNormalizer>(&step);
       return (bert != nullptr && bert->lowercase) ||
-             (unicode != nullptr && *unicode == text::UnicodeNormalizer::lowercase);
+             (unicode != nullptr && *unicode == UnicodeNormalizer::lowercase);
     });
   }
 
@@ -200,7 +200,7 @@ class SentenceEncoder {
     const TokenBatch batch = to_batch(tokenizer_, texts,
                                       {.max_length = max_length(),
                                        .pad_id = bert_.config.pad_token_id,
-                                       .padding_side = text::Direction::right});
+                                       .padding_side = TextDirection::right});
     const Variable<T> states = bert_(batch).hidden;
     Tensor<bool> counted = batch.mask;
     if (skipped > 0) {

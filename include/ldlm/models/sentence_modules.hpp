@@ -26,7 +26,7 @@ template <Floating T>
 struct SentenceDense {
   enum class Kind : std::uint8_t { identity, tanh, relu, gelu };
 
-  nn::Linear<T> linear;
+  Linear<T> linear;
   Kind activation = Kind::identity;
 
   /// (B, K) -> (B, N)
@@ -97,7 +97,7 @@ template <Floating T>
   const Tensor<T> weight = file.load<T>("linear.weight");
   LDLM_CHECK_FILE(weight.rank() == 2, "from_pretrained", file.origin(), ": linear.weight is ",
                   to_string(weight.shape()), ", not a matrix");
-  dense.linear.weight = nn::Weight<T>(Variable<T>(weight.clone()));
+  dense.linear.weight = Weight<T>(Variable<T>(weight.clone()));
   const bool with_bias = json.get("bias", true);
   json.check(with_bias || !file.contains("linear.bias"), "bias", "is false, but ", file.origin(),
              " holds linear.bias");

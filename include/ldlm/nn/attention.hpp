@@ -6,7 +6,7 @@
 #include <ldlm/nn/kv_cache.hpp>
 #include <ldlm/nn/linear.hpp>
 
-namespace ldlm::nn {
+namespace ldlm {
 
 /// What attention takes beside its inputs.
 template <Floating T>
@@ -133,7 +133,7 @@ struct MultiHeadAttention {
     LDLM_CHECK(num_heads > 0 && dim % num_heads == 0, "MultiHeadAttention", dim,
                " channels do not split into ", num_heads, " heads");
     in_proj_weight = Variable<T>(Tensor<T>::empty({3 * dim, dim}), true);
-    init::xavier_uniform_(in_proj_weight.value(), generator);
+    xavier_uniform_(in_proj_weight.value(), generator);
     in_proj_bias = Variable<T>(Tensor<T>::zeros({3 * dim}), true);
     out_proj.bias.value().zero_();
   }
@@ -189,4 +189,4 @@ struct MultiHeadAttention {
   }
 };
 
-}  // namespace ldlm::nn
+}  // namespace ldlm

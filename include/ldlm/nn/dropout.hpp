@@ -7,7 +7,7 @@
 #include <ldlm/autograd/functions/nn.hpp>
 #include <ldlm/autograd/scopes.hpp>
 
-namespace ldlm::nn {
+namespace ldlm {
 
 namespace detail {
 
@@ -53,7 +53,7 @@ class Dropout {
     if (recorded && grad_enabled() && model_mode() == ModelMode::unsaid) {
       detail::say_dropout_is_off(static_cast<double>(p_));
     }
-    return ldlm::detail::recording().generator;
+    return detail::recording().generator;
   }
 
   template <class V>
@@ -63,4 +63,4 @@ class Dropout {
   T p_{};
 };
 
-}  // namespace ldlm::nn
+}  // namespace ldlm

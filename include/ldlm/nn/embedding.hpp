@@ -4,7 +4,7 @@
 #include <ldlm/autograd/functions/index.hpp>
 #include <ldlm/nn/module.hpp>
 
-namespace ldlm::nn {
+namespace ldlm {
 
 /// Rows of a table: ids (...) in [0, V) -> (..., C). The table stays dense where a model is packed;
 /// one that may be packed, as a factor of products is, is a Weight.
@@ -31,4 +31,4 @@ struct Embedding {
   }
 };
 
-}  // namespace ldlm::nn
+}  // namespace ldlm

@@ -6,7 +6,7 @@
 
 #include <ldlm/core/random.hpp>
 
-namespace ldlm::nn::init {
+namespace ldlm {
 
 namespace detail {
 
@@ -65,4 +65,4 @@ void kaiming_normal_(const Tensor<T>& weight, Generator& generator, double slope
   normal_(weight, generator, 0, std::sqrt(variance));
 }
 
-}  // namespace ldlm::nn::init
+}  // namespace ldlm

@@ -5,7 +5,7 @@
 
 #include <ldlm/core/ops.hpp>
 
-namespace ldlm::nn {
+namespace ldlm {
 
 /// Keys and values (B, H, T, D) in memory that is reserved once: appending never moves the past.
 template <Floating T>
@@ -47,7 +47,7 @@ class KvCache {
   void reorder(const Tensor<std::int64_t>& indices) {
     LDLM_CHECK(indices.rank() == 1, "KvCache", "reorder needs one axis of indices, got ",
                to_string(indices.shape()));
-    ldlm::detail::check_indices(indices, batch(), "KvCache");
+    detail::check_indices(indices, batch(), "KvCache");
     const std::vector<std::int64_t> sources = indices.to_vector();
     if (indices.numel() == batch()) {
       move_rows(sources);
@@ -137,4 +137,4 @@ class KvCache {
   std::int64_t size_ = 0;
 };
 
-}  // namespace ldlm::nn
+}  // namespace ldlm

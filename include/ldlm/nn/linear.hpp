@@ -6,7 +6,7 @@
 #include <ldlm/nn/init.hpp>
 #include <ldlm/nn/module.hpp>
 
-namespace ldlm::nn {
+namespace ldlm {
 
 /// act(x W^T + b): (..., K) -> (..., N).
 template <Floating T>
@@ -44,4 +44,4 @@ struct Linear {
   }
 };
 
-}  // namespace ldlm::nn
+}  // namespace ldlm

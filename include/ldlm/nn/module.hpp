@@ -3,7 +3,7 @@
 // any of them. There is no base class, no registry and no pointer to a parameter.
 //
 //   struct Mlp {
-//     nn::Linear<float> hidden, out;
+//     Linear<float> hidden, out;
 //     Mlp(Generator& g) : hidden(2, 16, g), out(16, 1, g) {}
 //     Variable<float> operator()(const Variable<float>& x) const {
 //       return out(hidden(x, Activation::relu));
@@ -38,7 +38,7 @@
 #include <ldlm/core/random.hpp>
 #include <ldlm/nn/weight.hpp>
 
-namespace ldlm::nn {
+namespace ldlm {
 
 namespace detail {
 
@@ -298,4 +298,4 @@ template <class M>
   return copy;
 }
 
-}  // namespace ldlm::nn
+}  // namespace ldlm

@@ -4,7 +4,7 @@
 #include <ldlm/autograd/functions/nn.hpp>
 #include <ldlm/nn/module.hpp>
 
-namespace ldlm::nn {
+namespace ldlm {
 
 namespace detail {
 inline void check_norm(std::string_view op, std::int64_t dim, double epsilon) {
@@ -70,4 +70,4 @@ struct RMSNorm {
   }
 };
 
-}  // namespace ldlm::nn
+}  // namespace ldlm

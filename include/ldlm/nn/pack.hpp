@@ -2,15 +2,15 @@
 // Modules for inference alone: their weights are packed in few bits, or as floats that are laid out
 // for products.
 //
-//   ldlm::nn::pack(gpt2, ldlm::WeightFormat::int8);
-//   ldlm::nn::pack(bert, ldlm::WeightFormat::f32);   // the same results, faster
+//   ldlm::pack(gpt2, ldlm::WeightFormat::int8);
+//   ldlm::pack(bert, ldlm::WeightFormat::f32);   // the same results, faster
 //
 // What a module visits as a Weight is packed; biases, norms, positions and whatever else it visits
 // as a Variable stay as they are. A packed weight is no parameter any more.
 
 #include <ldlm/nn/module.hpp>
 
-namespace ldlm::nn {
+namespace ldlm {
 
 namespace detail {
 
@@ -73,4 +73,4 @@ void replace_packed(M& module, Read&& read) {
   detail::walk(module, handler);
 }
 
-}  // namespace ldlm::nn
+}  // namespace ldlm

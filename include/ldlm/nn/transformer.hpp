@@ -8,7 +8,7 @@
 
 #include <ldlm/nn/transformer_layer.hpp>
 
-namespace ldlm::nn {
+namespace ldlm {
 
 namespace detail {
 
@@ -163,7 +163,7 @@ struct Transformer {
       : encoder(options, generator), decoder(options, generator) {
     for (const Variable<T>& parameter : parameters(*this)) {
       if (parameter.rank() > 1) {
-        init::xavier_uniform_(parameter.value(), generator);
+        xavier_uniform_(parameter.value(), generator);
       }
     }
   }
@@ -181,4 +181,4 @@ struct Transformer {
   }
 };
 
-}  // namespace ldlm::nn
+}  // namespace ldlm

@@ -6,7 +6,7 @@
 #include <ldlm/nn/attention.hpp>
 #include <ldlm/nn/norm.hpp>
 
-namespace ldlm::nn {
+namespace ldlm {
 
 /// Sizes and choices of a Transformer, under PyTorch's names. All sequences are (B, T, d_model).
 struct TransformerOptions {
@@ -190,4 +190,4 @@ struct TransformerDecoderLayer {
   }
 };
 
-}  // namespace ldlm::nn
+}  // namespace ldlm

@@ -2,7 +2,7 @@
 // Weight: the matrix of a linear map, dense while it is trained, or packed for inference alone: in
 // fewer bits, or as floats laid out beforehand for products.
 //
-//   nn::Weight<float> w(Variable<float>(matrix, true));   // matrix (N, K)
+//   Weight<float> w(Variable<float>(matrix, true));   // matrix (N, K)
 //   auto y = linear(x, w, bias);                          // (..., K) -> (..., N)
 //   w.pack(WeightFormat::int8, "head.weight");
 //   const NoGrad scope;
@@ -21,7 +21,7 @@
 #include <ldlm/autograd/functions/matrix.hpp>
 #include <ldlm/core/packed.hpp>
 
-namespace ldlm::nn {
+namespace ldlm {
 
 /// How a matrix lies: (N, K) = (out, in), as torch.nn.Linear's and as a table of embeddings, or
 /// (K, N) = (in, out), as GPT-2's.
@@ -126,11 +126,11 @@ Variable<T> linear(const Variable<T>& x, const Weight<T>& weight, const Variable
                    Activation activation = Activation::none) {
   if constexpr (std::same_as<T, float>) {  // as only these are packed
     if (weight.is_packed()) {
-      if (ldlm::detail::records(x, bias)) {
+      if (detail::records(x, bias)) {
         weight.check_dense("linear", "passes no gradient on; wrap inference in a NoGrad scope");
       }
       return Variable<T>(
-          ldlm::linear(x.value(), weight.packed(), ldlm::detail::value_of(bias), activation));
+          ldlm::linear(x.value(), weight.packed(), detail::value_of(bias), activation));
     }
   }
   return weight.layout() == WeightLayout::out_in
@@ -160,4 +160,4 @@ Variable<T> linear_cross_entropy(const Variable<T>& x, const Weight<T>& weight,
                             : ldlm::linear_cross_entropy(x, weight.matrix(), targets, options);
 }
 
-}  // namespace ldlm::nn
+}  // namespace ldlm

@@ -10,7 +10,7 @@
 #include <ldlm/optim/optimizer.hpp>
 #include <ldlm/optim/parameter_group.hpp>
 
-namespace ldlm::optim {
+namespace ldlm {
 
 /// PyTorch's defaults.
 template <bool Decoupled>
@@ -35,7 +35,7 @@ class AdamBase {
   /// and what is no parameter or given twice; ShapeError for one that is strided.
   explicit AdamBase(const std::vector<ParameterGroup<T>>& groups, const Options& options = {})
       : AdamBase(options, detail::without_decay(name, groups, options.weight_decay)) {}
-  explicit AdamBase(const nn::NamedParameters<T>& parameters, const Options& options = {})
+  explicit AdamBase(const NamedParameters<T>& parameters, const Options& options = {})
       : AdamBase(options, detail::one_group(parameters, decay_of(options))) {}
   explicit AdamBase(const std::vector<Variable<T>>& parameters, const Options& options = {})
       : AdamBase(options, detail::one_group(parameters, decay_of(options))) {}
@@ -58,8 +58,8 @@ class AdamBase {
             {"weight_decay", decay}};
   }
   /// Those that it moves, with their names.
-  [[nodiscard]] nn::NamedParameters<T> parameters() const {
-    nn::NamedParameters<T> all;
+  [[nodiscard]] NamedParameters<T> parameters() const {
+    NamedParameters<T> all;
     for (const Entry& entry : entries_) {
       all.emplace_back(entry.slot.name, entry.slot.parameter);
     }
@@ -89,7 +89,7 @@ class AdamBase {
       args.bias_correction2 = static_cast<T>(1 - std::pow(static_cast<double>(args.beta2), steps));
       args.decoupled = Decoupled;
       args.grad_scale = static_cast<T>(grad_scale);
-      ldlm::detail::kernel(p.device(), &KernelTable<T>::adam, name)(
+      detail::kernel(p.device(), &KernelTable<T>::adam, name)(
           args, p.view(), grad.view(), entry.mean.view(), entry.variance.view());
       p.storage().bump_version();
     }
@@ -182,4 +182,4 @@ AdamW(const Source& source, AdamWOptions options) -> AdamW<detail::parameter_typ
 template <Floating T>
 AdamW(std::initializer_list<Variable<T>> parameters, AdamWOptions options = {}) -> AdamW<T>;
 
-}  // namespace ldlm::optim
+}  // namespace ldlm

@@ -8,7 +8,7 @@
 #include <ldlm/autograd/variable.hpp>
 #include <ldlm/core/ops/reduce.hpp>
 
-namespace ldlm::optim {
+namespace ldlm {
 
 /// Euclidean norm of all gradients together; parameters without one count nothing.
 template <Floating T>
@@ -52,4 +52,4 @@ double clip_grad_norm_(const std::vector<Variable<T>>& parameters, double max_no
   return norm;
 }
 
-}  // namespace ldlm::optim
+}  // namespace ldlm

@@ -6,7 +6,7 @@
 #include <ldlm/core/ops/elementwise.hpp>
 #include <ldlm/optim/parameter_group.hpp>
 
-namespace ldlm::optim {
+namespace ldlm {
 
 /// average = d * average + (1 - d) * parameter after every step.
 template <Floating T = float>
@@ -14,7 +14,7 @@ class Ema {
  public:
   /// Starts at the parameters' values. With `warmup` d is at most (1 + n) / (10 + n) in update n,
   /// so that the first values are soon forgotten.
-  explicit Ema(nn::NamedParameters<T> parameters, double decay = 0.999, bool warmup = false)
+  explicit Ema(NamedParameters<T> parameters, double decay = 0.999, bool warmup = false)
       : parameters_(std::move(parameters)), decay_(decay), warmup_(warmup) {
     LDLM_CHECK(decay >= 0 && decay < 1, "Ema", "decay must lie in [0, 1), got ", decay);
     for (const auto& [name, parameter] : parameters_) {
@@ -64,7 +64,7 @@ class Ema {
   }
 
  private:
-  nn::NamedParameters<T> parameters_;
+  NamedParameters<T> parameters_;
   std::vector<Tensor<T>> averages_;
   double decay_;
   bool warmup_;
@@ -85,4 +85,4 @@ class EmaScope {
   Ema<T>& ema_;
 };
 
-}  // namespace ldlm::optim
+}  // namespace ldlm

@@ -13,7 +13,7 @@
 #include <ldlm/core/named_tensors.hpp>
 #include <ldlm/nn/module.hpp>
 
-namespace ldlm::optim {
+namespace ldlm {
 
 /// Moves parameters of T. step(f) takes every gradient times f; state_dict() is what, beside the
 /// settings, the next steps depend on, under names "<parameter>.<what>"; load_state_dict() throws,
@@ -49,7 +49,7 @@ class AnyOptimizer {
 
   [[nodiscard]] virtual std::string name() const = 0;
   [[nodiscard]] virtual Settings settings() const = 0;
-  [[nodiscard]] virtual nn::NamedParameters<T> parameters() const = 0;
+  [[nodiscard]] virtual NamedParameters<T> parameters() const = 0;
   [[nodiscard]] virtual double learning_rate() const = 0;
   virtual void set_learning_rate(double rate) = 0;
   virtual void step(double grad_scale) = 0;
@@ -78,8 +78,8 @@ class OptimizerOf final : public AnyOptimizer<T> {
       return {};
     }
   }
-  [[nodiscard]] nn::NamedParameters<T> parameters() const override {
-    if constexpr (requires { nn::NamedParameters<T>(optimizer_.parameters()); }) {
+  [[nodiscard]] NamedParameters<T> parameters() const override {
+    if constexpr (requires { NamedParameters<T>(optimizer_.parameters()); }) {
       return optimizer_.parameters();
     } else {
       return {};
@@ -98,4 +98,4 @@ class OptimizerOf final : public AnyOptimizer<T> {
 
 }  // namespace detail
 
-}  // namespace ldlm::optim
+}  // namespace ldlm

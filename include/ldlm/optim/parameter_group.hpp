@@ -9,21 +9,21 @@
 
 #include <ldlm/nn/module.hpp>
 
-namespace ldlm::optim {
+namespace ldlm {
 
 /// Parameters with a weight decay and a factor on the learning rate of their own.
 template <Floating T>
 struct ParameterGroup {
-  nn::NamedParameters<T> parameters{};
+  NamedParameters<T> parameters{};
   double weight_decay = 0;
   double learning_rate_factor = 1;
 };
 
 /// The parameters of a module that require a gradient, with their names: those that a frozen part
-/// (nn::set_requires_grad) leaves to an optimiser.
+/// (set_requires_grad) leaves to an optimiser.
 template <class M>
-[[nodiscard]] nn::NamedParameters<nn::scalar_t<M>> trainable_parameters(const M& module) {
-  nn::NamedParameters<nn::scalar_t<M>> out = nn::named_parameters(module);
+[[nodiscard]] NamedParameters<scalar_t<M>> trainable_parameters(const M& module) {
+  NamedParameters<scalar_t<M>> out = named_parameters(module);
   std::erase_if(out, [](const auto& entry) { return !entry.second.requires_grad(); });
   return out;
 }
@@ -31,7 +31,7 @@ template <class M>
 /// Two groups: matrices and tables with weight decay; biases and the gains of norms (everything of
 /// rank 0 and 1) without.
 template <Floating T>
-[[nodiscard]] std::vector<ParameterGroup<T>> decay_groups(const nn::NamedParameters<T>& parameters,
+[[nodiscard]] std::vector<ParameterGroup<T>> decay_groups(const NamedParameters<T>& parameters,
                                                           double weight_decay) {
   std::vector<ParameterGroup<T>> groups(2);
   groups[0].weight_decay = weight_decay;
@@ -43,8 +43,8 @@ template <Floating T>
 
 /// The same of a module's trainable_parameters.
 template <class M>
-[[nodiscard]] std::vector<ParameterGroup<nn::scalar_t<M>>> decay_groups(const M& module,
-                                                                        double weight_decay) {
+[[nodiscard]] std::vector<ParameterGroup<scalar_t<M>>> decay_groups(const M& module,
+                                                                    double weight_decay) {
   return decay_groups(trainable_parameters(module), weight_decay);
 }
 
@@ -111,7 +111,7 @@ const std::vector<ParameterGroup<T>>& without_decay(std::string_view op,
 }
 
 template <Floating T>
-std::vector<ParameterGroup<T>> one_group(const nn::NamedParameters<T>& parameters,
+std::vector<ParameterGroup<T>> one_group(const NamedParameters<T>& parameters,
                                          double weight_decay) {
   return {ParameterGroup<T>{parameters, weight_decay}};
 }
@@ -119,7 +119,7 @@ std::vector<ParameterGroup<T>> one_group(const nn::NamedParameters<T>& parameter
 template <Floating T>
 std::vector<ParameterGroup<T>> one_group(const std::vector<Variable<T>>& parameters,
                                          double weight_decay) {
-  nn::NamedParameters<T> named;
+  NamedParameters<T> named;
   for (const Variable<T>& parameter : parameters) {
     named.emplace_back(std::to_string(named.size()), parameter);
   }
@@ -128,4 +128,4 @@ std::vector<ParameterGroup<T>> one_group(const std::vector<Variable<T>>& paramet
 
 }  // namespace detail
 
-}  // namespace ldlm::optim
+}  // namespace ldlm

@@ -10,7 +10,7 @@
 
 #include <ldlm/core/error.hpp>
 
-namespace ldlm::optim {
+namespace ldlm {
 
 namespace detail {
 
@@ -63,4 +63,4 @@ struct WarmupCosine {
   }
 };
 
-}  // namespace ldlm::optim
+}  // namespace ldlm

@@ -8,7 +8,7 @@
 #include <ldlm/optim/optimizer.hpp>
 #include <ldlm/optim/parameter_group.hpp>
 
-namespace ldlm::optim {
+namespace ldlm {
 
 struct SgdOptions {
   double learning_rate = 1e-3;
@@ -27,7 +27,7 @@ class SGD {
   /// and what is no parameter or given twice; ShapeError for one that is strided.
   explicit SGD(const std::vector<ParameterGroup<T>>& groups, const SgdOptions& options = {})
       : SGD(options, detail::without_decay("SGD", groups, options.weight_decay)) {}
-  explicit SGD(const nn::NamedParameters<T>& parameters, const SgdOptions& options = {})
+  explicit SGD(const NamedParameters<T>& parameters, const SgdOptions& options = {})
       : SGD(options, detail::one_group(parameters, options.weight_decay.value_or(0))) {}
   explicit SGD(const std::vector<Variable<T>>& parameters, const SgdOptions& options = {})
       : SGD(options, detail::one_group(parameters, options.weight_decay.value_or(0))) {}
@@ -49,8 +49,8 @@ class SGD {
             {"weight_decay", decay}};
   }
   /// Those that it moves, with their names.
-  [[nodiscard]] nn::NamedParameters<T> parameters() const {
-    nn::NamedParameters<T> all;
+  [[nodiscard]] NamedParameters<T> parameters() const {
+    NamedParameters<T> all;
     for (const auto& slot : slots_) {
       all.emplace_back(slot.name, slot.parameter);
     }
@@ -133,4 +133,4 @@ class SGD {
 template <Floating T>
 SGD(std::initializer_list<Variable<T>> parameters, SgdOptions options = {}) -> SGD<T>;
 
-}  // namespace ldlm::optim
+}  // namespace ldlm

@@ -13,7 +13,7 @@
 #include <ldlm/text/trie.hpp>
 #include <ldlm/text/vocabulary.hpp>
 
-namespace ldlm::text {
+namespace ldlm {
 
 /// A token that is matched as a whole, such as "<|endoftext|>" or "[MASK]".
 struct AddedToken {
@@ -111,7 +111,7 @@ class AddedVocabulary {
   Matcher normalized_;
 };
 
-}  // namespace ldlm::text
+}  // namespace ldlm
 
 #ifndef LDLM_LINKED
 #include <ldlm/text/impl/added_tokens.hpp>

@@ -19,7 +19,7 @@
 #include <ldlm/text/tokenizer.hpp>
 #include <ldlm/text/vocabulary.hpp>
 
-namespace ldlm::text {
+namespace ldlm {
 
 /// How texts become a batch. The padding and truncation of a tokenizer's file do not act here.
 struct BatchOptions {
@@ -31,8 +31,9 @@ struct BatchOptions {
   /// Unset: that of the tokenizer's padding, else its pad token. Without one, an Error if a row
   /// must be padded.
   std::optional<std::int64_t> pad_id = std::nullopt;
-  std::optional<Direction> padding_side = std::nullopt;     ///< unset: the tokenizer's, or right
-  std::optional<Direction> truncation_side = std::nullopt;  ///< unset: the tokenizer's, or right
+  std::optional<TextDirection> padding_side = std::nullopt;  ///< unset: the tokenizer's, or right
+  std::optional<TextDirection> truncation_side =
+      std::nullopt;  ///< unset: the tokenizer's, or right
 };
 
 namespace detail {
@@ -100,11 +101,6 @@ requires std::convertible_to<std::ranges::range_reference_t<const Texts>, std::s
   return batch.batch();
 }
 
-}  // namespace ldlm::text
-
-namespace ldlm {
-using text::BatchOptions;
-using text::to_batch;
 }  // namespace ldlm
 
 #ifndef LDLM_LINKED

@@ -15,10 +15,10 @@
 #include <ldlm/text/hash.hpp>
 #include <ldlm/text/vocabulary.hpp>
 
-namespace ldlm::text {
+namespace ldlm {
 
 /// One merge rule: the ids of its two parts, in the order of their ranks.
-using Merge = std::pair<TokenId, TokenId>;
+using BpeMerge = std::pair<TokenId, TokenId>;
 
 namespace detail {
 
@@ -34,7 +34,7 @@ class MergeTable {
   void reserve(std::size_t merges);
 
   /// A later rank for the same pair replaces the earlier one, as in Hugging Face's table.
-  void set(Merge pair, std::uint32_t rank, TokenId merged);
+  void set(BpeMerge pair, std::uint32_t rank, TokenId merged);
 
   /// The pair's entry, or null.
   [[nodiscard]] const Entry* find(TokenId left, TokenId right) const noexcept {
@@ -80,14 +80,14 @@ class BpeModel {
   };
 
   /// Checks that every merge's parts and result are pieces; an Error names the first that is not.
-  BpeModel(Vocabulary vocabulary, std::vector<Merge> merges, Options options);
+  BpeModel(Vocabulary vocabulary, std::vector<BpeMerge> merges, Options options);
 
   /// Splits a word (raw bytes) into pieces; fills `out`, perhaps with none. Error for a byte that
   /// has no piece, where the unknown token has none either.
   void tokenize(std::string_view word, Pieces& out) const;
 
   [[nodiscard]] const Vocabulary& vocabulary() const noexcept { return vocabulary_; }
-  [[nodiscard]] const std::vector<Merge>& merges() const noexcept { return merges_; }
+  [[nodiscard]] const std::vector<BpeMerge>& merges() const noexcept { return merges_; }
   [[nodiscard]] const Options& options() const noexcept { return options_; }
 
  private:
@@ -121,14 +121,14 @@ class BpeModel {
   static void widen(Pieces& word);
 
   Vocabulary vocabulary_;
-  std::vector<Merge> merges_;
+  std::vector<BpeMerge> merges_;
   Options options_;
   detail::MergeTable table_;
   std::array<PieceId, 256> byte_ids_{};
   PieceId unk_id_ = -1;
 };
 
-}  // namespace ldlm::text
+}  // namespace ldlm
 
 #ifndef LDLM_LINKED
 #include <ldlm/text/impl/bpe.hpp>

@@ -10,7 +10,7 @@
 #include <ldlm/core/utf8.hpp>
 #include <ldlm/text/unicode.hpp>
 
-namespace ldlm::text {
+namespace ldlm {
 
 /// The printable character that stands for each byte in GPT-2's vocabulary: the byte itself where
 /// Latin-1 prints it, else the next free one from U+0100 on ("Ġ" for a space).
@@ -123,7 +123,7 @@ class Gpt2Splitter {
   const std::array<Kind, 128>& ascii_;
 };
 
-}  // namespace ldlm::text
+}  // namespace ldlm
 
 #ifndef LDLM_LINKED
 #include <ldlm/text/impl/byte_level.hpp>

@@ -1,9 +1,9 @@
 #pragma once
 // Corpora: articles, paragraphs and sentences of text files, streamed in bounded memory.
 //
-//   ldlm::text::Corpus corpus("wiki.train.raw");
+//   ldlm::Corpus corpus("wiki.train.raw");
 //   while (auto article = corpus.next()) ...
-//   ldlm::text::for_each_sentence("wiki.train.raw", [](std::string_view s) { ... });
+//   ldlm::for_each_sentence("wiki.train.raw", [](std::string_view s) { ... });
 
 #include <filesystem>
 #include <optional>
@@ -15,7 +15,7 @@
 #include <ldlm/text/shuffle.hpp>
 #include <ldlm/text/wikitext.hpp>
 
-namespace ldlm::text {
+namespace ldlm {
 
 enum class CorpusFormat {
   automatic,  ///< wikitext if the first line that is not blank is a title, else lines
@@ -36,7 +36,7 @@ class Corpus {
   [[nodiscard]] CorpusFormat format() const noexcept;
 
   /// The next article, or nothing at the end.
-  [[nodiscard]] std::optional<Article> next();
+  [[nodiscard]] std::optional<WikiTextArticle> next();
 
  private:
   std::variant<LineReader, WikiTextReader> reader_;
@@ -68,7 +68,7 @@ void for_each_sentence(const std::filesystem::path& path, Use&& use,
       format);
 }
 
-}  // namespace ldlm::text
+}  // namespace ldlm
 
 #ifndef LDLM_LINKED
 #include <ldlm/text/impl/corpus.hpp>

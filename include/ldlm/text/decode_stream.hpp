@@ -6,7 +6,7 @@
 
 #include <ldlm/text/tokenizer.hpp>
 
-namespace ldlm::text {
+namespace ldlm {
 
 /// Gives the text of ids as they come. All parts together are tokenizer.decode(all ids).
 class DecodeStream {
@@ -29,10 +29,6 @@ class DecodeStream {
   std::string pending_;
 };
 
-}  // namespace ldlm::text
-
-namespace ldlm {
-using text::DecodeStream;
 }  // namespace ldlm
 
 #ifndef LDLM_LINKED

@@ -5,10 +5,10 @@
 #include <string_view>
 #include <vector>
 
-namespace ldlm::text {
+namespace ldlm {
 
 /// How pieces become text.
-struct Decoder {
+struct TokenDecoder {
   enum class Kind {
     join,        ///< pieces with a space between
     byte_level,  ///< the bytes that they spell; invalid UTF-8 becomes U+FFFD
@@ -28,10 +28,10 @@ void clean_up_spaces(std::string& text, bool do_not);
 }  // namespace detail
 
 /// The text that a sequence of pieces spells.
-[[nodiscard]] std::string decode_pieces(const Decoder& decoder,
+[[nodiscard]] std::string decode_pieces(const TokenDecoder& decoder,
                                         const std::vector<std::string_view>& pieces);
 
-}  // namespace ldlm::text
+}  // namespace ldlm
 
 #ifndef LDLM_LINKED
 #include <ldlm/text/impl/decoder.hpp>

@@ -10,7 +10,7 @@
 #include <ldlm/text/normalizer.hpp>
 #include <ldlm/text/vocabulary.hpp>
 
-namespace ldlm::text {
+namespace ldlm {
 
 /// An encoded text or pair of texts. All vectors but `overflowing` have one entry a token.
 struct Encoding {
@@ -19,29 +19,29 @@ struct Encoding {
   std::vector<std::int32_t> attention_mask;       ///< 0: padding
   std::vector<std::int32_t> special_tokens_mask;  ///< 1: put in by the template, or padding
   std::vector<std::string> tokens;
-  std::vector<Span> offsets;           ///< code points of the text that the token stands for
-  std::vector<Span> byte_offsets;      ///< the same in bytes
+  std::vector<TextSpan> offsets;       ///< code points of the text that the token stands for
+  std::vector<TextSpan> byte_offsets;  ///< the same in bytes
   std::vector<std::int32_t> word_ids;  ///< index of the word before splitting into pieces, or -1
   std::vector<Encoding> overflowing;   ///< what truncation cut off; these hold no further ones
 
   [[nodiscard]] std::size_t size() const noexcept { return ids.size(); }
 };
 
-enum class Direction { left, right };
+enum class TextDirection { left, right };
 
 struct Truncation {
   enum class Strategy { longest_first, only_first, only_second };
   std::size_t max_length = 512;  ///< tokens, those of the template included
   Strategy strategy = Strategy::longest_first;
   std::size_t stride = 0;  ///< tokens that an overflowing part shares with the one before it
-  Direction direction = Direction::right;  ///< the side that is cut off
+  TextDirection direction = TextDirection::right;  ///< the side that is cut off
   /// Keeps what is cut off in Encoding::overflowing. A pair has one for each two parts.
   bool keep_overflow = false;
 };
 
 struct Padding {
   std::optional<std::size_t> length = std::nullopt;  ///< unset: the longest of the batch
-  Direction direction = Direction::right;
+  TextDirection direction = TextDirection::right;
   std::size_t multiple_of = 0;  ///< rounds the length up
   TokenId pad_id = 0;
   std::int32_t pad_type_id = 0;
@@ -71,7 +71,7 @@ void pad(Encoding& encoding, std::size_t length, const Padding& how);
 /// Pads all encodings to one length.
 void pad(std::vector<Encoding>& encodings, const Padding& how);
 
-}  // namespace ldlm::text
+}  // namespace ldlm
 
 #ifndef LDLM_LINKED
 #include <ldlm/text/impl/encoding.hpp>

@@ -6,7 +6,7 @@
 #include <cstring>
 #include <string_view>
 
-namespace ldlm::text::detail {
+namespace ldlm::detail {
 
 /// Spreads a 64-bit value's entropy over all its bits (the finalizer of MurmurHash3).
 [[nodiscard]] inline std::uint64_t mix(std::uint64_t x) noexcept {
@@ -44,4 +44,4 @@ namespace ldlm::text::detail {
   return size;
 }
 
-}  // namespace ldlm::text::detail
+}  // namespace ldlm::detail

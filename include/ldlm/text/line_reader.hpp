@@ -10,7 +10,7 @@
 
 #include <ldlm/files/file_descriptor.hpp>
 
-namespace ldlm::text {
+namespace ldlm {
 
 /// The lines of a text without their ends, "\n", "\r\n" or "\r", and without a byte order mark. A
 /// line is given as soon as it is there, also where more of it comes later, as from a terminal.
@@ -48,11 +48,10 @@ class LineReader {
   [[nodiscard]] const std::string& name() const noexcept { return name_; }
 
  private:
-  LineReader(::ldlm::detail::FileDescriptor file, std::string name, std::size_t max_line,
+  LineReader(detail::FileDescriptor file, std::string name, std::size_t max_line,
              std::string_view op);
 
-  static ::ldlm::detail::FileDescriptor open(const std::filesystem::path& path,
-                                             std::string_view op);
+  static detail::FileDescriptor open(const std::filesystem::path& path, std::string_view op);
 
   /// Looks at what it is, and reads as much as that takes.
   void start();
@@ -72,7 +71,7 @@ class LineReader {
   std::string name_;
   std::string_view op_;  // of errors
   std::size_t max_line_;
-  ::ldlm::detail::FileDescriptor file_;
+  detail::FileDescriptor file_;
   std::vector<char> buffer_;  // empty until start()
   std::size_t at_ = 0;
   std::size_t size_ = 0;
@@ -82,7 +81,7 @@ class LineReader {
   std::size_t number_ = 0;
 };
 
-}  // namespace ldlm::text
+}  // namespace ldlm
 
 #ifndef LDLM_LINKED
 #include <ldlm/text/impl/line_reader.hpp>

@@ -20,7 +20,7 @@
 #include <ldlm/text/hash.hpp>
 #include <ldlm/text/vocabulary.hpp>
 
-namespace ldlm::text {
+namespace ldlm {
 
 namespace detail {
 
@@ -56,7 +56,7 @@ class MergeTrainer {
   }
 
   /// Merges until the vocabulary is full or no pair is frequent enough.
-  [[nodiscard]] std::vector<Merge> train() {
+  [[nodiscard]] std::vector<BpeMerge> train() {
     for (std::uint32_t w = 0; w < words_.size() && options_.max_token_length > 1; ++w) {
       const Word& word = words_[w];
       for (std::uint32_t i = 0; i + 1 < word.size; ++i) {
@@ -64,7 +64,7 @@ class MergeTrainer {
       }
     }
     queue_changed_pairs();
-    std::vector<Merge> merges;
+    std::vector<BpeMerge> merges;
     while (vocabulary_.size() < options_.vocab_size && !queue_.empty()) {
       const Candidate top = queue_.top();
       queue_.pop();
@@ -105,7 +105,7 @@ class MergeTrainer {
   /// A pair that may be merged next, with the words to look for it in.
   struct Candidate {
     std::int64_t count = 0;
-    Merge pair;
+    BpeMerge pair;
     std::size_t words = 0;  // in word_lists_
 
     /// Frequent pairs first, then those of lower ids.
@@ -114,7 +114,7 @@ class MergeTrainer {
     }
   };
 
-  static std::uint64_t key_of(Merge pair) noexcept {
+  static std::uint64_t key_of(BpeMerge pair) noexcept {
     return std::uint64_t{static_cast<std::uint32_t>(pair.first)} << 32 |
            static_cast<std::uint32_t>(pair.second);
   }
@@ -125,7 +125,7 @@ class MergeTrainer {
   using Counts = std::unordered_map<std::uint64_t, std::int64_t, KeyHash>;
 
   /// Counts a pair up in word `w`.
-  void change(Merge pair, std::int64_t by, std::uint32_t w) {
+  void change(BpeMerge pair, std::int64_t by, std::uint32_t w) {
     counts_[key_of(pair)] += by;
     std::vector<std::uint32_t>& list = changed_[key_of(pair)];
     if (list.empty() || list.back() != w) {
@@ -136,7 +136,8 @@ class MergeTrainer {
   void queue_changed_pairs() {
     for (auto& [key, list] : changed_) {
       if (const std::int64_t count = counts_[key]; count > 0) {
-        const Merge pair{static_cast<TokenId>(key >> 32), static_cast<TokenId>(key & 0xFFFFFFFFU)};
+        const BpeMerge pair{static_cast<TokenId>(key >> 32),
+                            static_cast<TokenId>(key & 0xFFFFFFFFU)};
         queue_.push({count, pair, word_lists_.size()});
         word_lists_.push_back(std::move(list));
       }
@@ -145,7 +146,7 @@ class MergeTrainer {
   }
 
   /// The piece that two pieces make; its spelling may be known already.
-  TokenId merge_pieces(Merge pair) {
+  TokenId merge_pieces(BpeMerge pair) {
     const std::string& prefix = options_.continuing_subword_prefix;
     std::string_view tail = vocabulary_.token(pair.second);
     if (!prefix.empty() && tail.starts_with(prefix)) {
@@ -161,7 +162,7 @@ class MergeTrainer {
     return lengths_[static_cast<std::size_t>(id)];
   }
 
-  void merge_in_word(std::uint32_t w, Merge pair, TokenId merged) {
+  void merge_in_word(std::uint32_t w, BpeMerge pair, TokenId merged) {
     Word& word = words_[w];
     TokenId* symbols = symbols_.data() + word.begin;
     std::uint32_t kept = 0;
@@ -194,13 +195,13 @@ class MergeTrainer {
   }
 
   /// A pair can come up twice when another merge spells the same piece: the later one counts.
-  static std::vector<Merge> without_repeats(const std::vector<Merge>& merges) {
+  static std::vector<BpeMerge> without_repeats(const std::vector<BpeMerge>& merges) {
     Counts left;
-    for (const Merge& merge : merges) {
+    for (const BpeMerge& merge : merges) {
       ++left[key_of(merge)];
     }
-    std::vector<Merge> out;
-    for (const Merge& merge : merges) {
+    std::vector<BpeMerge> out;
+    for (const BpeMerge& merge : merges) {
       if (--left[key_of(merge)] == 0) {
         out.push_back(merge);
       }
@@ -220,4 +221,4 @@ class MergeTrainer {
 };
 
 }  // namespace detail
-}  // namespace ldlm::text
+}  // namespace ldlm

@@ -6,8 +6,8 @@
 #include <ldlm/text/bpe.hpp>
 #include <ldlm/text/wordpiece.hpp>
 
-namespace ldlm::text {
+namespace ldlm {
 
-using Model = std::variant<BpeModel, WordPieceModel>;
+using TokenizerModel = std::variant<BpeModel, WordPieceModel>;
 
-}  // namespace ldlm::text
+}  // namespace ldlm

@@ -10,13 +10,13 @@
 #include <variant>
 #include <vector>
 
-namespace ldlm::text {
+namespace ldlm {
 
 /// A half-open range of the source text.
-struct Span {
+struct TextSpan {
   std::uint32_t begin = 0;
   std::uint32_t end = 0;
-  friend bool operator==(const Span&, const Span&) = default;
+  friend bool operator==(const TextSpan&, const TextSpan&) = default;
 };
 
 /// BERT's normalization.
@@ -99,7 +99,7 @@ class NormalizerRunner {
   std::array<std::uint8_t, 128> ascii_{};
 };
 
-}  // namespace ldlm::text
+}  // namespace ldlm
 
 #ifndef LDLM_LINKED
 #include <ldlm/text/impl/normalizer.hpp>

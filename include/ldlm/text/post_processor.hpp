@@ -14,10 +14,10 @@
 #include <ldlm/text/normalizer.hpp>
 #include <ldlm/text/vocabulary.hpp>
 
-namespace ldlm::text {
+namespace ldlm {
 
 /// One part of a template: a text ("$A", "$B") or a special token.
-struct TemplatePiece {
+struct TokenTemplatePiece {
   enum class Kind { first, second, special };
   Kind kind = Kind::first;
   std::string token;  ///< the special token's name
@@ -25,14 +25,14 @@ struct TemplatePiece {
 };
 
 /// Where special tokens go, for one text and for a pair.
-struct Template {
+struct TokenTemplate {
   /// A name in the template may stand for several tokens.
   struct Special {
     std::vector<TokenId> ids;
     std::vector<std::string> tokens;
   };
-  std::vector<TemplatePiece> single;
-  std::vector<TemplatePiece> pair;
+  std::vector<TokenTemplatePiece> single;
+  std::vector<TokenTemplatePiece> pair;
   std::map<std::string, Special, std::less<>> specials;
 
   /// The number of special tokens that it adds.
@@ -46,7 +46,7 @@ struct Template {
 };
 
 /// Parses "[CLS] $A [SEP] $B:1 [SEP]:1": parts by spaces, each with an optional type id.
-[[nodiscard]] std::vector<TemplatePiece> parse_template(std::string_view text);
+[[nodiscard]] std::vector<TokenTemplatePiece> parse_template(std::string_view text);
 
 /// Offsets of byte-level pieces without their leading and trailing spaces.
 struct OffsetTrimming {
@@ -58,7 +58,7 @@ struct OffsetTrimming {
 /// What happens to encodings after the model: trim offsets, then put them into the template.
 struct PostProcessor {
   std::optional<OffsetTrimming> byte_level;
-  std::optional<Template> special_tokens;
+  std::optional<TokenTemplate> special_tokens;
 
   [[nodiscard]] std::size_t added(bool is_pair) const;
 };
@@ -70,7 +70,7 @@ class PieceSpaces {
  public:
   /// `keeps_one`: a leading space that was put in before the text has no source.
   PieceSpaces(std::string_view token, bool keeps_one);
-  [[nodiscard]] Span without(Span span) const;
+  [[nodiscard]] TextSpan without(TextSpan span) const;
 
  private:
   std::uint32_t leading_ = 0, trailing_ = 0;
@@ -80,14 +80,15 @@ class PieceSpaces {
 void trim_offsets(Encoding& encoding, bool add_prefix_space);
 
 /// What a template puts in for a special token.
-[[nodiscard]] Encoding special_encoding(const Template::Special& special, std::int32_t type_id);
+[[nodiscard]] Encoding special_encoding(const TokenTemplate::Special& special,
+                                        std::int32_t type_id);
 
 /// Joins one or two encodings by a template. The first text's memory is used for the result.
-[[nodiscard]] Encoding fill_template(const Template& from, Encoding first, Encoding* pair,
+[[nodiscard]] Encoding fill_template(const TokenTemplate& from, Encoding first, Encoding* pair,
                                      bool add_special_tokens);
 
 }  // namespace detail
-}  // namespace ldlm::text
+}  // namespace ldlm
 
 #ifndef LDLM_LINKED
 #include <ldlm/text/impl/post_processor.hpp>

@@ -9,7 +9,7 @@
 #include <ldlm/text/byte_level.hpp>
 #include <ldlm/text/unicode.hpp>
 
-namespace ldlm::text {
+namespace ldlm {
 
 /// Which words a text is split into.
 struct PreTokenizer {
@@ -79,4 +79,4 @@ void split_words(const PreTokenizer& how, std::string_view text, Word&& word) {
   }
 }
 
-}  // namespace ldlm::text
+}  // namespace ldlm

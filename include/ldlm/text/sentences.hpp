@@ -9,12 +9,12 @@
 #include <string_view>
 #include <vector>
 
-namespace ldlm::text {
+namespace ldlm {
 
 /// The sentences of a paragraph, without white space around them; views into `paragraph`.
 [[nodiscard]] std::vector<std::string_view> split_sentences(std::string_view paragraph);
 
-}  // namespace ldlm::text
+}  // namespace ldlm
 
 #ifndef LDLM_LINKED
 #include <ldlm/text/impl/sentences.hpp>

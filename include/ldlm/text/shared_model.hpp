@@ -18,7 +18,7 @@
 #include <ldlm/text/vocabulary.hpp>
 #include <ldlm/text/word_cache.hpp>
 
-namespace ldlm::text {
+namespace ldlm {
 
 namespace detail {
 
@@ -29,7 +29,7 @@ struct Workspace {
   NormalizedText normalized;
   std::string prefixed;
   std::vector<TokenId> ids;
-  std::vector<Span> spans;  // bytes of the (repaired) text
+  std::vector<TextSpan> spans;  // bytes of the (repaired) text
   std::vector<std::int32_t> word_ids;
   std::vector<std::pair<std::size_t, std::string>> matched;  // added tokens: index, matched text
   std::int32_t words = 0;
@@ -95,7 +95,7 @@ class SharedModel {
   template <class AnyModel>
   explicit SharedModel(AnyModel model) : model_(std::in_place_type<AnyModel>, std::move(model)) {}
 
-  [[nodiscard]] const Model& model() const noexcept { return model_; }
+  [[nodiscard]] const TokenizerModel& model() const noexcept { return model_; }
   [[nodiscard]] const Vocabulary& vocabulary() const noexcept {
     return std::visit([](const auto& m) -> const Vocabulary& { return m.vocabulary(); }, model_);
   }
@@ -135,7 +135,7 @@ class SharedModel {
     }
   }
 
-  Model model_;
+  TokenizerModel model_;
   mutable std::mutex mutex_;
   mutable std::vector<std::unique_ptr<Workspace>> idle_;
 };
@@ -158,11 +158,11 @@ class PositionMap {
     original_.push_back(static_cast<std::uint32_t>(original.size()));
   }
 
-  [[nodiscard]] Span bytes(Span span) const {
-    return original_.empty() ? span : Span{original_[span.begin], original_[span.end]};
+  [[nodiscard]] TextSpan bytes(TextSpan span) const {
+    return original_.empty() ? span : TextSpan{original_[span.begin], original_[span.end]};
   }
-  [[nodiscard]] Span code_points(Span span) {
-    return ascii_ ? span : Span{code_point(span.begin), code_point(span.end)};
+  [[nodiscard]] TextSpan code_points(TextSpan span) {
+    return ascii_ ? span : TextSpan{code_point(span.begin), code_point(span.end)};
   }
 
  private:
@@ -186,4 +186,4 @@ class PositionMap {
 
 }  // namespace detail
 
-}  // namespace ldlm::text
+}  // namespace ldlm

@@ -9,7 +9,7 @@
 
 #include <ldlm/core/error.hpp>
 
-namespace ldlm::text {
+namespace ldlm {
 
 /// The counter-th 64-bit number of a seed's stream (SplitMix64; Steele et al. 2014).
 [[nodiscard]] constexpr std::uint64_t counter_hash(std::uint64_t seed,
@@ -92,7 +92,7 @@ class ShuffleBuffer {
 /// moves none from one side to the other.
 [[nodiscard]] bool held_out(std::string_view key, double fraction, std::uint64_t seed);
 
-}  // namespace ldlm::text
+}  // namespace ldlm
 
 #ifndef LDLM_LINKED
 #include <ldlm/text/impl/shuffle.hpp>

@@ -7,7 +7,7 @@
 #include <ldlm/text/encoding.hpp>
 #include <ldlm/text/vocabulary.hpp>
 
-namespace ldlm::text {
+namespace ldlm {
 
 /// The ids of the special tokens that a tokenizer has, by the names of `transformers`.
 struct SpecialTokens {
@@ -20,9 +20,9 @@ struct SpecialTokens {
 struct TokenizerInfo {
   SpecialTokens special_tokens;
   std::optional<std::int64_t> model_max_length;  ///< tokens that the model takes; unset: not said
-  std::optional<Direction> padding_side;         ///< unset: not said
-  std::optional<Direction> truncation_side;      ///< unset: not said
+  std::optional<TextDirection> padding_side;     ///< unset: not said
+  std::optional<TextDirection> truncation_side;  ///< unset: not said
   bool clean_up_spaces = false;  ///< WordPiece: clean_up_tokenization_spaces of decoded text
 };
 
-}  // namespace ldlm::text
+}  // namespace ldlm

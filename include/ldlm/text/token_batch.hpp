@@ -6,7 +6,7 @@
 
 #include <ldlm/core/tensor.hpp>
 
-namespace ldlm::text {
+namespace ldlm {
 
 /// Rows of token ids, padded to one length T.
 struct TokenBatch {
@@ -16,8 +16,4 @@ struct TokenBatch {
   std::vector<std::int64_t> lengths;  ///< (B); tokens that are no padding
 };
 
-}  // namespace ldlm::text
-
-namespace ldlm {
-using text::TokenBatch;
 }  // namespace ldlm

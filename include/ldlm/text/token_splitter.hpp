@@ -18,7 +18,7 @@
 #include <ldlm/text/shared_model.hpp>
 #include <ldlm/text/word_cache.hpp>
 
-namespace ldlm::text::detail {
+namespace ldlm::detail {
 
 /// A stretch of text for the model, or an added token, with its place in the source.
 struct Segment {
@@ -31,7 +31,7 @@ struct Segment {
 
   /// The bytes of the source that bytes [begin, end) of the text stand for, as whole characters.
   /// A prefix counts as the character after it.
-  [[nodiscard]] Span source(std::size_t begin, std::size_t end) const noexcept {
+  [[nodiscard]] TextSpan source(std::size_t begin, std::size_t end) const noexcept {
     std::uint32_t first = source_byte(begin);
     while (!starts_code_point(whole[first])) {
       --first;
@@ -268,4 +268,4 @@ struct TokenSplitter {
   }
 };
 
-}  // namespace ldlm::text::detail
+}  // namespace ldlm::detail

@@ -31,7 +31,7 @@ namespace ldlm {
 class FolderUpdate;
 }
 
-namespace ldlm::text {
+namespace ldlm {
 
 namespace detail {
 class SharedModel;
@@ -51,7 +51,7 @@ struct TokenizerParts {
   Normalizer normalizer;
   PreTokenizer pre_tokenizer;
   PostProcessor post_processor;
-  Decoder decoder;
+  TokenDecoder decoder;
 };
 
 /// A trained tokenizer: a cheap value; copies share the model.
@@ -122,14 +122,14 @@ class Tokenizer {
                                                 const EncodeOptions& options = {}) const;
 
   /// Calls use(id, source) for each token of the text in the template, never padded or truncated:
-  /// `source` is a Span of the text's bytes, as in `byte_offsets` of `encode`. Tokens are not kept,
-  /// nor is normalized text behind the word that is split. Error for texts of 4 GiB.
+  /// `source` is a TextSpan of the text's bytes, as in `byte_offsets` of `encode`. Tokens are not
+  /// kept, nor is normalized text behind the word that is split. Error for texts of 4 GiB.
   template <class Use>
   void for_each_token(std::string_view text, Use&& use, const EncodeOptions& options = {}) const {
-    const auto each = [&use](TokenId id, Span source) { use(id, source); };
+    const auto each = [&use](TokenId id, TextSpan source) { use(id, source); };
     visit_tokens(
         text,
-        [](const void* to, TokenId id, Span source) {
+        [](const void* to, TokenId id, TextSpan source) {
           (*static_cast<const decltype(each)*>(to))(id, source);
         },
         &each, options);
@@ -185,12 +185,12 @@ class Tokenizer {
   void set_truncation(std::optional<Truncation> truncation);
   void set_padding(std::optional<Padding> padding);
 
-  [[nodiscard]] const Model& model() const noexcept;
+  [[nodiscard]] const TokenizerModel& model() const noexcept;
   [[nodiscard]] const Vocabulary& model_vocabulary() const noexcept;
   [[nodiscard]] const NormalizerRunner& normalizer() const noexcept { return normalizer_; }
   [[nodiscard]] const PreTokenizer& pre_tokenizer() const noexcept { return pre_tokenizer_; }
   [[nodiscard]] const PostProcessor& post_processor() const noexcept { return post_processor_; }
-  [[nodiscard]] const Decoder& decoder() const noexcept { return decoder_; }
+  [[nodiscard]] const TokenDecoder& decoder() const noexcept { return decoder_; }
   [[nodiscard]] const AddedVocabulary& added_tokens() const noexcept { return added_; }
   [[nodiscard]] const std::optional<Truncation>& truncation() const noexcept { return truncation_; }
   [[nodiscard]] const std::optional<Padding>& padding() const noexcept { return padding_; }
@@ -203,7 +203,7 @@ class Tokenizer {
   [[nodiscard]] TokenId next_id() const;
 
   /// for_each_token, with use(to, id, source).
-  void visit_tokens(std::string_view text, void (*use)(const void* to, TokenId id, Span source),
+  void visit_tokens(std::string_view text, void (*use)(const void* to, TokenId id, TextSpan source),
                     const void* to, const EncodeOptions& options) const;
 
   /// One text's encoding before truncation and template, with room for `more` tokens.
@@ -217,19 +217,13 @@ class Tokenizer {
   NormalizerRunner normalizer_;
   PreTokenizer pre_tokenizer_;
   PostProcessor post_processor_;
-  Decoder decoder_;
+  TokenDecoder decoder_;
   AddedVocabulary added_;
   std::optional<Truncation> truncation_;
   std::optional<Padding> padding_;
   TokenizerInfo info_;
 };
 
-}  // namespace ldlm::text
-
-namespace ldlm {
-using text::Encoding;
-using text::TokenId;
-using text::Tokenizer;
 }  // namespace ldlm
 
 #ifndef LDLM_LINKED

@@ -1,7 +1,7 @@
 #pragma once
 // Trainers: a byte-level BPE or WordPiece tokenizer from texts.
 //
-//   ldlm::text::BpeTrainer trainer({.vocab_size = 8192, .special_tokens = {"<|endoftext|>"}});
+//   ldlm::BpeTrainer trainer({.vocab_size = 8192, .special_tokens = {"<|endoftext|>"}});
 //   for (const auto& line : lines) trainer.add(line);
 //   ldlm::Tokenizer tokenizer = trainer.train();
 
@@ -19,7 +19,7 @@
 #include <ldlm/text/tokenizer.hpp>
 #include <ldlm/text/word_counter.hpp>
 
-namespace ldlm::text {
+namespace ldlm {
 
 /// Called now and then with (pieces so far, pieces wanted).
 using TrainingProgress = std::function<void(std::size_t, std::size_t)>;
@@ -110,15 +110,6 @@ template <class Texts>
   return trainer.train();
 }
 
-}  // namespace ldlm::text
-
-namespace ldlm {
-using text::BpeTrainer;
-using text::BpeTrainerOptions;
-using text::train_bpe;
-using text::train_wordpiece;
-using text::WordPieceTrainer;
-using text::WordPieceTrainerOptions;
 }  // namespace ldlm
 
 #ifndef LDLM_LINKED

@@ -9,7 +9,7 @@
 #include <ldlm/text/hash.hpp>
 #include <ldlm/text/vocabulary.hpp>
 
-namespace ldlm::text::detail {
+namespace ldlm::detail {
 
 /// A trie over bytes whose edges lie in one hash table.
 class Trie {
@@ -60,7 +60,7 @@ class Trie {
   std::vector<PieceId> values_ = {-1};
 };
 
-}  // namespace ldlm::text::detail
+}  // namespace ldlm::detail
 
 #ifndef LDLM_LINKED
 #include <ldlm/text/impl/trie.hpp>

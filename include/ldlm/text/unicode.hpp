@@ -12,7 +12,7 @@
 
 #include <ldlm/core/utf8.hpp>
 
-namespace ldlm::text {
+namespace ldlm {
 
 /// Property bits of a code point.
 enum CharClass : std::uint8_t {
@@ -104,7 +104,7 @@ inline constexpr char32_t dotted_i = 0x130, combining_dot_above = 0x307;
 /// Lower case of a text, one code point at a time (no context rules, as in Hugging Face).
 [[nodiscard]] std::string lower_case(std::string_view text);
 
-}  // namespace ldlm::text
+}  // namespace ldlm
 
 #ifndef LDLM_LINKED
 #include <ldlm/text/impl/unicode.hpp>

@@ -5,7 +5,7 @@
 // text/unicode.hpp unpacks them on first use.
 // clang-format off
 
-namespace ldlm::text::tables {
+namespace ldlm::detail::unicode_tables {
 
 // Runs (length, property bits) that cover every code point from 0.
 inline constexpr unsigned char class_runs[4877] = {
@@ -584,5 +584,5 @@ inline constexpr unsigned char combining_runs[1048] = {
     149, 1, 3, 230, 188, 27, 7, 230, 2, 17, 230, 3, 7, 230, 2, 2, 230, 2, 5, 230, 166, 17, 7, 220, 110, 6, 230, 1, 1, 7,
 };
 
-}  // namespace ldlm::text::tables
+}  // namespace ldlm::detail::unicode_tables
 // clang-format on

@@ -8,7 +8,7 @@
 #include <string_view>
 #include <vector>
 
-namespace ldlm::text {
+namespace ldlm {
 
 /// An id as models read it, in tensors too.
 using TokenId = std::int64_t;
@@ -64,7 +64,7 @@ class Vocabulary {
   std::size_t count_ = 0;
 };
 
-}  // namespace ldlm::text
+}  // namespace ldlm
 
 #ifndef LDLM_LINKED
 #include <ldlm/text/impl/vocabulary.hpp>

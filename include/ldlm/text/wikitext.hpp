@@ -14,17 +14,17 @@
 
 #include <ldlm/text/line_reader.hpp>
 
-namespace ldlm::text {
+namespace ldlm {
 
 /// A paragraph, or a heading of a section.
-struct Block {
+struct CorpusBlock {
   std::size_t level = 0;  ///< 0: paragraph; 2: section; 3: its subsection; ...
   std::string text;
 };
 
-struct Article {
+struct WikiTextArticle {
   std::string title;  ///< empty for text that stands before the first title
-  std::vector<Block> blocks;
+  std::vector<CorpusBlock> blocks;
 
   /// The paragraphs alone.
   [[nodiscard]] std::vector<std::string_view> paragraphs() const;
@@ -49,7 +49,7 @@ class WikiTextReader {
   explicit WikiTextReader(LineReader lines);
 
   /// The next article, or nothing at the end.
-  [[nodiscard]] std::optional<Article> next();
+  [[nodiscard]] std::optional<WikiTextArticle> next();
 
  private:
   /// Formulas, too, leave lines such as " = 1 henry and capacitance C = ". Published files have a
@@ -73,7 +73,7 @@ class WikiTextReader {
 /// Straight quotes open and close in turn; a lone "'" stays spaced where it may open a quote.
 [[nodiscard]] std::string detokenize_wikitext(std::string_view text);
 
-}  // namespace ldlm::text
+}  // namespace ldlm
 
 #ifndef LDLM_LINKED
 #include <ldlm/text/impl/wikitext.hpp>

@@ -11,7 +11,7 @@
 #include <ldlm/text/hash.hpp>
 #include <ldlm/text/vocabulary.hpp>
 
-namespace ldlm::text::detail {
+namespace ldlm::detail {
 
 /// Word -> its pieces' ids and sizes. Not for several threads at once.
 class WordCache {
@@ -92,4 +92,4 @@ class WordCache {
   std::size_t count_ = 0;
 };
 
-}  // namespace ldlm::text::detail
+}  // namespace ldlm::detail

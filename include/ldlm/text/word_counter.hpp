@@ -7,7 +7,7 @@
 #include <string_view>
 #include <vector>
 
-namespace ldlm::text {
+namespace ldlm {
 
 /// A hash table word -> number of occurrences.
 class WordCounter {
@@ -43,7 +43,7 @@ class WordCounter {
   std::string keys_;
 };
 
-}  // namespace ldlm::text
+}  // namespace ldlm
 
 #ifndef LDLM_LINKED
 #include <ldlm/text/impl/word_counter.hpp>

@@ -12,7 +12,7 @@
 #include <ldlm/text/trie.hpp>
 #include <ldlm/text/vocabulary.hpp>
 
-namespace ldlm::text {
+namespace ldlm {
 
 /// A WordPiece model; a word that cannot be split is one unknown token.
 class WordPieceModel {
@@ -44,7 +44,7 @@ class WordPieceModel {
   PieceId unk_id_ = -1;
 };
 
-}  // namespace ldlm::text
+}  // namespace ldlm
 
 #ifndef LDLM_LINKED
 #include <ldlm/text/impl/wordpiece.hpp>

@@ -2,7 +2,7 @@
 // Trainer: trains any module with any optimiser, with warm-up and decay, clipping, a moving
 // average, evaluation, early stopping, and checkpoints from which a training goes on bit for bit.
 //
-//   Trainer trainer(model, optim::AdamW(optim::trainable_parameters(model)),
+//   Trainer trainer(model, AdamW(trainable_parameters(model)),
 //                   {.folder = "runs/a", .steps = 5000, .batch_size = 64});
 //   trainer.resume();
 //   trainer.run(data.size(), [&](const Tensor<std::int64_t>& rows, Generator& generator) {
@@ -49,10 +49,9 @@ class Trainer {
   /// options out of range or without effect, and for an optimiser of other parameters or names. The
   /// folder is locked (FolderLock) as long as the trainer lives; what is in it is left to resume().
   template <class Model, class O>
-  requires std::same_as<nn::scalar_t<Model>, T> && optim::Optimizer<std::remove_reference_t<O>, T>
-  Trainer(Model& model, O&& optimizer, TrainOptions options = {})
-      : state_(model,
-               std::make_unique<optim::detail::OptimizerOf<T, O>>(std::forward<O>(optimizer)),
+  requires std::same_as<scalar_t<Model>, T> && Optimizer<std::remove_reference_t<O>, T> Trainer(
+      Model& model, O&& optimizer, TrainOptions options = {})
+      : state_(model, std::make_unique<detail::OptimizerOf<T, O>>(std::forward<O>(optimizer)),
                std::move(options)),
         schedule_(detail::schedule_of(state_.options)) {
     for (const auto& [name, parameter] : state_.trained) {
@@ -150,9 +149,9 @@ class Trainer {
 };
 
 template <class Model, class O>
-Trainer(Model& model, O&& optimizer) -> Trainer<nn::scalar_t<Model>>;
+Trainer(Model& model, O&& optimizer) -> Trainer<scalar_t<Model>>;
 template <class Model, class O>
-Trainer(Model& model, O&& optimizer, TrainOptions options) -> Trainer<nn::scalar_t<Model>>;
+Trainer(Model& model, O&& optimizer, TrainOptions options) -> Trainer<scalar_t<Model>>;
 
 template <Floating T>
 TrainEnd Trainer<T>::run_steps(std::int64_t rows, const AnyLoss& loss, const TrainHooks& hooks) {
@@ -204,12 +203,12 @@ void Trainer<T>::take_step(const AnyLoss& loss, Sums& sums) {
     state_.check_finite("the loss", value);
     result.backward();
   }
-  const double norm = optim::grad_norm(parameters_);
+  const double norm = grad_norm(parameters_);
   state_.check_finite("the norm of the gradient", norm);
   const double most = options().clip_norm;
   sums.learning_rate = state_.learning_rate * schedule_(step() + 1);
   state_.optimizer->set_learning_rate(sums.learning_rate);
-  state_.optimizer->step(most > 0.0 ? optim::clip_factor(norm, most) : 1.0);
+  state_.optimizer->step(most > 0.0 ? clip_factor(norm, most) : 1.0);
   state_.optimizer->set_learning_rate(state_.learning_rate);  // it may be used elsewhere, too
   if (state_.ema) {
     state_.ema->update();
@@ -236,7 +235,7 @@ template <Floating T>
 Evaluation Trainer<T>::evaluate(const std::function<double()>& error) {
   const NoGrad no_graph;
   const EvaluationMode evaluation;
-  std::optional<optim::EmaScope<T>> averaged;
+  std::optional<EmaScope<T>> averaged;
   if (state_.ema) {
     averaged.emplace(*state_.ema);
   }

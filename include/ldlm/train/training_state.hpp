@@ -27,24 +27,23 @@ template <Floating T>
 class TrainingState {
  public:
   template <class Model>
-  TrainingState(Model& model, std::unique_ptr<optim::detail::AnyOptimizer<T>> with,
-                TrainOptions training)
+  TrainingState(Model& model, std::unique_ptr<detail::AnyOptimizer<T>> with, TrainOptions training)
       : options(validated(std::move(training))),
         optimizer(std::move(with)),
         learning_rate(optimizer->learning_rate()),
-        trained(optim::trainable_parameters(model)),
-        weights_([&model] { return nn::state_dict(model); }) {
-    check_parameters(nn::named_parameters(model));
+        trained(trainable_parameters(model)),
+        weights_([&model] { return state_dict(model); }) {
+    check_parameters(named_parameters(model));
     if (!options.folder.empty()) {
       lock_.emplace(options.folder);
     }
   }
 
   TrainOptions options;
-  std::unique_ptr<optim::detail::AnyOptimizer<T>> optimizer;
+  std::unique_ptr<detail::AnyOptimizer<T>> optimizer;
   double learning_rate;  // before the schedule
-  nn::NamedParameters<T> trained;
-  std::optional<optim::Ema<T>> ema{};
+  NamedParameters<T> trained;
+  std::optional<Ema<T>> ema{};
   std::int64_t step = 0;
   BestEvaluation best{};
   std::vector<std::string> changes{};
@@ -95,7 +94,7 @@ class TrainingState {
     return out;
   }
 
-  void check_parameters(const nn::NamedParameters<T>& own) const;
+  void check_parameters(const NamedParameters<T>& own) const;
   void check_fits(const std::filesystem::path& folder, const NamedTensors<T>& saved) const;
 
   /// The first of the tensors that holds NaN or infinity, or null.
@@ -192,7 +191,7 @@ std::optional<std::int64_t> TrainingState<T>::resume() {
                " holds NaN or infinity. To go on from an earlier checkpoint, remove ",
                folder->native());
   }
-  std::optional<optim::Ema<T>> averages;
+  std::optional<Ema<T>> averages;
   if (options.ema_decay > 0.0) {
     averages.emplace(trained, options.ema_decay, true);
     load_part(*folder / "ema.safetensors", checkpoint.ema, *averages);
@@ -218,7 +217,7 @@ std::optional<std::int64_t> TrainingState<T>::resume() {
 }
 
 template <Floating T>
-void TrainingState<T>::check_parameters(const nn::NamedParameters<T>& own) const {
+void TrainingState<T>::check_parameters(const NamedParameters<T>& own) const {
   for (const auto& [name, parameter] : optimizer->parameters()) {
     if (parameter.numel() == 0) {
       continue;
@@ -231,7 +230,7 @@ void TrainingState<T>::check_parameters(const nn::NamedParameters<T>& own) const
                "' is no parameter of the module");
     LDLM_CHECK(found->first == name, "train", "the optimiser has the module's '", found->first,
                "' under the name '", name,
-               "'; make it of named parameters, such as optim::trainable_parameters(module)");
+               "'; make it of named parameters, such as trainable_parameters(module)");
   }
 }
 

@@ -8,7 +8,7 @@
 #include <ldlm/core/linkage.hpp>
 #include <ldlm/core/utf8.hpp>
 
-namespace ldlm::text {
+namespace ldlm {
 
 namespace detail {
 
@@ -42,4 +42,4 @@ LDLM_BODY std::string printable(std::string_view text, std::string_view kept) {
   return out;
 }
 
-}  // namespace ldlm::text
+}  // namespace ldlm

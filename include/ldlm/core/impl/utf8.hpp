@@ -5,7 +5,7 @@
 
 #include <ldlm/core/linkage.hpp>
 
-namespace ldlm::text {
+namespace ldlm {
 
 LDLM_BODY std::size_t valid_prefix(std::string_view text) noexcept {
   std::size_t i = 0;
@@ -65,4 +65,4 @@ LDLM_BODY std::string to_utf8(std::u32string_view text) {
   return out;
 }
 
-}  // namespace ldlm::text
+}  // namespace ldlm

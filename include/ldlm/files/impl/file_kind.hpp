@@ -12,7 +12,7 @@
 #include <ldlm/core/error.hpp>
 #include <ldlm/core/linkage.hpp>
 
-namespace ldlm::text {
+namespace ldlm {
 
 namespace detail {
 
@@ -214,4 +214,4 @@ LDLM_BODY FileDescription what_is_file(const std::filesystem::path& path) {
   return what_is(head);
 }
 
-}  // namespace ldlm::text
+}  // namespace ldlm

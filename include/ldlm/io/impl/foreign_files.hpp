@@ -16,9 +16,9 @@ namespace ldlm::detail {
 
 LDLM_BODY void check_no_foreign_file(std::string_view contents, std::string_view op,
                                      std::string_view origin) {
-  const text::FileDescription is = text::what_is(contents.substr(0, text::file_head));
-  const bool foreign = is.kind != text::FileKind::other && is.kind != text::FileKind::safetensors &&
-                       is.kind != text::FileKind::table;  // 0xffffffff is also just a wrong length
+  const FileDescription is = what_is(contents.substr(0, file_head));
+  const bool foreign = is.kind != FileKind::other && is.kind != FileKind::safetensors &&
+                       is.kind != FileKind::table;  // 0xffffffff is also just a wrong length
   LDLM_CHECK_FILE(!foreign, op, origin, ": ", is.message);
 }
 

@@ -115,7 +115,7 @@ LDLM_BODY void SafetensorsWriter::add_entry(Entry entry, Device device, bool def
   LDLM_CHECK(defined, "safetensors", "tensor ", detail::quote(name), " is undefined");
   LDLM_CHECK_DEVICE(device == cpu, "safetensors", "tensor ", detail::quote(name), " is on ", device,
                     "; move it to the CPU first");
-  LDLM_CHECK(text::is_utf8(name), "safetensors", "name ", detail::quote(name), " is not UTF-8");
+  LDLM_CHECK(is_utf8(name), "safetensors", "name ", detail::quote(name), " is not UTF-8");
   LDLM_CHECK(name != "__metadata__", "safetensors", "\"__metadata__\" cannot name a tensor");
   LDLM_CHECK(names_.insert(name).second, "safetensors", "tensor ", detail::quote(name),
              " was added before");

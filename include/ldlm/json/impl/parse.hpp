@@ -74,8 +74,7 @@ class JsonBuilder {
     constexpr std::size_t longest = 240;  // it quotes the text, which may be long and no UTF-8
     detail::fail_at(ErrorCode::file, "json", origin_, ": byte ",
                     options_.first_byte + (position == 0 ? 0 : position - 1), ": ",
-                    text::repair_utf8(reason.substr(0, longest)),
-                    reason.size() > longest ? "..." : "");
+                    repair_utf8(reason.substr(0, longest)), reason.size() > longest ? "..." : "");
   }
 
   JsonValue take() { return std::move(root_); }

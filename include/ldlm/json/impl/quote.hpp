@@ -35,7 +35,7 @@ inline void append_escaped(std::string& out, char c) {
     default:
       if (static_cast<unsigned char>(c) < 0x20) {
         out += "\\u";
-        text::detail::append_hex(out, static_cast<unsigned char>(c), 4);
+        detail::append_hex(out, static_cast<unsigned char>(c), 4);
       } else {
         out += c;
       }
@@ -48,11 +48,11 @@ LDLM_BODY std::string quote(std::string_view text, std::size_t limit) {
     if (i >= limit) {
       return out + concat("...\" (", text.size(), " bytes)");
     }
-    const text::CodePoint c = text::decode_utf8(text, i);
+    const CodePoint c = decode_utf8(text, i);
     if (c.valid && c.value < 0x7F) {
       append_escaped(out, text[i]);
     } else {
-      out += text::printable(text.substr(i, c.size));
+      out += printable(text.substr(i, c.size));
     }
     i += c.size;
   }
@@ -60,7 +60,7 @@ LDLM_BODY std::string quote(std::string_view text, std::size_t limit) {
 }
 
 LDLM_BODY void append_json_string(std::string& out, std::string_view text) {
-  const std::size_t valid = text::valid_prefix(text);
+  const std::size_t valid = valid_prefix(text);
   LDLM_CHECK(valid == text.size(), "json", quote(text), " is not UTF-8 (at byte ", valid, ')');
   out += '"';
   for (const char c : text) {

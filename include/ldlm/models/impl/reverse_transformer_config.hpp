@@ -16,8 +16,8 @@ LDLM_BODY bool ReverseTransformerConfig::has_output_projection() const {
   return latent_dim != width || time_conditioning == TimeConditioning::log_snr;
 }
 
-LDLM_BODY nn::TransformerOptions ReverseTransformerConfig::transformer() const {
-  nn::TransformerOptions options;
+LDLM_BODY TransformerOptions ReverseTransformerConfig::transformer() const {
+  TransformerOptions options;
   options.d_model = width;
   options.nhead = heads;
   options.num_encoder_layers = encoder_layers;

@@ -11,7 +11,7 @@
 #include <ldlm/core/utf8.hpp>
 #include <ldlm/text/unicode.hpp>
 
-namespace ldlm::text {
+namespace ldlm {
 
 namespace detail {
 
@@ -188,4 +188,4 @@ LDLM_BODY AddedVocabulary::Match AddedVocabulary::next(std::string_view text, bo
   return {};
 }
 
-}  // namespace ldlm::text
+}  // namespace ldlm

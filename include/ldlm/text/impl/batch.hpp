@@ -8,7 +8,7 @@
 #include <ldlm/core/error.hpp>
 #include <ldlm/core/linkage.hpp>
 
-namespace ldlm::text::detail {
+namespace ldlm::detail {
 
 LDLM_BODY TokenBatch padded_batch(std::vector<std::int64_t> lengths, const BatchOptions& options) {
   TokenBatch out;
@@ -38,7 +38,7 @@ LDLM_BODY TokenBatch padded_batch(std::vector<std::int64_t> lengths, const Batch
 LDLM_BODY std::int64_t row_start(const TokenBatch& batch, std::size_t b,
                                  const BatchOptions& options) {
   const std::int64_t width = batch.ids.size(1);
-  const bool left = options.padding_side == Direction::left;
+  const bool left = options.padding_side == TextDirection::left;
   return static_cast<std::int64_t>(b) * width + (left ? width - batch.lengths[b] : 0);
 }
 
@@ -53,10 +53,10 @@ LDLM_BODY TextBatch::TextBatch(const Tokenizer& tokenizer, const BatchOptions& o
     options_.pad_id = options.pad_id.value_or(*info.special_tokens.pad);
   }
   options_.padding_side = options.padding_side.value_or(
-      info.padding_side.value_or(padding ? padding->direction : Direction::right));
+      info.padding_side.value_or(padding ? padding->direction : TextDirection::right));
   const auto& truncation = tokenizer.truncation();
   options_.truncation_side = options.truncation_side.value_or(
-      info.truncation_side.value_or(truncation ? truncation->direction : Direction::right));
+      info.truncation_side.value_or(truncation ? truncation->direction : TextDirection::right));
   added_ = options.add_special_tokens
                ? static_cast<std::int64_t>(tokenizer.post_processor().added(false))
                : std::int64_t{0};
@@ -70,7 +70,7 @@ LDLM_BODY void TextBatch::add(std::string_view text) {
       static_cast<std::int64_t>(ids.size()) > *options_.max_length - added_) {
     const auto excess = static_cast<std::ptrdiff_t>(ids.size()) -
                         static_cast<std::ptrdiff_t>(*options_.max_length - added_);
-    const bool keep_right = options_.truncation_side == Direction::left;
+    const bool keep_right = options_.truncation_side == TextDirection::left;
     ids.erase(keep_right ? ids.begin() : ids.end() - excess,
               keep_right ? ids.begin() + excess : ids.end());
   }
@@ -99,4 +99,4 @@ LDLM_BODY void check_options_of_ids(const BatchOptions& options) {
              "rows of ids are not truncated: only a text's special tokens are known");
 }
 
-}  // namespace ldlm::text::detail
+}  // namespace ldlm::detail

@@ -11,7 +11,7 @@
 #include <ldlm/core/utf8.hpp>
 #include <ldlm/text/byte_level.hpp>
 
-namespace ldlm::text {
+namespace ldlm {
 
 namespace detail {
 
@@ -19,14 +19,14 @@ LDLM_BODY void MergeTable::reserve(std::size_t merges) {
   entries_.resize(power_of_two(merges * 2 + 2));
 }
 
-LDLM_BODY void MergeTable::set(Merge pair, std::uint32_t rank, TokenId merged) {
+LDLM_BODY void MergeTable::set(BpeMerge pair, std::uint32_t rank, TokenId merged) {
   Entry& entry = entries_[slot(key_of(pair.first, pair.second))];
   entry = {key_of(pair.first, pair.second), rank, static_cast<PieceId>(merged)};
 }
 
 }  // namespace detail
 
-LDLM_BODY BpeModel::BpeModel(Vocabulary vocabulary, std::vector<Merge> merges, Options options)
+LDLM_BODY BpeModel::BpeModel(Vocabulary vocabulary, std::vector<BpeMerge> merges, Options options)
     : vocabulary_(std::move(vocabulary)), merges_(std::move(merges)), options_(std::move(options)) {
   table_.reserve(merges_.size());
   for (std::size_t rank = 0; rank < merges_.size(); ++rank) {
@@ -204,4 +204,4 @@ LDLM_BODY void BpeModel::widen(Pieces& word) {
   }
 }
 
-}  // namespace ldlm::text
+}  // namespace ldlm

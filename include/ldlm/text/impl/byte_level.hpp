@@ -5,7 +5,7 @@
 
 #include <ldlm/core/linkage.hpp>
 
-namespace ldlm::text {
+namespace ldlm {
 
 LDLM_BODY const std::array<char32_t, 256>& byte_characters() {
   static const std::array<char32_t, 256> characters = [] {
@@ -61,4 +61,4 @@ LDLM_BODY const std::array<Gpt2Splitter::Kind, 128>& Gpt2Splitter::ascii_classes
   return table;
 }
 
-}  // namespace ldlm::text
+}  // namespace ldlm

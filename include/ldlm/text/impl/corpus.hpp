@@ -8,7 +8,7 @@
 
 #include <ldlm/core/linkage.hpp>
 
-namespace ldlm::text {
+namespace ldlm {
 
 LDLM_BODY Corpus::Corpus(const std::filesystem::path& path, CorpusFormat format)
     : reader_(std::in_place_type<LineReader>, path) {
@@ -31,13 +31,13 @@ LDLM_BODY CorpusFormat Corpus::format() const noexcept {
                                                          : CorpusFormat::lines;
 }
 
-LDLM_BODY std::optional<Article> Corpus::next() {
+LDLM_BODY std::optional<WikiTextArticle> Corpus::next() {
   if (auto* wikitext = std::get_if<WikiTextReader>(&reader_)) {
     return wikitext->next();
   }
   while (const auto line = std::get<LineReader>(reader_).next_utf8()) {
     if (const std::string_view text = detail::trim(*line); !text.empty()) {
-      Article article;
+      WikiTextArticle article;
       article.blocks.push_back({0, std::string(text)});
       return article;
     }
@@ -45,4 +45,4 @@ LDLM_BODY std::optional<Article> Corpus::next() {
   return std::nullopt;
 }
 
-}  // namespace ldlm::text
+}  // namespace ldlm

@@ -11,7 +11,7 @@
 #include <ldlm/text/byte_level.hpp>
 #include <ldlm/text/decoder.hpp>
 
-namespace ldlm::text {
+namespace ldlm {
 
 LDLM_BODY DecodeStream::DecodeStream(Tokenizer tokenizer, bool skip_special_tokens)
     : tokenizer_(std::move(tokenizer)), skip_special_tokens_(skip_special_tokens) {}
@@ -21,7 +21,7 @@ LDLM_BODY std::string DecodeStream::push(TokenId id) {
   if (skip_special_tokens_ && tokenizer_.added_tokens().is_special(id)) {
     return {};
   }
-  if (tokenizer_.decoder().kind == Decoder::Kind::byte_level) {
+  if (tokenizer_.decoder().kind == TokenDecoder::Kind::byte_level) {
     pending_ += from_byte_characters(piece);
     const std::size_t complete = complete_prefix(pending_);
     std::string out = repair_utf8(std::string_view(pending_).substr(0, complete));
@@ -61,4 +61,4 @@ LDLM_BODY std::size_t DecodeStream::complete_prefix(std::string_view bytes) noex
   return bytes.size();
 }
 
-}  // namespace ldlm::text
+}  // namespace ldlm

@@ -10,7 +10,7 @@
 #include <ldlm/core/utf8.hpp>
 #include <ldlm/text/byte_level.hpp>
 
-namespace ldlm::text {
+namespace ldlm {
 
 namespace detail {
 
@@ -35,29 +35,29 @@ LDLM_BODY void clean_up_spaces(std::string& text, bool do_not) {
 
 }  // namespace detail
 
-LDLM_BODY std::string decode_pieces(const Decoder& decoder,
+LDLM_BODY std::string decode_pieces(const TokenDecoder& decoder,
                                     const std::vector<std::string_view>& pieces) {
   std::string out;
   for (std::size_t i = 0; i < pieces.size(); ++i) {
-    if (decoder.kind == Decoder::Kind::byte_level) {
+    if (decoder.kind == TokenDecoder::Kind::byte_level) {
       out += from_byte_characters(pieces[i]);
       continue;
     }
     std::string piece(pieces[i]);
     if (i > 0) {
-      const bool wordpiece = decoder.kind == Decoder::Kind::wordpiece;
+      const bool wordpiece = decoder.kind == TokenDecoder::Kind::wordpiece;
       if (wordpiece && piece.starts_with(decoder.prefix)) {
         piece.erase(0, decoder.prefix.size());
       } else {
         piece.insert(0, 1, ' ');
       }
     }
-    if (decoder.kind == Decoder::Kind::wordpiece && decoder.cleanup) {
+    if (decoder.kind == TokenDecoder::Kind::wordpiece && decoder.cleanup) {
       detail::clean_up_spaces(piece, true);
     }
     out += piece;
   }
-  return decoder.kind == Decoder::Kind::byte_level ? repair_utf8(out) : out;
+  return decoder.kind == TokenDecoder::Kind::byte_level ? repair_utf8(out) : out;
 }
 
-}  // namespace ldlm::text
+}  // namespace ldlm

@@ -9,7 +9,7 @@
 #include <ldlm/core/error.hpp>
 #include <ldlm/core/linkage.hpp>
 
-namespace ldlm::text {
+namespace ldlm {
 
 namespace detail {
 
@@ -71,7 +71,7 @@ LDLM_BODY void truncate(Encoding& encoding, std::size_t max_length, const Trunca
     return;
   }
   if (!how.keep_overflow) {
-    const std::size_t begin = how.direction == Direction::right ? 0 : n - max_length;
+    const std::size_t begin = how.direction == TextDirection::right ? 0 : n - max_length;
     encoding = slice(encoding, begin, begin + max_length);
     return;
   }
@@ -85,7 +85,7 @@ LDLM_BODY void truncate(Encoding& encoding, std::size_t max_length, const Trunca
              max_length, " tokens that are left for the text");
   const std::size_t step = max_length - how.stride;
   std::vector<Encoding> parts;
-  if (how.direction == Direction::right) {
+  if (how.direction == TextDirection::right) {
     for (std::size_t begin = 0, end = 0; end < n; begin += step) {
       end = std::min(begin + max_length, n);
       parts.push_back(slice(encoding, begin, end));
@@ -149,15 +149,16 @@ LDLM_BODY void pad(Encoding& encoding, std::size_t length, const Padding& how) {
   }
   const std::size_t missing = length - encoding.size();
   const auto fill = [&](auto& field, auto value) {
-    field.insert(how.direction == Direction::left ? field.begin() : field.end(), missing, value);
+    field.insert(how.direction == TextDirection::left ? field.begin() : field.end(), missing,
+                 value);
   };
   fill(encoding.ids, how.pad_id);
   fill(encoding.type_ids, how.pad_type_id);
   fill(encoding.attention_mask, 0);
   fill(encoding.special_tokens_mask, 1);
   fill(encoding.tokens, how.pad_token);
-  fill(encoding.offsets, Span{});
-  fill(encoding.byte_offsets, Span{});
+  fill(encoding.offsets, TextSpan{});
+  fill(encoding.byte_offsets, TextSpan{});
   fill(encoding.word_ids, -1);
 }
 
@@ -178,4 +179,4 @@ LDLM_BODY void pad(std::vector<Encoding>& encodings, const Padding& how) {
   }
 }
 
-}  // namespace ldlm::text
+}  // namespace ldlm

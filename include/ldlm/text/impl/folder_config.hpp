@@ -21,7 +21,7 @@
 #include <ldlm/text/special_tokens.hpp>
 #include <ldlm/text/text_file.hpp>
 
-namespace ldlm::text::detail {
+namespace ldlm::detail {
 
 /// Parses a tokenizer's file; `name` starts every message.
 [[nodiscard]] inline JsonReader parse_document(std::string_view text, const std::string& name) {
@@ -57,8 +57,8 @@ struct FolderConfig {
   return view ? std::optional<bool>(view->as<bool>()) : std::nullopt;
 }
 
-[[nodiscard]] inline std::optional<Direction> read_side(const JsonReader& root,
-                                                        std::string_view key) {
+[[nodiscard]] inline std::optional<TextDirection> read_side(const JsonReader& root,
+                                                            std::string_view key) {
   const auto view = root.find(key);
   if (!view) {
     return std::nullopt;
@@ -66,7 +66,7 @@ struct FolderConfig {
   if (view->string() != "left" && view->string() != "right") {
     view->fail("must be left or right, got \"", view->string(), '"');
   }
-  return view->string() == "left" ? Direction::left : Direction::right;
+  return view->string() == "left" ? TextDirection::left : TextDirection::right;
 }
 
 /// The seven special tokens, as far as a file names them.
@@ -222,4 +222,4 @@ void with_json_file(const std::filesystem::path& folder, const char* name, Read&
   return out;
 }
 
-}  // namespace ldlm::text::detail
+}  // namespace ldlm::detail

@@ -18,7 +18,7 @@
 #include <ldlm/files/file_kind.hpp>
 #include <ldlm/files/regular_file.hpp>
 
-namespace ldlm::text {
+namespace ldlm {
 
 LDLM_BODY LineReader::LineReader(const std::filesystem::path& path, std::size_t max_line,
                                  std::string_view op)
@@ -27,8 +27,8 @@ LDLM_BODY LineReader::LineReader(const std::filesystem::path& path, std::size_t 
 }
 
 LDLM_BODY LineReader LineReader::standard_input(std::string_view op, std::size_t max_line) {
-  return {::ldlm::detail::FileDescriptor(::fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 0)),
-          "standard input", max_line, op};
+  return {detail::FileDescriptor(::fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 0)), "standard input",
+          max_line, op};
 }
 
 LDLM_BODY std::optional<std::string_view> LineReader::next() {
@@ -100,16 +100,15 @@ LDLM_BODY bool LineReader::has_line() const noexcept {
                          std::memchr(rest, '\r', size_ - at_) != nullptr);
 }
 
-LDLM_BODY LineReader::LineReader(::ldlm::detail::FileDescriptor file, std::string name,
+LDLM_BODY LineReader::LineReader(detail::FileDescriptor file, std::string name,
                                  std::size_t max_line, std::string_view op)
     : name_(std::move(name)), op_(op), max_line_(max_line), file_(std::move(file)) {}
 
-LDLM_BODY ::ldlm::detail::FileDescriptor LineReader::open(const std::filesystem::path& path,
-                                                          std::string_view op) {
-  ::ldlm::detail::FileDescriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+LDLM_BODY detail::FileDescriptor LineReader::open(const std::filesystem::path& path,
+                                                  std::string_view op) {
+  detail::FileDescriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
   LDLM_CHECK(file.is_open() || errno != ENOENT, op, path.string(), ": no such file");
-  LDLM_CHECK(file.is_open(), op, path.string(),
-             ": cannot be opened: ", ::ldlm::detail::errno_text(errno));
+  LDLM_CHECK(file.is_open(), op, path.string(), ": cannot be opened: ", detail::errno_text(errno));
   return file;
 }
 
@@ -119,7 +118,7 @@ LDLM_BODY void LineReader::start() {
   }
   struct stat status {};
   LDLM_CHECK(::fstat(file_.get(), &status) == 0, op_, name_,
-             ": cannot be read: ", ::ldlm::detail::errno_text(errno));
+             ": cannot be read: ", detail::errno_text(errno));
   LDLM_CHECK(!S_ISDIR(status.st_mode), op_, name_, ": is a folder, not a file");
   LDLM_CHECK(!S_ISBLK(status.st_mode), op_, name_, ": is a block device, not a file");
   buffer_.resize(std::size_t{1} << 18);
@@ -142,9 +141,9 @@ LDLM_BODY bool LineReader::fill() {
 
 LDLM_BODY bool LineReader::read_more() {
   const ::ssize_t got =
-      ::ldlm::detail::read_some(file_.get(), buffer_.data() + size_, buffer_.size() - size_);
+      detail::read_some(file_.get(), buffer_.data() + size_, buffer_.size() - size_);
   LDLM_CHECK(got >= 0, op_, name_, ": cannot be read after line ", number_, ": ",
-             ::ldlm::detail::errno_text(errno));
+             detail::errno_text(errno));
   size_ += static_cast<std::size_t>(got);
   newline_ = std::min(newline_, at_);
   return got > 0;
@@ -173,4 +172,4 @@ LDLM_BODY std::string_view LineReader::count(std::string_view line) noexcept {
   return line;
 }
 
-}  // namespace ldlm::text
+}  // namespace ldlm

@@ -6,7 +6,7 @@
 #include <string_view>
 #include <utility>
 
-namespace ldlm::text::detail {
+namespace ldlm::detail {
 
 /// Classes, without "Tokenizer", and the model types that they go with. Model types that are not
 /// here take a tokenizer.json as it is.
@@ -115,4 +115,4 @@ inline constexpr std::array<std::pair<std::string_view, std::string_view>, 75> m
   return {};
 }
 
-}  // namespace ldlm::text::detail
+}  // namespace ldlm::detail

@@ -13,7 +13,7 @@
 #include <ldlm/text/added_tokens.hpp>
 #include <ldlm/text/impl/tokenizer_classes.hpp>
 
-namespace ldlm::text::detail {
+namespace ldlm::detail {
 
 /// An added token as an object of a file; `special` where it does not say.
 [[nodiscard]] inline AddedToken read_added_token(const JsonReader& view, bool special = false) {
@@ -196,4 +196,4 @@ class OwnSpecialTokens {
   bool listed_ = false;
 };
 
-}  // namespace ldlm::text::detail
+}  // namespace ldlm::detail

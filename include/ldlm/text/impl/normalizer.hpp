@@ -11,7 +11,7 @@
 #include <ldlm/core/utf8.hpp>
 #include <ldlm/text/impl/unicode_data.hpp>
 
-namespace ldlm::text {
+namespace ldlm {
 
 LDLM_BODY void NormalizedText::drop(std::size_t bytes) {
   text.erase(0, bytes);
@@ -283,4 +283,4 @@ LDLM_BODY void NormalizerRunner::run(std::vector<detail::SourcedChar>& chars) co
   }
 }
 
-}  // namespace ldlm::text
+}  // namespace ldlm

@@ -11,32 +11,32 @@
 #include <ldlm/core/utf8.hpp>
 #include <ldlm/text/unicode.hpp>
 
-namespace ldlm::text {
+namespace ldlm {
 
-LDLM_BODY std::size_t Template::added(bool is_pair) const {
+LDLM_BODY std::size_t TokenTemplate::added(bool is_pair) const {
   std::size_t count = 0;
-  for (const TemplatePiece& piece : is_pair ? pair : single) {
-    if (piece.kind == TemplatePiece::Kind::special) {
+  for (const TokenTemplatePiece& piece : is_pair ? pair : single) {
+    if (piece.kind == TokenTemplatePiece::Kind::special) {
       count += specials.at(piece.token).ids.size();
     }
   }
   return count;
 }
 
-LDLM_BODY void Template::check() const {
+LDLM_BODY void TokenTemplate::check() const {
   for (const bool is_pair : {false, true}) {
     bool first = false, second = false;
     std::size_t count = 0, bytes = 0;
-    for (const TemplatePiece& piece : is_pair ? pair : single) {
-      bool* const text = piece.kind == TemplatePiece::Kind::first    ? &first
-                         : piece.kind == TemplatePiece::Kind::second ? &second
-                                                                     : nullptr;
+    for (const TokenTemplatePiece& piece : is_pair ? pair : single) {
+      bool* const text = piece.kind == TokenTemplatePiece::Kind::first    ? &first
+                         : piece.kind == TokenTemplatePiece::Kind::second ? &second
+                                                                          : nullptr;
       if (text != nullptr) {
         LDLM_CHECK(!*text, "template", "the template for ", is_pair ? "a pair" : "one text",
                    " uses ", text == &first ? "$A" : "$B", " twice");
         *text = true;
       }
-      if (piece.kind == TemplatePiece::Kind::special) {
+      if (piece.kind == TokenTemplatePiece::Kind::special) {
         const auto known = specials.find(piece.token);
         LDLM_CHECK(known != specials.end(), "template", "special token \"", piece.token,
                    "\" is not among its special_tokens");
@@ -59,8 +59,8 @@ LDLM_BODY void Template::check() const {
   }
 }
 
-LDLM_BODY std::vector<TemplatePiece> parse_template(std::string_view text) {
-  std::vector<TemplatePiece> pieces;
+LDLM_BODY std::vector<TokenTemplatePiece> parse_template(std::string_view text) {
+  std::vector<TokenTemplatePiece> pieces;
   while (!text.empty()) {
     const std::size_t space = text.find(' ');
     std::string_view part = text.substr(0, space);
@@ -68,7 +68,7 @@ LDLM_BODY std::vector<TemplatePiece> parse_template(std::string_view text) {
     if (part.empty()) {
       continue;
     }
-    TemplatePiece piece;
+    TokenTemplatePiece piece;
     if (const std::size_t colon = part.rfind(':'); colon != std::string_view::npos && colon > 0) {
       const std::string_view digits = part.substr(colon + 1);
       LDLM_CHECK(!digits.empty() && digits.size() <= 9 &&
@@ -78,11 +78,11 @@ LDLM_BODY std::vector<TemplatePiece> parse_template(std::string_view text) {
       part = part.substr(0, colon);
     }
     if (part == "$A" || part == "$") {
-      piece.kind = TemplatePiece::Kind::first;
+      piece.kind = TokenTemplatePiece::Kind::first;
     } else if (part == "$B") {
-      piece.kind = TemplatePiece::Kind::second;
+      piece.kind = TokenTemplatePiece::Kind::second;
     } else {
-      piece.kind = TemplatePiece::Kind::special;
+      piece.kind = TokenTemplatePiece::Kind::special;
       piece.token = part;
     }
     pieces.push_back(std::move(piece));
@@ -108,7 +108,7 @@ LDLM_BODY PieceSpaces::PieceSpaces(std::string_view token, bool keeps_one) {
   }
 }
 
-LDLM_BODY Span PieceSpaces::without(Span span) const {
+LDLM_BODY TextSpan PieceSpaces::without(TextSpan span) const {
   span.begin = std::min(span.begin + leading_, span.end);
   if (span.end >= trailing_) {
     span.end = std::max(span.end - trailing_, span.begin);
@@ -128,7 +128,7 @@ LDLM_BODY void trim_offsets(Encoding& encoding, bool add_prefix_space) {
   }
 }
 
-LDLM_BODY Encoding special_encoding(const Template::Special& special, std::int32_t type_id) {
+LDLM_BODY Encoding special_encoding(const TokenTemplate::Special& special, std::int32_t type_id) {
   const std::size_t n = special.ids.size();
   Encoding out;
   out.ids = special.ids;
@@ -136,24 +136,24 @@ LDLM_BODY Encoding special_encoding(const Template::Special& special, std::int32
   out.type_ids.assign(n, type_id);
   out.attention_mask.assign(n, 1);
   out.special_tokens_mask.assign(n, 1);
-  out.offsets.assign(n, Span{});
-  out.byte_offsets.assign(n, Span{});
+  out.offsets.assign(n, TextSpan{});
+  out.byte_offsets.assign(n, TextSpan{});
   out.word_ids.assign(n, -1);
   return out;
 }
 
-LDLM_BODY Encoding fill_template(const Template& from, Encoding first, Encoding* pair,
+LDLM_BODY Encoding fill_template(const TokenTemplate& from, Encoding first, Encoding* pair,
                                  bool add_special_tokens) {
   Encoding before;  // the special tokens in front of all texts
   Encoding* out = &before;
-  for (const TemplatePiece& piece : pair == nullptr ? from.single : from.pair) {
-    if (piece.kind == TemplatePiece::Kind::special) {
+  for (const TokenTemplatePiece& piece : pair == nullptr ? from.single : from.pair) {
+    if (piece.kind == TokenTemplatePiece::Kind::special) {
       if (add_special_tokens) {
         append(*out, special_encoding(from.specials.at(piece.token), piece.type_id));
       }
       continue;
     }
-    Encoding& text = piece.kind == TemplatePiece::Kind::first ? first : *pair;
+    Encoding& text = piece.kind == TokenTemplatePiece::Kind::first ? first : *pair;
     std::fill(text.type_ids.begin(), text.type_ids.end(), piece.type_id);
     if (out == &before) {
       prepend(before, text);
@@ -167,4 +167,4 @@ LDLM_BODY Encoding fill_template(const Template& from, Encoding first, Encoding*
 
 }  // namespace detail
 
-}  // namespace ldlm::text
+}  // namespace ldlm

@@ -11,7 +11,7 @@
 #include <ldlm/core/utf8.hpp>
 #include <ldlm/text/unicode.hpp>
 
-namespace ldlm::text {
+namespace ldlm {
 
 namespace detail {
 
@@ -282,4 +282,4 @@ LDLM_BODY std::vector<std::string_view> split_sentences(std::string_view paragra
   return detail::SentenceSplitter(paragraph).split();
 }
 
-}  // namespace ldlm::text
+}  // namespace ldlm

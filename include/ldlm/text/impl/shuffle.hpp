@@ -8,7 +8,7 @@
 #include <ldlm/core/linkage.hpp>
 #include <ldlm/text/hash.hpp>
 
-namespace ldlm::text {
+namespace ldlm {
 
 LDLM_BODY std::vector<std::size_t> shuffled_indices(std::size_t n, std::uint64_t seed) {
   std::vector<std::size_t> order(n);
@@ -24,4 +24,4 @@ LDLM_BODY bool held_out(std::string_view key, double fraction, std::uint64_t see
   return static_cast<double>(bits) * 0x1.0p-53 < fraction;
 }
 
-}  // namespace ldlm::text
+}  // namespace ldlm

@@ -14,7 +14,7 @@
 #include <ldlm/text/shared_model.hpp>
 #include <ldlm/text/token_splitter.hpp>
 
-namespace ldlm::text {
+namespace ldlm {
 
 namespace detail {
 
@@ -90,7 +90,7 @@ LDLM_BODY std::vector<TokenId> Tokenizer::encode_ids(std::string_view text,
 }
 
 LDLM_BODY void Tokenizer::visit_tokens(std::string_view text,
-                                       void (*use)(const void* to, TokenId id, Span source),
+                                       void (*use)(const void* to, TokenId id, TextSpan source),
                                        const void* to, const EncodeOptions& options) const {
   const auto text_tokens = [&] {
     std::string repaired;
@@ -98,8 +98,8 @@ LDLM_BODY void Tokenizer::visit_tokens(std::string_view text,
     const detail::PositionMap positions(text, valid);
     const auto& trimming = post_processor_.byte_level;
     bool first = true;
-    const auto each = [&](TokenId id, Span span, std::string_view matched) {
-      Span source = positions.bytes(span);
+    const auto each = [&](TokenId id, TextSpan span, std::string_view matched) {
+      TextSpan source = positions.bytes(span);
       if (trimming && trimming->trim_offsets) {
         const auto token = matched.empty() ? model_->vocabulary().token(id) : matched;
         const bool starts = first || span.begin == 0;
@@ -115,12 +115,12 @@ LDLM_BODY void Tokenizer::visit_tokens(std::string_view text,
   if (!special) {
     return text_tokens();
   }
-  for (const TemplatePiece& piece : special->single) {
-    if (piece.kind == TemplatePiece::Kind::first) {
+  for (const TokenTemplatePiece& piece : special->single) {
+    if (piece.kind == TokenTemplatePiece::Kind::first) {
       text_tokens();
     } else if (options.add_special_tokens) {
       for (const TokenId id : special->specials.at(piece.token).ids) {
-        use(to, id, Span{});
+        use(to, id, TextSpan{});
       }
     }
   }
@@ -145,8 +145,8 @@ LDLM_BODY std::vector<TokenId> Tokenizer::in_template(std::span<const TokenId> t
     return ids;
   }
   ids.reserve(text_ids.size() + special->added(false));
-  for (const TemplatePiece& piece : special->single) {
-    if (piece.kind == TemplatePiece::Kind::first) {
+  for (const TokenTemplatePiece& piece : special->single) {
+    if (piece.kind == TokenTemplatePiece::Kind::first) {
       append(text_ids, piece.type_id);
     } else if (options.add_special_tokens) {
       append(special->specials.at(piece.token).ids, piece.type_id);
@@ -237,10 +237,10 @@ LDLM_BODY TokenId Tokenizer::add_special_token(std::string content) {
 }
 
 LDLM_BODY void Tokenizer::set_template(std::string_view single, std::string_view pair) {
-  Template made{parse_template(single), parse_template(pair), {}};
+  TokenTemplate made{parse_template(single), parse_template(pair), {}};
   for (const auto* pieces : {&made.single, &made.pair}) {
-    for (const TemplatePiece& piece : *pieces) {
-      if (piece.kind == TemplatePiece::Kind::special) {
+    for (const TokenTemplatePiece& piece : *pieces) {
+      if (piece.kind == TokenTemplatePiece::Kind::special) {
         const auto id = token_to_id(piece.token);
         LDLM_CHECK(id, "template", "special token \"", piece.token, "\" is not in the vocabulary");
         made.specials[piece.token] = {{*id}, {piece.token}};
@@ -271,7 +271,7 @@ LDLM_BODY void Tokenizer::set_padding(std::optional<Padding> padding) {
   padding_ = std::move(padding);
 }
 
-LDLM_BODY const Model& Tokenizer::model() const noexcept {
+LDLM_BODY const TokenizerModel& Tokenizer::model() const noexcept {
   return model_->model();
 }
 
@@ -364,4 +364,4 @@ LDLM_BODY Encoding Tokenizer::encode_padless(std::string_view text, const std::s
   return first;
 }
 
-}  // namespace ldlm::text
+}  // namespace ldlm

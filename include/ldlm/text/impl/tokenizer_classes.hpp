@@ -9,7 +9,7 @@
 #include <string_view>
 #include <utility>
 
-namespace ldlm::text::detail {
+namespace ldlm::detail {
 
 /// The keys of the named special tokens, in the order in which missing ones get ids.
 inline constexpr std::array<std::string_view, 7> special_token_keys{
@@ -106,4 +106,4 @@ inline constexpr std::string_view foreign_classes =
              std::string_view::npos;
 }
 
-}  // namespace ldlm::text::detail
+}  // namespace ldlm::detail

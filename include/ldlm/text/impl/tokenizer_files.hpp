@@ -20,7 +20,7 @@
 #include <ldlm/text/text_file.hpp>
 #include <ldlm/text/tokenizer.hpp>
 
-namespace ldlm::text::detail {
+namespace ldlm::detail {
 
 /// Calls line(text, number from 1) for the lines of a file's contents, without "\n" or "\r\n".
 template <class Line>
@@ -132,7 +132,7 @@ inline void add_special_tokens(Tokenizer& tokenizer, const FolderConfig& config,
       return token.content;
     }
   }
-  ::ldlm::detail::fail("tokenizer", key, " is null, but the class puts it around texts");
+  detail::fail("tokenizer", key, " is null, but the class puts it around texts");
 }
 
 /// Puts what a class puts around texts into the post-processor.
@@ -143,7 +143,7 @@ inline void set_class_template(Tokenizer& tokenizer, ClassFamily family, const F
     out.byte_level = OffsetTrimming{config.add_prefix_space.value_or(false),
                                     config.trim_offsets.value_or(true), true};
   }
-  Template made;
+  TokenTemplate made;
   if (family == ClassFamily::gpt2) {
     const std::string bos =
         config.add_bos_token.value_or(false) ? needed_token(named, "bos_token") : std::string();
@@ -154,12 +154,13 @@ inline void set_class_template(Tokenizer& tokenizer, ClassFamily family, const F
     }
     for (const std::int32_t part : {0, 1}) {
       if (!bos.empty()) {
-        made.pair.push_back({TemplatePiece::Kind::special, bos, part});
+        made.pair.push_back({TokenTemplatePiece::Kind::special, bos, part});
       }
       made.pair.push_back(
-          {part == 0 ? TemplatePiece::Kind::first : TemplatePiece::Kind::second, "", part});
+          {part == 0 ? TokenTemplatePiece::Kind::first : TokenTemplatePiece::Kind::second, "",
+           part});
       if (!eos.empty()) {
-        made.pair.push_back({TemplatePiece::Kind::special, eos, part});
+        made.pair.push_back({TokenTemplatePiece::Kind::special, eos, part});
       }
       if (part == 0) {
         made.single = made.pair;
@@ -169,8 +170,8 @@ inline void set_class_template(Tokenizer& tokenizer, ClassFamily family, const F
     wrap_texts(made, needed_token(named, "cls_token"), needed_token(named, "sep_token"),
                family == ClassFamily::bert);
   }
-  for (const TemplatePiece& piece : made.pair) {
-    if (piece.kind == TemplatePiece::Kind::special) {
+  for (const TokenTemplatePiece& piece : made.pair) {
+    if (piece.kind == TokenTemplatePiece::Kind::special) {
       made.specials[piece.token] = {{*tokenizer.token_to_id(piece.token)}, {piece.token}};
     }
   }
@@ -201,7 +202,7 @@ inline void finish_tokenizer(Tokenizer& tokenizer, const ClassFamily* family,
                                               const NamedText& merges_txt, ClassFamily family,
                                               const FolderConfig& config = {}) {
   Vocabulary vocabulary = read_vocabulary(parse_document(vocab_json.contents, vocab_json.name));
-  std::vector<Merge> merges;
+  std::vector<BpeMerge> merges;
   for_each_line(
       merges_txt.contents, merges_txt.name, [&](std::string_view line, std::size_t number) {
         if (!line.starts_with("#version")) {
@@ -213,7 +214,7 @@ inline void finish_tokenizer(Tokenizer& tokenizer, const ClassFamily* family,
   parts.pre_tokenizer.kind = PreTokenizer::Kind::byte_level;
   parts.pre_tokenizer.add_prefix_space = config.add_prefix_space.value_or(false);
   parts.post_processor.byte_level = OffsetTrimming{true, false, true};
-  parts.decoder.kind = Decoder::Kind::byte_level;
+  parts.decoder.kind = TokenDecoder::Kind::byte_level;
   Tokenizer tokenizer = with_place(merges_txt.name, [&] {
     return Tokenizer(BpeModel(std::move(vocabulary), std::move(merges), {}), std::move(parts));
   });
@@ -253,7 +254,7 @@ inline void finish_tokenizer(Tokenizer& tokenizer, const ClassFamily* family,
   normalizer.strip_accents = config.strip_accents;
   parts.normalizer = {normalizer};
   parts.pre_tokenizer.kind = PreTokenizer::Kind::bert;
-  parts.decoder.kind = Decoder::Kind::wordpiece;
+  parts.decoder.kind = TokenDecoder::Kind::wordpiece;
   WordPieceModel::Options options;
   constexpr ClassFamily bert = ClassFamily::bert;
   const auto named = named_tokens(config, &bert);
@@ -282,10 +283,10 @@ inline void finish_tokenizer(Tokenizer& tokenizer, const ClassFamily* family,
     for (const KnownClass& each : known_classes) {
       names += (names.empty() ? "" : ", ") + std::string(each.name);
     }
-    ::ldlm::detail::fail("tokenizer", config.class_place, ": the vocabulary files of ",
-                         config.tokenizer_class, " are not supported, those of ", names,
-                         " are; a tokenizer.json (`save_pretrained` of transformers writes one) "
-                         "may be");
+    detail::fail("tokenizer", config.class_place, ": the vocabulary files of ",
+                 config.tokenizer_class, " are not supported, those of ", names,
+                 " are; a tokenizer.json (`save_pretrained` of transformers writes one) "
+                 "may be");
   }
   return known->family;
 }
@@ -295,27 +296,25 @@ inline void finish_tokenizer(Tokenizer& tokenizer, const ClassFamily* family,
 [[noreturn]] inline void fail_without_vocabulary(const std::filesystem::path& folder) {
   for (const char* const name : {"tokenizer.model", "spiece.model", "sentencepiece.bpe.model"}) {
     if (std::filesystem::exists(folder / name)) {
-      ::ldlm::detail::fail_at(
-          ::ldlm::ErrorCode::file, "tokenizer", (folder / name).string(),
-          ": is a SentencePiece model, which is not supported; BPE and WordPiece "
-          "are, as GPT-2 and BERT have them");
+      detail::fail_at(::ldlm::ErrorCode::file, "tokenizer", (folder / name).string(),
+                      ": is a SentencePiece model, which is not supported; BPE and WordPiece "
+                      "are, as GPT-2 and BERT have them");
     }
   }
   std::error_code ignored;
   for (const auto& entry : std::filesystem::directory_iterator(folder, ignored)) {
     if (entry.path().extension() == ".gguf") {
-      ::ldlm::detail::fail_at(
-          ::ldlm::ErrorCode::file, "tokenizer", entry.path().string(),
-          ": is a GGUF file, which is not supported; take the folder of Hugging "
-          "Face's that it was made from");
+      detail::fail_at(::ldlm::ErrorCode::file, "tokenizer", entry.path().string(),
+                      ": is a GGUF file, which is not supported; take the folder of Hugging "
+                      "Face's that it was made from");
     }
   }
   if (std::filesystem::exists(folder / "vocab.bpe")) {
-    ::ldlm::detail::fail_at(::ldlm::ErrorCode::file, "tokenizer", folder.string(),
-                            ": rename encoder.json to vocab.json and vocab.bpe to merges.txt");
+    detail::fail_at(::ldlm::ErrorCode::file, "tokenizer", folder.string(),
+                    ": rename encoder.json to vocab.json and vocab.bpe to merges.txt");
   }
-  ::ldlm::detail::fail_at(::ldlm::ErrorCode::file, "tokenizer", folder.string(),
-                          ": holds no tokenizer.json, vocab.json or vocab.txt");
+  detail::fail_at(::ldlm::ErrorCode::file, "tokenizer", folder.string(),
+                  ": holds no tokenizer.json, vocab.json or vocab.txt");
 }
 
 /// The tokenizer of a folder's vocabulary files.
@@ -333,4 +332,4 @@ inline void finish_tokenizer(Tokenizer& tokenizer, const ClassFamily* family,
                         family, config);
 }
 
-}  // namespace ldlm::text::detail
+}  // namespace ldlm::detail

@@ -19,7 +19,7 @@
 #include <ldlm/text/impl/tokenizer_writer.hpp>
 #include <ldlm/text/tokenizer.hpp>
 
-namespace ldlm::text {
+namespace ldlm {
 
 LDLM_BODY Tokenizer Tokenizer::from_json(std::string_view json, const std::string& name) {
   return detail::read_tokenizer(detail::parse_document(json, name));
@@ -112,7 +112,7 @@ LDLM_BODY void Tokenizer::save_pretrained(FolderUpdate& update) const {
   for (const auto& [key, side] : {std::pair("padding_side", info_.padding_side),
                                   std::pair("truncation_side", info_.truncation_side)}) {
     if (side) {
-      config.set(key, *side == Direction::left ? "left" : "right");
+      config.set(key, *side == TextDirection::left ? "left" : "right");
     }
   }
   for (const char* const file :
@@ -125,4 +125,4 @@ LDLM_BODY void Tokenizer::save_pretrained(FolderUpdate& update) const {
   });
 }
 
-}  // namespace ldlm::text
+}  // namespace ldlm

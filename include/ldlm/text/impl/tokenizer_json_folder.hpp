@@ -20,7 +20,7 @@
 #include <ldlm/text/impl/tokenizer_reader.hpp>
 #include <ldlm/text/tokenizer.hpp>
 
-namespace ldlm::text::detail {
+namespace ldlm::detail {
 
 /// Compares a tokenizer.json with what its class makes.
 class ClassRules {
@@ -175,4 +175,4 @@ inline void forget_settings(FolderConfig& config, const KnownClass* known,
   return tokenizer;
 }
 
-}  // namespace ldlm::text::detail
+}  // namespace ldlm::detail

@@ -14,7 +14,7 @@
 #include <ldlm/text/impl/folder_config.hpp>
 #include <ldlm/text/tokenizer.hpp>
 
-namespace ldlm::text::detail {
+namespace ldlm::detail {
 
 [[nodiscard]] inline const std::string& place_of(const std::string& place) {
   return place;
@@ -30,7 +30,7 @@ auto with_place(const Place& place, Build&& build) {
   try {
     return build();
   } catch (const Error& error) {
-    ::ldlm::detail::fail_as(error.code(), "tokenizer", place_of(place), ": ", error.reason());
+    detail::fail_as(error.code(), "tokenizer", place_of(place), ": ", error.reason());
   }
 }
 
@@ -44,14 +44,14 @@ auto with_place(const Place& place, Build&& build) {
 }
 
 /// The ids of one merge rule, given as "left right" or by its two parts.
-[[nodiscard]] inline Merge find_merge(const Vocabulary& vocabulary, std::string_view left,
-                                      std::string_view right) {
-  const Merge merge{vocabulary.find(left), vocabulary.find(right)};
+[[nodiscard]] inline BpeMerge find_merge(const Vocabulary& vocabulary, std::string_view left,
+                                         std::string_view right) {
+  const BpeMerge merge{vocabulary.find(left), vocabulary.find(right)};
   LDLM_CHECK(merge.first >= 0, "tokenizer", '"', left, "\" is no piece");
   LDLM_CHECK(merge.second >= 0, "tokenizer", '"', right, "\" is no piece");
   return merge;
 }
-[[nodiscard]] inline Merge find_merge(const Vocabulary& vocabulary, std::string_view line) {
+[[nodiscard]] inline BpeMerge find_merge(const Vocabulary& vocabulary, std::string_view line) {
   const std::size_t space = line.find(' ');
   LDLM_CHECK(space != std::string_view::npos && line.find(' ', space + 1) == std::string_view::npos,
              "tokenizer", '"', line, "\" is not two pieces with a space between");
@@ -79,7 +79,7 @@ auto with_place(const Place& place, Build&& build) {
   options.ignore_merges = view.get("ignore_merges", false);
 
   Vocabulary vocabulary = read_vocabulary(view.at("vocab"));
-  std::vector<Merge> merges;
+  std::vector<BpeMerge> merges;
   for (const JsonReader& rule : view.at("merges").items()) {
     if (rule.value().is_string()) {
       merges.push_back(with_place(rule, [&] { return find_merge(vocabulary, rule.string()); }));
@@ -181,18 +181,18 @@ inline void read_normalizer(const JsonReader& view, Normalizer& out) {
   return out;
 }
 
-[[nodiscard]] inline std::vector<TemplatePiece> read_template(const JsonReader& view) {
-  std::vector<TemplatePiece> pieces;
+[[nodiscard]] inline std::vector<TokenTemplatePiece> read_template(const JsonReader& view) {
+  std::vector<TokenTemplatePiece> pieces;
   for (const JsonReader& item : view.items()) {
-    TemplatePiece piece;
+    TokenTemplatePiece piece;
     const auto special = item.find("SpecialToken");
     const JsonReader body = special ? *special : item.at("Sequence");
     const std::string& id = body.at("id").string();
     if (special) {
-      piece.kind = TemplatePiece::Kind::special;
+      piece.kind = TokenTemplatePiece::Kind::special;
       piece.token = id;
     } else if (id == "A" || id == "B") {
-      piece.kind = id == "A" ? TemplatePiece::Kind::first : TemplatePiece::Kind::second;
+      piece.kind = id == "A" ? TokenTemplatePiece::Kind::first : TokenTemplatePiece::Kind::second;
     } else {
       body.at("id").fail("must be A or B, got \"", id, '"');
     }
@@ -202,11 +202,11 @@ inline void read_normalizer(const JsonReader& view, Normalizer& out) {
   return pieces;
 }
 
-[[nodiscard]] inline Template read_template_processing(const JsonReader& view) {
-  Template out{read_template(view.at("single")), read_template(view.at("pair")), {}};
+[[nodiscard]] inline TokenTemplate read_template_processing(const JsonReader& view) {
+  TokenTemplate out{read_template(view.at("single")), read_template(view.at("pair")), {}};
   const JsonReader specials = view.at("special_tokens");
   for (const auto& [name, entry] : specials.members()) {
-    Template::Special& special = out.specials[name];
+    TokenTemplate::Special& special = out.specials[name];
     for (const JsonReader& id : entry.at("ids").items()) {
       special.ids.push_back(static_cast<TokenId>(id.count()));
     }
@@ -218,7 +218,7 @@ inline void read_normalizer(const JsonReader& view, Normalizer& out) {
 }
 
 /// ["[SEP]", 102], as the older BertProcessing and RobertaProcessing give their two tokens.
-inline std::string read_fixed_special(const JsonReader& view, Template& out) {
+inline std::string read_fixed_special(const JsonReader& view, TokenTemplate& out) {
   const std::vector<JsonReader> parts = view.items();
   if (parts.size() != 2) {
     view.fail("must be a token and its id");
@@ -230,12 +230,13 @@ inline std::string read_fixed_special(const JsonReader& view, Template& out) {
 
 /// Sets the pieces of `cls A sep`, and for a pair of BERT's `cls A sep B sep` (where B's type is 1)
 /// or RoBERTa's `cls A sep sep B sep`.
-inline void wrap_texts(Template& out, const std::string& cls, const std::string& sep, bool bert) {
+inline void wrap_texts(TokenTemplate& out, const std::string& cls, const std::string& sep,
+                       bool bert) {
   const auto special = [](const std::string& token, std::int32_t type_id) {
-    return TemplatePiece{TemplatePiece::Kind::special, token, type_id};
+    return TokenTemplatePiece{TokenTemplatePiece::Kind::special, token, type_id};
   };
-  const TemplatePiece first{TemplatePiece::Kind::first, "", 0};
-  const TemplatePiece second{TemplatePiece::Kind::second, "", bert ? 1 : 0};
+  const TokenTemplatePiece first{TokenTemplatePiece::Kind::first, "", 0};
+  const TokenTemplatePiece second{TokenTemplatePiece::Kind::second, "", bert ? 1 : 0};
   out.single = {special(cls, 0), first, special(sep, 0)};
   out.pair = out.single;
   if (!bert) {
@@ -265,7 +266,7 @@ inline void read_post_processor(const JsonReader& view, PostProcessor& out) {
     out.special_tokens = read_template_processing(view);
   } else if (type == "BertProcessing" || type == "RobertaProcessing") {
     const bool bert = type == "BertProcessing";
-    Template made;
+    TokenTemplate made;
     const std::string cls = read_fixed_special(view.at("cls"), made);
     const std::string sep = read_fixed_special(view.at("sep"), made);
     wrap_texts(made, cls, sep, bert);
@@ -282,13 +283,13 @@ inline void read_post_processor(const JsonReader& view, PostProcessor& out) {
   }
 }
 
-[[nodiscard]] inline Decoder read_decoder(const JsonReader& view) {
-  Decoder out;
+[[nodiscard]] inline TokenDecoder read_decoder(const JsonReader& view) {
+  TokenDecoder out;
   const std::string& type = view.at("type").string();
   if (type == "ByteLevel") {
-    out.kind = Decoder::Kind::byte_level;
+    out.kind = TokenDecoder::Kind::byte_level;
   } else if (type == "WordPiece") {
-    out.kind = Decoder::Kind::wordpiece;
+    out.kind = TokenDecoder::Kind::wordpiece;
     out.prefix = view.at("prefix").string();
     out.cleanup = view.at("cleanup").as<bool>();
   } else {
@@ -297,15 +298,15 @@ inline void read_post_processor(const JsonReader& view, PostProcessor& out) {
   return out;
 }
 
-[[nodiscard]] inline Direction read_direction(const JsonReader& view) {
+[[nodiscard]] inline TextDirection read_direction(const JsonReader& view) {
   const auto direction = view.find("direction");
   if (!direction || direction->string() == "Right") {
-    return Direction::right;
+    return TextDirection::right;
   }
   if (direction->string() != "Left") {
     direction->fail("must be Left or Right, got \"", direction->string(), '"');
   }
-  return Direction::left;
+  return TextDirection::left;
 }
 
 [[nodiscard]] inline Truncation read_truncation(const JsonReader& view) {
@@ -438,4 +439,4 @@ inline void check_ids(const Tokenizer& tokenizer, const JsonReader& root) {
   return tokenizer;
 }
 
-}  // namespace ldlm::text::detail
+}  // namespace ldlm::detail

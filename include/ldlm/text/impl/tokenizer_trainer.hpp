@@ -12,7 +12,7 @@
 #include <ldlm/text/byte_level.hpp>
 #include <ldlm/text/merge_trainer.hpp>
 
-namespace ldlm::text {
+namespace ldlm {
 
 LDLM_BODY BpeTrainer::BpeTrainer(BpeTrainerOptions options)
     : options_(std::move(options)), normalizer_(options_.normalizer) {
@@ -68,13 +68,13 @@ LDLM_BODY Tokenizer BpeTrainer::train() const {
     }
     trainer.add_word(symbols, word.count);
   }
-  std::vector<Merge> merges = trainer.train();
+  std::vector<BpeMerge> merges = trainer.train();
 
   TokenizerParts parts;
   parts.normalizer = options_.normalizer;
   parts.pre_tokenizer = pre_tokenizer_;
   parts.post_processor.byte_level = OffsetTrimming{true, false, true};
-  parts.decoder.kind = Decoder::Kind::byte_level;
+  parts.decoder.kind = TokenDecoder::Kind::byte_level;
   Tokenizer tokenizer(BpeModel(trainer.vocabulary(), std::move(merges), {}), std::move(parts));
   for (const std::string& token : options_.special_tokens) {
     tokenizer.add_special_token(token);
@@ -136,7 +136,7 @@ LDLM_BODY Tokenizer WordPieceTrainer::train() const {
   TokenizerParts parts;
   parts.normalizer = {options_.normalizer};
   parts.pre_tokenizer = pre_tokenizer_;
-  parts.decoder.kind = Decoder::Kind::wordpiece;
+  parts.decoder.kind = TokenDecoder::Kind::wordpiece;
   WordPieceModel model(trainer.vocabulary(), {});
   LDLM_CHECK(model.vocabulary().find(model.options().unk_token) >= 0, "train_wordpiece",
              "the special tokens must have ", model.options().unk_token);
@@ -175,4 +175,4 @@ LDLM_BODY std::u32string WordPieceTrainer::kept_characters(
   return kept;
 }
 
-}  // namespace ldlm::text
+}  // namespace ldlm

@@ -13,7 +13,7 @@
 #include <ldlm/json/value.hpp>
 #include <ldlm/text/tokenizer.hpp>
 
-namespace ldlm::text::detail {
+namespace ldlm::detail {
 
 [[nodiscard]] inline JsonValue write_normalizer(const NormalizerStep& step) {
   if (const auto* bert = std::get_if<BertNormalizer>(&step)) {
@@ -69,14 +69,14 @@ namespace ldlm::text::detail {
   return nullptr;
 }
 
-[[nodiscard]] inline JsonValue write_template(const Template& from) {
-  const auto pieces = [](const std::vector<TemplatePiece>& list) {
+[[nodiscard]] inline JsonValue write_template(const TokenTemplate& from) {
+  const auto pieces = [](const std::vector<TokenTemplatePiece>& list) {
     JsonValue out = JsonValue::array();
-    for (const TemplatePiece& piece : list) {
-      const bool special = piece.kind == TemplatePiece::Kind::special;
-      const std::string id = special                                    ? piece.token
-                             : piece.kind == TemplatePiece::Kind::first ? "A"
-                                                                        : "B";
+    for (const TokenTemplatePiece& piece : list) {
+      const bool special = piece.kind == TokenTemplatePiece::Kind::special;
+      const std::string id = special                                         ? piece.token
+                             : piece.kind == TokenTemplatePiece::Kind::first ? "A"
+                                                                             : "B";
       out.push_back(
           JsonValue::object({{special ? "SpecialToken" : "Sequence",
                               JsonValue::object({{"id", id}, {"type_id", piece.type_id}})}}));
@@ -112,14 +112,14 @@ namespace ldlm::text::detail {
   return JsonValue::object({{"type", "Sequence"}, {"processors", std::move(list)}});
 }
 
-[[nodiscard]] inline JsonValue write_decoder(const Decoder& from) {
+[[nodiscard]] inline JsonValue write_decoder(const TokenDecoder& from) {
   switch (from.kind) {
-    case Decoder::Kind::byte_level:
+    case TokenDecoder::Kind::byte_level:
       return write_byte_level(true, true, true);
-    case Decoder::Kind::wordpiece:
+    case TokenDecoder::Kind::wordpiece:
       return JsonValue::object(
           {{"type", "WordPiece"}, {"prefix", from.prefix}, {"cleanup", from.cleanup}});
-    case Decoder::Kind::join:
+    case TokenDecoder::Kind::join:
       break;
   }
   return nullptr;
@@ -131,9 +131,9 @@ namespace ldlm::text::detail {
   }
   constexpr std::string_view strategies[] = {"LongestFirst", "OnlyFirst", "OnlySecond"};
   return JsonValue::object(
-      {{"direction", from->direction == Direction::right ? "Right" : "Left"},
+      {{"direction", from->direction == TextDirection::right ? "Right" : "Left"},
        {"max_length", from->max_length},
-       {"strategy", std::string(ldlm::detail::name_in(strategies, from->strategy))},
+       {"strategy", std::string(detail::name_in(strategies, from->strategy))},
        {"stride", from->stride}});
 }
 
@@ -144,7 +144,7 @@ namespace ldlm::text::detail {
   return JsonValue::object(
       {{"strategy",
         from->length ? JsonValue::object({{"Fixed", *from->length}}) : JsonValue("BatchLongest")},
-       {"direction", from->direction == Direction::right ? "Right" : "Left"},
+       {"direction", from->direction == TextDirection::right ? "Right" : "Left"},
        {"pad_to_multiple_of", from->multiple_of > 0 ? JsonValue(from->multiple_of) : JsonValue()},
        {"pad_id", from->pad_id},
        {"pad_type_id", from->pad_type_id},
@@ -153,7 +153,7 @@ namespace ldlm::text::detail {
 
 /// The model's object, one piece or merge a line. Not from a tree: it would hold the vocabulary
 /// twice.
-[[nodiscard]] inline std::string write_model(const Model& model) {
+[[nodiscard]] inline std::string write_model(const TokenizerModel& model) {
   std::string out = "{\n    ";
   const auto field = [&](const char* name, const JsonValue& value) {
     out += std::string("\"") + name + "\": " + to_string(value) + ",\n    ";
@@ -186,7 +186,7 @@ namespace ldlm::text::detail {
     if (const auto id = static_cast<TokenId>(i); vocabulary->contains(id)) {
       out += comma;
       out += "\n      ";
-      ldlm::detail::append_json_string(out, vocabulary->token(id));
+      detail::append_json_string(out, vocabulary->token(id));
       out += ": " + std::to_string(id);
       comma = ",";
     }
@@ -198,8 +198,7 @@ namespace ldlm::text::detail {
     for (const auto& [left, right] : bpe->merges()) {
       out += comma;
       out += "\n      ";
-      ldlm::detail::append_json_string(out,
-                                       vocabulary->token(left) + ' ' + vocabulary->token(right));
+      detail::append_json_string(out, vocabulary->token(left) + ' ' + vocabulary->token(right));
       comma = ",";
     }
     out += "\n    ]";
@@ -207,4 +206,4 @@ namespace ldlm::text::detail {
   return out + "\n  }";
 }
 
-}  // namespace ldlm::text::detail
+}  // namespace ldlm::detail

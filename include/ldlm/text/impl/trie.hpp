@@ -5,7 +5,7 @@
 
 #include <ldlm/core/linkage.hpp>
 
-namespace ldlm::text::detail {
+namespace ldlm::detail {
 
 LDLM_BODY void Trie::add(std::string_view key, TokenId value) {
   std::uint32_t node = root;
@@ -43,4 +43,4 @@ LDLM_BODY void Trie::insert(const Edge& edge) {
   edges_[s] = edge;
 }
 
-}  // namespace ldlm::text::detail
+}  // namespace ldlm::detail

@@ -8,14 +8,14 @@
 #include <ldlm/core/linkage.hpp>
 #include <ldlm/text/impl/unicode_data.hpp>
 
-namespace ldlm::text {
+namespace ldlm {
 
 namespace detail {
 
 LDLM_BODY const CodePointTable<std::uint8_t>& make_char_classes() {
   std::vector<std::uint8_t> flat;
   flat.reserve(0x110000);
-  for (VarintReader in(tables::class_runs); !in.done();) {
+  for (VarintReader in(unicode_tables::class_runs); !in.done();) {
     const std::uint32_t run = in.next();
     flat.insert(flat.end(), run, static_cast<std::uint8_t>(in.byte()));
   }
@@ -68,4 +68,4 @@ LDLM_BODY std::string lower_case(std::string_view text) {
   return out;
 }
 
-}  // namespace ldlm::text
+}  // namespace ldlm

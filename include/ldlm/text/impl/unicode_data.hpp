@@ -14,7 +14,7 @@
 #include <ldlm/text/unicode.hpp>
 #include <ldlm/text/unicode_tables.hpp>
 
-namespace ldlm::text::detail {
+namespace ldlm::detail {
 
 template <class T>
 CodePointTable<T>::CodePointTable(const std::vector<T>& flat) {
@@ -83,7 +83,7 @@ struct UnicodeData {
   static CodePointTable<char32_t> unpack_lower() {
     std::vector<char32_t> flat(0x110000);
     std::uint32_t c = 0;
-    for (VarintReader in(tables::lower_runs); !in.done();) {
+    for (VarintReader in(unicode_tables::lower_runs); !in.done();) {
       c += in.next();
       const std::uint32_t count = in.next();
       const std::uint32_t stride = in.byte();
@@ -100,7 +100,7 @@ struct UnicodeData {
   static CodePointTable<std::uint8_t> unpack_combining() {
     std::vector<std::uint8_t> flat(0x110000);
     std::uint32_t c = 0;
-    for (VarintReader in(tables::combining_runs); !in.done();) {
+    for (VarintReader in(unicode_tables::combining_runs); !in.done();) {
       c += in.next();
       const std::uint32_t count = in.next();
       std::fill_n(flat.begin() + c, count, static_cast<std::uint8_t>(in.byte()));
@@ -126,7 +126,7 @@ inline CodePointTable<std::uint32_t> UnicodeData::unpack_decompositions() {
   std::vector<char32_t> composites;
   images.assign(4, U'\0');  // so that no entry is zero
   char32_t c = 0;
-  for (VarintReader in(tables::decompositions); !in.done();) {
+  for (VarintReader in(unicode_tables::decompositions); !in.done();) {
     c += in.next();
     const std::uint32_t length_and_flag = in.next();
     const std::uint32_t length = length_and_flag >> 1;
@@ -207,4 +207,4 @@ inline const UnicodeData& unicode_data() {
   return data.pairs[data.slot(std::uint64_t{first} << 32 | second)].composite;
 }
 
-}  // namespace ldlm::text::detail
+}  // namespace ldlm::detail

@@ -7,7 +7,7 @@
 #include <ldlm/core/linkage.hpp>
 #include <ldlm/text/hash.hpp>
 
-namespace ldlm::text {
+namespace ldlm {
 
 LDLM_BODY void Vocabulary::add(std::string_view token, TokenId id) {
   LDLM_CHECK(find(token) < 0, "vocabulary", "piece \"", token, "\" has two ids: ", find(token),
@@ -45,7 +45,7 @@ LDLM_BODY TokenId Vocabulary::find(std::string_view token) const noexcept {
 }
 
 LDLM_BODY void Vocabulary::fail_missing(TokenId id) const {
-  ::ldlm::detail::fail("vocabulary", "no piece has id ", id, "; ids end at ", id_bound());
+  detail::fail("vocabulary", "no piece has id ", id, "; ids end at ", id_bound());
 }
 
 LDLM_BODY std::size_t Vocabulary::slot_of(std::string_view token) const noexcept {
@@ -79,4 +79,4 @@ LDLM_BODY void Vocabulary::rehash() {
   }
 }
 
-}  // namespace ldlm::text
+}  // namespace ldlm

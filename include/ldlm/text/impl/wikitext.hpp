@@ -9,11 +9,11 @@
 #include <ldlm/core/utf8.hpp>
 #include <ldlm/text/unicode.hpp>
 
-namespace ldlm::text {
+namespace ldlm {
 
-LDLM_BODY std::vector<std::string_view> Article::paragraphs() const {
+LDLM_BODY std::vector<std::string_view> WikiTextArticle::paragraphs() const {
   std::vector<std::string_view> out;
-  for (const Block& block : blocks) {
+  for (const CorpusBlock& block : blocks) {
     if (block.level == 0) {
       out.emplace_back(block.text);
     }
@@ -52,8 +52,8 @@ LDLM_BODY WikiTextReader::WikiTextReader(LineReader lines) : lines_(std::move(li
   advance();
 }
 
-LDLM_BODY std::optional<Article> WikiTextReader::next() {
-  Article article;
+LDLM_BODY std::optional<WikiTextArticle> WikiTextReader::next() {
+  WikiTextArticle article;
   bool any = false;
   for (; current_; advance()) {
     const auto [level, text] = detail::parse_heading(*current_);
@@ -71,7 +71,7 @@ LDLM_BODY std::optional<Article> WikiTextReader::next() {
       any = true;
     }
   }
-  return any ? std::optional<Article>(std::move(article)) : std::nullopt;
+  return any ? std::optional<WikiTextArticle>(std::move(article)) : std::nullopt;
 }
 
 LDLM_BODY bool WikiTextReader::is_title() const {
@@ -156,4 +156,4 @@ LDLM_BODY std::string detokenize_wikitext(std::string_view text) {
   return out;
 }
 
-}  // namespace ldlm::text
+}  // namespace ldlm

@@ -8,7 +8,7 @@
 #include <ldlm/core/linkage.hpp>
 #include <ldlm/text/hash.hpp>
 
-namespace ldlm::text {
+namespace ldlm {
 
 LDLM_BODY void WordCounter::add(std::string_view word, std::uint64_t count) {
   const std::uint64_t hash = detail::hash_bytes(word);
@@ -50,4 +50,4 @@ LDLM_BODY void WordCounter::grow() {
   }
 }
 
-}  // namespace ldlm::text
+}  // namespace ldlm

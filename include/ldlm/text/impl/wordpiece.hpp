@@ -9,7 +9,7 @@
 #include <ldlm/core/linkage.hpp>
 #include <ldlm/core/utf8.hpp>
 
-namespace ldlm::text {
+namespace ldlm {
 
 LDLM_BODY WordPieceModel::WordPieceModel(Vocabulary vocabulary, Options options)
     : vocabulary_(std::move(vocabulary)), options_(std::move(options)) {
@@ -56,4 +56,4 @@ LDLM_BODY void WordPieceModel::unknown(std::string_view word, Pieces& out) const
   out.sizes.assign(1, static_cast<std::uint32_t>(word.size()));
 }
 
-}  // namespace ldlm::text
+}  // namespace ldlm

@@ -51,12 +51,12 @@ LDLM_BODY std::span<const std::int32_t> Dataset::row(std::int64_t i) const {
 
 LDLM_BODY std::string Dataset::fingerprint() const {
   const auto hash = [](const auto& values) {
-    return text::detail::hash_bytes(
+    return detail::hash_bytes(
         {reinterpret_cast<const char*>(values.data()), values.size() * sizeof(values.front())});
   };
   std::ostringstream out;
   out << size() << " rows of " << length_ << " tokens, " << std::hex
-      << text::detail::mix(hash(ids_) ^ text::detail::mix(hash(lengths_)));
+      << detail::mix(hash(ids_) ^ detail::mix(hash(lengths_)));
   return out.str();
 }
 

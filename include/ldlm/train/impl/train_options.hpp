@@ -69,8 +69,8 @@ LDLM_BODY std::function<double(std::int64_t)> schedule_of(const TrainOptions& op
   if (options.schedule) {
     return options.schedule;
   }
-  return optim::WarmupCosine{options.warmup.value_or(usual_warmup), options.steps,
-                             options.final_rate.value_or(usual_final_rate)};
+  return WarmupCosine{options.warmup.value_or(usual_warmup), options.steps,
+                      options.final_rate.value_or(usual_final_rate)};
 }
 
 LDLM_BODY JsonValue to_json(const TrainOptions& options) {
