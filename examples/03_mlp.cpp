@@ -24,12 +24,7 @@ struct Mlp {
     return last(second(hidden, ldlm::Activation::silu));
   }
 
-  template <class V>
-  void visit(V&& v) {
-    v("first", first);
-    v("second", second);
-    v("last", last);
-  }
+  void visit(auto&& v) { v("first", first), v("second", second), v("last", last); }
 };
 
 struct Spirals {

@@ -53,8 +53,7 @@ struct Denoiser {
     return last(third(second(first(input.reshape({rows, -1}), silu), silu), silu));
   }
 
-  template <class V>
-  void visit(V&& v) {
+  void visit(auto&& v) {
     v("first", first);
     v("second", second);
     v("third", third);

@@ -38,10 +38,7 @@ struct Centre {
     return ldlm::as_variable(x) - mean;
   }
 
-  template <class V>
-  void visit(V&& v) {
-    v.buffer("mean", mean);
-  }
+  void visit(auto&& v) { v.buffer("mean", mean); }
 };
 
 struct Model {
@@ -53,11 +50,7 @@ struct Model {
   // (B, 3) -> (B, 1)
   Variable<float> operator()(const Tensor<float>& x) const { return softsign(linear(centre(x))); }
 
-  template <class V>
-  void visit(V&& v) {
-    v("centre", centre);
-    v("linear", linear);
-  }
+  void visit(auto&& v) { v("centre", centre), v("linear", linear); }
 };
 
 int main() {
