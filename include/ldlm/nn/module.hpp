@@ -5,14 +5,10 @@
 //   struct Mlp {
 //     Linear<float> hidden, out;
 //     Mlp(Generator& g) : hidden(2, 16, g), out(16, 1, g) {}
-//     Variable<float> operator()(const Variable<float>& x) const {
+//     Variable<float> operator()(const Operand<float> auto& x) const {
 //       return out(hidden(x, Activation::relu));
 //     }
-//     template <class V>
-//     void visit(V&& v) {
-//       v("hidden", hidden);
-//       v("out", out);
-//     }
+//     void visit(auto&& v) { v("hidden", hidden), v("out", out); }
 //   };
 //
 // visit calls v(name, part) for every part: a Variable is a parameter, and so is a Weight until
