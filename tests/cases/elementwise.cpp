@@ -11,35 +11,10 @@ namespace ldlm::test {
 
 namespace {
 
-constexpr std::array<std::pair<std::string_view, UnaryOp>, op_count<UnaryOp>> unary_names{{
-    {"neg", UnaryOp::neg},
-    {"abs", UnaryOp::abs},
-    {"exp", UnaryOp::exp},
-    {"log", UnaryOp::log},
-    {"sqrt", UnaryOp::sqrt},
-    {"rsqrt", UnaryOp::rsqrt},
-    {"square", UnaryOp::square},
-    {"reciprocal", UnaryOp::reciprocal},
-    {"sin", UnaryOp::sin},
-    {"cos", UnaryOp::cos},
-    {"tanh", UnaryOp::tanh},
-    {"sigmoid", UnaryOp::sigmoid},
-    {"erf", UnaryOp::erf},
-    {"relu", UnaryOp::relu},
-    {"silu", UnaryOp::silu},
-    {"gelu", UnaryOp::gelu},
-    {"gelu_tanh", UnaryOp::gelu_tanh},
-    {"add", UnaryOp::add_scalar},
-    {"mul", UnaryOp::mul_scalar},
-    {"pow", UnaryOp::pow_scalar},
-    {"clamp", UnaryOp::clamp},
-}};
-static_assert(unary_names.back().second == all_ops<UnaryOp>.back());  // none is missing
-
 UnaryOp unary_of(const Call& call) {
   const auto wanted = call.option<std::string>("of");
-  for (const auto& [name, op] : unary_names) {
-    if (name == wanted) {
+  for (const UnaryOp op : all_ops<UnaryOp>) {
+    if (name_of(op) == wanted) {
       return op;
     }
   }

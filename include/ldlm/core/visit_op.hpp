@@ -4,6 +4,7 @@
 
 #include <array>
 #include <cstddef>
+#include <cstdint>
 #include <string_view>
 #include <type_traits>
 
@@ -19,38 +20,11 @@ constexpr std::string_view name_of(UnaryOp op) {
   switch (op) {
     case UnaryOp::neg:
       return "neg";
-    case UnaryOp::abs:
-      return "abs";
-    case UnaryOp::exp:
-      return "exp";
-    case UnaryOp::log:
-      return "log";
-    case UnaryOp::sqrt:
-      return "sqrt";
-    case UnaryOp::rsqrt:
-      return "rsqrt";
-    case UnaryOp::square:
-      return "square";
-    case UnaryOp::reciprocal:
-      return "reciprocal";
-    case UnaryOp::sin:
-      return "sin";
-    case UnaryOp::cos:
-      return "cos";
-    case UnaryOp::tanh:
-      return "tanh";
-    case UnaryOp::sigmoid:
-      return "sigmoid";
-    case UnaryOp::erf:
-      return "erf";
-    case UnaryOp::relu:
-      return "relu";
-    case UnaryOp::silu:
-      return "silu";
-    case UnaryOp::gelu:
-      return "gelu";
-    case UnaryOp::gelu_tanh:
-      return "gelu_tanh";
+#define LDLM_CASE(name, saved) \
+  case UnaryOp::name:          \
+    return #name;
+      LDLM_UNARY_FUNCTIONS(LDLM_CASE)
+#undef LDLM_CASE
     case UnaryOp::add_scalar:
       return "add";
     case UnaryOp::mul_scalar:
@@ -146,32 +120,24 @@ inline constexpr std::array<Op, op_count<Op>> all_ops = [] {
   return ops;
 }();
 
+namespace detail {
+enum class Reads : std::uint8_t { input, output };
+}  // namespace detail
+
 /// Whether unary_backward takes the op's output as `saved`, rather than its input.
 constexpr bool saves_output(UnaryOp op) {
   switch (op) {
-    case UnaryOp::exp:
-    case UnaryOp::sqrt:
-    case UnaryOp::rsqrt:
-    case UnaryOp::reciprocal:
-    case UnaryOp::tanh:
-    case UnaryOp::sigmoid:
-    case UnaryOp::relu:
-      return true;
     case UnaryOp::neg:
-    case UnaryOp::abs:
-    case UnaryOp::log:
-    case UnaryOp::square:
-    case UnaryOp::sin:
-    case UnaryOp::cos:
-    case UnaryOp::erf:
-    case UnaryOp::silu:
-    case UnaryOp::gelu:
-    case UnaryOp::gelu_tanh:
     case UnaryOp::add_scalar:
     case UnaryOp::mul_scalar:
     case UnaryOp::pow_scalar:
     case UnaryOp::clamp:
       return false;
+#define LDLM_CASE(name, saved) \
+  case UnaryOp::name:          \
+    return detail::Reads::saved == detail::Reads::output;
+      LDLM_UNARY_FUNCTIONS(LDLM_CASE)
+#undef LDLM_CASE
   }
   detail::fail_unknown("UnaryOp", op);
 }
@@ -196,38 +162,11 @@ constexpr decltype(auto) visit_op(UnaryOp op, F&& f) {
   switch (op) {
     case UnaryOp::neg:
       return f(std::integral_constant<UnaryOp, UnaryOp::neg>{});
-    case UnaryOp::abs:
-      return f(std::integral_constant<UnaryOp, UnaryOp::abs>{});
-    case UnaryOp::exp:
-      return f(std::integral_constant<UnaryOp, UnaryOp::exp>{});
-    case UnaryOp::log:
-      return f(std::integral_constant<UnaryOp, UnaryOp::log>{});
-    case UnaryOp::sqrt:
-      return f(std::integral_constant<UnaryOp, UnaryOp::sqrt>{});
-    case UnaryOp::rsqrt:
-      return f(std::integral_constant<UnaryOp, UnaryOp::rsqrt>{});
-    case UnaryOp::square:
-      return f(std::integral_constant<UnaryOp, UnaryOp::square>{});
-    case UnaryOp::reciprocal:
-      return f(std::integral_constant<UnaryOp, UnaryOp::reciprocal>{});
-    case UnaryOp::sin:
-      return f(std::integral_constant<UnaryOp, UnaryOp::sin>{});
-    case UnaryOp::cos:
-      return f(std::integral_constant<UnaryOp, UnaryOp::cos>{});
-    case UnaryOp::tanh:
-      return f(std::integral_constant<UnaryOp, UnaryOp::tanh>{});
-    case UnaryOp::sigmoid:
-      return f(std::integral_constant<UnaryOp, UnaryOp::sigmoid>{});
-    case UnaryOp::erf:
-      return f(std::integral_constant<UnaryOp, UnaryOp::erf>{});
-    case UnaryOp::relu:
-      return f(std::integral_constant<UnaryOp, UnaryOp::relu>{});
-    case UnaryOp::silu:
-      return f(std::integral_constant<UnaryOp, UnaryOp::silu>{});
-    case UnaryOp::gelu:
-      return f(std::integral_constant<UnaryOp, UnaryOp::gelu>{});
-    case UnaryOp::gelu_tanh:
-      return f(std::integral_constant<UnaryOp, UnaryOp::gelu_tanh>{});
+#define LDLM_CASE(name, saved) \
+  case UnaryOp::name:          \
+    return f(std::integral_constant<UnaryOp, UnaryOp::name>{});
+      LDLM_UNARY_FUNCTIONS(LDLM_CASE)
+#undef LDLM_CASE
     case UnaryOp::add_scalar:
       return f(std::integral_constant<UnaryOp, UnaryOp::add_scalar>{});
     case UnaryOp::mul_scalar:

@@ -112,24 +112,9 @@ Variable<T> extreme(bool largest, const Variable<T>& a, const Variable<T>& b) {
 }  // namespace detail
 
 // clang-format off
-template <Floating T> Variable<T> abs(const Variable<T>& x) { return detail::unary("abs", UnaryOp::abs, x); }
-template <Floating T> Variable<T> exp(const Variable<T>& x) { return detail::unary("exp", UnaryOp::exp, x); }
-template <Floating T> Variable<T> log(const Variable<T>& x) { return detail::unary("log", UnaryOp::log, x); }
-template <Floating T> Variable<T> sqrt(const Variable<T>& x) { return detail::unary("sqrt", UnaryOp::sqrt, x); }
-template <Floating T> Variable<T> rsqrt(const Variable<T>& x) { return detail::unary("rsqrt", UnaryOp::rsqrt, x); }
-template <Floating T> Variable<T> square(const Variable<T>& x) { return detail::unary("square", UnaryOp::square, x); }
-template <Floating T> Variable<T> reciprocal(const Variable<T>& x) { return detail::unary("reciprocal", UnaryOp::reciprocal, x); }
-template <Floating T> Variable<T> sin(const Variable<T>& x) { return detail::unary("sin", UnaryOp::sin, x); }
-template <Floating T> Variable<T> cos(const Variable<T>& x) { return detail::unary("cos", UnaryOp::cos, x); }
-template <Floating T> Variable<T> tanh(const Variable<T>& x) { return detail::unary("tanh", UnaryOp::tanh, x); }
-template <Floating T> Variable<T> sigmoid(const Variable<T>& x) { return detail::unary("sigmoid", UnaryOp::sigmoid, x); }
-template <Floating T> Variable<T> erf(const Variable<T>& x) { return detail::unary("erf", UnaryOp::erf, x); }
-template <Floating T> Variable<T> relu(const Variable<T>& x) { return detail::unary("relu", UnaryOp::relu, x); }
-template <Floating T> Variable<T> silu(const Variable<T>& x) { return detail::unary("silu", UnaryOp::silu, x); }
-/// x * Phi(x), the exact form.
-template <Floating T> Variable<T> gelu(const Variable<T>& x) { return detail::unary("gelu", UnaryOp::gelu, x); }
-/// GPT-2's approximation of gelu by tanh.
-template <Floating T> Variable<T> gelu_tanh(const Variable<T>& x) { return detail::unary("gelu_tanh", UnaryOp::gelu_tanh, x); }
+#define LDLM_FUNCTION(name, saved) template <Floating T> Variable<T> name(const Variable<T>& x) { return detail::unary(#name, UnaryOp::name, x); }
+LDLM_UNARY_FUNCTIONS(LDLM_FUNCTION)
+#undef LDLM_FUNCTION
 template <Floating T> Variable<T> pow(const Variable<T>& x, std::type_identity_t<T> exponent) { return detail::unary("pow", UnaryOp::pow_scalar, x, exponent); }
 /// See clamp of tensors. The gradient flows where low < x < high, as in PyTorch's clamp by numbers.
 template <Floating T> Variable<T> clamp(const Variable<T>& x, std::type_identity_t<T> low, std::type_identity_t<T> high) { detail::check_bounds(low, high); return detail::unary("clamp", UnaryOp::clamp, x, low, high); }

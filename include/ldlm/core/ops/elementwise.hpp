@@ -127,26 +127,9 @@ void check_bounds(T low, T high) {
 
 // clang-format off
 template <class T> Tensor<T> neg(const Tensor<T>& x) { return unary(UnaryOp::neg, x); }
-template <class T> Tensor<T> abs(const Tensor<T>& x) { return unary(UnaryOp::abs, x); }
-/// e^x. A value below 2^-125.5 (1.7e-38) of floats, or 2^-1021.5 (3.1e-308) of doubles, may be 0, as
-/// in all functions that need one: sigmoid, silu, softmax, attention.
-template <class T> Tensor<T> exp(const Tensor<T>& x) { return unary(UnaryOp::exp, x); }
-template <class T> Tensor<T> log(const Tensor<T>& x) { return unary(UnaryOp::log, x); }
-template <class T> Tensor<T> sqrt(const Tensor<T>& x) { return unary(UnaryOp::sqrt, x); }
-template <class T> Tensor<T> rsqrt(const Tensor<T>& x) { return unary(UnaryOp::rsqrt, x); }
-template <class T> Tensor<T> square(const Tensor<T>& x) { return unary(UnaryOp::square, x); }
-template <class T> Tensor<T> reciprocal(const Tensor<T>& x) { return unary(UnaryOp::reciprocal, x); }
-template <class T> Tensor<T> sin(const Tensor<T>& x) { return unary(UnaryOp::sin, x); }
-template <class T> Tensor<T> cos(const Tensor<T>& x) { return unary(UnaryOp::cos, x); }
-template <class T> Tensor<T> tanh(const Tensor<T>& x) { return unary(UnaryOp::tanh, x); }
-template <class T> Tensor<T> sigmoid(const Tensor<T>& x) { return unary(UnaryOp::sigmoid, x); }
-template <class T> Tensor<T> erf(const Tensor<T>& x) { return unary(UnaryOp::erf, x); }
-template <class T> Tensor<T> relu(const Tensor<T>& x) { return unary(UnaryOp::relu, x); }
-template <class T> Tensor<T> silu(const Tensor<T>& x) { return unary(UnaryOp::silu, x); }
-/// x * Phi(x), the exact form.
-template <class T> Tensor<T> gelu(const Tensor<T>& x) { return unary(UnaryOp::gelu, x); }
-/// 0.5 x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))), GPT-2's approximation.
-template <class T> Tensor<T> gelu_tanh(const Tensor<T>& x) { return unary(UnaryOp::gelu_tanh, x); }
+#define LDLM_FUNCTION(name, saved) template <class T> Tensor<T> name(const Tensor<T>& x) { return unary(UnaryOp::name, x); }
+LDLM_UNARY_FUNCTIONS(LDLM_FUNCTION)
+#undef LDLM_FUNCTION
 /// x^exponent; 0.5 and -0.5 are square roots: NaN of -infinity.
 template <class T> Tensor<T> pow(const Tensor<T>& x, std::type_identity_t<T> exponent) { return unary(UnaryOp::pow_scalar, x, exponent); }
 /// min(max(x, low), high): `high` everywhere if low > high. NaN stays NaN; a bound that is NaN is an Error.
