@@ -115,7 +115,7 @@ class TrainingState {
     try {
       part.load_state_dict(tensors);
     } catch (const Error& error) {
-      fail_as(error.code(), "train", file.native(), ": ", error.what());
+      fail_at(error.code(), "train", file.native(), ": ", error.what());
     }
   }
 
@@ -129,9 +129,10 @@ class TrainingState {
 
 template <Floating T>
 void TrainingState<T>::begin(std::int64_t rows) {
-  LDLM_CHECK(!saved_rows_ || *saved_rows_ == rows, "train", last_->native(),
-             " was made with other data: ", *saved_rows_, " rows in the trainer's order there and ",
-             rows, " here. To begin anew, remove it");
+  LDLM_CHECK_FILE(!saved_rows_ || *saved_rows_ == rows, "train", last_->native(),
+                  " was made with other data: ", *saved_rows_,
+                  " rows in the trainer's order there and ", rows,
+                  " here. To begin anew, remove it");
   if (!options.folder.empty() && !last_) {
     const auto earlier = latest_checkpoint(options.folder);
     LDLM_CHECK_STATE(!earlier, "train", earlier->native(),
@@ -187,9 +188,9 @@ std::optional<std::int64_t> TrainingState<T>::resume() {
   compare_context(*folder, checkpoint.config, options.context, changed);
   for (const auto& [file, part] : checkpoint_parts<T>) {
     const std::string* const name = first_not_finite(checkpoint.*part);
-    LDLM_CHECK(name == nullptr, "train", (*folder / file).native(), ": ", *name,
-               " holds NaN or infinity. To go on from an earlier checkpoint, remove ",
-               folder->native());
+    LDLM_CHECK_FILE(name == nullptr, "train", (*folder / file).native(), ": ", *name,
+                    " holds NaN or infinity. To go on from an earlier checkpoint, remove ",
+                    folder->native());
   }
   std::optional<Ema<T>> averages;
   if (options.ema_decay > 0.0) {
@@ -230,7 +231,7 @@ void TrainingState<T>::check_parameters(const NamedParameters<T>& own) const {
                "' is no parameter of the module");
     LDLM_CHECK(found->first == name, "train", "the optimiser has the module's '", found->first,
                "' under the name '", name,
-               "'; make it of named parameters, such as trainable_parameters(module)");
+               "'; make it of named parameters, such as ldlm::trainable_parameters(module)");
   }
 }
 
@@ -239,15 +240,16 @@ void TrainingState<T>::check_fits(const std::filesystem::path& folder,
                                   const NamedTensors<T>& saved) const {
   const NamedTensors<T> here = weights_();
   for (const auto& [name, tensor] : saved) {
-    LDLM_CHECK(find(here, name) != nullptr, "train", folder.native(),
-               " does not fit the model: ", name, " is missing here and ",
-               to_string(tensor.shape()), " there");
+    LDLM_CHECK_FILE(find(here, name) != nullptr, "train", folder.native(),
+                    " does not fit the model: ", name, " is missing here and ",
+                    to_string(tensor.shape()), " there");
   }
   for (const auto& [name, tensor] : here) {
     const Tensor<T>* const there = find(saved, name);
-    LDLM_CHECK(there != nullptr && there->shape() == tensor.shape(), "train", folder.native(),
-               " does not fit the model: ", name, " is ", to_string(tensor.shape()), " here and ",
-               there != nullptr ? to_string(there->shape()) : std::string("missing"), " there");
+    LDLM_CHECK_FILE(
+        there != nullptr && there->shape() == tensor.shape(), "train", folder.native(),
+        " does not fit the model: ", name, " is ", to_string(tensor.shape()), " here and ",
+        there != nullptr ? to_string(there->shape()) : std::string("missing"), " there");
   }
 }
 

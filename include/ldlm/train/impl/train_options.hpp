@@ -109,12 +109,12 @@ LDLM_BODY std::vector<std::string> compare_options(const std::filesystem::path& 
   const std::string file = (folder / "state.json").native();
   LDLM_CHECK(there.is_object(), "train", file, ": config must be an object, got ", there.preview());
   const auto steps = here.find("steps")->as<std::int64_t>();
-  LDLM_CHECK(step <= steps, "train", folder.native(), ": is of step ", step,
-             ", beyond the last one, ", steps, ". Train for more steps, or remove it");
+  LDLM_CHECK_FILE(step <= steps, "train", folder.native(), ": is of step ", step,
+                  ", beyond the last one, ", steps, ". Train for more steps, or remove it");
   const auto check_same = [&](const std::string& name, const ComparedValue& compared) {
-    LDLM_CHECK(compared.same(), "train", folder.native(), " was made with other options: ", name,
-               " is ", compared.there, " there and ", compared.here,
-               " here. To begin anew, remove it");
+    LDLM_CHECK_FILE(compared.same(), "train", folder.native(),
+                    " was made with other options: ", name, " is ", compared.there, " there and ",
+                    compared.here, " here. To begin anew, remove it");
   };
   constexpr std::array may_change{"steps", "learning_rate", "warmup", "final_rate"};
   std::vector<std::string> changes;
@@ -155,9 +155,9 @@ LDLM_BODY void compare_context(const std::filesystem::path& folder, const JsonVa
   }
   for (const auto& [name, value] : here.members()) {
     const ComparedValue compared(*context, name, value);
-    LDLM_CHECK(compared.same(), "train", folder.native(), " was made in another context: ", name,
-               " is ", compared.there, " there and ", compared.here,
-               " here. To begin anew, remove it");
+    LDLM_CHECK_FILE(compared.same(), "train", folder.native(),
+                    " was made in another context: ", name, " is ", compared.there, " there and ",
+                    compared.here, " here. To begin anew, remove it");
   }
 }
 
@@ -183,8 +183,8 @@ LDLM_BODY BestEvaluation BestEvaluation::from_json(const JsonValue& extra,
   const auto get = [&]<class Number>(const char* name, Number least) {
     const JsonValue* const found = extra.find(name);
     const auto number = found != nullptr ? found->get_if<Number>() : std::nullopt;
-    LDLM_CHECK(number && *number >= least, "train", file.native(), ": extra: ", name,
-               " must be a number, got ", found != nullptr ? found->preview() : "nothing");
+    LDLM_CHECK_FILE(number && *number >= least, "train", file.native(), ": extra: ", name,
+                    " must be a number, got ", found != nullptr ? found->preview() : "nothing");
     return *number;
   };
   return {get("best", std::numeric_limits<double>::lowest()), get("best_step", std::int64_t{0}),
