@@ -18,7 +18,7 @@ namespace ldlm::simd {
 
 enum class Into : std::uint8_t { l1, l2, l1_to_write };
 
-/// Asks for the cache line at p, which any address may be. g++ takes a function that does nothing
+/// Prefetches the cache line at p, which any address may be. g++ takes a function that does nothing
 /// else for one without effect, and drops calls of it; the empty statement prevents that.
 template <Into cache = Into::l1>
 [[gnu::always_inline]] inline void prefetch(const void* p) {

@@ -11,9 +11,10 @@
 
 #include <cstdint>
 #include <type_traits>
-#include <utility>
 
 #include <ldlm_simd/fma.hpp>
+#include <ldlm_simd/gemm/plan.hpp>
+#include <ldlm_simd/unroll.hpp>
 
 namespace ldlm::simd {
 
@@ -29,34 +30,12 @@ struct GemmTile {
   static constexpr std::int64_t columns = vectors * width<T, Arch>;
 };
 
-namespace detail {
-
-/// f(0), f(1), ..., f(N - 1), in a loop that is unrolled early enough for arrays that f indexes to
-/// be registers. (One instance of f for each index would cost the compiler several times as much.)
-template <int N, class F>
-[[gnu::always_inline]] inline void unroll(F&& f) {
-  static_assert(N <= 64);
-#pragma GCC unroll 64
-  for (int i = 0; i < N; ++i) {
-    f(i);
-  }
-}
-
-constexpr std::int64_t divide_up(std::int64_t x, std::int64_t y) {
-  return (x + y - 1) / y;
-}
-constexpr std::int64_t round_up(std::int64_t x, std::int64_t y) {
-  return divide_up(x, y) * y;
-}
-
-}  // namespace detail
-
 /// A part of B as the register tile reads it.
 template <class T>
 struct GemmPanel {
   const T* data;
   std::int64_t step;  // elements from one step of k to the next
-  // What comes from memory afterwards, or null. Four lines of it are asked for at every so many
+  // What comes from memory afterwards, or null. Four lines of it are prefetched at every so many
   // pairs of steps; `next` moves by so many bytes each time, and after a tile.
   const char* next = nullptr;
   std::int64_t every = 1, advance = 0, advance_tile = 0;
@@ -73,8 +52,8 @@ namespace detail {
 
 enum class TileKind : std::uint8_t {
   plain,
-  streams,  // c is stored past the caches
-  asks,     // for what comes after the panel; a test of `next` in the loop would cost a register
+  streams,     // c is stored past the caches
+  prefetches,  // what comes after the panel; a test of `next` in the loop would cost a register
 };
 
 /// c = alpha * a b (+ c if add), for one tile of R rows and V vectors.
@@ -97,7 +76,7 @@ void multiply_tile(std::int64_t k, const T* a, const GemmPanel<T>& panel, T alph
     a += R;
     b += panel.step;
   };
-  // Two steps at a time. A, which lies in L2, is asked for some steps before; to ask for B too
+  // Two steps at a time. A, which lies in L2, is prefetched some steps before; to prefetch B too
   // takes more than it gives, but from memory.
   constexpr std::int64_t ahead = 16;
   constexpr std::int64_t line = 64 / static_cast<std::int64_t>(sizeof(T));
@@ -107,7 +86,7 @@ void multiply_tile(std::int64_t k, const T* a, const GemmPanel<T>& panel, T alph
   for (; step + 2 <= k; step += 2) {
     unroll<static_cast<int>(divide_up(2 * R, line))>(
         [&](int i) { prefetch(a + ahead * R + i * line); });
-    if constexpr (Kind == TileKind::asks) {
+    if constexpr (Kind == TileKind::prefetches) {
       if (--wait == 0) {
         unroll<4>([&](int i) { prefetch(next + 64 * i); });
         next += panel.advance;

@@ -11,7 +11,7 @@
 
 #include <cstdint>
 
-#include <ldlm_simd/gemm_pack.hpp>
+#include <ldlm_simd/gemm/pack.hpp>
 
 namespace ldlm::simd {
 
@@ -45,7 +45,7 @@ struct GemmSingles {
     const bool add = store == TileStore::add;
     if constexpr (std::is_same_v<T, float>) {
       if (b.next != nullptr) {
-        return multiply_vectors<TileKind::asks>(height, lanes, k, a, b, alpha, c, c_row, add);
+        return multiply_vectors<TileKind::prefetches>(height, lanes, k, a, b, alpha, c, c_row, add);
       }
     }
     multiply_vectors<TileKind::plain>(height, lanes, k, a, b, alpha, c, c_row, add);
@@ -54,17 +54,18 @@ struct GemmSingles {
  private:
   using TileKind = detail::TileKind;
 
-  /// (A panel of one vector is the last one, which seldom has anything to ask for.)
+  /// (A panel of one vector is the last one, which seldom has anything to prefetch.)
   template <TileKind Kind>
   static void multiply_vectors(std::int64_t height, std::int64_t lanes, std::int64_t k, const T* a,
                                const GemmPanel<T>& b, T alpha, T* c, std::int64_t c_row, bool add) {
-    (lanes == width<T, Arch>
-         ? multiply_rows<1, TileKind::plain>
-         : multiply_rows<GemmTile<T, Arch>::vectors, Kind>)(height, k, a, b, alpha, c, c_row, add);
+    (lanes == width<T, Arch> ? multiply_height<1, TileKind::plain>
+                             : multiply_height<GemmTile<T, Arch>::vectors, Kind>)(height, k, a, b,
+                                                                                  alpha, c, c_row,
+                                                                                  add);
   }
   template <int V, TileKind Kind>
-  static void multiply_rows(std::int64_t height, std::int64_t k, const T* a, const GemmPanel<T>& b,
-                            T alpha, T* c, std::int64_t c_row, bool add) {
+  static void multiply_height(std::int64_t height, std::int64_t k, const T* a,
+                              const GemmPanel<T>& b, T alpha, T* c, std::int64_t c_row, bool add) {
     constexpr int full = static_cast<int>(rows);
     constexpr int half = full > 8 ? 8 : full;
     (height == 2   ? detail::multiply_tile<2, V, Kind, T, Arch>

@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <cstdint>
 
-#include <ldlm_simd/gemm_tile.hpp>
+#include <ldlm_simd/gemm/tile.hpp>
 #include <ldlm_simd/transpose.hpp>
 
 namespace ldlm::simd {
