@@ -10,7 +10,6 @@
 #include <ldlm/autograd/autograd.hpp>
 #include <ldlm/core/error.hpp>
 #include <ldlm/files/regular_file.hpp>
-#include <ldlm_reference/reference.hpp>
 
 using namespace ldlm;
 

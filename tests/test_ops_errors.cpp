@@ -3,7 +3,6 @@
 #include <doctest/doctest.h>
 
 #include <ldlm/core/ops.hpp>
-#include <ldlm_reference/reference.hpp>
 
 using namespace ldlm;
 using Floats = Tensor<float>;

@@ -7,7 +7,6 @@
 #include <set>
 
 #include <ldlm/core/ops.hpp>
-#include <ldlm_reference/reference.hpp>
 
 using namespace ldlm;
 
