@@ -186,7 +186,8 @@ bool goes_past_caches(const View<Out>& out, const View<const In>&... in) {
 /// The same of a result that is written row by row.
 template <class Arch, class Out, class... In>
 bool rows_go_past_caches(const View<Out>& out, const View<const In>&... in) {
-  return goes_past_caches<Arch>(out, in...) && out.layout.stride(out.shape().rank() - 1) == 1;
+  return has_special_loops<Out> && goes_past_caches<Arch>(out, in...) &&
+         out.layout.stride(out.shape().rank() - 1) == 1;
 }
 
 /// Calls body(p...) in parallel for every row of views (..., C), with pointers to their rows; of

@@ -159,7 +159,7 @@ Loops<sizeof...(View), Arch> loops_over_rows(const Shape& rows, const View&... v
 /// Whether rows of C elements go side by side.
 template <class T, class Arch>
 bool in_panels(std::int64_t C, std::int64_t rows) {
-  return C <= short_row && rows >= width<T, Arch> / 2;
+  return has_special_loops<T> && C <= short_row && rows >= width<T, Arch> / 2;
 }
 
 }  // namespace detail
@@ -174,9 +174,11 @@ void layer_norm(View<const T> x, View<const T> residual, View<const T> gamma, Vi
   const detail::RowParameter<T, Arch> shift(beta, C, T{0});
   const auto loops = detail::loops_over_rows<Arch>(detail::row_shape<Arch>(x.shape()), x, residual,
                                                    sum, y, mean, rstd);
-  if (detail::in_panels<T, Arch>(C, loops.length)) {
-    return detail::layer_norm_panels<T, Arch>(loops, C, x.data, residual.data, scale, shift,
-                                              epsilon, sum.data, y.data, mean.data, rstd.data);
+  if constexpr (has_special_loops<T>) {
+    if (detail::in_panels<T, Arch>(C, loops.length)) {
+      return detail::layer_norm_panels<T, Arch>(loops, C, x.data, residual.data, scale, shift,
+                                                epsilon, sum.data, y.data, mean.data, rstd.data);
+    }
   }
   const bool past_caches = residual.empty() && rows_go_past_caches<Arch>(y, x);
   for_rows<Arch>(
@@ -223,12 +225,12 @@ void layer_norm(View<const T> x, View<const T> residual, View<const T> gamma, Vi
 
 namespace detail {
 
-/// The backward pass of layer norm and RMS norm, which has no mean and no dbeta. With
-/// n = (x - mean) rstd and g = dy gamma: dx = rstd (g - mean(g) - n mean(g n)).
-template <bool Centred, class T, class Arch>
-void norm_backward(const View<const T>& x, const View<const T>& gamma, const View<const T>& mean,
-                   const View<const T>& rstd, const View<const T>& dy, const View<T>& dx,
-                   const View<T>& dgamma, const View<T>& dbeta) {
+/// The backward pass of layer norm and, if not `centred`, of RMS norm, which has no mean and no
+/// dbeta. With n = (x - mean) rstd and g = dy gamma: dx = rstd (g - mean(g) - n mean(g n)).
+template <class T, class Arch>
+void norm_backward(bool centred, const View<const T>& x, const View<const T>& gamma,
+                   const View<const T>& mean, const View<const T>& rstd, const View<const T>& dy,
+                   const View<T>& dx, const View<T>& dgamma, const View<T>& dbeta) {
   using B = Batch<T, Arch>;
   constexpr std::int64_t W = width<T, Arch>;
   const std::int64_t C = x.shape().back();
@@ -249,11 +251,11 @@ void norm_backward(const View<const T>& x, const View<const T>& gamma, const Vie
       sum_g += g;
       sum_gn = simd::fma(g, n, sum_gn);  // d is 0 beyond the end
       (simd::fma(d, n, load<T, Arch>(gamma_sum + i))).store_unaligned(gamma_sum + i);
-      if constexpr (Centred) {
+      if (centred) {
         (load<T, Arch>(beta_sum + i) + d).store_unaligned(beta_sum + i);
       }
     }
-    const B mean_g(Centred ? sum_of_lanes<T, Arch>(sum_g) / static_cast<T>(C) : T{0});
+    const B mean_g(centred ? sum_of_lanes<T, Arch>(sum_g) / static_cast<T>(C) : T{0});
     const B mean_gn(sum_of_lanes<T, Arch>(sum_gn) / static_cast<T>(C));
     transform<Arch>(
         C,
@@ -266,8 +268,8 @@ void norm_backward(const View<const T>& x, const View<const T>& gamma, const Vie
   // The same for up to `lanes` rows side by side. dy is 0 in lanes without a row.
   const PanelLayout<T, Arch> layout(C);
   const std::int64_t lanes = layout.lanes;
-  const auto run_panel = [&](const auto& at, std::int64_t rows, T* memory, T* gamma_sum,
-                             T* beta_sum) {
+  [[maybe_unused]] const auto run_panel = [&](const auto& at, std::int64_t rows, T* memory,
+                                              T* gamma_sum, T* beta_sum) {
     T* const in = memory;
     T* const grad = in + layout.size();
     T* const mu = grad + layout.size();
@@ -275,7 +277,7 @@ void norm_backward(const View<const T>& x, const View<const T>& gamma, const Vie
     layout.read(x.data + at[0], loops.step[0], 1, rows, in);
     layout.read(dy.data + at[3], loops.step[3], 1, rows, grad);
     std::fill(mu, mu + 2 * lanes, T{0});
-    if constexpr (Centred) {
+    if (centred) {
       pack<T, Arch>(mean.data + at[1], loops.step[1], mu, rows);
     }
     pack<T, Arch>(rstd.data + at[2], loops.step[2], r, rows);
@@ -289,12 +291,12 @@ void norm_backward(const View<const T>& x, const View<const T>& gamma, const Vie
         sum_g += g;
         sum_gn = simd::fma(g, n, sum_gn);
         simd::fma(d, n, load<T, Arch>(gamma_sum + c * W)).store_unaligned(gamma_sum + c * W);
-        if constexpr (Centred) {
+        if (centred) {
           (load<T, Arch>(beta_sum + c * W) + d).store_unaligned(beta_sum + c * W);
         }
       }
       const B count(static_cast<T>(C));
-      const B mean_g = Centred ? sum_g / count : B(T{0});
+      const B mean_g = centred ? sum_g / count : B(T{0});
       const B mean_gn = sum_gn / count;
       for (std::int64_t c = 0; c < C; ++c) {
         T* const v = in + c * lanes + i;
@@ -305,7 +307,7 @@ void norm_backward(const View<const T>& x, const View<const T>& gamma, const Vie
     }
     layout.write(in, dx.data + at[4], loops.step[4], 1, rows);
   };
-  const auto run_panels = [&](std::int64_t first, std::int64_t last, T* sums) {
+  [[maybe_unused]] const auto run_panels = [&](std::int64_t first, std::int64_t last, T* sums) {
     const Scratch<T, Arch> memory(2 * (layout.size() + lanes + C * W));
     T* const gamma_sum = memory.data() + 2 * (layout.size() + lanes);
     T* const beta_sum = gamma_sum + C * W;
@@ -325,20 +327,22 @@ void norm_backward(const View<const T>& x, const View<const T>& gamma, const Vie
       sums[padded + c] = sum_of_lanes<T, Arch>(load<T, Arch>(beta_sum + c * W));
     }
   };
-  const bool side_by_side = in_panels<T, Arch>(C, loops.length);
+  [[maybe_unused]] const bool side_by_side = in_panels<T, Arch>(C, loops.length);
   const Scratch<T, Arch> totals(2 * padded);
   sum_over_row_blocks<T, Arch>(
       loops.lines * loops.length, 2 * padded, totals.data(),
       [&](std::int64_t first, std::int64_t last, T* sums) {
-        if (side_by_side) {
-          return run_panels(first, last, sums);
+        if constexpr (has_special_loops<T>) {
+          if (side_by_side) {
+            return run_panels(first, last, sums);
+          }
         }
         auto cursor = loops.at(first / loops.length);
         std::int64_t i = first % loops.length;
         for (std::int64_t row = first; row < last; ++row) {
           const auto& o = cursor.offsets;
           const auto& step = loops.step;
-          run_row(x.data + o[0] + i * step[0], Centred ? mean.data[o[1] + i * step[1]] : T{0},
+          run_row(x.data + o[0] + i * step[0], centred ? mean.data[o[1] + i * step[1]] : T{0},
                   rstd.data[o[2] + i * step[2]], dy.data + o[3] + i * step[3],
                   dx.data + o[4] + i * step[4], sums, sums + padded);
           if (++i == loops.length) {
@@ -361,7 +365,7 @@ template <class T, class Arch>
 void layer_norm_backward(View<const T> x, View<const T> gamma, View<const T> mean,
                          View<const T> rstd, View<const T> dy, View<T> dx, View<T> dgamma,
                          View<T> dbeta) {
-  detail::norm_backward<true, T, Arch>(x, gamma, mean, rstd, dy, dx, dgamma, dbeta);
+  detail::norm_backward<T, Arch>(true, x, gamma, mean, rstd, dy, dx, dgamma, dbeta);
 }
 
 /// y = x rstd gamma, rstd = 1 / sqrt(mean(x^2) + epsilon). gamma and rstd may be absent.
@@ -371,8 +375,10 @@ void rms_norm(View<const T> x, View<const T> gamma, T epsilon, View<T> y, View<T
   const std::int64_t C = x.shape().back();
   const detail::RowParameter<T, Arch> scale(gamma, C, T{1});
   const auto loops = detail::loops_over_rows<Arch>(detail::row_shape<Arch>(x.shape()), x, y, rstd);
-  if (detail::in_panels<T, Arch>(C, loops.length)) {
-    return detail::rms_norm_panels<T, Arch>(loops, C, x.data, scale, epsilon, y.data, rstd.data);
+  if constexpr (has_special_loops<T>) {
+    if (detail::in_panels<T, Arch>(C, loops.length)) {
+      return detail::rms_norm_panels<T, Arch>(loops, C, x.data, scale, epsilon, y.data, rstd.data);
+    }
   }
   for_rows<Arch>(
       detail::row_shape<Arch>(x.shape()), detail::rows_grain<Arch>(C, 3),
@@ -393,7 +399,7 @@ void rms_norm(View<const T> x, View<const T> gamma, T epsilon, View<T> y, View<T
 template <class T, class Arch>
 void rms_norm_backward(View<const T> x, View<const T> gamma, View<const T> rstd, View<const T> dy,
                        View<T> dx, View<T> dgamma) {
-  detail::norm_backward<false, T, Arch>(x, gamma, View<const T>(), rstd, dy, dx, dgamma, View<T>());
+  detail::norm_backward<T, Arch>(false, x, gamma, View<const T>(), rstd, dy, dx, dgamma, View<T>());
 }
 
 }  // namespace ldlm::simd

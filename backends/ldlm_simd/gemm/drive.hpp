@@ -37,7 +37,7 @@ class GemmMatrix {
     adds_to_c_ = g.beta == T{1} && !has_epilogue(g);
     sums_in_c_ = !reads_c || adds_to_c_;
     streams_c_ = !reads_c && !has_epilogue(g) && plan.far_c && can_stream<T, Arch>(g.c, g.c_row);
-    prefetches_b_ = std::is_same_v<T, float> && Element::steps == 1 && plan.far_b &&
+    prefetches_b_ = has_special_loops<T> && Element::steps == 1 && plan.far_b &&
                     shared_b.data == nullptr && (g.b_row == 1 || g.b_col == 1);
   }
 
@@ -60,7 +60,7 @@ class GemmMatrix {
       T* sum = sums;
       for (std::int64_t j = 0; j < task.columns; j += Tile::columns) {
         const std::int64_t columns = std::min(Tile::columns, task.columns - j);
-        const std::int64_t lanes = round_up(columns, W);
+        const std::int64_t lanes = round_up(columns, Tile::least_columns);
         GemmPanel<T> b = panel_of_b(workspace, task.column + j, columns, step, steps, passes);
         if (prefetches_b_ && j + Tile::columns < task.columns) {
           prefetch_panel(b, task.column + j + Tile::columns, step, steps, passes);
@@ -83,7 +83,7 @@ class GemmMatrix {
         }
       }
     }
-    if (streams_c_) {
+    if (has_special_loops<T> && streams_c_) {
       finish_streaming<Arch>();
     }
   }
@@ -96,7 +96,7 @@ class GemmMatrix {
           const std::int64_t count = std::min(Tile::columns, columns - j);
           const float* const from = g.b_packed.panel((column + j) / panel_rows);
           Element::pack_b({from + (column + j) % panel_rows, count, count, g.k, 1, panel_rows},
-                          round_up(count, W), out + j * packed_k(g));
+                          round_up(count, Tile::least_columns), out + j * packed_k(g));
         }
         return;
       }
@@ -116,11 +116,11 @@ class GemmMatrix {
       }
     }
     const std::int64_t rest = columns % Tile::columns;
-    const std::int64_t wide = rest <= W ? columns - rest : columns;
+    const std::int64_t wide = rest <= Tile::least_columns ? columns - rest : columns;
     const T* const b = g.b + column * g.b_col;
     Element::pack_b({b, wide, wide, g.k, g.b_col, g.b_row}, Tile::columns, out);
-    Element::pack_b({b + wide * g.b_col, columns - wide, columns - wide, g.k, g.b_col, g.b_row}, W,
-                    out + wide * packed_k(g));
+    Element::pack_b({b + wide * g.b_col, columns - wide, columns - wide, g.k, g.b_col, g.b_row},
+                    Tile::least_columns, out + wide * packed_k(g));
   }
 
  private:
@@ -180,7 +180,7 @@ class GemmMatrix {
       const T* const panel = shared_b_.data + (column - lane) * k_ + lane;
       return weights(panel + step * shared_b_.lanes, steps, passes);
     }
-    const std::int64_t lanes = round_up(columns, W);
+    const std::int64_t lanes = round_up(columns, Tile::least_columns);
     if (shared_b_.data != nullptr) {
       return {shared_b_.data + (column - shared_b_.column) * k_ + step * lanes, lanes};
     }

@@ -12,10 +12,28 @@ LDLM_COMPLETE_SWITCHES
 
 namespace detail {
 
+/// act(x). (One function for all: the loop around it would else be compiled for each activation.)
+template <class T, class Arch>
+[[gnu::noinline]] Batch<T, Arch> activate(Activation activation, Batch<T, Arch> x) {
+  switch (activation) {
+    case Activation::none:
+      return x;
+    case Activation::relu:
+      return simd::relu(x);
+    case Activation::silu:
+      return simd::silu(x);
+    case Activation::gelu:
+      return simd::gelu(x);
+    case Activation::gelu_tanh:
+      return simd::gelu_tanh(x);
+  }
+  ldlm::detail::fail_unknown("Activation", activation);
+}
+
 /// One row of C from column j on: c = act(sum + beta * c + bias) + residual; sum may be c.
-template <class T, class Arch, class F>
+template <class T, class Arch>
 void finish_row(const Gemm<T>& g, std::int64_t i, std::int64_t j, std::int64_t columns,
-                const T* sum, T beta, F&& activation) {
+                const T* sum, T beta) {
   using B = Batch<T, Arch>;
   constexpr std::int64_t W = width<T, Arch>;
   const std::int64_t at = i * g.c_row + j;
@@ -45,7 +63,9 @@ void finish_row(const Gemm<T>& g, std::int64_t i, std::int64_t j, std::int64_t c
     if (pre_activation != nullptr) {
       store_here(pre_activation, x);
     }
-    x = activation(x);
+    if (g.activation != Activation::none) {
+      x = activate<T, Arch>(g.activation, x);
+    }
     if (residual != nullptr) {
       x = x + load_here(residual);
     }
@@ -67,25 +87,9 @@ bool has_epilogue(const Gemm<T>& g) {
 template <class T, class Arch>
 void finish_block(const Gemm<T>& g, std::int64_t i, std::int64_t j, std::int64_t rows,
                   std::int64_t columns, const T* sum, std::int64_t sum_row, T beta) {
-  using B = Batch<T, Arch>;
-  const auto finish = [&](auto&& activation) {
-    for (std::int64_t row = 0; row < rows; ++row) {
-      detail::finish_row<T, Arch>(g, i + row, j, columns, sum + row * sum_row, beta, activation);
-    }
-  };
-  switch (g.activation) {
-    case Activation::none:
-      return finish([](const B& x) { return x; });
-    case Activation::relu:
-      return finish([](const B& x) { return simd::relu(x); });
-    case Activation::silu:
-      return finish([](const B& x) { return simd::silu(x); });
-    case Activation::gelu:
-      return finish([](const B& x) { return simd::gelu(x); });
-    case Activation::gelu_tanh:
-      return finish([](const B& x) { return simd::gelu_tanh(x); });
+  for (std::int64_t row = 0; row < rows; ++row) {
+    detail::finish_row<T, Arch>(g, i + row, j, columns, sum + row * sum_row, beta);
   }
-  ldlm::detail::fail_unknown("Activation", g.activation);
 }
 
 LDLM_END_COMPLETE_SWITCHES

@@ -81,8 +81,6 @@ struct FewRows {
 template <class T, class Arch>
 void few_rows_sums(const FewRows<T>& product, std::int64_t first, std::int64_t columns, T* sums,
                    std::int64_t sum_row) {
-  // Whether two rows have loops of their own: no model decodes in double.
-  constexpr bool has_pairs = std::is_same_v<T, float>;
   const Gemm<T>& g = product.g;
   const auto by_columns = [&]<int R>(std::integral_constant<int, R>, const auto& column_at) {
     const bool in_place = g.a_col == 1;
@@ -93,7 +91,7 @@ void few_rows_sums(const FewRows<T>& product, std::int64_t first, std::int64_t c
     if (g.m == 1) {
       return by_columns(std::integral_constant<int, 1>{}, column_at);
     }
-    if constexpr (has_pairs) {
+    if constexpr (has_special_loops<T>) {
       if (g.m == 2) {
         return by_columns(std::integral_constant<int, 2>{}, column_at);
       }
@@ -125,12 +123,17 @@ void few_rows_sums(const FewRows<T>& product, std::int64_t first, std::int64_t c
   if (g.m == 1) {
     return by_rows(std::integral_constant<int, 1>{});
   }
-  if constexpr (has_pairs) {
+  if constexpr (has_special_loops<T>) {
     if (g.m == 2) {
       return by_rows(std::integral_constant<int, 2>{});
     }
   }
-  g.m <= 4 ? by_rows(std::integral_constant<int, 4>{}) : by_rows(std::integral_constant<int, 8>{});
+  if constexpr (has_special_loops<T>) {
+    if (g.m > 4) {
+      return by_rows(std::integral_constant<int, 8>{});
+    }
+  }
+  by_rows(std::integral_constant<int, 4>{});
 }
 
 /// The columns [first, last) of a product.
@@ -178,14 +181,24 @@ void few_rows_in_parts(const FewRows<T>& product, const FewRowsPlan& plan) {
   finish_block<T, Arch>(g, 0, 0, g.m, g.n, sums, g.n, g.beta);
 }
 
+/// Whether a product is made here.
+template <class T>
+bool has_few_rows(const Gemm<T>& g, GemmLayout layout) {
+  // (There is no loop for more than four rows of A and rows of B in double.)
+  const std::int64_t most = has_special_loops<T> || layout == GemmLayout::columns ? few_rows : 4;
+  return g.m <= most && g.k > 0 && layout != GemmLayout::other;
+}
+
 /// All products of a batch; `product` is the number of this call.
 template <class T, class Arch>
 void multiply_few_rows(const Gemm<T>& g, GemmLayout layout, std::int64_t batches,
                        std::uint64_t product) {
   const GemmSizes sizes{g.m, g.n, g.k, g.c_row, sizeof(T)};
   const FewRowsPlan plan = plan_few_rows(sizes, layout, g.b_row, width<T, Arch>, cache_sizes());
-  if (batches == 1 && plan.parts > 1) {
-    return few_rows_in_parts<T, Arch>({matrix_of_batch(g, 0), layout, {product, 0, 0}}, plan);
+  if constexpr (has_special_loops<T>) {
+    if (batches == 1 && plan.parts > 1) {
+      return few_rows_in_parts<T, Arch>({matrix_of_batch(g, 0), layout, {product, 0, 0}}, plan);
+    }
   }
   const std::int64_t units = divide_up(g.n, plan.unit);
   std::int64_t grain = plan.grain;

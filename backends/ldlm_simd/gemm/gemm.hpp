@@ -31,7 +31,7 @@ void gemm(const Gemm<T>& args) {
   static std::atomic<std::uint64_t> products{0};
   const std::uint64_t product = products.fetch_add(1, std::memory_order_relaxed) + 1;
   const GemmLayout layout = detail::layout_of_b(g, width<T, Arch>);
-  if (g.m <= few_rows && g.k > 0 && layout != GemmLayout::other) {
+  if (detail::has_few_rows(g, layout)) {
     return detail::multiply_few_rows<T, Arch>(g, layout, batches, product);
   }
   if constexpr (compiled_with_amx<T, Arch>) {

@@ -28,6 +28,8 @@ struct GemmTile {
   static constexpr int vectors = 2;
   static constexpr int rows = (registers - vectors - 1) / vectors / 2 * 2;
   static constexpr std::int64_t columns = vectors * width<T, Arch>;
+  /// The narrowest panel: the last one may have a single vector.
+  static constexpr std::int64_t least_columns = has_special_loops<T> ? width<T, Arch> : columns;
 };
 
 /// A part of B as the register tile reads it.
