@@ -237,8 +237,8 @@ void norm_backward(bool centred, const View<const T>& x, const View<const T>& ga
   const std::int64_t padded = (C + W - 1) / W * W;
   const RowParameter<T, Arch> scale(gamma, C, T{1});
   const auto loops = loops_over_rows<Arch>(row_shape<Arch>(x.shape()), x, mean, rstd, dy, dx);
-  const auto run_row = [&](const T* in, T mu, T r, const T* grad, T* out, T* gamma_sum,
-                           T* beta_sum) {
+  const auto run_row = [&]<bool Centred>(std::bool_constant<Centred>, const T* in, T mu, T r,
+                                         const T* grad, T* out, T* gamma_sum, T* beta_sum) {
     const B m(mu), f(r);
     B sum_g(T{0}), sum_gn(T{0});
     const auto at = [&](const T* p, std::int64_t i) {
@@ -251,11 +251,11 @@ void norm_backward(bool centred, const View<const T>& x, const View<const T>& ga
       sum_g += g;
       sum_gn = simd::fma(g, n, sum_gn);  // d is 0 beyond the end
       (simd::fma(d, n, load<T, Arch>(gamma_sum + i))).store_unaligned(gamma_sum + i);
-      if (centred) {
+      if constexpr (Centred) {
         (load<T, Arch>(beta_sum + i) + d).store_unaligned(beta_sum + i);
       }
     }
-    const B mean_g(centred ? sum_of_lanes<T, Arch>(sum_g) / static_cast<T>(C) : T{0});
+    const B mean_g(Centred ? sum_of_lanes<T, Arch>(sum_g) / static_cast<T>(C) : T{0});
     const B mean_gn(sum_of_lanes<T, Arch>(sum_gn) / static_cast<T>(C));
     transform<Arch>(
         C,
@@ -329,28 +329,32 @@ void norm_backward(bool centred, const View<const T>& x, const View<const T>& ga
   };
   [[maybe_unused]] const bool side_by_side = in_panels<T, Arch>(C, loops.length);
   const Scratch<T, Arch> totals(2 * padded);
-  sum_over_row_blocks<T, Arch>(
-      loops.lines * loops.length, 2 * padded, totals.data(),
-      [&](std::int64_t first, std::int64_t last, T* sums) {
-        if constexpr (has_special_loops<T>) {
-          if (side_by_side) {
-            return run_panels(first, last, sums);
-          }
-        }
-        auto cursor = loops.at(first / loops.length);
-        std::int64_t i = first % loops.length;
-        for (std::int64_t row = first; row < last; ++row) {
-          const auto& o = cursor.offsets;
-          const auto& step = loops.step;
-          run_row(x.data + o[0] + i * step[0], centred ? mean.data[o[1] + i * step[1]] : T{0},
-                  rstd.data[o[2] + i * step[2]], dy.data + o[3] + i * step[3],
-                  dx.data + o[4] + i * step[4], sums, sums + padded);
-          if (++i == loops.length) {
-            i = 0;
-            loops.advance(cursor);
-          }
-        }
-      });
+  sum_over_row_blocks<T, Arch>(loops.lines * loops.length, 2 * padded, totals.data(),
+                               [&](std::int64_t first, std::int64_t last, T* sums) {
+                                 if constexpr (has_special_loops<T>) {
+                                   if (side_by_side) {
+                                     return run_panels(first, last, sums);
+                                   }
+                                 }
+                                 auto cursor = loops.at(first / loops.length);
+                                 std::int64_t i = first % loops.length;
+                                 for (std::int64_t row = first; row < last; ++row) {
+                                   const auto& o = cursor.offsets;
+                                   const auto& step = loops.step;
+                                   const auto run = [&](auto centre) {
+                                     run_row(centre, x.data + o[0] + i * step[0],
+                                             centre() ? mean.data[o[1] + i * step[1]] : T{0},
+                                             rstd.data[o[2] + i * step[2]],
+                                             dy.data + o[3] + i * step[3],
+                                             dx.data + o[4] + i * step[4], sums, sums + padded);
+                                   };
+                                   centred ? run(std::true_type{}) : run(std::false_type{});
+                                   if (++i == loops.length) {
+                                     i = 0;
+                                     loops.advance(cursor);
+                                   }
+                                 }
+                               });
   if (!dgamma.empty()) {
     std::copy(totals.data(), totals.data() + C, dgamma.data);
   }

@@ -237,11 +237,7 @@ class GemmMatrix {
     } else {
       Element::multiply(height, lanes, steps, a, b, g_.alpha, sum, Tile::columns,
                         TileStore::replace);
-      Gemm<T> plain;
-      plain.c = g_.c;
-      plain.c_row = g_.c_row;
-      finish_block<T, Arch>(plain, i, j, rows, columns, sum, Tile::columns,
-                            to_c == TileStore::add ? T{1} : T{0});
+      move_block<T, Arch>(rows, columns, sum, Tile::columns, c, g_.c_row, to_c == TileStore::add);
     }
     if (last && has_epilogue(g_)) {
       finish_block<T, Arch>(g_, i, j, rows, columns, c, g_.c_row, T{0});

@@ -1,7 +1,9 @@
 #pragma once
 // What happens to a finished sum on its way to C: beta, bias, activation, residual.
 
+#include <algorithm>
 #include <cstdint>
+#include <type_traits>
 
 #include <ldlm/core/kernel_table.hpp>
 #include <ldlm_simd/math.hpp>
@@ -31,9 +33,9 @@ template <class T, class Arch>
 }
 
 /// One row of C from column j on: c = act(sum + beta * c + bias) + residual; sum may be c.
-template <class T, class Arch>
-void finish_row(const Gemm<T>& g, std::int64_t i, std::int64_t j, std::int64_t columns,
-                const T* sum, T beta) {
+template <bool Activates, class T, class Arch>
+[[gnu::always_inline]] inline void finish_row(const Gemm<T>& g, std::int64_t i, std::int64_t j,
+                                              std::int64_t columns, const T* sum, T beta) {
   using B = Batch<T, Arch>;
   constexpr std::int64_t W = width<T, Arch>;
   const std::int64_t at = i * g.c_row + j;
@@ -63,7 +65,7 @@ void finish_row(const Gemm<T>& g, std::int64_t i, std::int64_t j, std::int64_t c
     if (pre_activation != nullptr) {
       store_here(pre_activation, x);
     }
-    if (g.activation != Activation::none) {
+    if constexpr (Activates) {
       x = activate<T, Arch>(g.activation, x);
     }
     if (residual != nullptr) {
@@ -87,8 +89,28 @@ bool has_epilogue(const Gemm<T>& g) {
 template <class T, class Arch>
 void finish_block(const Gemm<T>& g, std::int64_t i, std::int64_t j, std::int64_t rows,
                   std::int64_t columns, const T* sum, std::int64_t sum_row, T beta) {
-  for (std::int64_t row = 0; row < rows; ++row) {
-    detail::finish_row<T, Arch>(g, i + row, j, columns, sum + row * sum_row, beta);
+  const auto finish = [&]<bool Activates>(std::bool_constant<Activates>) {
+    for (std::int64_t row = 0; row < rows; ++row) {
+      detail::finish_row<Activates, T, Arch>(g, i + row, j, columns, sum + row * sum_row, beta);
+    }
+  };
+  g.activation != Activation::none ? finish(std::true_type{}) : finish(std::false_type{});
+}
+
+/// c = sum, or c += sum, for a block whose rows are c_row and sum_row apart.
+template <class T, class Arch>
+void move_block(std::int64_t rows, std::int64_t columns, const T* sum, std::int64_t sum_row, T* c,
+                std::int64_t c_row, bool add) {
+  constexpr std::int64_t W = width<T, Arch>;
+  for (; rows > 0; --rows, sum += sum_row, c += c_row) {
+    for (std::int64_t j = 0; j < columns; j += W) {
+      const std::int64_t left = std::min(W, columns - j);
+      Batch<T, Arch> x = load<T, Arch>(sum + j);
+      if (add) {
+        x = x + load_first<T, Arch>(c + j, left);
+      }
+      store_first<T, Arch>(c + j, x, left);
+    }
   }
 }
 

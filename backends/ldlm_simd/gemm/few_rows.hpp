@@ -184,9 +184,7 @@ void few_rows_in_parts(const FewRows<T>& product, const FewRowsPlan& plan) {
 /// Whether a product is made here.
 template <class T>
 bool has_few_rows(const Gemm<T>& g, GemmLayout layout) {
-  // (There is no loop for more than four rows of A and rows of B in double.)
-  const std::int64_t most = has_special_loops<T> || layout == GemmLayout::columns ? few_rows : 4;
-  return g.m <= most && g.k > 0 && layout != GemmLayout::other;
+  return g.m <= few_rows && g.k > 0 && layout != GemmLayout::other;
 }
 
 /// All products of a batch; `product` is the number of this call.

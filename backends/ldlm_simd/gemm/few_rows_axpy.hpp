@@ -28,7 +28,7 @@ template <int R, int K, class T, class Arch>
   constexpr std::int64_t W = width<T, Arch>;
   B a_now[K * R];
   unroll<K * R>([&](int i) { a_now[i] = B(a[i]); });
-  for (std::int64_t j = 0; j < columns; j += W) {
+  for (std::int64_t j = 0; j + W <= columns; j += W) {
     if constexpr (R > 2) {
       unroll<K>([&](int s) { prefetch<Into::l2>(b + (K + s) * b_row + j); });
     }
