@@ -84,7 +84,8 @@ class Loops {
     Offsets offsets{};
     std::array<std::int64_t, max_rank> index{};
   };
-  [[nodiscard]] Cursor at(std::int64_t line) const {
+  /// (Out of line: every loop begins with it, and the loops are many.)
+  [[nodiscard, gnu::noinline]] Cursor at(std::int64_t line) const {
     Cursor cursor;
     for (std::size_t axis = rank_; axis-- > 0;) {
       cursor.index[axis] = line % shape_[axis];

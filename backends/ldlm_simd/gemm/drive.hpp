@@ -278,7 +278,7 @@ void multiply_packed(const Gemm<T>& g, std::int64_t batches, std::uint64_t produ
     parallel_for(0, count * tasks, plan.grain, [&](std::int64_t lo, std::int64_t hi) {
       for (std::int64_t task = lo; task < hi; ++task) {
         const std::int64_t index = batch + task / tasks;
-        Matrix(matrix_of_batch(g, index), plan, product, index, shared_b)
+        Matrix(matrix_of_batch<T, Arch>(g, index), plan, product, index, shared_b)
             .multiply(plan.task(task % tasks, g.m, first, last));
       }
     });
@@ -296,7 +296,7 @@ void multiply_packed(const Gemm<T>& g, std::int64_t batches, std::uint64_t produ
   T* const packed = GemmWorkspace<T, Arch>::local().shared_b.reserve(
       plan.columns_once * std::max<std::int64_t>(k, 1) + width<T, Arch>);
   for (std::int64_t batch = 0; batch < batches; ++batch) {
-    const Gemm<T> one = matrix_of_batch(g, batch);
+    const Gemm<T> one = matrix_of_batch<T, Arch>(g, batch);
     for (std::int64_t first = 0; first < g.n; first += plan.columns_once) {
       const std::int64_t last = std::min(g.n, first + plan.columns_once);
       constexpr std::int64_t grain = 4 * Tile::columns;  // less is not worth waking a thread for

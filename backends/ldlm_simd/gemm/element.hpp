@@ -38,35 +38,32 @@ struct GemmSingles {
                        const GemmPanel<T>& b, T alpha, T* c, std::int64_t c_row, TileStore store) {
     [[maybe_unused]] constexpr std::int64_t W = width<T, Arch>;
     constexpr int V = GemmTile<T, Arch>::vectors;
-    const bool add = store == TileStore::add;
     if constexpr (has_special_loops<T>) {
-      if (store == TileStore::stream && height == rows && lanes == V * W) {
-        return detail::multiply_tile<static_cast<int>(rows), V, TileKind::streams, T, Arch>(
-            k, a, b, alpha, c, c_row, false);
-      }
       if (lanes == W) {  // the last panel, which seldom has anything to prefetch
-        return multiply_height<1, TileKind::plain>(height, k, a, b, alpha, c, c_row, add);
+        return multiply_height<1, false>(height, k, a, b, alpha, c, c_row, store);
       }
-      if (b.next != nullptr) {
-        return multiply_height<V, TileKind::prefetches>(height, k, a, b, alpha, c, c_row, add);
+      if (b.next != nullptr || height < rows) {
+        return multiply_height<V, true>(height, k, a, b, alpha, c, c_row, store);
       }
+      return detail::multiply_tile<static_cast<int>(rows), V, false, true, T, Arch>(
+          k, a, b, alpha, c, c_row, store);
     }
-    multiply_height<V, TileKind::plain>(height, k, a, b, alpha, c, c_row, add);
+    multiply_height<V, false>(height, k, a, b, alpha, c, c_row, store);
   }
 
  private:
-  using TileKind = detail::TileKind;
-
-  template <int V, TileKind Kind>
+  template <int V, bool Prefetches>
   static void multiply_height(std::int64_t height, std::int64_t k, const T* a,
-                              const GemmPanel<T>& b, T alpha, T* c, std::int64_t c_row, bool add) {
+                              const GemmPanel<T>& b, T alpha, T* c, std::int64_t c_row,
+                              TileStore store) {
     constexpr int full = static_cast<int>(rows);
     constexpr int half = full > 8 ? 8 : full;
     constexpr int least = has_special_loops<T> ? 2 : 4;
-    (height == least ? detail::multiply_tile<least, V, Kind, T, Arch>
-     : height == 4   ? detail::multiply_tile<4, V, Kind, T, Arch>
-     : height == 8   ? detail::multiply_tile<half, V, Kind, T, Arch>
-                   : detail::multiply_tile<full, V, Kind, T, Arch>)(k, a, b, alpha, c, c_row, add);
+    (height == least ? detail::multiply_tile<least, V, Prefetches, false, T, Arch>
+     : height == 4   ? detail::multiply_tile<4, V, Prefetches, false, T, Arch>
+     : height == 8   ? detail::multiply_tile<half, V, Prefetches, false, T, Arch>
+                   : detail::multiply_tile<full, V, Prefetches, false, T, Arch>)(k, a, b, alpha, c,
+                                                                                 c_row, store);
   }
 };
 

@@ -129,7 +129,8 @@ void few_rows_sums(const FewRows<T>& product, std::int64_t first, std::int64_t c
     }
   }
   if constexpr (has_special_loops<T>) {
-    if (g.m > 4) {
+    // (Up to 12 rows are three strips of 4: of two of 8 the second would be half empty.)
+    if (g.m > 4 && (g.m <= 8 || g.m > 12)) {
       return by_rows(std::integral_constant<int, 8>{});
     }
   }
@@ -195,7 +196,8 @@ void multiply_few_rows(const Gemm<T>& g, GemmLayout layout, std::int64_t batches
   const FewRowsPlan plan = plan_few_rows(sizes, layout, g.b_row, width<T, Arch>, cache_sizes());
   if constexpr (has_special_loops<T>) {
     if (batches == 1 && plan.parts > 1) {
-      return few_rows_in_parts<T, Arch>({matrix_of_batch(g, 0), layout, {product, 0, 0}}, plan);
+      return few_rows_in_parts<T, Arch>({matrix_of_batch<T, Arch>(g, 0), layout, {product, 0, 0}},
+                                        plan);
     }
   }
   const std::int64_t units = divide_up(g.n, plan.unit);
@@ -207,8 +209,8 @@ void multiply_few_rows(const Gemm<T>& g, GemmLayout layout, std::int64_t batches
     for (std::int64_t at = lo; at < hi;) {
       const std::int64_t batch = at / units;
       const std::int64_t end = std::min(hi, (batch + 1) * units);
-      few_rows_columns<T, Arch>({matrix_of_batch(g, batch), layout, {product, batch, 0}}, plan,
-                                (at - batch * units) * plan.unit,
+      few_rows_columns<T, Arch>({matrix_of_batch<T, Arch>(g, batch), layout, {product, batch, 0}},
+                                plan, (at - batch * units) * plan.unit,
                                 std::min(g.n, (end - batch * units) * plan.unit));
       at = end;
     }

@@ -44,8 +44,8 @@ std::int64_t batch_size(const Gemm<T>& g) {
 }
 
 /// The batch's matrix number `index`.
-template <class T>
-Gemm<T> matrix_of_batch(const Gemm<T>& g, std::int64_t index) {
+template <class T, class Arch>
+[[gnu::noinline]] Gemm<T> matrix_of_batch(const Gemm<T>& g, std::int64_t index) {
   Gemm<T> one = g;
   one.batch_rank = 0;
   std::int64_t c_offset = 0;

@@ -10,6 +10,7 @@
 // at the right edge and make B panels of one or two cache lines.
 
 #include <cstdint>
+#include <limits>
 #include <type_traits>
 
 #include <ldlm_simd/fma.hpp>
@@ -52,17 +53,12 @@ enum class TileStore : std::uint8_t {
 
 namespace detail {
 
-enum class TileKind : std::uint8_t {
-  plain,
-  streams,     // c is stored past the caches
-  prefetches,  // what comes after the panel; a test of `next` in the loop would cost a register
-};
-
-/// c = alpha * a b (+ c if add), for one tile of R rows and V vectors.
-/// a: k steps of R elements; b: k steps of V vectors.
-template <int R, int V, TileKind Kind, class T, class Arch>
+/// c = alpha * a b (+ c), for one tile of R rows and V vectors.
+/// a: k steps of R elements; b: k steps of V vectors. Prefetches: whether what comes after the
+/// panel may be prefetched, which costs a register in the loop; Streams: whether c may be streamed.
+template <int R, int V, bool Prefetches, bool Streams, class T, class Arch>
 void multiply_tile(std::int64_t k, const T* a, const GemmPanel<T>& panel, T alpha, T* c,
-                   std::int64_t c_row, bool add) {
+                   std::int64_t c_row, TileStore store) {
   using B = Batch<T, Arch>;
   constexpr std::int64_t W = width<T, Arch>;
   B sum[R][V];
@@ -84,11 +80,12 @@ void multiply_tile(std::int64_t k, const T* a, const GemmPanel<T>& panel, T alph
   constexpr std::int64_t line = 64 / static_cast<std::int64_t>(sizeof(T));
   std::int64_t step = 0;
   [[maybe_unused]] const char* next = panel.next;
-  [[maybe_unused]] std::int64_t wait = 1;
+  [[maybe_unused]] std::int64_t wait =
+      next != nullptr ? 1 : std::numeric_limits<std::int64_t>::max();
   for (; step + 2 <= k; step += 2) {
     unroll<static_cast<int>(divide_up(2 * R, line))>(
         [&](int i) { prefetch(a + ahead * R + i * line); });
-    if constexpr (Kind == TileKind::prefetches) {
+    if constexpr (Prefetches) {
       if (--wait == 0) {
         unroll<4>([&](int i) { prefetch(next + 64 * i); });
         next += panel.advance;
@@ -104,18 +101,19 @@ void multiply_tile(std::int64_t k, const T* a, const GemmPanel<T>& panel, T alph
   const auto place = [&](auto i) { return c + (i / V) * c_row + (i % V) * W; };
   // All loads before all stores: rows are often a multiple of 4096 bytes apart, and then a
   // processor takes the next row's load for one of what was just stored.
-  if (add) {
+  if (store == TileStore::add) {
     unroll<R * V>([&](int i) {
       sum[i / V][i % V] = simd::fma(scale, sum[i / V][i % V], B::load_unaligned(place(i)));
     });
   } else {
     unroll<R * V>([&](int i) { sum[i / V][i % V] = scale * sum[i / V][i % V]; });
   }
-  if constexpr (Kind == TileKind::streams) {
-    unroll<R * V>([&](int i) { stream<T, Arch>(place(i), sum[i / V][i % V]); });
-  } else {
-    unroll<R * V>([&](int i) { sum[i / V][i % V].store_unaligned(place(i)); });
+  if constexpr (Streams) {
+    if (store == TileStore::stream) {
+      return unroll<R * V>([&](int i) { stream<T, Arch>(place(i), sum[i / V][i % V]); });
+    }
   }
+  unroll<R * V>([&](int i) { sum[i / V][i % V].store_unaligned(place(i)); });
 }
 
 }  // namespace detail
