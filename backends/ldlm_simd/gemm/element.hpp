@@ -45,7 +45,11 @@ struct GemmSingles {
       if (b.next != nullptr || height < rows) {
         return multiply_height<V, true>(height, k, a, b, alpha, c, c_row, store);
       }
-      return detail::multiply_tile<static_cast<int>(rows), V, false, true, T, Arch>(
+      if (store == TileStore::stream) {
+        return detail::multiply_tile<static_cast<int>(rows), V, false, true, T, Arch>(
+            k, a, b, alpha, c, c_row, store);
+      }
+      return detail::multiply_tile<static_cast<int>(rows), V, false, false, T, Arch>(
           k, a, b, alpha, c, c_row, store);
     }
     multiply_height<V, false>(height, k, a, b, alpha, c, c_row, store);

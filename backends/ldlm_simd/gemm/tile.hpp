@@ -55,7 +55,8 @@ namespace detail {
 
 /// c = alpha * a b (+ c), for one tile of R rows and V vectors.
 /// a: k steps of R elements; b: k steps of V vectors. Prefetches: whether what comes after the
-/// panel may be prefetched, which costs a register in the loop; Streams: whether c may be streamed.
+/// panel may be prefetched, which costs a register in the loop. Streams: c is stored past the
+/// caches. (A test for that at the end would have the compiler order all stores otherwise.)
 template <int R, int V, bool Prefetches, bool Streams, class T, class Arch>
 void multiply_tile(std::int64_t k, const T* a, const GemmPanel<T>& panel, T alpha, T* c,
                    std::int64_t c_row, TileStore store) {
@@ -109,11 +110,10 @@ void multiply_tile(std::int64_t k, const T* a, const GemmPanel<T>& panel, T alph
     unroll<R * V>([&](int i) { sum[i / V][i % V] = scale * sum[i / V][i % V]; });
   }
   if constexpr (Streams) {
-    if (store == TileStore::stream) {
-      return unroll<R * V>([&](int i) { stream<T, Arch>(place(i), sum[i / V][i % V]); });
-    }
+    unroll<R * V>([&](int i) { stream<T, Arch>(place(i), sum[i / V][i % V]); });
+  } else {
+    unroll<R * V>([&](int i) { sum[i / V][i % V].store_unaligned(place(i)); });
   }
-  unroll<R * V>([&](int i) { sum[i / V][i % V].store_unaligned(place(i)); });
 }
 
 }  // namespace detail
