@@ -84,15 +84,10 @@ class Loops {
     Offsets offsets{};
     std::array<std::int64_t, max_rank> index{};
   };
-  /// (Out of line: every loop begins with it, and the loops are many.)
-  [[nodiscard, gnu::noinline]] Cursor at(std::int64_t line) const {
+  [[nodiscard]] Cursor at(std::int64_t line) const {
     Cursor cursor;
-    for (std::size_t axis = rank_; axis-- > 0;) {
-      cursor.index[axis] = line % shape_[axis];
-      line /= shape_[axis];
-      for (std::size_t k = 0; k < N; ++k) {
-        cursor.offsets[k] += cursor.index[axis] * strides_[axis][k];
-      }
+    if (rank_ > 0) {
+      move(cursor, line);
     }
     return cursor;
   }
@@ -122,6 +117,16 @@ class Loops {
     shape_[at] = extent;
     for (std::size_t k = 0; k < N; ++k) {
       strides_[at][k] = strides[k][axis];
+    }
+  }
+  // Of a cursor at the first line. (Out of line: every loop begins with it, and they are many.)
+  [[gnu::noinline]] void move(Cursor& cursor, std::int64_t line) const {
+    for (std::size_t axis = rank_; axis-- > 0;) {
+      cursor.index[axis] = line % shape_[axis];
+      line /= shape_[axis];
+      for (std::size_t k = 0; k < N; ++k) {
+        cursor.offsets[k] += cursor.index[axis] * strides_[axis][k];
+      }
     }
   }
   // Two neighbours are one axis if stepping off the inner one's end is a step of the outer one.

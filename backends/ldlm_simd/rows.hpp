@@ -159,7 +159,7 @@ Loops<sizeof...(View), Arch> loops_over_rows(const Shape& rows, const View&... v
 /// Whether rows of C elements go side by side.
 template <class T, class Arch>
 bool in_panels(std::int64_t C, std::int64_t rows) {
-  return has_special_loops<T> && C <= short_row && rows >= width<T, Arch> / 2;
+  return C <= short_row && rows >= width<T, Arch> / 2;
 }
 
 }  // namespace detail
@@ -174,11 +174,9 @@ void layer_norm(View<const T> x, View<const T> residual, View<const T> gamma, Vi
   const detail::RowParameter<T, Arch> shift(beta, C, T{0});
   const auto loops = detail::loops_over_rows<Arch>(detail::row_shape<Arch>(x.shape()), x, residual,
                                                    sum, y, mean, rstd);
-  if constexpr (has_special_loops<T>) {
-    if (detail::in_panels<T, Arch>(C, loops.length)) {
-      return detail::layer_norm_panels<T, Arch>(loops, C, x.data, residual.data, scale, shift,
-                                                epsilon, sum.data, y.data, mean.data, rstd.data);
-    }
+  if (detail::in_panels<T, Arch>(C, loops.length)) {
+    return detail::layer_norm_panels<T, Arch>(loops, C, x.data, residual.data, scale, shift,
+                                              epsilon, sum.data, y.data, mean.data, rstd.data);
   }
   const bool past_caches = residual.empty() && rows_go_past_caches<Arch>(y, x);
   for_rows<Arch>(
@@ -268,8 +266,8 @@ void norm_backward(bool centred, const View<const T>& x, const View<const T>& ga
   // The same for up to `lanes` rows side by side. dy is 0 in lanes without a row.
   const PanelLayout<T, Arch> layout(C);
   const std::int64_t lanes = layout.lanes;
-  [[maybe_unused]] const auto run_panel = [&](const auto& at, std::int64_t rows, T* memory,
-                                              T* gamma_sum, T* beta_sum) {
+  const auto run_panel = [&](const auto& at, std::int64_t rows, T* memory, T* gamma_sum,
+                             T* beta_sum) {
     T* const in = memory;
     T* const grad = in + layout.size();
     T* const mu = grad + layout.size();
@@ -307,7 +305,7 @@ void norm_backward(bool centred, const View<const T>& x, const View<const T>& ga
     }
     layout.write(in, dx.data + at[4], loops.step[4], 1, rows);
   };
-  [[maybe_unused]] const auto run_panels = [&](std::int64_t first, std::int64_t last, T* sums) {
+  const auto run_panels = [&](std::int64_t first, std::int64_t last, T* sums) {
     const Scratch<T, Arch> memory(2 * (layout.size() + lanes + C * W));
     T* const gamma_sum = memory.data() + 2 * (layout.size() + lanes);
     T* const beta_sum = gamma_sum + C * W;
@@ -327,14 +325,12 @@ void norm_backward(bool centred, const View<const T>& x, const View<const T>& ga
       sums[padded + c] = sum_of_lanes<T, Arch>(load<T, Arch>(beta_sum + c * W));
     }
   };
-  [[maybe_unused]] const bool side_by_side = in_panels<T, Arch>(C, loops.length);
+  const bool side_by_side = in_panels<T, Arch>(C, loops.length);
   const Scratch<T, Arch> totals(2 * padded);
   sum_over_row_blocks<T, Arch>(loops.lines * loops.length, 2 * padded, totals.data(),
                                [&](std::int64_t first, std::int64_t last, T* sums) {
-                                 if constexpr (has_special_loops<T>) {
-                                   if (side_by_side) {
-                                     return run_panels(first, last, sums);
-                                   }
+                                 if (side_by_side) {
+                                   return run_panels(first, last, sums);
                                  }
                                  auto cursor = loops.at(first / loops.length);
                                  std::int64_t i = first % loops.length;
@@ -379,10 +375,8 @@ void rms_norm(View<const T> x, View<const T> gamma, T epsilon, View<T> y, View<T
   const std::int64_t C = x.shape().back();
   const detail::RowParameter<T, Arch> scale(gamma, C, T{1});
   const auto loops = detail::loops_over_rows<Arch>(detail::row_shape<Arch>(x.shape()), x, y, rstd);
-  if constexpr (has_special_loops<T>) {
-    if (detail::in_panels<T, Arch>(C, loops.length)) {
-      return detail::rms_norm_panels<T, Arch>(loops, C, x.data, scale, epsilon, y.data, rstd.data);
-    }
+  if (detail::in_panels<T, Arch>(C, loops.length)) {
+    return detail::rms_norm_panels<T, Arch>(loops, C, x.data, scale, epsilon, y.data, rstd.data);
   }
   for_rows<Arch>(
       detail::row_shape<Arch>(x.shape()), detail::rows_grain<Arch>(C, 3),

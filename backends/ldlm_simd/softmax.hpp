@@ -93,7 +93,7 @@ void for_rows_or_panels(const View<T>& out, std::int64_t cost, const RowFunction
     unit = unit && (s == 1 || C == 1);
     repeats = repeats || (s == 0 && C > short_row);
   }
-  const bool many = has_special_loops<T> && loops.length >= W / 2 && !(repeats && step[0] == 1);
+  const bool many = loops.length >= W / 2 && !(repeats && step[0] == 1);
   const std::int64_t grain = rows_grain<Arch>(C, cost);
   if (unit && !(many && C <= short_row)) {
     [&]<std::size_t... I>(std::index_sequence<I...>) {
@@ -103,27 +103,25 @@ void for_rows_or_panels(const View<T>& out, std::int64_t cost, const RowFunction
     (each);
     return;
   }
-  if constexpr (has_special_loops<T>) {
-    if (many) {
-      const PanelLayout<T, Arch> layout(C);
-      for_panels<Arch>(loops, layout.lanes, grain, [&](const auto& at, std::int64_t count) {
-        const Scratch<T, Arch> memory(static_cast<std::int64_t>(N) * layout.size());
-        std::array<T*, N> panel;
-        for (std::size_t k = 0; k < N; ++k) {
-          panel[k] = memory.data() + static_cast<std::int64_t>(k) * layout.size();
-          layout.read(in[k].data + at[k + 1], loops.step[k + 1], step[k + 1], count, panel[k]);
+  if (many) {
+    const PanelLayout<T, Arch> layout(C);
+    for_panels<Arch>(loops, layout.lanes, grain, [&](const auto& at, std::int64_t count) {
+      const Scratch<T, Arch> memory(static_cast<std::int64_t>(N) * layout.size());
+      std::array<T*, N> panel;
+      for (std::size_t k = 0; k < N; ++k) {
+        panel[k] = memory.data() + static_cast<std::int64_t>(k) * layout.size();
+        layout.read(in[k].data + at[k + 1], loops.step[k + 1], step[k + 1], count, panel[k]);
+      }
+      for (std::int64_t i = 0; i < count; i += W) {
+        std::array<T*, N> lane = panel;
+        for (T*& first : lane) {
+          first += i;
         }
-        for (std::int64_t i = 0; i < count; i += W) {
-          std::array<T*, N> lane = panel;
-          for (T*& first : lane) {
-            first += i;
-          }
-          f.panel(f.panel_state, layout.lanes, lane);
-        }
-        layout.write(panel[0], out.data + at[0], loops.step[0], step[0], count);
-      });
-      return;
-    }
+        f.panel(f.panel_state, layout.lanes, lane);
+      }
+      layout.write(panel[0], out.data + at[0], loops.step[0], step[0], count);
+    });
+    return;
   }
   for_panels<Arch>(loops, 1, grain, [&](const auto& at, std::int64_t) {
     const Scratch<T, Arch> memory(static_cast<std::int64_t>(N + 1) * C);
@@ -160,9 +158,7 @@ void for_rows_of(const View<T>& out, std::int64_t cost, const Row& row, const Pa
       },
       &panel,
       [](const void* state, std::int64_t lanes, const std::array<T*, N>& x) {
-        if constexpr (has_special_loops<T>) {
-          std::apply([&](auto... each) { (*static_cast<const Panel*>(state))(lanes, each...); }, x);
-        }
+        std::apply([&](auto... each) { (*static_cast<const Panel*>(state))(lanes, each...); }, x);
       }};
   for_rows_or_panels<Arch, N, T>(out, cost, f, {in...});
 }

@@ -16,7 +16,7 @@
 
 namespace ldlm::simd {
 
-/// Whether T has loops for special cases (short rows, a few rows, results larger than the caches).
+/// Whether T has loops for special cases (products of few rows, results larger than the caches).
 /// Models compute in float; double is what gradients are checked in, and each such loop takes the
 /// compiler as long as float's.
 template <class T>
