@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <type_traits>
 
+#include <ldlm/core/kernel_table.hpp>
 #include <ldlm_simd/fma.hpp>
 #include <ldlm_simd/gemm/plan.hpp>
 #include <ldlm_simd/gemm/tile.hpp>

@@ -8,6 +8,7 @@
 #include <type_traits>
 #include <utility>
 
+#include <ldlm/core/kernel_table.hpp>
 #include <ldlm_simd/fma.hpp>
 #include <ldlm_simd/gemm/columns.hpp>
 #include <ldlm_simd/gemm/tile.hpp>
