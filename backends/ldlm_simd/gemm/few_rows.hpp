@@ -127,8 +127,6 @@ void few_rows_sums(const FewRows<T>& product, std::int64_t first, std::int64_t c
     if (g.m == 2) {
       return by_rows(std::integral_constant<int, 2>{});
     }
-  }
-  if constexpr (has_special_loops<T>) {
     // (Up to 12 rows are three strips of 4: of two of 8 the second would be half empty.)
     if (g.m > 4 && (g.m <= 8 || g.m > 12)) {
       return by_rows(std::integral_constant<int, 8>{});
