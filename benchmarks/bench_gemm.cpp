@@ -13,7 +13,7 @@
 #include <vector>
 
 #include <ldlm/core/tensor.hpp>
-#include <ldlm_simd/gemm.hpp>
+#include <ldlm_simd/gemm/gemm.hpp>
 
 #include "harness.hpp"
 

@@ -12,8 +12,8 @@
 #include <xsimd/xsimd.hpp>
 
 #include <ldlm/core/tensor.hpp>
-#include <ldlm_simd/gemm_tile.hpp>
 #include <ldlm_simd/thread_pool.hpp>
+#include <ldlm_simd/unroll.hpp>
 
 #include "harness.hpp"
 

@@ -10,7 +10,6 @@
 #include <vector>
 
 #include <ldlm/autograd/autograd.hpp>
-#include <ldlm_reference/reference.hpp>
 
 namespace gradcheck {
 

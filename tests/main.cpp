@@ -1,6 +1,8 @@
 #define DOCTEST_CONFIG_IMPLEMENT_WITH_MAIN
 #include <doctest/doctest.h>
 
+#include <ldlm_reference/reference.hpp>  // every test's oracle
+
 #include "paths.hpp"
 
 namespace ldlm_test {

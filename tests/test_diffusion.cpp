@@ -6,7 +6,6 @@
 
 #include <ldlm/core/ops.hpp>
 #include <ldlm/diffusion/sampler.hpp>
-#include <ldlm_reference/reference.hpp>
 
 using namespace ldlm;
 

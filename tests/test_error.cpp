@@ -11,7 +11,6 @@
 #include <ldlm/core/error.hpp>
 #include <ldlm/files/regular_file.hpp>
 #include <ldlm/json/parse.hpp>
-#include <ldlm_reference/reference.hpp>
 
 using namespace ldlm;
 

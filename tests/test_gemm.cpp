@@ -14,7 +14,7 @@
 
 #include <ldlm/core/storage.hpp>
 #include <ldlm/core/threads.hpp>
-#include <ldlm_simd/gemm.hpp>
+#include <ldlm_simd/gemm/gemm.hpp>
 
 #include "threads.hpp"
 

@@ -3,7 +3,6 @@
 #include <doctest/doctest.h>
 
 #include <ldlm/autograd/autograd.hpp>
-#include <ldlm_reference/reference.hpp>
 
 #include "error_message.hpp"
 

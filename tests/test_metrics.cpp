@@ -7,7 +7,6 @@
 #include <ldlm/diffusion/process.hpp>
 #include <ldlm/latent_diffusion/linear_denoiser.hpp>
 #include <ldlm/train/metrics.hpp>
-#include <ldlm_reference/reference.hpp>
 
 using namespace ldlm;
 

@@ -3,7 +3,7 @@
 #include <doctest/doctest.h>
 
 #include <ldlm/core/ops.hpp>
-#include <ldlm_reference/reference.hpp>
+#include <ldlm/core/weight_format.hpp>
 
 using namespace ldlm;
 using Floats = Tensor<float>;

@@ -8,7 +8,6 @@
 
 #include <ldlm/autograd/autograd.hpp>
 #include <ldlm/optim/optim.hpp>
-#include <ldlm_reference/reference.hpp>
 
 using namespace ldlm;
 using Floats = Tensor<float>;

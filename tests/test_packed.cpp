@@ -9,7 +9,6 @@
 #include <ldlm/core/packed.hpp>
 #include <ldlm/core/random.hpp>
 #include <ldlm/core/threads.hpp>
-#include <ldlm_reference/reference.hpp>
 
 using ldlm::bf16;
 using ldlm::PackedMatrix;

@@ -7,7 +7,6 @@
 #include <utility>
 
 #include <ldlm/autograd/autograd.hpp>
-#include <ldlm_reference/reference.hpp>
 
 using namespace ldlm;
 

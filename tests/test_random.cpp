@@ -2,12 +2,12 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <numeric>
 #include <set>
 
 #include <ldlm/core/ops.hpp>
-#include <ldlm_reference/reference.hpp>
 
 using namespace ldlm;
 

@@ -12,7 +12,6 @@
 #include <numeric>
 
 #include <ldlm/core/ops.hpp>
-#include <ldlm_reference/reference.hpp>
 
 // Sanitizers would end the program where memory runs out; the library must be asked instead.
 extern "C" const char* __asan_default_options() {

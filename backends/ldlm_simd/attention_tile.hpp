@@ -9,11 +9,12 @@
 #include <limits>
 
 #include <ldlm/core/kernel_table.hpp>
-#include <ldlm_simd/gemm_tile.hpp>
+#include <ldlm_simd/gemm/tile.hpp>
 #include <ldlm_simd/loops.hpp>
 #include <ldlm_simd/math.hpp>
 #include <ldlm_simd/philox.hpp>
 #include <ldlm_simd/transpose.hpp>
+#include <ldlm_simd/unroll.hpp>
 
 namespace ldlm::simd::detail {
 

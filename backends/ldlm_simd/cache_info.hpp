@@ -3,7 +3,7 @@
 
 #include <cstdint>
 #include <cstdio>
-#include <string>
+#include <string_view>
 
 #if defined(__APPLE__)
 #include <sys/sysctl.h>
@@ -20,19 +20,21 @@ struct CacheSizes {
 namespace detail {
 
 /// The first word of a small text file, or "" if it can't be read.
-inline std::string read_word(const std::string& path) {
-  char word[64] = "";
-  if (std::FILE* const file = std::fopen(path.c_str(), "r"); file != nullptr) {
-    if (std::fscanf(file, "%63s", word) != 1) {
-      word[0] = '\0';
+struct Word {
+  char text[64] = "";
+
+  explicit Word(const char* path) {
+    if (std::FILE* const file = std::fopen(path, "r"); file != nullptr) {
+      if (std::fscanf(file, "%63s", text) != 1) {
+        text[0] = '\0';
+      }
+      std::fclose(file);
     }
-    std::fclose(file);
   }
-  return word;
-}
+};
 
 /// "48K" -> 49152; 0 if there is no number.
-inline std::int64_t parse_size(const std::string& text) {
+inline std::int64_t parse_size(std::string_view text) {
   std::int64_t value = 0;
   for (const char c : text) {
     if (c >= '0' && c <= '9' && value < (std::int64_t{1} << 40)) {
@@ -56,11 +58,15 @@ inline CacheSizes find_cache_sizes() {
   }
 #elif defined(__linux__)
   for (int index = 0; index < 8; ++index) {
-    const std::string folder =
-        "/sys/devices/system/cpu/cpu0/cache/index" + std::to_string(index) + "/";
-    const std::int64_t level = parse_size(read_word(folder + "level"));
-    if (level >= 1 && level <= 3 && read_word(folder + "type") != "Instruction") {
-      found[level] = parse_size(read_word(folder + "size"));
+    const auto read = [index](const char* name) {
+      char path[96];
+      std::snprintf(path, sizeof(path), "/sys/devices/system/cpu/cpu0/cache/index%d/%s", index,
+                    name);
+      return Word(path);
+    };
+    const std::int64_t level = parse_size(read("level").text);
+    if (level >= 1 && level <= 3 && std::string_view(read("type").text) != "Instruction") {
+      found[level] = parse_size(read("size").text);
     }
   }
 #endif

@@ -86,12 +86,8 @@ class Loops {
   };
   [[nodiscard]] Cursor at(std::int64_t line) const {
     Cursor cursor;
-    for (std::size_t axis = rank_; axis-- > 0;) {
-      cursor.index[axis] = line % shape_[axis];
-      line /= shape_[axis];
-      for (std::size_t k = 0; k < N; ++k) {
-        cursor.offsets[k] += cursor.index[axis] * strides_[axis][k];
-      }
+    if (rank_ > 0) {
+      move(cursor, line);
     }
     return cursor;
   }
@@ -121,6 +117,16 @@ class Loops {
     shape_[at] = extent;
     for (std::size_t k = 0; k < N; ++k) {
       strides_[at][k] = strides[k][axis];
+    }
+  }
+  // Of a cursor at the first line. (Out of line: every loop begins with it, and they are many.)
+  [[gnu::noinline]] void move(Cursor& cursor, std::int64_t line) const {
+    for (std::size_t axis = rank_; axis-- > 0;) {
+      cursor.index[axis] = line % shape_[axis];
+      line /= shape_[axis];
+      for (std::size_t k = 0; k < N; ++k) {
+        cursor.offsets[k] += cursor.index[axis] * strides_[axis][k];
+      }
     }
   }
   // Two neighbours are one axis if stepping off the inner one's end is a step of the outer one.
@@ -186,7 +192,8 @@ bool goes_past_caches(const View<Out>& out, const View<const In>&... in) {
 /// The same of a result that is written row by row.
 template <class Arch, class Out, class... In>
 bool rows_go_past_caches(const View<Out>& out, const View<const In>&... in) {
-  return goes_past_caches<Arch>(out, in...) && out.layout.stride(out.shape().rank() - 1) == 1;
+  return has_special_loops<Out> && goes_past_caches<Arch>(out, in...) &&
+         out.layout.stride(out.shape().rank() - 1) == 1;
 }
 
 /// Calls body(p...) in parallel for every row of views (..., C), with pointers to their rows; of

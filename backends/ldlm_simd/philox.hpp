@@ -8,7 +8,7 @@
 #include <bit>
 
 #include <ldlm/core/philox.hpp>
-#include <ldlm_simd/gemm_tile.hpp>
+#include <ldlm_simd/unroll.hpp>
 #include <ldlm_simd/vector.hpp>
 
 namespace ldlm::simd {

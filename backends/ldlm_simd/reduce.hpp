@@ -400,9 +400,9 @@ void reduce(ReduceOp op, View<const T> in, View<T> out) {
 namespace detail {
 
 /// arg_reduce of many runs side by side: of chunks of them, the best value and its position so far.
-template <ReduceOp Op, class T, class Arch>
-void arg_reduce_columns(const Loops<2, Arch>& runs, const T* in, std::int64_t n, std::int64_t step,
-                        std::int64_t* out) {
+template <class T, class Arch>
+void arg_reduce_columns(bool largest, const Loops<2, Arch>& runs, const T* in, std::int64_t n,
+                        std::int64_t step, std::int64_t* out) {
   using B = Batch<T, Arch>;
   constexpr std::int64_t columns = 256, W = width<T, Arch>;
   const std::int64_t chunks = (runs.length + columns - 1) / columns;
@@ -419,7 +419,7 @@ void arg_reduce_columns(const Loops<2, Arch>& runs, const T* in, std::int64_t n,
         for (std::int64_t i = 0; i < count; i += W) {
           const B v = B::load_aligned(row + i);
           const B old = B::load_aligned(best + i);
-          const auto more = Op == ReduceOp::max ? v > old : v < old;
+          const auto more = largest ? v > old : v < old;
           const auto better = more || (xsimd::isnan(v) && !xsimd::isnan(old));
           const B place = B::load_aligned(position + i);
           (j == 0 ? v : xsimd::select(better, v, old)).store_aligned(best + i);
@@ -452,8 +452,7 @@ void arg_reduce(bool largest, View<const T> in, int axis, View<std::int64_t> out
   runs.lengthen();
   constexpr std::int64_t short_run = 32, exact = std::int64_t{1} << 24;
   if (runs.length >= 8 && n <= exact && (n <= short_run || step > runs.step[0])) {
-    return largest ? detail::arg_reduce_columns<ReduceOp::max>(runs, in.data, n, step, out.data)
-                   : detail::arg_reduce_columns<ReduceOp::min>(runs, in.data, n, step, out.data);
+    return detail::arg_reduce_columns(largest, runs, in.data, n, step, out.data);
   }
   for_rows<Arch>(
       out.shape(), std::max<std::int64_t>(1, cheap_grain / n),

@@ -223,20 +223,20 @@ void layer_norm(View<const T> x, View<const T> residual, View<const T> gamma, Vi
 
 namespace detail {
 
-/// The backward pass of layer norm and RMS norm, which has no mean and no dbeta. With
-/// n = (x - mean) rstd and g = dy gamma: dx = rstd (g - mean(g) - n mean(g n)).
-template <bool Centred, class T, class Arch>
-void norm_backward(const View<const T>& x, const View<const T>& gamma, const View<const T>& mean,
-                   const View<const T>& rstd, const View<const T>& dy, const View<T>& dx,
-                   const View<T>& dgamma, const View<T>& dbeta) {
+/// The backward pass of layer norm and, if not `centred`, of RMS norm, which has no mean and no
+/// dbeta. With n = (x - mean) rstd and g = dy gamma: dx = rstd (g - mean(g) - n mean(g n)).
+template <class T, class Arch>
+void norm_backward(bool centred, const View<const T>& x, const View<const T>& gamma,
+                   const View<const T>& mean, const View<const T>& rstd, const View<const T>& dy,
+                   const View<T>& dx, const View<T>& dgamma, const View<T>& dbeta) {
   using B = Batch<T, Arch>;
   constexpr std::int64_t W = width<T, Arch>;
   const std::int64_t C = x.shape().back();
   const std::int64_t padded = (C + W - 1) / W * W;
   const RowParameter<T, Arch> scale(gamma, C, T{1});
   const auto loops = loops_over_rows<Arch>(row_shape<Arch>(x.shape()), x, mean, rstd, dy, dx);
-  const auto run_row = [&](const T* in, T mu, T r, const T* grad, T* out, T* gamma_sum,
-                           T* beta_sum) {
+  const auto run_row = [&]<bool Centred>(std::bool_constant<Centred>, const T* in, T mu, T r,
+                                         const T* grad, T* out, T* gamma_sum, T* beta_sum) {
     const B m(mu), f(r);
     B sum_g(T{0}), sum_gn(T{0});
     const auto at = [&](const T* p, std::int64_t i) {
@@ -275,7 +275,7 @@ void norm_backward(const View<const T>& x, const View<const T>& gamma, const Vie
     layout.read(x.data + at[0], loops.step[0], 1, rows, in);
     layout.read(dy.data + at[3], loops.step[3], 1, rows, grad);
     std::fill(mu, mu + 2 * lanes, T{0});
-    if constexpr (Centred) {
+    if (centred) {
       pack<T, Arch>(mean.data + at[1], loops.step[1], mu, rows);
     }
     pack<T, Arch>(rstd.data + at[2], loops.step[2], r, rows);
@@ -289,12 +289,12 @@ void norm_backward(const View<const T>& x, const View<const T>& gamma, const Vie
         sum_g += g;
         sum_gn = simd::fma(g, n, sum_gn);
         simd::fma(d, n, load<T, Arch>(gamma_sum + c * W)).store_unaligned(gamma_sum + c * W);
-        if constexpr (Centred) {
+        if (centred) {
           (load<T, Arch>(beta_sum + c * W) + d).store_unaligned(beta_sum + c * W);
         }
       }
       const B count(static_cast<T>(C));
-      const B mean_g = Centred ? sum_g / count : B(T{0});
+      const B mean_g = centred ? sum_g / count : B(T{0});
       const B mean_gn = sum_gn / count;
       for (std::int64_t c = 0; c < C; ++c) {
         T* const v = in + c * lanes + i;
@@ -327,26 +327,30 @@ void norm_backward(const View<const T>& x, const View<const T>& gamma, const Vie
   };
   const bool side_by_side = in_panels<T, Arch>(C, loops.length);
   const Scratch<T, Arch> totals(2 * padded);
-  sum_over_row_blocks<T, Arch>(
-      loops.lines * loops.length, 2 * padded, totals.data(),
-      [&](std::int64_t first, std::int64_t last, T* sums) {
-        if (side_by_side) {
-          return run_panels(first, last, sums);
-        }
-        auto cursor = loops.at(first / loops.length);
-        std::int64_t i = first % loops.length;
-        for (std::int64_t row = first; row < last; ++row) {
-          const auto& o = cursor.offsets;
-          const auto& step = loops.step;
-          run_row(x.data + o[0] + i * step[0], Centred ? mean.data[o[1] + i * step[1]] : T{0},
-                  rstd.data[o[2] + i * step[2]], dy.data + o[3] + i * step[3],
-                  dx.data + o[4] + i * step[4], sums, sums + padded);
-          if (++i == loops.length) {
-            i = 0;
-            loops.advance(cursor);
-          }
-        }
-      });
+  sum_over_row_blocks<T, Arch>(loops.lines * loops.length, 2 * padded, totals.data(),
+                               [&](std::int64_t first, std::int64_t last, T* sums) {
+                                 if (side_by_side) {
+                                   return run_panels(first, last, sums);
+                                 }
+                                 auto cursor = loops.at(first / loops.length);
+                                 std::int64_t i = first % loops.length;
+                                 for (std::int64_t row = first; row < last; ++row) {
+                                   const auto& o = cursor.offsets;
+                                   const auto& step = loops.step;
+                                   const auto run = [&](auto centre) {
+                                     run_row(centre, x.data + o[0] + i * step[0],
+                                             centre() ? mean.data[o[1] + i * step[1]] : T{0},
+                                             rstd.data[o[2] + i * step[2]],
+                                             dy.data + o[3] + i * step[3],
+                                             dx.data + o[4] + i * step[4], sums, sums + padded);
+                                   };
+                                   centred ? run(std::true_type{}) : run(std::false_type{});
+                                   if (++i == loops.length) {
+                                     i = 0;
+                                     loops.advance(cursor);
+                                   }
+                                 }
+                               });
   if (!dgamma.empty()) {
     std::copy(totals.data(), totals.data() + C, dgamma.data);
   }
@@ -361,7 +365,7 @@ template <class T, class Arch>
 void layer_norm_backward(View<const T> x, View<const T> gamma, View<const T> mean,
                          View<const T> rstd, View<const T> dy, View<T> dx, View<T> dgamma,
                          View<T> dbeta) {
-  detail::norm_backward<true, T, Arch>(x, gamma, mean, rstd, dy, dx, dgamma, dbeta);
+  detail::norm_backward<T, Arch>(true, x, gamma, mean, rstd, dy, dx, dgamma, dbeta);
 }
 
 /// y = x rstd gamma, rstd = 1 / sqrt(mean(x^2) + epsilon). gamma and rstd may be absent.
@@ -393,7 +397,7 @@ void rms_norm(View<const T> x, View<const T> gamma, T epsilon, View<T> y, View<T
 template <class T, class Arch>
 void rms_norm_backward(View<const T> x, View<const T> gamma, View<const T> rstd, View<const T> dy,
                        View<T> dx, View<T> dgamma) {
-  detail::norm_backward<false, T, Arch>(x, gamma, View<const T>(), rstd, dy, dx, dgamma, View<T>());
+  detail::norm_backward<T, Arch>(false, x, gamma, View<const T>(), rstd, dy, dx, dgamma, View<T>());
 }
 
 }  // namespace ldlm::simd

@@ -2,13 +2,33 @@
 // The SIMD backend of the CPU. Including this file registers its kernels for the instruction set
 // that this unit is compiled for, if the processor has it; a unit compiled for a larger set wins.
 
-#include <ldlm_reference/reference.hpp>
+#include <ldlm_reference/table.hpp>
 #include <ldlm_simd/table.hpp>
 
 namespace ldlm::simd::detail {
 
+/// The reference kernels that make_table keeps; the others need not be compiled for it.
+template <class T>
+constexpr KernelTable<T> make_base() {
+  KernelTable<T> t;
+  if constexpr (Floating<T>) {
+    t.scatter_add = reference::scatter_add<T>;
+    t.categorical = reference::categorical<T>;
+  } else {
+    t = reference::detail::make_table<T>();
+    t.copy = nullptr;
+    t.cast = nullptr;
+    t.gather_rows = nullptr;
+  }
+  return t;
+}
+
+inline constexpr auto base_table = []<class T>(std::type_identity<T>) -> const auto& {
+  static constexpr KernelTable<T> kernels = make_base<T>();
+  return kernels;
+};
+
 // Not inline: each unit registers the kernels of its own instruction set, and the widest win.
-[[maybe_unused]] static const bool registered =
-    register_tables<NativeArch>(reference::detail::reference_table);
+[[maybe_unused]] static const bool registered = register_tables<NativeArch>(base_table);
 
 }  // namespace ldlm::simd::detail

@@ -8,7 +8,7 @@
 #include <ldlm_simd/attention_backward.hpp>
 #include <ldlm_simd/cast.hpp>
 #include <ldlm_simd/elementwise.hpp>
-#include <ldlm_simd/gemm.hpp>
+#include <ldlm_simd/gemm/gemm.hpp>
 #include <ldlm_simd/index.hpp>
 #include <ldlm_simd/isa.hpp>
 #include <ldlm_simd/loss.hpp>

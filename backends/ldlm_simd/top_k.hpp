@@ -16,16 +16,17 @@ namespace ldlm::simd {
 namespace detail {
 
 /// An element's place in the order wanted: falling values, equal ones by rising index.
-template <class T, class Arch>
+template <class Arch>
 struct Ranked {
-  using Bits = std::conditional_t<sizeof(T) == 4, std::int32_t, std::int64_t>;
-  Bits key;  // as an integer in the same order
+  std::int64_t key;  // as an integer in the same order
   std::int64_t index;
 
   /// NaN is larger than all numbers, and 0 equals -0.
-  static Bits key_of(T x) {
+  template <class T>
+  static std::int64_t key_of(T x) {
+    using Bits = std::conditional_t<sizeof(T) == 4, std::int32_t, std::int64_t>;
     if (x != x) {
-      return std::numeric_limits<Bits>::max();
+      return std::numeric_limits<std::int64_t>::max();
     }
     const auto bits = std::bit_cast<Bits>(x == T{0} ? T{0} : x);
     return bits < 0 ? bits ^ std::numeric_limits<Bits>::max() : bits;
@@ -33,12 +34,20 @@ struct Ranked {
   bool operator<(const Ranked& other) const {
     return key != other.key ? key > other.key : index < other.index;
   }
+  // (Out of line: sorting is the same for all types, and much to compile.)
+  /// The first k of `count` elements to the front, the k-th at its place.
+  [[gnu::noinline]] static void select(Ranked* elements, std::int64_t k, std::int64_t count) {
+    std::nth_element(elements, elements + k - 1, elements + count);
+  }
+  [[gnu::noinline]] static void sort(Ranked* elements, std::int64_t count) {
+    std::sort(elements, elements + count);
+  }
 };
 
 /// The first k of n elements, `step` apart, in that order; `kept` has room for room_for(n, k).
 template <class T, class Arch>
 class TopOfRow {
-  using R = Ranked<T, Arch>;
+  using R = Ranked<Arch>;
 
  public:
   static std::int64_t room_for(std::int64_t n, std::int64_t k) { return std::min(n, 2 * k + 256); }
@@ -50,7 +59,7 @@ class TopOfRow {
     const auto take = [&](std::int64_t at) {
       kept[count++] = {R::key_of(x[at * step]), at};
       if (count == room && at + 1 < n) {
-        std::nth_element(kept, kept + k - 1, kept + count);
+        R::select(kept, k, count);
         count = k;
         least = x[kept[k - 1].index * step];
         return true;
@@ -76,9 +85,9 @@ class TopOfRow {
       }
     }
     if (count > k) {
-      std::nth_element(kept, kept + k - 1, kept + count);
+      R::select(kept, k, count);
     }
-    std::sort(kept, kept + k);
+    R::sort(kept, k);
   }
 };
 
@@ -101,7 +110,7 @@ void top_k(View<const T> in, View<T> values, View<std::int64_t> indices) {
                              {in.layout.strides, values.layout.strides, indices.layout.strides}, 0);
   parallel_for(0, rows.numel(), std::max<std::int64_t>(1, cheap_grain / 8 / n),
                [&](std::int64_t lo, std::int64_t hi) {
-                 const Scratch<detail::Ranked<T, Arch>, Arch> kept(Row::room_for(n, k));
+                 const Scratch<detail::Ranked<Arch>, Arch> kept(Row::room_for(n, k));
                  auto cursor = loops.at(lo / loops.length);
                  std::int64_t i = lo % loops.length;
                  for (std::int64_t row = lo; row < hi; ++row) {

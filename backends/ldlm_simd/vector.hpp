@@ -16,9 +16,15 @@
 
 namespace ldlm::simd {
 
+/// Whether T has loops for special cases (products of few rows, results larger than the caches).
+/// Models compute in float; double is what gradients are checked in, and each such loop takes the
+/// compiler as long as float's.
+template <class T>
+inline constexpr bool has_special_loops = std::is_same_v<T, float>;
+
 enum class Into : std::uint8_t { l1, l2, l1_to_write };
 
-/// Asks for the cache line at p, which any address may be. g++ takes a function that does nothing
+/// Prefetches the cache line at p, which any address may be. g++ takes a function that does nothing
 /// else for one without effect, and drops calls of it; the empty statement prevents that.
 template <Into cache = Into::l1>
 [[gnu::always_inline]] inline void prefetch(const void* p) {
@@ -240,6 +246,9 @@ void transform(std::int64_t n, F&& f, T* y, const In*... x) {
 template <class Arch, class F, class T, class... In>
 void transform_row(bool past_caches, const T* next, std::int64_t n, const F& f, T* y,
                    const In*... x) {
+  if constexpr (!has_special_loops<T>) {
+    return transform<Arch>(n, f, y, x...);
+  }
   if (!past_caches) {
     return transform<Arch>(n, f, y, x...);
   }

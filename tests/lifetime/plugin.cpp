@@ -4,7 +4,7 @@
 
 #include <ldlm/core/ops.hpp>
 #include <ldlm_reference/reference.hpp>
-#include <ldlm_simd/gemm_workspace.hpp>
+#include <ldlm_simd/gemm/workspace.hpp>
 #include <ldlm_simd/thread_pool.hpp>
 
 /// The sum 0 + 1 + ... + 99999, in tensors and by three threads; with `workspace` the threads use

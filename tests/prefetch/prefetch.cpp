@@ -1,6 +1,7 @@
 // Compiled to assembly by check.sh, which counts what is left of these four prefetches.
 
-#include <ldlm_simd/gemm_tile.hpp>
+#include <ldlm_simd/unroll.hpp>
+#include <ldlm_simd/vector.hpp>
 
 float sum_asking(const float* p, long n) {
   float sum = 0;

@@ -40,7 +40,7 @@ inline std::array<std::atomic<const char*>, device_type_count> reasons{};
       "include <ldlm/implementation.hpp> in one file, or <ldlm/ldlm.hpp> without LDLM_LINKED, or "
       "link "
       "the CMake target ldlm::ldlm",
-      "include <ldlm_reference/reference.hpp> or <ldlm/ldlm.hpp>",
+      "include <ldlm_reference/reference.hpp> in one file, or link the CMake target ldlm::ldlm",
       "link the CMake target ldlm::cuda"};
   static_assert(std::size(hints) == device_type_count);
   fail_as(ErrorCode::device, "device", "no ", name_of(type), " backend for ", name_of(dtype),

@@ -14,7 +14,7 @@
 //
 // Without scales a group is one element. A format more is such a struct, its case in visit_format,
 // its place in weight_formats and its enumerator in core/packed_view.hpp; the reference kernel then
-// multiplies with it, and ldlm_simd/gemm_columns.hpp does not compile until it can.
+// multiplies with it, and ldlm_simd/gemm/columns.hpp does not compile until it can.
 
 #include <algorithm>
 #include <cmath>

@@ -11,7 +11,7 @@
 
 #include <cstdint>
 
-#include <ldlm_simd/gemm_pack.hpp>
+#include <ldlm_simd/gemm/pack.hpp>
 
 namespace ldlm::simd {
 
@@ -26,7 +26,7 @@ struct GemmSingles {
   /// Full, or else a power of two.
   static constexpr std::int64_t tile_rows(std::int64_t left) {
     const bool halves = rows > 8 && (left <= 8 || (left > rows && left <= 16));
-    return left <= 2 ? 2 : left <= 4 ? 4 : halves ? 8 : rows;
+    return left <= 2 && has_special_loops<T> ? 2 : left <= 4 ? 4 : halves ? 8 : rows;
   }
   static void pack_a(const GemmStrips<T>& s, std::int64_t height, T* out) {
     pack_strips<T, Arch>(s, height, out);
@@ -36,41 +36,38 @@ struct GemmSingles {
   }
   static void multiply(std::int64_t height, std::int64_t lanes, std::int64_t k, const T* a,
                        const GemmPanel<T>& b, T alpha, T* c, std::int64_t c_row, TileStore store) {
-    constexpr std::int64_t W = width<T, Arch>;
+    [[maybe_unused]] constexpr std::int64_t W = width<T, Arch>;
     constexpr int V = GemmTile<T, Arch>::vectors;
-    if (store == TileStore::stream && height == rows && lanes == V * W) {
-      return detail::multiply_tile<static_cast<int>(rows), V, TileKind::streams, T, Arch>(
-          k, a, b, alpha, c, c_row, false);
-    }
-    const bool add = store == TileStore::add;
-    if constexpr (std::is_same_v<T, float>) {
-      if (b.next != nullptr) {
-        return multiply_vectors<TileKind::asks>(height, lanes, k, a, b, alpha, c, c_row, add);
+    if constexpr (has_special_loops<T>) {
+      if (lanes == W) {  // the last panel, which seldom has anything to prefetch
+        return multiply_height<1, false>(height, k, a, b, alpha, c, c_row, store);
       }
+      if (b.next != nullptr || height < rows) {
+        return multiply_height<V, true>(height, k, a, b, alpha, c, c_row, store);
+      }
+      if (store == TileStore::stream) {
+        return detail::multiply_tile<static_cast<int>(rows), V, false, true, T, Arch>(
+            k, a, b, alpha, c, c_row, store);
+      }
+      return detail::multiply_tile<static_cast<int>(rows), V, false, false, T, Arch>(
+          k, a, b, alpha, c, c_row, store);
     }
-    multiply_vectors<TileKind::plain>(height, lanes, k, a, b, alpha, c, c_row, add);
+    multiply_height<V, false>(height, k, a, b, alpha, c, c_row, store);
   }
 
  private:
-  using TileKind = detail::TileKind;
-
-  /// (A panel of one vector is the last one, which seldom has anything to ask for.)
-  template <TileKind Kind>
-  static void multiply_vectors(std::int64_t height, std::int64_t lanes, std::int64_t k, const T* a,
-                               const GemmPanel<T>& b, T alpha, T* c, std::int64_t c_row, bool add) {
-    (lanes == width<T, Arch>
-         ? multiply_rows<1, TileKind::plain>
-         : multiply_rows<GemmTile<T, Arch>::vectors, Kind>)(height, k, a, b, alpha, c, c_row, add);
-  }
-  template <int V, TileKind Kind>
-  static void multiply_rows(std::int64_t height, std::int64_t k, const T* a, const GemmPanel<T>& b,
-                            T alpha, T* c, std::int64_t c_row, bool add) {
+  template <int V, bool Prefetches>
+  static void multiply_height(std::int64_t height, std::int64_t k, const T* a,
+                              const GemmPanel<T>& b, T alpha, T* c, std::int64_t c_row,
+                              TileStore store) {
     constexpr int full = static_cast<int>(rows);
     constexpr int half = full > 8 ? 8 : full;
-    (height == 2   ? detail::multiply_tile<2, V, Kind, T, Arch>
-     : height == 4 ? detail::multiply_tile<4, V, Kind, T, Arch>
-     : height == 8 ? detail::multiply_tile<half, V, Kind, T, Arch>
-                   : detail::multiply_tile<full, V, Kind, T, Arch>)(k, a, b, alpha, c, c_row, add);
+    constexpr int least = has_special_loops<T> ? 2 : 4;
+    (height == least ? detail::multiply_tile<least, V, Prefetches, false, T, Arch>
+     : height == 4   ? detail::multiply_tile<4, V, Prefetches, false, T, Arch>
+     : height == 8   ? detail::multiply_tile<half, V, Prefetches, false, T, Arch>
+                   : detail::multiply_tile<full, V, Prefetches, false, T, Arch>)(k, a, b, alpha, c,
+                                                                                 c_row, store);
   }
 };
 

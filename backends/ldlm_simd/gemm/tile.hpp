@@ -10,10 +10,12 @@
 // at the right edge and make B panels of one or two cache lines.
 
 #include <cstdint>
+#include <limits>
 #include <type_traits>
-#include <utility>
 
 #include <ldlm_simd/fma.hpp>
+#include <ldlm_simd/gemm/plan.hpp>
+#include <ldlm_simd/unroll.hpp>
 
 namespace ldlm::simd {
 
@@ -27,36 +29,16 @@ struct GemmTile {
   static constexpr int vectors = 2;
   static constexpr int rows = (registers - vectors - 1) / vectors / 2 * 2;
   static constexpr std::int64_t columns = vectors * width<T, Arch>;
+  /// The narrowest panel: the last one may have a single vector.
+  static constexpr std::int64_t least_columns = has_special_loops<T> ? width<T, Arch> : columns;
 };
-
-namespace detail {
-
-/// f(0), f(1), ..., f(N - 1), in a loop that is unrolled early enough for arrays that f indexes to
-/// be registers. (One instance of f for each index would cost the compiler several times as much.)
-template <int N, class F>
-[[gnu::always_inline]] inline void unroll(F&& f) {
-  static_assert(N <= 64);
-#pragma GCC unroll 64
-  for (int i = 0; i < N; ++i) {
-    f(i);
-  }
-}
-
-constexpr std::int64_t divide_up(std::int64_t x, std::int64_t y) {
-  return (x + y - 1) / y;
-}
-constexpr std::int64_t round_up(std::int64_t x, std::int64_t y) {
-  return divide_up(x, y) * y;
-}
-
-}  // namespace detail
 
 /// A part of B as the register tile reads it.
 template <class T>
 struct GemmPanel {
   const T* data;
   std::int64_t step;  // elements from one step of k to the next
-  // What comes from memory afterwards, or null. Four lines of it are asked for at every so many
+  // What comes from memory afterwards, or null. Four lines of it are prefetched at every so many
   // pairs of steps; `next` moves by so many bytes each time, and after a tile.
   const char* next = nullptr;
   std::int64_t every = 1, advance = 0, advance_tile = 0;
@@ -71,17 +53,13 @@ enum class TileStore : std::uint8_t {
 
 namespace detail {
 
-enum class TileKind : std::uint8_t {
-  plain,
-  streams,  // c is stored past the caches
-  asks,     // for what comes after the panel; a test of `next` in the loop would cost a register
-};
-
-/// c = alpha * a b (+ c if add), for one tile of R rows and V vectors.
-/// a: k steps of R elements; b: k steps of V vectors.
-template <int R, int V, TileKind Kind, class T, class Arch>
+/// c = alpha * a b (+ c), for one tile of R rows and V vectors.
+/// a: k steps of R elements; b: k steps of V vectors. Prefetches: whether what comes after the
+/// panel may be prefetched, which costs a register in the loop. Streams: c is stored past the
+/// caches. (A test for that at the end would have the compiler order all stores otherwise.)
+template <int R, int V, bool Prefetches, bool Streams, class T, class Arch>
 void multiply_tile(std::int64_t k, const T* a, const GemmPanel<T>& panel, T alpha, T* c,
-                   std::int64_t c_row, bool add) {
+                   std::int64_t c_row, TileStore store) {
   using B = Batch<T, Arch>;
   constexpr std::int64_t W = width<T, Arch>;
   B sum[R][V];
@@ -97,17 +75,18 @@ void multiply_tile(std::int64_t k, const T* a, const GemmPanel<T>& panel, T alph
     a += R;
     b += panel.step;
   };
-  // Two steps at a time. A, which lies in L2, is asked for some steps before; to ask for B too
+  // Two steps at a time. A, which lies in L2, is prefetched some steps before; to prefetch B too
   // takes more than it gives, but from memory.
   constexpr std::int64_t ahead = 16;
   constexpr std::int64_t line = 64 / static_cast<std::int64_t>(sizeof(T));
   std::int64_t step = 0;
   [[maybe_unused]] const char* next = panel.next;
-  [[maybe_unused]] std::int64_t wait = 1;
+  [[maybe_unused]] std::int64_t wait =
+      next != nullptr ? 1 : std::numeric_limits<std::int64_t>::max();
   for (; step + 2 <= k; step += 2) {
     unroll<static_cast<int>(divide_up(2 * R, line))>(
         [&](int i) { prefetch(a + ahead * R + i * line); });
-    if constexpr (Kind == TileKind::asks) {
+    if constexpr (Prefetches) {
       if (--wait == 0) {
         unroll<4>([&](int i) { prefetch(next + 64 * i); });
         next += panel.advance;
@@ -123,14 +102,14 @@ void multiply_tile(std::int64_t k, const T* a, const GemmPanel<T>& panel, T alph
   const auto place = [&](auto i) { return c + (i / V) * c_row + (i % V) * W; };
   // All loads before all stores: rows are often a multiple of 4096 bytes apart, and then a
   // processor takes the next row's load for one of what was just stored.
-  if (add) {
+  if (store == TileStore::add) {
     unroll<R * V>([&](int i) {
       sum[i / V][i % V] = simd::fma(scale, sum[i / V][i % V], B::load_unaligned(place(i)));
     });
   } else {
     unroll<R * V>([&](int i) { sum[i / V][i % V] = scale * sum[i / V][i % V]; });
   }
-  if constexpr (Kind == TileKind::streams) {
+  if constexpr (Streams) {
     unroll<R * V>([&](int i) { stream<T, Arch>(place(i), sum[i / V][i % V]); });
   } else {
     unroll<R * V>([&](int i) { sum[i / V][i % V].store_unaligned(place(i)); });

@@ -6,7 +6,7 @@
 #include <bit>
 #include <cstdint>
 
-#include <ldlm_simd/gemm_pack.hpp>
+#include <ldlm_simd/gemm/pack.hpp>
 
 namespace ldlm::simd {
 

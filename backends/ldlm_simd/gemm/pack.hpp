@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <cstdint>
 
-#include <ldlm_simd/gemm_tile.hpp>
+#include <ldlm_simd/gemm/tile.hpp>
 #include <ldlm_simd/transpose.hpp>
 
 namespace ldlm::simd {
@@ -95,7 +95,7 @@ void pack_transposed(const GemmStrips<T>& s, std::int64_t lanes, T* out) {
 /// Packs strips of `lanes` lanes each, one after the other; lanes that the last one lacks are zero.
 /// Up to one vector beyond the end of `out` is overwritten too.
 template <class T, class Arch>
-void pack_strips(const GemmStrips<T>& s, std::int64_t lanes, T* out) {
+[[gnu::noinline]] void pack_strips(const GemmStrips<T>& s, std::int64_t lanes, T* out) {
   if (s.lane_stride == 1) {
     detail::pack_contiguous<T, Arch>(s, lanes, out);
   } else if (s.k_stride == 1) {

@@ -8,9 +8,10 @@
 #include <cstdint>
 #include <cstring>
 
-#include <ldlm_simd/gemm_columns.hpp>
-#include <ldlm_simd/gemm_tile.hpp>
+#include <ldlm_simd/fma.hpp>
+#include <ldlm_simd/gemm/columns.hpp>
 #include <ldlm_simd/transpose.hpp>
+#include <ldlm_simd/unroll.hpp>
 
 #if defined(__AVX512VNNI__) && defined(__AVX512BW__)
 
