@@ -348,6 +348,12 @@ TEST_CASE("beams read a prefix of their row") {
   }
   CHECK(together[0][0].tokens != together[1][0].tokens);
 
+  // A session can be used again: nothing of its first generation is left.
+  const auto again = ldlm::beam_search(session, prompts, options);
+  for (std::size_t row = 0; row < 3; ++row) {
+    CHECK(again[row][0].tokens == together[row][0].tokens);
+  }
+
   // The prefix may be all there is.
   Gpt2Session<double> unprompted(model, {.prefix = prefix});
   const auto texts =

@@ -128,7 +128,7 @@ TEST_CASE("a cache changes nothing") {
   const auto ids = Golden("gpt2").ids("input_ids");
   const auto all = model({.ids = ids}).value();
   Gpt2Session<double> session(model);
-  session.reserve(ids.size(1));
+  session.begin(ids.size(1));
   check_close(session.step(ids.slice(1, 0, 5).contiguous()), all.select(1, 4).contiguous());
   check_close(session.step(column(ids, 5)), all.select(1, 5).contiguous());
   check_close(session.step(ids.slice(1, 6, 9).contiguous()), all.select(1, 8).contiguous());

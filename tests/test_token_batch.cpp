@@ -112,6 +112,24 @@ TEST_CASE("a pad token is needed only where rows differ in length") {
   CHECK_THROWS_AS((void)to_batch(tokenizer, Texts{"a"}, {.length = 9}), ldlm::Error);
 }
 
+TEST_CASE("encodings become a batch, and what is padding in them stays padding") {
+  const auto tokenizer = padded_letters();
+  const Texts texts{"a b", "a b c d e", ""};
+  const auto encodings = tokenizer.encode_batch(texts);
+  const TokenBatch batch = ldlm::to_batch(encodings);
+  const TokenBatch expected = to_batch(tokenizer, texts, {.max_length = 5, .length = 5});
+  CHECK(batch.ids.to_vector() == expected.ids.to_vector());
+  CHECK(batch.mask.to_vector() == expected.mask.to_vector());
+  CHECK(batch.type_ids.to_vector() == expected.type_ids.to_vector());
+  CHECK(batch.lengths == expected.lengths);
+  const TokenBatch bare =
+      ldlm::to_batch(std::vector{letters().encode("a b c")}, {.length = 6, .pad_id = 9});
+  CHECK(bare.lengths.front() == static_cast<std::int64_t>(letters().encode("a b c").size()));
+  CHECK(bare.ids.at({0, 5}) == 9);
+  CHECK_FALSE(bare.mask.at({0, 5}));
+  CHECK_THROWS_AS((void)ldlm::to_batch(encodings, {.max_length = 2}), ldlm::Error);
+}
+
 TEST_CASE("rows of ids become a batch whose mask knows a real pad id from padding") {
   const TokenBatch batch = to_batch(std::vector<Ids>{{7, 0}, {5}}, {.pad_id = 0});
   CHECK(batch.ids.to_vector() == Values{7, 0, 5, 0});

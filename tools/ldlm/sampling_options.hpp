@@ -85,13 +85,14 @@ inline std::vector<std::string> draw_samples(const Ldlm<float>& model,
     sampler.stop_at = model.schedule().nearest(model.levels().alpha_bar(arguments.decode_level));
   }
   const Tensor<float> latents = model.sample(arguments.count, sampler, generator);
-  DecodeOptions decode{.t = arguments.decode_level, .num_beams = arguments.beams};
   if (arguments.temperature > 0.0) {
-    decode.sampling = SamplingOptions{};
-    decode.sampling->temperature = arguments.temperature;
-    decode.sampling->top_p = arguments.top_p;
+    return model.decode(latents,
+                        {.t = arguments.decode_level,
+                         .temperature = arguments.temperature,
+                         .top_p = arguments.top_p},
+                        generator);
   }
-  return model.decode(latents, decode, &generator);
+  return model.decode(latents, {.t = arguments.decode_level, .num_beams = arguments.beams});
 }
 
 /// The same in batches, so that any number takes the memory of one: calls use(text) for each, and

@@ -16,7 +16,7 @@ namespace ldlm {
 ///   step(ids (B, n))   appends n tokens to each of the B sequences and returns the logits (B, V)
 ///                      of the token after them. The first call brings the prompts.
 ///   reorder(rows (M))  sequence i becomes what sequence rows[i] was; from then on there are M.
-///   reserve(n)         optional: at most n tokens will come.
+///   begin(n)           optional: forgets what there was; at most n tokens a sequence will come.
 template <class M>
 concept CausalLm = Floating<typename M::value_type> &&
     requires(M& model, const Tensor<std::int64_t>& ids) {
@@ -62,8 +62,8 @@ Tensor<typename M::value_type> first_step(M& model, const Tensor<std::int64_t>& 
              to_string(prompts.shape()));
   LDLM_CHECK(stop.max_new_tokens >= 0, "generate", "max_new_tokens must not be negative, got ",
              stop.max_new_tokens);
-  if constexpr (requires { model.reserve(std::int64_t{}); }) {
-    model.reserve(prompts.size(1) + stop.max_new_tokens);
+  if constexpr (requires { model.begin(std::int64_t{}); }) {
+    model.begin(prompts.size(1) + stop.max_new_tokens);
   }
   const auto logits = model.step(prompts).contiguous();
   LDLM_CHECK(logits.rank() == 2 && logits.size(0) == prompts.size(0) && logits.size(1) > 0,

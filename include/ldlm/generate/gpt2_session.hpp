@@ -24,17 +24,22 @@ struct Gpt2SessionOptions {
 };
 
 /// The state of a GPT-2 over a batch of sequences: a CausalLm. It keeps the model's parameters
-/// alive, computes without gradients and without dropout, and ends with its one generation.
+/// alive, and computes without gradients and without dropout. Every generation begins anew.
 template <Floating T>
 class Gpt2Session {
  public:
   using value_type = T;
 
   explicit Gpt2Session(Gpt2<T> model, Gpt2SessionOptions<T> options = {})
-      : model_(std::move(model)), options_(std::move(options)) {}
+      : model_(std::move(model)), given_(std::move(options)), options_(given_) {}
 
-  /// At most so many tokens will come, prompt included. Without this, as many as the model takes.
-  void reserve(std::int64_t tokens) { reserved_ = tokens; }
+  /// Forgets all tokens; at most so many will come, prompt included. Without this, as many as the
+  /// model takes.
+  void begin(std::int64_t tokens) {
+    options_ = given_;
+    reserved_ = tokens;
+    started_ = false;
+  }
 
   /// Appends ids (B, n) and returns the logits (B, V) of the token after them. In the first step n
   /// may be 0 if there is a prefix.
@@ -134,7 +139,8 @@ class Gpt2Session {
   }
 
   Gpt2<T> model_;
-  Gpt2SessionOptions<T> options_;
+  Gpt2SessionOptions<T> given_;
+  Gpt2SessionOptions<T> options_;  // of the sequences as they are ordered now
   Gpt2Cache<T> cache_;
   std::int64_t batch_ = 0;
   std::int64_t reserved_ = 0;

@@ -30,8 +30,11 @@ namespace ldlm {
 /// How Ldlm::decode turns latents into text.
 struct DecodeOptions {
   std::int64_t t = -1;         // level of the seed's schedule that the latents were denoised from
-  std::int64_t num_beams = 0;  // 0: the configuration's; 1: greedy
-  std::optional<SamplingOptions> sampling = std::nullopt;  // draws tokens instead
+  std::int64_t num_beams = 0;  // 0: the configuration's; 1: greedy. Without a generator only
+  // How a token is drawn: with a generator only.
+  double temperature = 1;
+  std::int64_t top_k = 0;  // 0: all
+  double top_p = 1;
 };
 
 /// The names of tokens with a meaning of their own in tokenizers that this project trains.
@@ -311,42 +314,42 @@ class Ldlm {
 
   /// Token ids decoded from latents (B, L, d), each up to and including the end token.
   [[nodiscard]] TokenSequences decode_ids(const Tensor<T>& latents,
-                                          const DecodeOptions& options = {},
-                                          Generator* generator = nullptr) const {
+                                          const DecodeOptions& options = {}) const {
+    LDLM_CHECK(options.temperature == 1 && options.top_k == 0 && options.top_p == 1, "decode",
+               "temperature, top_k and top_p need a generator to draw from");
     const NoGrad no_grad;
     const EvaluationMode evaluation;
-    const std::int64_t rows = latents.size(0);
-    const auto log_snr =
-        Tensor<T>::full({rows}, static_cast<T>(bounded_log_snr(levels_.alpha_bar(options.t))));
-    Gpt2Session<T> session(autoencoder_.decoder,
-                           {.prefix = autoencoder_.prefix(Variable<T>(latents), log_snr).value()});
-    const auto prompts = Tensor<std::int64_t>::zeros({rows, 0});
-    const StopOptions stop{.max_new_tokens = config_.max_new_tokens, .end_tokens = {end_id_}};
-    if (options.sampling) {
-      LDLM_CHECK(generator != nullptr, "decode", "sampling needs a generator");
-      SamplingOptions sampling = *options.sampling;
-      sampling.stop = stop;
-      return ldlm::sample(session, prompts, sampling, *generator);
-    }
+    Gpt2Session<T> session = session_of(latents, options);
+    const auto prompts = Tensor<std::int64_t>::zeros({latents.size(0), 0});
     const std::int64_t beams = options.num_beams > 0 ? options.num_beams : config_.num_beams;
     if (beams == 1) {
-      return greedy(session, prompts, stop);
+      return greedy(session, prompts, stop());
     }
     TokenSequences out;
-    for (auto& hypotheses : beam_search(session, prompts, {.stop = stop, .num_beams = beams})) {
+    for (auto& hypotheses : beam_search(session, prompts, {.stop = stop(), .num_beams = beams})) {
       out.push_back(std::move(hypotheses.front().tokens));
     }
     return out;
   }
+  /// The same, each token drawn. The generator moves on.
+  [[nodiscard]] TokenSequences decode_ids(const Tensor<T>& latents, const DecodeOptions& options,
+                                          Generator& generator) const {
+    LDLM_CHECK(options.num_beams == 0, "decode", "num_beams does not go with a generator");
+    const NoGrad no_grad;
+    const EvaluationMode evaluation;
+    Gpt2Session<T> session = session_of(latents, options);
+    return ldlm::sample(session, Tensor<std::int64_t>::zeros({latents.size(0), 0}),
+                        {stop(), options.temperature, options.top_k, options.top_p}, generator);
+  }
   /// Texts decoded from latents (B, L, d).
   [[nodiscard]] std::vector<std::string> decode(const Tensor<T>& latents,
-                                                const DecodeOptions& options = {},
-                                                Generator* generator = nullptr) const {
-    std::vector<std::string> texts;
-    for (const auto& ids : decode_ids(latents, options, generator)) {
-      texts.push_back(detokenize(ids));
-    }
-    return texts;
+                                                const DecodeOptions& options = {}) const {
+    return detokenize_all(decode_ids(latents, options));
+  }
+  [[nodiscard]] std::vector<std::string> decode(const Tensor<T>& latents,
+                                                const DecodeOptions& options,
+                                                Generator& generator) const {
+    return detokenize_all(decode_ids(latents, options, generator));
   }
   /// The text of decoder ids, without the end token.
   [[nodiscard]] std::string detokenize(std::vector<TokenId> ids) const {
@@ -390,6 +393,25 @@ class Ldlm {
   }
 
  private:
+  /// The decoder before the first token of each latent's text.
+  [[nodiscard]] Gpt2Session<T> session_of(const Tensor<T>& latents,
+                                          const DecodeOptions& options) const {
+    const auto log_snr = Tensor<T>::full(
+        {latents.size(0)}, static_cast<T>(bounded_log_snr(levels_.alpha_bar(options.t))));
+    return Gpt2Session<T>(autoencoder_.decoder,
+                          {.prefix = autoencoder_.prefix(Variable<T>(latents), log_snr).value()});
+  }
+  [[nodiscard]] StopOptions stop() const {
+    return {.max_new_tokens = config_.max_new_tokens, .end_tokens = {end_id_}};
+  }
+  [[nodiscard]] std::vector<std::string> detokenize_all(const TokenSequences& rows) const {
+    std::vector<std::string> texts;
+    for (const auto& ids : rows) {
+      texts.push_back(detokenize(ids));
+    }
+    return texts;
+  }
+
   // Tokens that a text may have.
   [[nodiscard]] std::int64_t capacity() const {
     return config_.latent == LatentKind::sequence ? config_.latent_length - 1

@@ -50,9 +50,6 @@ struct ScalarOf<M> {
   using type = typename M::value_type;
 };
 
-template <class>
-inline constexpr bool always_false = false;
-
 }  // namespace detail
 
 /// The element type of a module's parameters: its value_type, or float if it names none.
@@ -115,7 +112,9 @@ class Walker {
       const Scope scope(path_, name);
       enter(part);
     } else {
-      static_assert(always_false<Part>,
+      static_assert(!std::is_const_v<Part>,
+                    "visit must not be const: it shows the parts to those that change them, too");
+      static_assert(std::is_const_v<Part>,
                     "a visited part is a Variable or Weight of the module's value_type (float if "
                     "it names none), a module with a visit member, or a vector or optional of "
                     "these");

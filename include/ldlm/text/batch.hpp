@@ -64,6 +64,9 @@ class TextBatch {
 
 void check_options_of_ids(const BatchOptions& options);
 
+[[nodiscard]] TokenBatch batch_of_encodings(const std::vector<const Encoding*>& encodings,
+                                            const BatchOptions& options);
+
 }  // namespace detail
 
 /// Rows of ids as one batch. `max_length` and `truncation_side` are for texts: set, they are an
@@ -86,6 +89,18 @@ requires std::integral<std::ranges::range_value_t<std::ranges::range_value_t<Row
     }
   }
   return out;
+}
+
+/// Encodings as one batch, with their types. What is padding in one stays padding. `max_length` and
+/// `truncation_side` are for texts: set, they are an Error here.
+template <std::ranges::forward_range Encodings>
+requires std::same_as<std::ranges::range_value_t<Encodings>, Encoding>
+[[nodiscard]] TokenBatch to_batch(const Encodings& encodings, const BatchOptions& options = {}) {
+  std::vector<const Encoding*> rows;
+  for (const Encoding& encoding : encodings) {
+    rows.push_back(&encoding);
+  }
+  return detail::batch_of_encodings(rows, options);
 }
 
 /// Texts as one batch: each one's ids in the tokenizer's template, as encode_ids gives them, cut

@@ -94,6 +94,33 @@ LDLM_BODY TokenBatch TextBatch::batch() const {
   return out;
 }
 
+LDLM_BODY TokenBatch batch_of_encodings(const std::vector<const Encoding*>& encodings,
+                                        const BatchOptions& options) {
+  check_options_of_ids(options);
+  std::vector<std::int64_t> lengths;
+  lengths.reserve(encodings.size());
+  for (const Encoding* const encoding : encodings) {
+    lengths.push_back(static_cast<std::int64_t>(encoding->size()));
+  }
+  TokenBatch out = padded_batch(std::move(lengths), options);
+  std::vector<std::int64_t> starts;
+  starts.reserve(encodings.size());
+  for (std::size_t b = 0; b < encodings.size(); ++b) {
+    starts.push_back(row_start(out, b, options));
+  }
+  for (std::size_t b = 0; b < encodings.size(); ++b) {
+    const Encoding& encoding = *encodings[b];
+    const std::int64_t first = starts[b];
+    std::copy(encoding.ids.begin(), encoding.ids.end(), out.ids.data() + first);
+    std::copy(encoding.type_ids.begin(), encoding.type_ids.end(), out.type_ids.data() + first);
+    std::transform(encoding.attention_mask.begin(), encoding.attention_mask.end(),
+                   out.mask.data() + first, [](std::int32_t real) { return real != 0; });
+    out.lengths[b] = std::count_if(encoding.attention_mask.begin(), encoding.attention_mask.end(),
+                                   [](std::int32_t real) { return real != 0; });
+  }
+  return out;
+}
+
 LDLM_BODY void check_options_of_ids(const BatchOptions& options) {
   LDLM_CHECK(!options.max_length && !options.truncation_side, "to_batch",
              "rows of ids are not truncated: only a text's special tokens are known");
