@@ -82,6 +82,9 @@ std::string names_of(const Named& named) {
 
 }  // namespace
 
+static_assert(ldlm::Module<ldlm::Linear<float>> && ldlm::Module<const ldlm::Linear<double>>);
+static_assert(!ldlm::Module<ldlm::Tensor<float>> && !ldlm::Module<ldlm::Variable<float>>);
+
 TEST_CASE("names of parameters and buffers follow the visit") {
   Generator g(1);
   const Mlp model(2, g);

@@ -52,6 +52,20 @@ struct ScalarOf<M> {
 
 }  // namespace detail
 
+namespace detail {
+/// Stands for whoever visits a module.
+struct AnyVisitor {
+  void operator()(std::string_view name, auto& part);
+  void buffer(std::string_view name, auto& tensor);
+};
+}  // namespace detail
+
+/// What has a visit member: the functions below take it, const or not.
+template <class M>
+concept Module = requires(std::remove_const_t<M>& module, detail::AnyVisitor& visitor) {
+  module.visit(visitor);
+};
+
 /// The element type of a module's parameters: its value_type, or float if it names none.
 template <class M>
 using scalar_t = typename detail::ScalarOf<std::remove_cvref_t<M>>::type;
@@ -219,7 +233,7 @@ struct CloneLeaves : Handler<T> {
 
 /// Every parameter with its full name, in the order of visit; one that is tied to an earlier one is
 /// left out.
-template <class M>
+template <Module M>
 [[nodiscard]] NamedParameters<scalar_t<M>> named_parameters(const M& module) {
   detail::CollectParameters<scalar_t<M>> collect;
   detail::walk(module, collect);
@@ -227,7 +241,7 @@ template <class M>
 }
 
 /// Every parameter, in the order of visit.
-template <class M>
+template <Module M>
 [[nodiscard]] std::vector<Variable<scalar_t<M>>> parameters(const M& module) {
   std::vector<Variable<scalar_t<M>>> out;
   for (auto& [name, parameter] : named_parameters(module)) {
@@ -237,7 +251,7 @@ template <class M>
 }
 
 /// Number of elements of all parameters.
-template <class M>
+template <Module M>
 [[nodiscard]] std::int64_t num_parameters(const M& module) {
   std::int64_t count = 0;
   for (const auto& [name, parameter] : named_parameters(module)) {
@@ -247,7 +261,7 @@ template <class M>
 }
 
 /// Parameters and buffers under their full names. The tensors share memory with the module.
-template <class M>
+template <Module M>
 [[nodiscard]] NamedTensors<scalar_t<M>> state_dict(const M& module) {
   detail::CollectState<scalar_t<M>> collect;
   detail::walk(module, collect);
@@ -257,13 +271,13 @@ template <class M>
 /// Copies tensors into the parameters and buffers of the same names. Nothing is changed unless all
 /// fits: throws an Error that lists the names missing from `tensors`, those it has too many (both
 /// only if `strict`), and those of another shape.
-template <class M>
+template <Module M>
 void load_state_dict(M& module, const NamedTensors<scalar_t<M>>& tensors, bool strict = true) {
   copy_tensors(tensors, state_dict(module), strict, "load_state_dict");
 }
 
 /// Drops the gradients of all parameters.
-template <class M>
+template <Module M>
 void zero_grad(M& module) {
   for (auto& [name, parameter] : named_parameters(module)) {
     parameter.zero_grad();
@@ -272,7 +286,7 @@ void zero_grad(M& module) {
 
 /// Freezes (false) or unfreezes every parameter. A module with a packed weight can't be unfrozen:
 /// throws, naming it, and changes nothing.
-template <class M>
+template <Module M>
 void set_requires_grad(M& module, bool requires_grad) {
   if (requires_grad) {
     detail::CheckTrainable<scalar_t<M>> check;
@@ -285,7 +299,7 @@ void set_requires_grad(M& module, bool requires_grad) {
 
 /// A copy with parameters and buffers of its own; tied ones stay tied to each other. Packed
 /// weights, which nothing changes, are shared.
-template <class M>
+template <Module M>
 [[nodiscard]] M clone(const M& module) {
   M copy = module;
   detail::CloneLeaves<scalar_t<M>> leaves;

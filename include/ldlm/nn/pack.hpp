@@ -50,7 +50,7 @@ struct ReadPacked : Handler<T> {
 
 /// Packs every weight. Throws for one with an element that is not finite, unless the format is
 /// exact.
-template <class M>
+template <Module M>
 void pack(M& module, WeightFormat format) {
   static_assert(std::same_as<scalar_t<M>, float>, "only modules of float can be packed");
   detail::PackWeights handler(format);
@@ -58,7 +58,7 @@ void pack(M& module, WeightFormat format) {
 }
 
 /// The packed weights (N, K) with their full names, in the order of visit.
-template <class M>
+template <Module M>
 [[nodiscard]] std::vector<std::pair<std::string, PackedMatrix>> packed_weights(const M& module) {
   detail::CollectPacked<scalar_t<M>> collect;
   detail::walk(module, collect);
@@ -67,7 +67,7 @@ template <class M>
 
 /// Replaces every weight with the packed matrix (N, K) that read(full name, N, K) gives. Throws for
 /// a module whose elements are not float.
-template <class M, class Read>
+template <Module M, class Read>
 void replace_packed(M& module, Read&& read) {
   detail::ReadPacked<scalar_t<M>, std::remove_reference_t<Read>> handler(read);
   detail::walk(module, handler);

@@ -21,7 +21,7 @@ struct ParameterGroup {
 
 /// The parameters of a module that require a gradient, with their names: those that a frozen part
 /// (set_requires_grad) leaves to an optimiser.
-template <class M>
+template <Module M>
 [[nodiscard]] NamedParameters<scalar_t<M>> trainable_parameters(const M& module) {
   NamedParameters<scalar_t<M>> out = named_parameters(module);
   std::erase_if(out, [](const auto& entry) { return !entry.second.requires_grad(); });
@@ -42,7 +42,7 @@ template <Floating T>
 }
 
 /// The same of a module's trainable_parameters.
-template <class M>
+template <Module M>
 [[nodiscard]] std::vector<ParameterGroup<scalar_t<M>>> decay_groups(const M& module,
                                                                     double weight_decay) {
   return decay_groups(trainable_parameters(module), weight_decay);
