@@ -468,12 +468,27 @@ TEST_CASE("an optimiser of a module's trainable parameters leaves out what is fr
 TEST_CASE("an optimiser says by what settings it steps") {
   const Variable w(Tensor<float>::ones({2}), true);
   const ldlm::NamedParameters<float> named{{"w", w}};
-  using Settings = ldlm::Settings;
-  CHECK(ldlm::AdamW(named, {.beta2 = 0.98}).settings() ==
-        Settings{{"beta1", 0.9}, {"beta2", 0.98}, {"epsilon", 1e-8}, {"weight_decay", 0.01}});
-  CHECK(ldlm::Adam(named).settings().back() == Settings::value_type{"weight_decay", 0});
+  using ldlm::OptimizerSettings;
+  CHECK(ldlm::AdamW(named, {.beta2 = 0.98}).settings() == OptimizerSettings{{"beta1", 0.9},
+                                                                            {"beta2", 0.98},
+                                                                            {"epsilon", 1e-8},
+                                                                            {"weight_decay", 0.01},
+                                                                            {"groups", 1}});
   CHECK(ldlm::SGD(named, {.momentum = 0.5, .nesterov = true}).settings() ==
-        Settings{{"momentum", 0.5}, {"nesterov", 1}, {"weight_decay", 0}});
+        OptimizerSettings{{"momentum", 0.5}, {"nesterov", 1}, {"weight_decay", 0}, {"groups", 1}});
+  // Other groups are other settings.
+  const Variable v(Tensor<float>::ones({6}), true);
+  const auto sgd =
+      ldlm::SGD(std::vector<ldlm::ParameterGroup<float>>{{named, 0.4}, {{{"v", v}}, 0, 3}},
+                {.momentum = 0.5});
+  CHECK(sgd.settings() == OptimizerSettings{{"momentum", 0.5},
+                                            {"nesterov", 0},
+                                            {"weight_decay", 0.4},
+                                            {"groups", 2},
+                                            {"weight_decay of group 1", 0.4},
+                                            {"learning_rate_factor of group 1", 1},
+                                            {"weight_decay of group 2", 0},
+                                            {"learning_rate_factor of group 2", 3}});
   static_assert(ldlm::Optimizer<ldlm::SGD<float>, float>);
   static_assert(ldlm::Optimizer<ldlm::Adam<double>, double>);
   static_assert(!ldlm::Optimizer<ldlm::Adam<double>, float>);

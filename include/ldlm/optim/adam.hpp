@@ -46,16 +46,11 @@ class AdamBase {
     options_.learning_rate = rate;
   }
 
-  /// What steps depend on beside the learning rate; of several groups the largest weight decay.
-  [[nodiscard]] Settings settings() const {
-    double decay = 0;
-    for (const Entry& entry : entries_) {
-      decay = std::max(decay, entry.slot.weight_decay);
-    }
-    return {{"beta1", options_.beta1},
-            {"beta2", options_.beta2},
-            {"epsilon", options_.epsilon},
-            {"weight_decay", decay}};
+  /// What steps depend on beside the learning rate.
+  [[nodiscard]] OptimizerSettings settings() const {
+    return detail::with_group_settings(
+        {{"beta1", options_.beta1}, {"beta2", options_.beta2}, {"epsilon", options_.epsilon}},
+        entries_, &Entry::slot);
   }
   /// Those that it moves, with their names.
   [[nodiscard]] NamedParameters<T> parameters() const {

@@ -12,6 +12,7 @@
 
 #include <ldlm/core/named_tensors.hpp>
 #include <ldlm/nn/module.hpp>
+#include <ldlm/optim/parameter_group.hpp>
 
 namespace ldlm {
 
@@ -33,9 +34,6 @@ concept Optimizer = Floating<T> &&
   optimizer.load_state_dict(state);
 };
 
-/// Numbers with their names.
-using Settings = std::vector<std::pair<std::string, double>>;
-
 namespace detail {
 
 /// An optimiser of any type. What it lacks of the members that it need not have is empty.
@@ -48,7 +46,7 @@ class AnyOptimizer {
   virtual ~AnyOptimizer() = default;
 
   [[nodiscard]] virtual std::string name() const = 0;
-  [[nodiscard]] virtual Settings settings() const = 0;
+  [[nodiscard]] virtual OptimizerSettings settings() const = 0;
   [[nodiscard]] virtual NamedParameters<T> parameters() const = 0;
   [[nodiscard]] virtual double learning_rate() const = 0;
   virtual void set_learning_rate(double rate) = 0;
@@ -71,8 +69,8 @@ class OptimizerOf final : public AnyOptimizer<T> {
       return {};
     }
   }
-  [[nodiscard]] Settings settings() const override {
-    if constexpr (requires { Settings(optimizer_.settings()); }) {
+  [[nodiscard]] OptimizerSettings settings() const override {
+    if constexpr (requires { OptimizerSettings(optimizer_.settings()); }) {
       return optimizer_.settings();
     } else {
       return {};

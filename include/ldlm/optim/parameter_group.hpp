@@ -1,15 +1,22 @@
 #pragma once
 // What an optimiser works on: groups of named parameters that share a weight decay.
 
+#include <algorithm>
 #include <cmath>
+#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <unordered_set>
+#include <utility>
+#include <vector>
 
 #include <ldlm/nn/module.hpp>
 
 namespace ldlm {
+
+/// What an optimiser's steps depend on beside the learning rate: numbers with their names.
+using OptimizerSettings = std::vector<std::pair<std::string, double>>;
 
 /// Parameters with a weight decay and a factor on the learning rate of their own.
 template <Floating T>
@@ -97,6 +104,34 @@ std::vector<Slot<T>> make_slots(const std::vector<ParameterGroup<T>>& groups, st
     }
   }
   return slots;
+}
+
+/// The settings, and what tells the groups from others: their number, the largest weight decay, and
+/// what each has if there are several. Groups that have the same are one.
+template <class Slots, class Projection = std::identity>
+OptimizerSettings with_group_settings(OptimizerSettings settings, const Slots& slots,
+                                      Projection slot_of = {}) {
+  std::vector<std::pair<double, double>> groups;
+  double largest = 0;
+  for (const auto& entry : slots) {
+    const auto& slot = std::invoke(slot_of, entry);
+    const std::pair group(slot.weight_decay, slot.learning_rate_factor);
+    if (std::find(groups.begin(), groups.end(), group) == groups.end()) {
+      groups.push_back(group);
+      largest = std::max(largest, slot.weight_decay);
+    }
+  }
+  settings.emplace_back("weight_decay", largest);
+  settings.emplace_back("groups", static_cast<double>(groups.size()));
+  for (std::size_t i = 0; i < groups.size(); ++i) {
+    if (groups.size() == 1 && groups[i].second == 1) {
+      break;
+    }
+    const std::string of = " of group " + std::to_string(i + 1);
+    settings.emplace_back("weight_decay" + of, groups[i].first);
+    settings.emplace_back("learning_rate_factor" + of, groups[i].second);
+  }
+  return settings;
 }
 
 /// The groups, which have weight decays of their own: throws ValueError if there is one beside

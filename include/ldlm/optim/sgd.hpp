@@ -39,14 +39,9 @@ class SGD {
   }
 
   /// What steps depend on beside the learning rate; of several groups the largest weight decay.
-  [[nodiscard]] Settings settings() const {
-    double decay = 0;
-    for (const auto& slot : slots_) {
-      decay = std::max(decay, slot.weight_decay);
-    }
-    return {{"momentum", options_.momentum},
-            {"nesterov", options_.nesterov ? 1.0 : 0.0},
-            {"weight_decay", decay}};
+  [[nodiscard]] OptimizerSettings settings() const {
+    return detail::with_group_settings(
+        {{"momentum", options_.momentum}, {"nesterov", options_.nesterov ? 1.0 : 0.0}}, slots_);
   }
   /// Those that it moves, with their names.
   [[nodiscard]] NamedParameters<T> parameters() const {
