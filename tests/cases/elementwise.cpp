@@ -111,13 +111,13 @@ void add_of_two(Table& table) {
             [](const auto& x, const auto& y) { return minimum(x, y); });
   table.two("maximum", Of::both, computing,
             [](const auto& x, const auto& y) { return maximum(x, y); });
+  or_scalar("eq", [](const auto& x, const auto& y) { return eq(x, y); });
+  or_scalar("ne", [](const auto& x, const auto& y) { return ne(x, y); });
+  or_scalar("lt", [](const auto& x, const auto& y) { return lt(x, y); });
+  or_scalar("le", [](const auto& x, const auto& y) { return le(x, y); });
+  or_scalar("gt", [](const auto& x, const auto& y) { return gt(x, y); });
+  or_scalar("ge", [](const auto& x, const auto& y) { return ge(x, y); });
   const ComputingTensors tensors;
-  table.two("eq", Of::tensors, tensors, [](const auto& x, const auto& y) { return eq(x, y); });
-  table.two("ne", Of::tensors, tensors, [](const auto& x, const auto& y) { return ne(x, y); });
-  table.two("lt", Of::tensors, tensors, [](const auto& x, const auto& y) { return lt(x, y); });
-  table.two("le", Of::tensors, tensors, [](const auto& x, const auto& y) { return le(x, y); });
-  table.two("gt", Of::tensors, tensors, [](const auto& x, const auto& y) { return gt(x, y); });
-  table.two("ge", Of::tensors, tensors, [](const auto& x, const auto& y) { return ge(x, y); });
   table.two("equal", Of::tensors, tensors,
             [](const auto& x, const auto& y) { return Tensor<bool>::scalar(equal(x, y)); });
 }

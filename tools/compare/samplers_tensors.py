@@ -105,6 +105,8 @@ def of_two(b, name, graph):
 def compared(b, name, graph):
     shape = b.shape()
     kind = b.pick("whole", "special") if b.program.dtype in FLOATS else None
+    if b.program.dtype in FLOATS and b.chance(0.2):
+        return [b.step(name, [b.operand(b.values(shape, kind))], {"c": scalar_option(b)})]
     pair = [b.operand(b.values(shape, kind)), b.operand(b.values(b.broadcastable(shape), kind))]
     b.rng.shuffle(pair)
     return [b.step(name, pair)]

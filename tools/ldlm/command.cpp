@@ -41,7 +41,7 @@ void catch_interrupts() {
     if (action.sa_handler != SIG_IGN) {
       action = {};
       action.sa_handler = on_interrupt;
-      action.sa_flags = SA_RESTART | SA_RESETHAND;
+      action.sa_flags = static_cast<int>(SA_RESTART | SA_RESETHAND);
       ::sigaction(signal, &action, nullptr);
     }
   }

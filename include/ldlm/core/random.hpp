@@ -52,7 +52,7 @@ class Generator {
 };
 
 /// Uniform in [low, high); high - low must be a finite number.
-template <Floating T>
+template <Floating T = float>
 Tensor<T> rand(const Shape& shape, Generator& generator, std::type_identity_t<T> low = T{0},
                std::type_identity_t<T> high = T{1}, Device device = cpu) {
   LDLM_CHECK(low <= high && std::isfinite(high - low), "rand", "cannot draw from [", low, ", ",
@@ -65,7 +65,7 @@ Tensor<T> rand(const Shape& shape, Generator& generator, std::type_identity_t<T>
   return out;
 }
 /// Normal with the given mean and standard deviation.
-template <Floating T>
+template <Floating T = float>
 Tensor<T> randn(const Shape& shape, Generator& generator, std::type_identity_t<T> mean = T{0},
                 std::type_identity_t<T> stddev = T{1}, Device device = cpu) {
   LDLM_CHECK(stddev >= T{0}, "randn", "the standard deviation must not be negative, got ", stddev);

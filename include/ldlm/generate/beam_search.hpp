@@ -4,6 +4,7 @@
 #include <cmath>
 #include <utility>
 
+#include <ldlm/core/stable_sort.hpp>
 #include <ldlm/generate/causal_lm.hpp>
 
 namespace ldlm {
@@ -72,10 +73,10 @@ class BeamSearchRow {
       }
     }
     // The order of the rows breaks ties, as they come from beams in falling order.
-    std::stable_sort(candidates.begin(), candidates.end(),
-                     [](const Candidate& a, const Candidate& b) {
-                       return a.log_probability > b.log_probability;
-                     });
+    detail::stable_sort(candidates.begin(), candidates.end(),
+                        [](const Candidate& a, const Candidate& b) {
+                          return a.log_probability > b.log_probability;
+                        });
     // Of the num_beams best those that end are finished; an ending one behind them is dropped.
     const std::size_t width = static_cast<std::size_t>(options_->num_beams);
     const std::int64_t length = static_cast<std::int64_t>(beams_.front().tokens.size()) + 1;
@@ -99,8 +100,8 @@ class BeamSearchRow {
         next.push_back(std::move(beam));
       }
     }
-    std::stable_sort(finished_.begin(), finished_.end(),
-                     [](const Hypothesis& a, const Hypothesis& b) { return a.score > b.score; });
+    detail::stable_sort(finished_.begin(), finished_.end(),
+                        [](const Hypothesis& a, const Hypothesis& b) { return a.score > b.score; });
     if (finished_.size() > width) {
       finished_.resize(width);
     }

@@ -156,9 +156,9 @@ std::vector<std::string> generate(const Gpt2<T>& model, const Tokenizer& tokeniz
 /// Throws for options that only a generator makes use of, for prompts that are longer
 /// than the model's positions or have ids that it lacks.
 template <Floating T>
-[[nodiscard]] std::vector<std::string> generate(const Gpt2<T>& model, const Tokenizer& tokenizer,
-                                                const std::vector<std::string>& prompts,
-                                                const GenerateOptions& options = {}) {
+std::vector<std::string> generate(const Gpt2<T>& model, const Tokenizer& tokenizer,
+                                  const std::vector<std::string>& prompts,
+                                  const GenerateOptions& options = {}) {
   LDLM_CHECK(options.temperature == 1 && options.top_k == 0 && options.top_p == 1, "generate",
              "temperature, top_k and top_p need a generator to draw from");
   LDLM_CHECK(options.num_beams == 1 || !options.on_text, "generate",
@@ -169,10 +169,9 @@ template <Floating T>
 }
 /// The same, each token drawn as `sample` draws it. The generator moves on.
 template <Floating T>
-[[nodiscard]] std::vector<std::string> generate(const Gpt2<T>& model, const Tokenizer& tokenizer,
-                                                const std::vector<std::string>& prompts,
-                                                const GenerateOptions& options,
-                                                Generator& generator) {
+std::vector<std::string> generate(const Gpt2<T>& model, const Tokenizer& tokenizer,
+                                  const std::vector<std::string>& prompts,
+                                  const GenerateOptions& options, Generator& generator) {
   LDLM_CHECK(options.num_beams == 1 && options.length_penalty == 1, "generate",
              "num_beams and length_penalty do not go with a generator");
   return detail::generate(model, tokenizer, prompts, options, &generator);

@@ -113,7 +113,8 @@ struct BertLayer {
         activation(c.hidden_act) {}
 
   /// x (B, T, C) -> (B, T, C)
-  Variable<T> operator()(const Variable<T>& x, const AttentionContext<T>& context) const {
+  Variable<T> operator()(const Operand<T> auto& input, const AttentionContext<T>& context) const {
+    const Variable<T>& x = as_variable(input);
     const Variable<T> attended =
         attend(query(x), key(x), value(x), heads, attention_dropout, context);
     const Variable<T> y = attention_norm(dropout(attention_output(attended)), x).normalized;

@@ -19,6 +19,7 @@
 #include <ldlm/models/pretrained.hpp>
 #include <ldlm/nn/attention.hpp>
 #include <ldlm/nn/norm.hpp>
+#include <ldlm/text/token_batch.hpp>
 
 namespace ldlm {
 
@@ -273,6 +274,10 @@ struct Gpt2 {
 
   /// Logits (B, L + T, V): those at a position are for the token after it.
   Variable<T> operator()(const Gpt2Inputs<T>& inputs) const { return head(hidden(inputs)); }
+  /// The same of a batch of texts. Positions count from the left of the batch, as in transformers.
+  Variable<T> operator()(const std::same_as<TokenBatch> auto& batch) const {
+    return (*this)({.ids = batch.ids, .mask = batch.mask});
+  }
 
   /// Mean cross-entropy of `labels` (B, T), which are the ids but for those that shall not count
   /// (ignore_index). Each is predicted from the position before it: the first one from the prefix,

@@ -69,7 +69,7 @@ void load_pretrained(Model& model, const SafetensorsModel& file, Rename&& rename
   try {
     load_state_dict(model, tensors);
   } catch (const Error& error) {
-    detail::fail_at(error.code(), "from_pretrained", file.origin(), ": ", error.what());
+    detail::fail_at(ErrorCode::file, "from_pretrained", file.origin(), ": ", error.what());
   }
 }
 /// The same, under the names of the file.
@@ -192,7 +192,7 @@ std::vector<std::string> load_pretrained(Model& model, const SafetensorsModel& f
   try {
     copy_tensors(tensors, target, true, "load_state_dict");
   } catch (const Error& error) {
-    fail_at(error.code(), "from_pretrained", file.origin(), ": ", error.what());
+    fail_at(ErrorCode::file, "from_pretrained", file.origin(), ": ", error.what());
   }
   return unused;
 }

@@ -15,6 +15,7 @@
 #include <numeric>
 #include <span>
 
+#include <ldlm/core/stable_sort.hpp>
 #include <ldlm/models/bert.hpp>
 #include <ldlm/models/sentence_modules.hpp>
 #include <ldlm/text/batch.hpp>
@@ -58,17 +59,17 @@ class SentenceEncoder {
         : tokenizer.model_max_length()
             ? (modules.encoder / "tokenizer_config.json").native() + ": model_max_length"
             : (modules.encoder / "config.json").native() + ": max_position_embeddings";
-    LDLM_CHECK(inputs.max_length.value_or(0) <= positions, "from_pretrained", length_place,
-               ": texts of ", inputs.max_length.value_or(0),
-               " tokens are longer than max_position_embeddings ", positions);
+    LDLM_CHECK_AS(file, inputs.max_length.value_or(0) <= positions, "from_pretrained", length_place,
+                  ": texts of ", inputs.max_length.value_or(0),
+                  " tokens are longer than max_position_embeddings ", positions);
     inputs.max_length = std::min(
         inputs.max_length.value_or(tokenizer.model_max_length().value_or(positions)), positions);
-    LDLM_CHECK(!inputs.do_lower_case || lowers_case(tokenizer), "from_pretrained",
-               inputs.config_name, ": do_lower_case is only supported with a tokenizer that ",
-               "lowers the case itself");
+    LDLM_CHECK_AS(file, !inputs.do_lower_case || lowers_case(tokenizer), "from_pretrained",
+                  inputs.config_name, ": do_lower_case is only supported with a tokenizer that ",
+                  "lowers the case itself");
     const auto added = static_cast<std::int64_t>(tokenizer.post_processor().added(false));
-    LDLM_CHECK(*inputs.max_length >= added, "from_pretrained", length_place, ": texts of ",
-               *inputs.max_length, " tokens leave no room for the ", added, " special tokens");
+    LDLM_CHECK_AS(file, *inputs.max_length >= added, "from_pretrained", length_place, ": texts of ",
+                  *inputs.max_length, " tokens leave no room for the ", added, " special tokens");
     std::int64_t width =
         bert.config.hidden_size * static_cast<std::int64_t>(modules.pooling.size());
     for (const auto& step : modules.steps) {
@@ -103,7 +104,7 @@ class SentenceEncoder {
     }
     std::vector<std::size_t> order(texts.size());
     std::iota(order.begin(), order.end(), std::size_t{0});
-    std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
+    detail::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
       return tokens[a].size() > tokens[b].size();
     });
     Tensor<T> out = Tensor<T>::empty({static_cast<std::int64_t>(texts.size()), dimension_});

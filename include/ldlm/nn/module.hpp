@@ -131,7 +131,7 @@ class Walker {
       static_assert(std::is_const_v<Part>,
                     "a visited part is a Variable or Weight of the module's value_type (float if "
                     "it names none), a module with a visit member, or a vector or optional of "
-                    "these");
+                    "these; a Tensor goes to v.buffer");
     }
   }
   template <class M>

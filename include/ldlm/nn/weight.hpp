@@ -122,8 +122,9 @@ class Weight {
 /// act(x W^T + bias). x (..., K), W (N, K) in either layout, bias (N) or undefined, result (...,
 /// N). A packed weight passes no gradient on: throws, naming it, where a graph is recorded.
 template <Floating T>
-Variable<T> linear(const Variable<T>& x, const Weight<T>& weight, const Variable<T>& bias = {},
-                   Activation activation = Activation::none) {
+Variable<T> linear(const Operand<T> auto& input, const Weight<T>& weight,
+                   const Variable<T>& bias = {}, Activation activation = Activation::none) {
+  const Variable<T>& x = as_variable(input);
   if constexpr (std::same_as<T, float>) {  // as only these are packed
     if (weight.is_packed()) {
       if (detail::records(x, bias)) {
@@ -153,11 +154,12 @@ Variable<T> embedding(const Weight<T>& table, const Tensor<std::int64_t>& ids) {
 /// cross_entropy(linear(x, weight), targets): x (R, K), targets (R) -> scalar. With a dense weight
 /// the logits are never held all at once.
 template <Floating T>
-Variable<T> linear_cross_entropy(const Variable<T>& x, const Weight<T>& weight,
+Variable<T> linear_cross_entropy(const Operand<T> auto& x, const Weight<T>& weight,
                                  const Tensor<std::int64_t>& targets,
                                  const CrossEntropyOptions<std::type_identity_t<T>>& options = {}) {
-  return weight.is_packed() ? cross_entropy(linear(x, weight), targets, options)
-                            : ldlm::linear_cross_entropy(x, weight.matrix(), targets, options);
+  return weight.is_packed()
+             ? cross_entropy(linear(x, weight), targets, options)
+             : ldlm::linear_cross_entropy(as_variable(x), weight.matrix(), targets, options);
 }
 
 }  // namespace ldlm

@@ -7,6 +7,7 @@
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
+#include <initializer_list>
 #include <optional>
 #include <ranges>
 #include <string_view>
@@ -21,7 +22,8 @@
 
 namespace ldlm {
 
-/// How texts become a batch. The padding and truncation of a tokenizer's file do not act here.
+/// How texts become a batch. The padding and truncation of a tokenizer's file do not act here (but
+/// in encodings, which are made before).
 struct BatchOptions {
   bool add_special_tokens = true;
   /// Cuts the text of longer rows; the template's special tokens stay. Unset: nothing is cut.
@@ -114,6 +116,11 @@ requires std::convertible_to<std::ranges::range_reference_t<const Texts>, std::s
     batch.add(text);
   }
   return batch.batch();
+}
+[[nodiscard]] inline TokenBatch to_batch(const Tokenizer& tokenizer,
+                                         std::initializer_list<std::string_view> texts,
+                                         const BatchOptions& options = {}) {
+  return to_batch(tokenizer, std::vector<std::string_view>(texts), options);
 }
 
 }  // namespace ldlm

@@ -22,8 +22,9 @@ struct TrainOptions {
   /// Number of a step, from 1, -> factor on the optimiser's learning rate. Without one the rate
   /// rises in a line for `warmup` steps, then falls in half a cosine to `final_rate` at the last.
   std::function<double(std::int64_t)> schedule{};
-  std::optional<std::int64_t> warmup{};  // unset: 100; must be, beside a schedule
-  std::optional<double> final_rate{};    // unset: 0.05; must be, beside a schedule
+  std::optional<std::int64_t>
+      warmup{};  // unset: 100, or a tenth of the steps; must be, beside a schedule
+  std::optional<double> final_rate{};  // unset: 0.05; must be, beside a schedule
 
   double clip_norm = 1.0;  // 0: no clipping
   double ema_decay = 0.0;  // 0: no average is kept

@@ -199,7 +199,7 @@ LDLM_BODY FileDescription what_is(std::string_view head) noexcept {
 LDLM_BODY void refuse_known_kinds(std::string_view op, std::string_view name,
                                   std::string_view head) {
   const FileDescription is = what_is(head.substr(0, file_head));
-  LDLM_CHECK(is.kind == FileKind::other, op, name, ": ", is.message);
+  LDLM_CHECK_FILE(is.kind == FileKind::other, op, name, ": ", is.message);
 }
 
 LDLM_BODY FileDescription what_is_file(const std::filesystem::path& path) {

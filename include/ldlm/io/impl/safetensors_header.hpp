@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include <ldlm/core/stable_sort.hpp>
 #include <ldlm/io/foreign_files.hpp>
 #include <ldlm/io/json.hpp>
 #include <ldlm/io/safetensors_dtype.hpp>
@@ -168,9 +169,10 @@ class SafetensorsHeaderParser {
 
   // Sorts by position; every byte of the data must belong to exactly one tensor.
   void check_coverage(std::vector<TensorInfo>& tensors) const {
-    std::stable_sort(tensors.begin(), tensors.end(), [](const TensorInfo& a, const TensorInfo& b) {
-      return std::pair(a.begin, a.end) < std::pair(b.begin, b.end);
-    });
+    detail::stable_sort(tensors.begin(), tensors.end(),
+                        [](const TensorInfo& a, const TensorInfo& b) {
+                          return std::pair(a.begin, a.end) < std::pair(b.begin, b.end);
+                        });
     std::size_t covered = data_;
     const TensorInfo* previous = nullptr;
     for (const TensorInfo& tensor : tensors) {

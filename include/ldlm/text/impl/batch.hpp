@@ -124,6 +124,8 @@ LDLM_BODY TokenBatch batch_of_encodings(const std::vector<const Encoding*>& enco
 LDLM_BODY void check_options_of_ids(const BatchOptions& options) {
   LDLM_CHECK(!options.max_length && !options.truncation_side, "to_batch",
              "rows of ids are not truncated: only a text's special tokens are known");
+  LDLM_CHECK(options.add_special_tokens, "to_batch",
+             "add_special_tokens is for texts: rows of ids have those that they have");
 }
 
 }  // namespace ldlm::detail

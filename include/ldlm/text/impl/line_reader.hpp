@@ -42,8 +42,8 @@ LDLM_BODY std::optional<std::string_view> LineReader::next() {
     any = true;
     const std::size_t end = line_end();
     const std::string_view part(buffer_.data() + at_, end - at_);
-    LDLM_CHECK(line_.size() + part.size() <= max_line_, op_, name_, ": line ", number_ + 1,
-               " is longer than ", max_line_, " bytes");
+    LDLM_CHECK_FILE(line_.size() + part.size() <= max_line_, op_, name_, ": line ", number_ + 1,
+                    " is longer than ", max_line_, " bytes");
     at_ = end;
     const bool ended = end < size_;
     if (ended) {
@@ -75,8 +75,9 @@ LDLM_BODY std::optional<std::string_view> LineReader::next_utf8() {
   const auto line = next();
   if (line) {
     const std::size_t valid = valid_prefix(*line);
-    LDLM_CHECK(valid == line->size(), op_, name_, ": line ", number_, ", byte ", valid,
-               ": not UTF-8; convert the file first (from Latin-1: iconv -f LATIN1 -t UTF-8 FILE)");
+    LDLM_CHECK_FILE(
+        valid == line->size(), op_, name_, ": line ", number_, ", byte ", valid,
+        ": not UTF-8; convert the file first (from Latin-1: iconv -f LATIN1 -t UTF-8 FILE)");
   }
   return line;
 }
@@ -107,8 +108,9 @@ LDLM_BODY LineReader::LineReader(detail::FileDescriptor file, std::string name,
 LDLM_BODY detail::FileDescriptor LineReader::open(const std::filesystem::path& path,
                                                   std::string_view op) {
   detail::FileDescriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-  LDLM_CHECK(file.is_open() || errno != ENOENT, op, path.string(), ": no such file");
-  LDLM_CHECK(file.is_open(), op, path.string(), ": cannot be opened: ", detail::errno_text(errno));
+  LDLM_CHECK_FILE(file.is_open() || errno != ENOENT, op, path.string(), ": no such file");
+  LDLM_CHECK_FILE(file.is_open(), op, path.string(),
+                  ": cannot be opened: ", detail::errno_text(errno));
   return file;
 }
 
@@ -117,17 +119,17 @@ LDLM_BODY void LineReader::start() {
     return;
   }
   struct stat status {};
-  LDLM_CHECK(::fstat(file_.get(), &status) == 0, op_, name_,
-             ": cannot be read: ", detail::errno_text(errno));
-  LDLM_CHECK(!S_ISDIR(status.st_mode), op_, name_, ": is a folder, not a file");
-  LDLM_CHECK(!S_ISBLK(status.st_mode), op_, name_, ": is a block device, not a file");
+  LDLM_CHECK_FILE(::fstat(file_.get(), &status) == 0, op_, name_,
+                  ": cannot be read: ", detail::errno_text(errno));
+  LDLM_CHECK_FILE(!S_ISDIR(status.st_mode), op_, name_, ": is a folder, not a file");
+  LDLM_CHECK_FILE(!S_ISBLK(status.st_mode), op_, name_, ": is a block device, not a file");
   buffer_.resize(std::size_t{1} << 18);
   while (size_ < file_head && std::memchr(buffer_.data(), '\n', size_) == nullptr && read_more()) {
   }
   const std::string_view head(buffer_.data(), size_);
   const FileDescription is = what_is(head.substr(0, file_head));
-  LDLM_CHECK(is.kind == FileKind::other || is.kind == FileKind::web_page, op_, name_, ": ",
-             is.message);
+  LDLM_CHECK_FILE(is.kind == FileKind::other || is.kind == FileKind::web_page, op_, name_, ": ",
+                  is.message);
   if (head.starts_with("\xEF\xBB\xBF")) {
     at_ = 3;
   }
@@ -142,8 +144,8 @@ LDLM_BODY bool LineReader::fill() {
 LDLM_BODY bool LineReader::read_more() {
   const ::ssize_t got =
       detail::read_some(file_.get(), buffer_.data() + size_, buffer_.size() - size_);
-  LDLM_CHECK(got >= 0, op_, name_, ": cannot be read after line ", number_, ": ",
-             detail::errno_text(errno));
+  LDLM_CHECK_FILE(got >= 0, op_, name_, ": cannot be read after line ", number_, ": ",
+                  detail::errno_text(errno));
   size_ += static_cast<std::size_t>(got);
   newline_ = std::min(newline_, at_);
   return got > 0;

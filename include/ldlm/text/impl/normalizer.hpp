@@ -1,6 +1,7 @@
 #pragma once
 // The bodies of text/normalizer.hpp.
 
+#include <ldlm/core/stable_sort.hpp>
 #include <ldlm/text/normalizer.hpp>
 #include <ldlm/text/unicode.hpp>  // before its tables, which end it
 
@@ -70,7 +71,7 @@ inline std::vector<Replacement> decompose_all(const std::vector<SourcedChar>& ch
     for (auto at = out.begin(); at != out.end();) {
       at = std::find_if_not(at, out.end(), starter);
       const auto last = std::find_if(at, out.end(), starter);
-      std::stable_sort(at, last, [](const Replacement& a, const Replacement& b) {
+      detail::stable_sort(at, last, [](const Replacement& a, const Replacement& b) {
         return combining_class_of(a.value) < combining_class_of(b.value);
       });
       at = last;

@@ -33,8 +33,8 @@ void for_each_line(std::string_view contents, const std::string& name, Line&& li
       text.remove_suffix(1);
     }
     const std::size_t valid = valid_prefix(text);
-    LDLM_CHECK(valid == text.size(), "tokenizer", name, ": line ", number, ", byte ", valid,
-               ": not valid UTF-8");
+    LDLM_CHECK_FILE(valid == text.size(), "tokenizer", name, ": line ", number, ", byte ", valid,
+                    ": not valid UTF-8");
     line(text, number);
   }
 }
@@ -71,11 +71,11 @@ struct NamedText {
 
 /// Adds the tokens that a folder's files list, with their ids.
 inline void add_listed_tokens(Tokenizer& tokenizer, const FolderConfig& config) {
-  for (const auto& [id, token] : config.added) {
-    const auto known = tokenizer.added_tokens().tokens().find(id);
-    if (known == tokenizer.added_tokens().tokens().end() || known->second.token != token) {
-      with_place(config.where.at(id),
-                 [&, &id = id, &token = token] { tokenizer.add_token(token, id); });
+  for (const auto& listed : config.added) {
+    const auto known = tokenizer.added_tokens().tokens().find(listed.first);
+    if (known == tokenizer.added_tokens().tokens().end() || known->second.token != listed.second) {
+      with_place(config.where.at(listed.first),
+                 [&] { tokenizer.add_token(listed.second, listed.first); });
     }
   }
 }
@@ -246,7 +246,7 @@ inline void finish_tokenizer(Tokenizer& tokenizer, const ClassFamily* family,
     with_place(vocab_txt.name + ": line " + std::to_string(number),
                [&] { vocabulary.set(trim_end(line), static_cast<TokenId>(number - 1)); });
   });
-  LDLM_CHECK(vocabulary.size() > 0, "tokenizer", vocab_txt.name, ": holds no piece");
+  LDLM_CHECK_FILE(vocabulary.size() > 0, "tokenizer", vocab_txt.name, ": holds no piece");
   TokenizerParts parts;
   BertNormalizer normalizer;
   normalizer.lowercase = config.do_lower_case.value_or(true);
@@ -283,10 +283,10 @@ inline void finish_tokenizer(Tokenizer& tokenizer, const ClassFamily* family,
     for (const KnownClass& each : known_classes) {
       names += (names.empty() ? "" : ", ") + std::string(each.name);
     }
-    detail::fail("tokenizer", config.class_place, ": the vocabulary files of ",
-                 config.tokenizer_class, " are not supported, those of ", names,
-                 " are; a tokenizer.json (`save_pretrained` of transformers writes one) "
-                 "may be");
+    detail::fail_as(ErrorCode::file, "tokenizer", config.class_place, ": the vocabulary files of ",
+                    config.tokenizer_class, " are not supported, those of ", names,
+                    " are; a tokenizer.json (`save_pretrained` of transformers writes one) "
+                    "may be");
   }
   return known->family;
 }

@@ -113,13 +113,14 @@ class ClassRules {
   const bool foreign = known == nullptr && !config.tokenizer_class.empty() && !config.class_named;
   constexpr const char* advice =
       "; with PreTrainedTokenizerFast as tokenizer_class of tokenizer_config.json the file counts";
-  LDLM_CHECK(!foreign && !is_foreign_class(config.tokenizer_class), "tokenizer", config.class_place,
-             ": ", config.tokenizer_class,
-             " makes its own tokenizer of this tokenizer.json, which is not supported", advice);
+  LDLM_CHECK_AS(file, !foreign && !is_foreign_class(config.tokenizer_class), "tokenizer",
+                config.class_place, ": ", config.tokenizer_class,
+                " makes its own tokenizer of this tokenizer.json, which is not supported", advice);
   const std::string model = model_type(root.at("model"));
-  LDLM_CHECK(known == nullptr || (model == "WordPiece") == (known->family == ClassFamily::bert),
-             "tokenizer", config.class_place, ": ", config.tokenizer_class, " has no ", model,
-             " model, but ", root.origin(), " is one", advice);
+  LDLM_CHECK_AS(file,
+                known == nullptr || (model == "WordPiece") == (known->family == ClassFamily::bert),
+                "tokenizer", config.class_place, ": ", config.tokenizer_class, " has no ", model,
+                " model, but ", root.origin(), " is one", advice);
   return known;
 }
 

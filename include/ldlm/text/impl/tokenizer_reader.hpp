@@ -30,15 +30,15 @@ auto with_place(const Place& place, Build&& build) {
   try {
     return build();
   } catch (const Error& error) {
-    detail::fail_as(error.code(), "tokenizer", place_of(place), ": ", error.reason());
+    detail::fail_as(ErrorCode::file, "tokenizer", place_of(place), ": ", error.reason());
   }
 }
 
 [[nodiscard]] inline Vocabulary read_vocabulary(const JsonReader& view) {
   Vocabulary vocabulary;
-  for (const auto& [token, id] : view.members()) {
-    const auto number = static_cast<TokenId>(id.count());
-    with_place(id, [&, &token = token] { vocabulary.add(token, number); });
+  for (const auto& member : view.members()) {
+    const auto id = static_cast<TokenId>(member.value.count());
+    with_place(member.value, [&] { vocabulary.add(member.key, id); });
   }
   return vocabulary;
 }

@@ -20,14 +20,14 @@ LDLM_BODY void TrainOptions::validate() const {
                "], got ", value);
   };
   constexpr double most_steps = 1e9;
-  constexpr double infinity = std::numeric_limits<double>::max();
-  constexpr double below_one = 1.0 - 1e-12;
   check("steps", static_cast<double>(steps), 0, most_steps);
   check("batch_size", static_cast<double>(batch_size), 1, most_steps);
   check("warmup", static_cast<double>(warmup.value_or(0)), 0, most_steps);
   check("final_rate", final_rate.value_or(0), 0, 1);
-  check("clip_norm", clip_norm, 0, infinity);
-  check("ema_decay", ema_decay, 0, below_one);
+  LDLM_CHECK(clip_norm >= 0 && std::isfinite(clip_norm), "train",
+             "clip_norm must not be negative, got ", clip_norm);
+  LDLM_CHECK(ema_decay >= 0 && ema_decay < 1, "train", "ema_decay must lie in [0, 1), got ",
+             ema_decay);
   for (const auto& [name, every] : {std::pair{"checkpoint_every", checkpoint_every},
                                     {"report_every", report_every},
                                     {"evaluate_every", evaluate_every},
@@ -62,14 +62,17 @@ LDLM_BODY void TrainHooks::validate(const TrainOptions& options) const {
 
 namespace ldlm::detail {
 
-inline constexpr std::int64_t usual_warmup = 100;
+/// A tenth of a short training, 100 steps of others.
+inline std::int64_t usual_warmup(const TrainOptions& options) {
+  return std::min<std::int64_t>(100, options.steps / 10);
+}
 inline constexpr double usual_final_rate = 0.05;
 
 LDLM_BODY std::function<double(std::int64_t)> schedule_of(const TrainOptions& options) {
   if (options.schedule) {
     return options.schedule;
   }
-  return WarmupCosine{options.warmup.value_or(usual_warmup), options.steps,
+  return WarmupCosine{options.warmup.value_or(usual_warmup(options)), options.steps,
                       options.final_rate.value_or(usual_final_rate)};
 }
 
@@ -81,7 +84,7 @@ LDLM_BODY JsonValue to_json(const TrainOptions& options) {
                                      {"seed", options.seed},
                                      {"context", options.context}});
   if (!options.schedule) {
-    out.set("warmup", options.warmup.value_or(usual_warmup));
+    out.set("warmup", options.warmup.value_or(usual_warmup(options)));
     out.set("final_rate", options.final_rate.value_or(usual_final_rate));
   }
   if (options.keep_best) {
