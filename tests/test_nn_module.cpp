@@ -18,6 +18,11 @@ using nn_support::message_of;
 
 namespace {
 
+struct Twice {
+  ldlm::Linear<float> a, b;
+  void visit(auto&& v) { v("a", a), v("a", b); }
+};
+
 /// What a user would write.
 struct Mlp {
   ldlm::Linear<float> in;
@@ -126,6 +131,13 @@ TEST_CASE("the state dict of a Transformer has PyTorch's names") {
         "decoder.layers.0.norm2.weight decoder.layers.0.norm2.bias "
         "decoder.layers.0.norm3.weight decoder.layers.0.norm3.bias "
         "decoder.norm.weight decoder.norm.bias");
+}
+
+TEST_CASE("two parts of one name are no state dict") {
+  ldlm::Generator generator(1);
+  const Twice module{{2, 3, generator}, {2, 3, generator}};
+  CHECK_THROWS_WITH_AS((void)ldlm::state_dict(module),
+                       "[state_dict] two parts are named 'a.weight'", ldlm::Error);
 }
 
 TEST_CASE("a state dict makes another module the same") {

@@ -260,11 +260,16 @@ template <Module M>
   return count;
 }
 
-/// Parameters and buffers under their full names. The tensors share memory with the module.
+/// Parameters and buffers under their full names. The tensors share memory with the module. Throws
+/// if two have the same name.
 template <Module M>
 [[nodiscard]] NamedTensors<scalar_t<M>> state_dict(const M& module) {
   detail::CollectState<scalar_t<M>> collect;
   detail::walk(module, collect);
+  std::unordered_set<std::string_view> names;
+  for (const auto& [name, tensor] : collect.found) {
+    LDLM_CHECK(names.insert(name).second, "state_dict", "two parts are named '", name, "'");
+  }
   return std::move(collect.found);
 }
 
