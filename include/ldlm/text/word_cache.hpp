@@ -25,7 +25,8 @@ class WordCache {
   static constexpr std::size_t max_word_bytes = 64;  // longer words rarely recur
 
   /// The word's pieces; empty if it is not cached.
-  [[nodiscard]] Hit find(std::string_view word, std::uint64_t hash) const noexcept {
+  [[nodiscard, gnu::always_inline]] inline Hit find(std::string_view word,
+                                                    std::uint64_t hash) const noexcept {
     const std::size_t mask = entries_.size() - 1;
     for (std::size_t s = hash & mask;; s = (s + 1) & mask) {
       const Entry& entry = entries_[s];
