@@ -132,22 +132,22 @@ inline Block largest_block(const GemmSizes& s, bool panels, std::int64_t a_most,
 /// program have it, and the baseline's may serve.)
 [[gnu::noinline]] inline GemmPlan plan_gemm(GemmSizes s, GemmSource source,
                                             const CacheSizes& cache) {
-  using namespace plan_detail;
   using detail::divide_up;
   using detail::round_up;
   const bool panels = source == GemmSource::panels;
   s.k = std::max(s.k, s.k_unit);
   GemmPlan plan;
-  const std::int64_t a_most = cache.l2 / a_share / s.element;
-  auto [rows_most, k_most] = largest_block(s, panels, a_most, cache);
+  const std::int64_t a_most = cache.l2 / plan_detail::a_share / s.element;
+  auto [rows_most, k_most] = plan_detail::largest_block(s, panels, a_most, cache);
   plan.k = round_up(divide_up(s.k, divide_up(s.k, k_most)), s.k_unit);
   rows_most =
       std::min(rows_most, std::max<std::int64_t>(1, a_most / plan.k / s.tile_rows) * s.tile_rows);
   if (s.n * s.k <= a_most) {
     // All of B stays in L2 too, so that passing over it is cheap: many low blocks of A are shared
     // out evenly, and each is packed by the thread that multiplies it.
-    const std::int64_t enough = round_up(divide_up(task_work, s.n * s.k), s.tile_rows);
-    rows_most = std::clamp(enough, std::min(high_tiles * s.tile_rows, rows_most), rows_most);
+    const std::int64_t enough = round_up(divide_up(plan_detail::task_work, s.n * s.k), s.tile_rows);
+    rows_most =
+        std::clamp(enough, std::min(plan_detail::high_tiles * s.tile_rows, rows_most), rows_most);
   }
   plan.row_tasks = divide_up(s.m, rows_most);
   plan.rows = s.m / plan.row_tasks / s.tile_rows * s.tile_rows;
@@ -159,20 +159,24 @@ inline Block largest_block(const GemmSizes& s, bool panels, std::int64_t a_most,
   const std::int64_t rows = std::min(plan.rows, s.m);
   const std::int64_t columns_least = s.k <= plan.k ? s.tile_columns
                                      : panels && s.m <= 2 * s.tile_rows
-                                         ? panel_block_tiles * s.tile_columns
-                                         : block_columns;
+                                         ? plan_detail::panel_block_tiles * s.tile_columns
+                                         : plan_detail::block_columns;
   const std::int64_t columns =
-      std::max((panels ? panel_task_work : task_work) / (rows * s.k), columns_least);
+      std::max((panels ? plan_detail::panel_task_work : plan_detail::task_work) / (rows * s.k),
+               columns_least);
   plan.columns = round_up(divide_up(s.n, divide_up(s.n, columns)), s.tile_columns);
-  plan.keep_a = s.k > plan.k && plan.rows * s.k <= cache.l3 / l3_share / s.element;
-  const std::int64_t b_most = std::clamp(cache.l3 / l3_share, least_b, most_b) / s.element;
+  plan.keep_a = s.k > plan.k && plan.rows * s.k <= cache.l3 / plan_detail::l3_share / s.element;
+  const std::int64_t b_most =
+      std::clamp(cache.l3 / plan_detail::l3_share, plan_detail::least_b, plan_detail::most_b) /
+      s.element;
   plan.columns_once = round_up(std::max<std::int64_t>(1, b_most / s.k), plan.columns);
   plan.columns_once = std::min(plan.columns_once, round_up(s.n, s.tile_columns));
-  plan.grain = std::max<std::int64_t>(1, thread_work / (rows * std::min(plan.columns, s.n) * s.k));
+  plan.grain = std::max<std::int64_t>(
+      1, plan_detail::thread_work / (rows * std::min(plan.columns, s.n) * s.k));
   // Several tasks need each panel of B, or it has to be made of a packed one.
   plan.together = !panels && (plan.row_tasks > 1 || source == GemmSource::weights);
   plan.far_b = s.n * s.k * s.element > cache.l2;
-  plan.far_c = s.k <= plan.k && s.m * s.c_row * s.element > far_c_l2 * cache.l2;
+  plan.far_c = s.k <= plan.k && s.m * s.c_row * s.element > plan_detail::far_c_l2 * cache.l2;
   return plan;
 }
 
