@@ -498,6 +498,8 @@ TEST_CASE("texts go on with prompts of different lengths as each does alone") {
   };
   CHECK(error({"a"}, {.top_p = 0.5}) ==
         "[generate] temperature, top_k and top_p need a generator to draw from");
+  CHECK(error({"a"}, {.end_tokens = {{3, -1}}})
+            .starts_with("[generate] end token -1 is outside [0, "));
   CHECK(error({"a"}, {.length_penalty = 2}) == "[generate] length_penalty needs num_beams > 1");
   CHECK(error({"a"}, {.num_beams = 2, .on_text = options.on_text}) ==
         "[generate] beams are chosen at the end: on_text needs num_beams = 1");

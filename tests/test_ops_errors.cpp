@@ -56,6 +56,68 @@ TEST_CASE("tensors on different devices") {
   CHECK_ERROR(concat({m23, there}), "[concat] tensors are on cpu:0 and reference:0");
 }
 
+TEST_CASE("tensors that are undefined") {
+  const Floats none;
+  const IdTensor no_ids;
+  const Floats row = Floats::ones({3});
+  const auto check = [](std::string_view op, const auto& function) {
+    const std::string message = '[' + std::string(op) + "] the tensor is undefined";
+    CAPTURE(message);
+    CHECK_THROWS_WITH_AS(function(), message.c_str(), StateError);
+  };
+#define CHECK_UNDEFINED(op, expression) check(op, [&] { static_cast<void>(expression); })
+#define LDLM_CHECK_FUNCTION(name, saved) CHECK_UNDEFINED(#name, name(none));
+  LDLM_UNARY_FUNCTIONS(LDLM_CHECK_FUNCTION)
+#undef LDLM_CHECK_FUNCTION
+  CHECK_UNDEFINED("neg", -none);
+  CHECK_UNDEFINED("clamp", clamp(none, 0, 1));
+  CHECK_UNDEFINED("add_", add_(none, 1));
+  CHECK_UNDEFINED("add", none + none);
+  CHECK_UNDEFINED("add", row + none);
+  CHECK_UNDEFINED("sub", 1 - none);
+  CHECK_UNDEFINED("div", none / 2);
+  CHECK_UNDEFINED("mul_", mul_(row, none));
+  CHECK_UNDEFINED("div_", div_(none, 2));
+  CHECK_UNDEFINED("lt", lt(none, row));
+  CHECK_UNDEFINED("ge", ge(none, 1));
+  CHECK_UNDEFINED("axpy_", axpy_(none, 1, none));
+  CHECK_UNDEFINED("where", where(Tensor<bool>(), row, row));
+  CHECK_UNDEFINED("where", where(gt(row, 0), row, none));
+  CHECK_UNDEFINED("cast", cast<double>(none));
+  CHECK_UNDEFINED("sum", sum(none));
+  CHECK_UNDEFINED("mean", mean(none));
+  CHECK_UNDEFINED("max", max(none));
+  CHECK_UNDEFINED("norm", norm(none));
+  CHECK_UNDEFINED("var", var(none));
+  CHECK_UNDEFINED("argmax", argmax(none));
+  CHECK_UNDEFINED("top_k", top_k(none, 0));
+  CHECK_UNDEFINED("sum_to", sum_to(none, {1}));
+  CHECK_UNDEFINED("matmul", matmul(none, none));
+  CHECK_UNDEFINED("matmul", matmul(row, none));
+  CHECK_UNDEFINED("matmul_into", matmul_into(none, m23, none));
+  CHECK_UNDEFINED("linear", linear(none, m23));
+  CHECK_UNDEFINED("linear", linear(row, none));
+  CHECK_UNDEFINED("softmax", softmax(none));
+  CHECK_UNDEFINED("log_softmax", log_softmax(none));
+  CHECK_UNDEFINED("layer_norm", layer_norm(none, {}, {}));
+  CHECK_UNDEFINED("rms_norm", rms_norm(none, {}));
+  CHECK_UNDEFINED("dropout", dropout(none, 0.5F, PhiloxStream{}));
+  CHECK_UNDEFINED("scaled_dot_product_attention", scaled_dot_product_attention(none, none, none));
+  CHECK_UNDEFINED("cross_entropy_rows", cross_entropy_rows(none, no_ids));
+  CHECK_UNDEFINED("cross_entropy_rows", cross_entropy_rows(m23, no_ids));
+  CHECK_UNDEFINED("embedding", embedding(none, no_ids));
+  CHECK_UNDEFINED("embedding", embedding(m23, no_ids));
+  CHECK_UNDEFINED("index_select", index_select(m23, 0, no_ids));
+  CHECK_UNDEFINED("index_add_", index_add_(none, no_ids, none));
+  CHECK_UNDEFINED("gather", gather(none, 0, no_ids));
+  CHECK_UNDEFINED("scatter_add_", scatter_add_(none, 0, no_ids, none));
+  CHECK_UNDEFINED("concat", concat({none, row}));
+  CHECK_UNDEFINED("stack", stack({none}));
+  CHECK_UNDEFINED("split", split(none, 1));
+  CHECK_UNDEFINED("pad", pad(none, 0, 1, 1));
+#undef CHECK_UNDEFINED
+}
+
 TEST_CASE("numbers that are no value of an enumeration") {
   const auto none = [](auto type) { return static_cast<decltype(type)>(200); };
   for (const Device device : {cpu, reference_cpu}) {

@@ -108,9 +108,12 @@ template <Scalar T>
 [[nodiscard]] std::string to_string(const Tensor<T>& x, const FormatOptions& options = {}) {
   LDLM_CHECK(options.precision > 0 && options.edge > 0, "to_string",
              "precision and edge must be positive, got ", options.precision, " and ", options.edge);
+  if (!x.defined()) {
+    return "undefined";
+  }
   LDLM_CHECK_DEVICE(x.device() == cpu, "to_string", "the tensor is on ", x.device(),
                     ", not on the CPU");
-  return x.defined() ? detail::TensorFormatter<T>(x, options)() : "undefined";
+  return detail::TensorFormatter<T>(x, options)();
 }
 template <class Traits, Scalar T>
 std::basic_ostream<char, Traits>& operator<<(std::basic_ostream<char, Traits>& stream,

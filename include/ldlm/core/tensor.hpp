@@ -12,6 +12,7 @@
 #include <cstdint>
 #include <initializer_list>
 #include <span>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -24,12 +25,26 @@ namespace ldlm {
 /// "No bound" in Tensor::slice.
 inline constexpr std::int64_t to_end = INT64_MAX;
 
+namespace detail {
+/// The device of all these tensors. Throws in the name of `op` if one is undefined, or on another.
+template <class First, class... Tensors>
+Device common_device(std::string_view op, const First& first, const Tensors&... others) {
+  const Device device = first.device(op);
+  const auto check = [&](Device other) {
+    LDLM_CHECK_DEVICE(other == device, op, "tensors are on ", device, " and ", other);
+  };
+  (check(others.device(op)), ...);
+  return device;
+}
+}  // namespace detail
+
 template <Scalar T = float>
 class Tensor {
  public:
   using value_type = T;
 
-  /// An undefined tensor: no storage, shape (0,). See defined().
+  /// An undefined tensor: no storage, shape (0,). See defined(). Where one is not said to be
+  /// allowed, ops throw a StateError.
   Tensor() : layout_(Shape{0}) {}
   /// A view of `storage`; for backends and readers. Unchecked.
   Tensor(Storage storage, const Layout& layout) : storage_(std::move(storage)), layout_(layout) {}
@@ -128,7 +143,12 @@ class Tensor {
   }
   [[nodiscard]] const Layout& layout() const noexcept { return layout_; }
   [[nodiscard]] const Storage& storage() const noexcept { return storage_; }
-  [[nodiscard]] Device device() const noexcept { return defined() ? storage_.device() : cpu; }
+  /// Where the elements are. Throws, in the name of `op`, if there are none: of an undefined
+  /// tensor.
+  [[nodiscard]] Device device(std::string_view op = "device") const {
+    LDLM_CHECK_STATE(defined(), op, "the tensor is undefined");
+    return storage_.device();
+  }
   [[nodiscard]] bool is_contiguous() const noexcept { return layout_.is_contiguous(); }
 
   /// Pointer to element (0, ..., 0); the others lie as layout() says. Writing through it is not
@@ -142,12 +162,14 @@ class Tensor {
 
   /// The only element of a one-element tensor.
   [[nodiscard]] T item() const {
-    LDLM_CHECK_SHAPE(defined() && numel() == 1, "item", "needs exactly one element, shape is ",
+    LDLM_CHECK_STATE(defined(), "item", "the tensor is undefined");
+    LDLM_CHECK_SHAPE(numel() == 1, "item", "needs exactly one element, shape is ",
                      to_string(shape()));
     return *data();
   }
   /// One element; negative indices count from the end. Slow: for tests and printing.
   [[nodiscard]] T& at(std::initializer_list<std::int64_t> index) const {
+    LDLM_CHECK_STATE(defined(), "at", "the tensor is undefined");
     LDLM_CHECK_SHAPE(static_cast<int>(index.size()) == rank(), "at", index.size(),
                      " indices for shape ", to_string(shape()));
     std::int64_t position = 0;
@@ -162,6 +184,7 @@ class Tensor {
   }
   /// All elements in row-major order.
   [[nodiscard]] std::vector<T> to_vector() const {
+    LDLM_CHECK_STATE(defined(), "to_vector", "the tensor is undefined");
     const Tensor source = contiguous();
     return std::vector<T>(source.data(), source.data() + numel());
   }
@@ -290,7 +313,7 @@ class Tensor {
 
   /// A row-major copy with storage of its own.
   [[nodiscard]] Tensor clone() const {
-    Tensor out = empty(shape(), device());
+    Tensor out = empty(shape(), device("clone"));
     out.copy_(*this);
     return out;
   }
@@ -299,9 +322,10 @@ class Tensor {
 
   /// Overwrites every element. Throws, as all ops in place do, if elements share memory.
   void fill_(T value) const {
+    const Device on = device("fill_");
     if (numel() > 0) {
       detail::check_writable("fill_", view());
-      detail::kernel(device(), &KernelTable<T>::fill, "fill_")(view(), value);
+      detail::kernel(on, &KernelTable<T>::fill, "fill_")(view(), value);
       storage_.bump_version();
     }
   }
@@ -309,13 +333,12 @@ class Tensor {
   /// Overwrites with another tensor, broadcast to this shape. Throws if the two overlap in memory
   /// without being the same view.
   void copy_(const Tensor& source) const {
+    const Device on = detail::common_device("copy_", *this, source);
     const Layout from = broadcast_to(source.layout_, shape(), "copy_");
     if (numel() > 0) {
-      LDLM_CHECK_DEVICE(device() == source.device(), "copy_", "tensors are on ", device(), " and ",
-                        source.device());
       const View<const T> elements(source.data(), from);
       detail::check_in_place("copy_", view(), elements);
-      detail::kernel(device(), &KernelTable<T>::copy, "copy_")(elements, view());
+      detail::kernel(on, &KernelTable<T>::copy, "copy_")(elements, view());
       storage_.bump_version();
     }
   }

@@ -112,6 +112,10 @@ std::vector<std::string> generate(const Gpt2<T>& model, const Tokenizer& tokeniz
   if (prompts.empty()) {
     return {};
   }
+  for (const std::int64_t id : options.end_tokens.value_or(std::vector<std::int64_t>{})) {
+    LDLM_CHECK_INDEX(id >= 0 && id < model.config.vocab_size, "generate", "end token ", id,
+                     " is outside [0, ", model.config.vocab_size, "), the model's vocabulary");
+  }
   const TokenBatch batch = prompt_batch(model, tokenizer, prompts, options.add_bos);
   const std::int64_t longest = batch.ids.size(1);
   // The last token needs no position: nothing is predicted from it.

@@ -9,11 +9,6 @@ namespace ldlm {
 
 namespace detail {
 
-template <class T>
-void check_same_device(const Tensor<T>& a, Device other, std::string_view op) {
-  LDLM_CHECK_DEVICE(a.device() == other, op, "tensors are on ", a.device(), " and ", other);
-}
-
 /// A view of `t` broadcast to `shape`.
 template <class T>
 View<T> broadcast_view(const Tensor<T>& t, const Shape& shape, std::string_view op) {
@@ -36,35 +31,35 @@ Layout result_layout(const Shape& shape, const Tensor<T>&... operands) {
 
 template <class T>
 Tensor<T> binary(BinaryOp op, const Tensor<T>& a, const Tensor<T>& b, std::string_view name) {
-  check_same_device(a, b.device(), name);
+  const Device device = common_device(name, a, b);
   const Shape shape = broadcast_shapes(a.shape(), b.shape(), name);
-  Tensor<T> out = Tensor<T>::empty_like(result_layout(shape, a, b), a.device());
+  Tensor<T> out = Tensor<T>::empty_like(result_layout(shape, a, b), device);
   if (out.numel() > 0) {
-    kernel(a.device(), &KernelTable<T>::binary, name)(op, broadcast_view(a, shape, name),
-                                                      broadcast_view(b, shape, name), out.view());
+    kernel(device, &KernelTable<T>::binary, name)(op, broadcast_view(a, shape, name),
+                                                  broadcast_view(b, shape, name), out.view());
   }
   return out;
 }
 
 template <class T>
 void binary_in_place(BinaryOp op, const Tensor<T>& a, const Tensor<T>& b, std::string_view name) {
-  check_same_device(a, b.device(), name);
+  const Device device = common_device(name, a, b);
   const View<T> right = broadcast_view(b, a.shape(), name);
   if (a.numel() > 0) {
     check_in_place(name, a.view(), right);
-    kernel(a.device(), &KernelTable<T>::binary, name)(op, a.view(), right, a.view());
+    kernel(device, &KernelTable<T>::binary, name)(op, a.view(), right, a.view());
     a.storage().bump_version();
   }
 }
 
 template <class T>
 Tensor<bool> compare(CompareOp op, const Tensor<T>& a, const Tensor<T>& b, std::string_view name) {
-  check_same_device(a, b.device(), name);
+  const Device device = common_device(name, a, b);
   const Shape shape = broadcast_shapes(a.shape(), b.shape(), name);
-  Tensor<bool> out = Tensor<bool>::empty_like(result_layout(shape, a, b), a.device());
+  Tensor<bool> out = Tensor<bool>::empty_like(result_layout(shape, a, b), device);
   if (out.numel() > 0) {
-    kernel(a.device(), &KernelTable<T>::compare, name)(op, broadcast_view(a, shape, name),
-                                                       broadcast_view(b, shape, name), out.view());
+    kernel(device, &KernelTable<T>::compare, name)(op, broadcast_view(a, shape, name),
+                                                   broadcast_view(b, shape, name), out.view());
   }
   return out;
 }
@@ -75,18 +70,19 @@ namespace detail {
 
 template <class T>
 Tensor<T> unary(UnaryOp op, const Tensor<T>& x, T a, T b, std::string_view name) {
-  Tensor<T> out = Tensor<T>::empty_like(x.layout(), x.device());
+  Tensor<T> out = Tensor<T>::empty_like(x.layout(), x.device(name));
   if (out.numel() > 0) {
-    kernel(x.device(), &KernelTable<T>::unary, name)(op, x.view(), out.view(), a, b);
+    kernel(out.device(), &KernelTable<T>::unary, name)(op, x.view(), out.view(), a, b);
   }
   return out;
 }
 
 template <class T>
 void unary_in_place(UnaryOp op, const Tensor<T>& x, T a, T b, std::string_view name) {
+  const Device device = x.device(name);
   if (x.numel() > 0) {
     check_in_place(name, x.view());
-    kernel(x.device(), &KernelTable<T>::unary, name)(op, x.view(), x.view(), a, b);
+    kernel(device, &KernelTable<T>::unary, name)(op, x.view(), x.view(), a, b);
     x.storage().bump_version();
   }
 }
@@ -146,7 +142,7 @@ template <class T> Tensor<T> maximum(const Tensor<T>& a, const Tensor<T>& b) { r
 template <class T> Tensor<T> add(const Tensor<T>& x, std::type_identity_t<T> c) { return unary(UnaryOp::add_scalar, x, c); }
 template <class T> Tensor<T> sub(const Tensor<T>& x, std::type_identity_t<T> c) { return detail::unary(UnaryOp::add_scalar, x, detail::opposite(c), T{}, "sub"); }
 template <class T> Tensor<T> mul(const Tensor<T>& x, std::type_identity_t<T> c) { return unary(UnaryOp::mul_scalar, x, c); }
-template <class T> Tensor<T> div(const Tensor<T>& x, std::type_identity_t<T> c) { return div(x, Tensor<T>::scalar(c, x.device())); }
+template <class T> Tensor<T> div(const Tensor<T>& x, std::type_identity_t<T> c) { return div(x, Tensor<T>::scalar(c, x.device("div"))); }
 
 template <class T> Tensor<T> operator-(const Tensor<T>& x) { return neg(x); }
 template <class T> Tensor<T> operator+(const Tensor<T>& a, const Tensor<T>& b) { return add(a, b); }
@@ -156,11 +152,11 @@ template <class T> Tensor<T> operator/(const Tensor<T>& a, const Tensor<T>& b) {
 template <class T> Tensor<T> operator+(const Tensor<T>& x, std::type_identity_t<T> c) { return add(x, c); }
 template <class T> Tensor<T> operator+(std::type_identity_t<T> c, const Tensor<T>& x) { return add(x, c); }
 template <class T> Tensor<T> operator-(const Tensor<T>& x, std::type_identity_t<T> c) { return sub(x, c); }
-template <class T> Tensor<T> operator-(std::type_identity_t<T> c, const Tensor<T>& x) { return sub(Tensor<T>::scalar(c, x.device()), x); }
+template <class T> Tensor<T> operator-(std::type_identity_t<T> c, const Tensor<T>& x) { return sub(Tensor<T>::scalar(c, x.device("sub")), x); }
 template <class T> Tensor<T> operator*(const Tensor<T>& x, std::type_identity_t<T> c) { return mul(x, c); }
 template <class T> Tensor<T> operator*(std::type_identity_t<T> c, const Tensor<T>& x) { return mul(x, c); }
 template <class T> Tensor<T> operator/(const Tensor<T>& x, std::type_identity_t<T> c) { return div(x, c); }
-template <class T> Tensor<T> operator/(std::type_identity_t<T> c, const Tensor<T>& x) { return div(Tensor<T>::scalar(c, x.device()), x); }
+template <class T> Tensor<T> operator/(std::type_identity_t<T> c, const Tensor<T>& x) { return div(Tensor<T>::scalar(c, x.device("div")), x); }
 
 /// a += b, and so on, in place: b broadcasts to a's shape. b may be the same view as a; throws if
 /// it overlaps a in memory otherwise, or if elements of a share memory.
@@ -171,7 +167,7 @@ template <class T> void div_(const Tensor<T>& a, const Tensor<T>& b) { detail::b
 template <class T> void add_(const Tensor<T>& x, std::type_identity_t<T> c) { detail::unary_in_place(UnaryOp::add_scalar, x, c, T{}, "add_"); }
 template <class T> void sub_(const Tensor<T>& x, std::type_identity_t<T> c) { detail::unary_in_place(UnaryOp::add_scalar, x, detail::opposite(c), T{}, "sub_"); }
 template <class T> void mul_(const Tensor<T>& x, std::type_identity_t<T> c) { detail::unary_in_place(UnaryOp::mul_scalar, x, c, T{}, "mul_"); }
-template <class T> void div_(const Tensor<T>& x, std::type_identity_t<T> c) { div_(x, Tensor<T>::scalar(c, x.device())); }
+template <class T> void div_(const Tensor<T>& x, std::type_identity_t<T> c) { div_(x, Tensor<T>::scalar(c, x.device("div_"))); }
 
 /// add_ and so on as operators: they write the elements, which other handles and views share, so
 /// `x.slice(0, 0, 2) += y` changes x. (x = x + y makes a new tensor for x alone.)
@@ -190,22 +186,22 @@ template <class T> Tensor<bool> lt(const Tensor<T>& a, const Tensor<T>& b) { ret
 template <class T> Tensor<bool> le(const Tensor<T>& a, const Tensor<T>& b) { return detail::compare(CompareOp::le, a, b, "le"); }
 template <class T> Tensor<bool> gt(const Tensor<T>& a, const Tensor<T>& b) { return detail::compare(CompareOp::gt, a, b, "gt"); }
 template <class T> Tensor<bool> ge(const Tensor<T>& a, const Tensor<T>& b) { return detail::compare(CompareOp::ge, a, b, "ge"); }
-template <class T> Tensor<bool> eq(const Tensor<T>& x, std::type_identity_t<T> c) { return eq(x, Tensor<T>::scalar(c, x.device())); }
-template <class T> Tensor<bool> ne(const Tensor<T>& x, std::type_identity_t<T> c) { return ne(x, Tensor<T>::scalar(c, x.device())); }
-template <class T> Tensor<bool> lt(const Tensor<T>& x, std::type_identity_t<T> c) { return lt(x, Tensor<T>::scalar(c, x.device())); }
-template <class T> Tensor<bool> le(const Tensor<T>& x, std::type_identity_t<T> c) { return le(x, Tensor<T>::scalar(c, x.device())); }
-template <class T> Tensor<bool> gt(const Tensor<T>& x, std::type_identity_t<T> c) { return gt(x, Tensor<T>::scalar(c, x.device())); }
-template <class T> Tensor<bool> ge(const Tensor<T>& x, std::type_identity_t<T> c) { return ge(x, Tensor<T>::scalar(c, x.device())); }
+template <class T> Tensor<bool> eq(const Tensor<T>& x, std::type_identity_t<T> c) { return eq(x, Tensor<T>::scalar(c, x.device("eq"))); }
+template <class T> Tensor<bool> ne(const Tensor<T>& x, std::type_identity_t<T> c) { return ne(x, Tensor<T>::scalar(c, x.device("ne"))); }
+template <class T> Tensor<bool> lt(const Tensor<T>& x, std::type_identity_t<T> c) { return lt(x, Tensor<T>::scalar(c, x.device("lt"))); }
+template <class T> Tensor<bool> le(const Tensor<T>& x, std::type_identity_t<T> c) { return le(x, Tensor<T>::scalar(c, x.device("le"))); }
+template <class T> Tensor<bool> gt(const Tensor<T>& x, std::type_identity_t<T> c) { return gt(x, Tensor<T>::scalar(c, x.device("gt"))); }
+template <class T> Tensor<bool> ge(const Tensor<T>& x, std::type_identity_t<T> c) { return ge(x, Tensor<T>::scalar(c, x.device("ge"))); }
 // clang-format on
 
 /// y += a * x, in place; x broadcasts to y's shape, and may overlap y only as the same view.
 template <class T>
 void axpy_(const Tensor<T>& y, std::type_identity_t<T> a, const Tensor<T>& x) {
-  detail::check_same_device(y, x.device(), "axpy_");
+  const Device device = detail::common_device("axpy_", y, x);
   const View<T> source = detail::broadcast_view(x, y.shape(), "axpy_");
   if (y.numel() > 0) {
     detail::check_in_place("axpy_", y.view(), source);
-    detail::kernel(y.device(), &KernelTable<T>::axpy, "axpy_")(a, source, y.view());
+    detail::kernel(device, &KernelTable<T>::axpy, "axpy_")(a, source, y.view());
     y.storage().bump_version();
   }
 }
@@ -213,13 +209,12 @@ void axpy_(const Tensor<T>& y, std::type_identity_t<T> a, const Tensor<T>& x) {
 /// condition ? a : b, elementwise; all three broadcast.
 template <class T>
 Tensor<T> where(const Tensor<bool>& condition, const Tensor<T>& a, const Tensor<T>& b) {
-  detail::check_same_device(a, b.device(), "where");
-  detail::check_same_device(a, condition.device(), "where");
+  const Device device = detail::common_device("where", a, b, condition);
   const Shape shape =
       broadcast_shapes(condition.shape(), broadcast_shapes(a.shape(), b.shape(), "where"), "where");
-  Tensor<T> out = Tensor<T>::empty_like(detail::result_layout(shape, condition, a, b), a.device());
+  Tensor<T> out = Tensor<T>::empty_like(detail::result_layout(shape, condition, a, b), device);
   if (out.numel() > 0) {
-    detail::kernel(a.device(), &KernelTable<T>::where, "where")(
+    detail::kernel(device, &KernelTable<T>::where, "where")(
         detail::broadcast_view(condition, shape, "where"),
         detail::broadcast_view(a, shape, "where"), detail::broadcast_view(b, shape, "where"),
         out.view());
@@ -233,7 +228,7 @@ Tensor<To> cast(const Tensor<From>& x) {
   if constexpr (std::same_as<To, From>) {
     return x;
   } else {
-    Tensor<To> out = Tensor<To>::empty_like(x.layout(), x.device());
+    Tensor<To> out = Tensor<To>::empty_like(x.layout(), x.device("cast"));
     if (out.numel() > 0) {
       detail::kernel(x.device(), &KernelTable<To>::cast, "cast")(
           dtype_of<From>, View<const void>(x.data(), x.layout()), out.view());

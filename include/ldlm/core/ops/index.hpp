@@ -25,6 +25,7 @@ namespace detail {
 
 template <class T>
 Tensor<T> rows_of(const Tensor<T>& table, const Tensor<std::int64_t>& ids, std::string_view op) {
+  const Device device = common_device(op, table, ids);
   check_indices(ids, table.size(0), op);
   Shape row = table.shape();
   row.erase(0);
@@ -34,10 +35,10 @@ Tensor<T> rows_of(const Tensor<T>& table, const Tensor<std::int64_t>& ids, std::
     flat.push_back(dim);
     shape.push_back(dim);
   }
-  Tensor<T> out = Tensor<T>::empty(flat, table.device());
+  Tensor<T> out = Tensor<T>::empty(flat, device);
   if (out.numel() > 0) {
-    kernel(table.device(), &KernelTable<T>::gather_rows, op)(table.view(), ids.reshape({-1}).view(),
-                                                             out.view());
+    kernel(device, &KernelTable<T>::gather_rows, op)(table.view(), ids.reshape({-1}).view(),
+                                                     out.view());
   }
   return out.reshape(shape);
 }
@@ -72,11 +73,12 @@ void index_add_(const Tensor<T>& out, const Tensor<std::int64_t>& ids, const Ten
   expected[0] = ids.numel();
   LDLM_CHECK_SHAPE(source.shape() == expected, "index_add_", "source ", to_string(source.shape()),
                    " does not fit ", to_string(out.shape()));
+  const Device device = detail::common_device("index_add_", out, source, ids);
   detail::check_indices(ids, out.size(0), "index_add_");
   if (source.numel() > 0) {
     detail::check_into("index_add_", out.view(), source.view(), ids.view());
-    detail::kernel(out.device(), &KernelTable<T>::scatter_add_rows, "index_add_")(
-        source.view(), ids.view(), out.view());
+    detail::kernel(device, &KernelTable<T>::scatter_add_rows, "index_add_")(source.view(),
+                                                                            ids.view(), out.view());
     out.storage().bump_version();
   }
 }
@@ -91,11 +93,12 @@ Tensor<T> gather(const Tensor<T>& x, int axis, const Tensor<std::int64_t>& index
   }
   LDLM_CHECK_SHAPE(index.shape() == expected, "gather", "index ", to_string(index.shape()),
                    " does not fit ", to_string(x.shape()), " along axis ", axis);
+  const Device device = detail::common_device("gather", x, index);
   detail::check_indices(index, x.shape()[axis], "gather");
-  Tensor<T> out = Tensor<T>::empty(index.shape(), x.device());
+  Tensor<T> out = Tensor<T>::empty(index.shape(), device);
   if (out.numel() > 0) {
-    detail::kernel(x.device(), &KernelTable<T>::gather, "gather")(x.view(), axis, index.view(),
-                                                                  out.view());
+    detail::kernel(device, &KernelTable<T>::gather, "gather")(x.view(), axis, index.view(),
+                                                              out.view());
   }
   return out;
 }
@@ -113,11 +116,12 @@ void scatter_add_(const Tensor<T>& out, int axis, const Tensor<std::int64_t>& in
   LDLM_CHECK_SHAPE(index.shape() == expected && source.shape() == expected, "scatter_add_",
                    "index ", to_string(index.shape()), " and source ", to_string(source.shape()),
                    " do not fit ", to_string(out.shape()), " along axis ", axis);
+  const Device device = detail::common_device("scatter_add_", out, source, index);
   detail::check_indices(index, out.shape()[axis], "scatter_add_");
   if (source.numel() > 0) {
     detail::check_into("scatter_add_", out.view(), source.view(), index.view());
-    detail::kernel(out.device(), &KernelTable<T>::scatter_add, "scatter_add_")(
-        source.view(), axis, index.view(), out.view());
+    detail::kernel(device, &KernelTable<T>::scatter_add, "scatter_add_")(source.view(), axis,
+                                                                         index.view(), out.view());
     out.storage().bump_version();
   }
 }

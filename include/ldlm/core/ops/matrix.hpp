@@ -60,6 +60,7 @@ inline Shape matmul_batch(std::string_view op, const Shape& a, const Shape& b) {
 template <Floating T>
 void matmul_into_as(std::string_view op, const Tensor<T>& a, const Tensor<T>& b,
                     const Tensor<T>& out, T alpha, T beta) {
+  const Device device = common_device(op, a, b, out);
   const Shape batch = matmul_batch(op, a.shape(), b.shape());
   const std::int64_t m = a.size(-2);
   const std::int64_t k = a.size(-1);
@@ -68,8 +69,6 @@ void matmul_into_as(std::string_view op, const Tensor<T>& a, const Tensor<T>& b,
                    " x ", to_string(b.shape()), " does not fit ", to_string(out.shape()));
   LDLM_CHECK_SHAPE(n <= 1 || out.layout().stride(out.rank() - 1) == 1, op,
                    "the output needs unit stride on its last axis");
-  check_same_device(a, b.device(), op);
-  check_same_device(a, out.device(), op);
   if (out.numel() == 0) {
     return;
   }
@@ -78,7 +77,7 @@ void matmul_into_as(std::string_view op, const Tensor<T>& a, const Tensor<T>& b,
                               broadcast_view(b, with_matrix(batch, k, n), op), out.view());
   args.alpha = alpha;
   args.beta = beta;
-  kernel(a.device(), &KernelTable<T>::gemm, op)(args);
+  kernel(device, &KernelTable<T>::gemm, op)(args);
   out.storage().bump_version();
 }
 
@@ -97,6 +96,7 @@ void matmul_into(const Tensor<T>& a, const Tensor<T>& b, const Tensor<T>& out,
 /// on the left is a row, on the right a column, and its axis goes away.
 template <Floating T>
 Tensor<T> matmul(const Tensor<T>& a, const Tensor<T>& b) {
+  const Device device = detail::common_device("matmul", a, b);
   if (a.rank() == 1 && b.rank() >= 1) {
     return matmul(a.unsqueeze(0), b).squeeze(b.rank() == 1 ? 0 : -2);
   }
@@ -108,7 +108,7 @@ Tensor<T> matmul(const Tensor<T>& a, const Tensor<T>& b) {
   if (a.rank() > 2 && b.rank() == 2 && a.is_contiguous()) {
     return matmul(a.flatten(0, -2), b).reshape(shape);  // one longer matrix, not a batch
   }
-  Tensor<T> out = Tensor<T>::empty(shape, a.device());
+  Tensor<T> out = Tensor<T>::empty(shape, device);
   detail::matmul_into_as("matmul", a, b, out, T{1}, T{0});
   return out;
 }
@@ -140,7 +140,7 @@ Tensor<T> linear(const Tensor<T>& x, const Shape& weight, const LinearEpilogue<T
   LDLM_CHECK_SHAPE(!epilogue.residual.defined() || epilogue.residual.shape() == shape, "linear",
                    "residual must be of shape ", to_string(shape), ", got ",
                    to_string(epilogue.residual.shape()));
-  Tensor<T> out = Tensor<T>::empty(shape, x.device());
+  Tensor<T> out = Tensor<T>::empty(shape, x.device("linear"));
   if (epilogue.pre_activation != nullptr) {
     *epilogue.pre_activation = Tensor<T>::empty(shape, x.device());
   }
@@ -176,7 +176,7 @@ Tensor<T> linear(const Tensor<T>& x, const Shape& weight, const LinearEpilogue<T
 template <Floating T>
 Tensor<T> fused_linear(const Tensor<T>& x, const Tensor<T>& weight,
                        const LinearEpilogue<std::type_identity_t<T>>& epilogue) {
-  detail::check_same_device(x, weight.device(), "linear");
+  detail::common_device("linear", x, weight);
   return detail::linear<T>(x, weight.shape(), epilogue, [&](Gemm<T>& args) {
     args.b = weight.data();
     args.b_row = weight.layout().stride(1);

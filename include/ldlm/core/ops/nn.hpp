@@ -38,7 +38,7 @@ namespace detail {
 template <Floating T, class Entry>
 Tensor<T> along_axis(Entry entry, std::string_view op, const Tensor<T>& x, int axis) {
   axis = normalize_axis(axis, x.rank(), op);
-  Tensor<T> out = Tensor<T>::empty(x.shape(), x.device());
+  Tensor<T> out = Tensor<T>::empty(x.shape(), x.device(op));
   if (out.numel() > 0) {
     kernel(x.device(), entry, op)(x.transpose(axis, -1).view(), out.transpose(axis, -1).view());
   }
@@ -72,6 +72,7 @@ template <Floating T>
 Tensor<T> layer_norm_as(std::string_view op, const Tensor<T>& x, const Tensor<T>& gamma,
                         const Tensor<T>& beta, T epsilon, const Tensor<T>& residual,
                         LayerNormState<T>* state) {
+  const Device device = x.device(op);
   const Tensor<T> rows = with_unit_rows(x, op);
   const std::int64_t columns = rows.size(-1);
   LDLM_CHECK_SHAPE(columns > 0, op, "rows are empty: ", to_string(x.shape()));
@@ -79,20 +80,20 @@ Tensor<T> layer_norm_as(std::string_view op, const Tensor<T>& x, const Tensor<T>
   check_row_parameter(beta, columns, "beta", op);
   LDLM_CHECK_SHAPE(!residual.defined() || residual.shape() == x.shape(), op, "residual ",
                    to_string(residual.shape()), " does not fit ", to_string(x.shape()));
-  Tensor<T> out = Tensor<T>::empty(x.shape(), x.device());
+  Tensor<T> out = Tensor<T>::empty(x.shape(), device);
   const Tensor<T> other = residual.defined() ? with_unit_rows(residual, op) : residual;
   LayerNormState<T> none;
   LayerNormState<T>& saved = state != nullptr ? *state : none;
   if (state != nullptr) {
     const Shape shape = without_last(x.shape());
-    saved.sum = residual.defined() ? Tensor<T>::empty(x.shape(), x.device()) : rows;
-    saved.mean = Tensor<T>::empty(shape, x.device());
-    saved.rstd = Tensor<T>::empty(shape, x.device());
+    saved.sum = residual.defined() ? Tensor<T>::empty(x.shape(), device) : rows;
+    saved.mean = Tensor<T>::empty(shape, device);
+    saved.rstd = Tensor<T>::empty(shape, device);
   }
   if (out.numel() > 0) {
     const Tensor<T> g = gamma.contiguous();
     const Tensor<T> b = beta.contiguous();
-    kernel(x.device(), &KernelTable<T>::layer_norm, op)(
+    kernel(device, &KernelTable<T>::layer_norm, op)(
         rows.view(), other.view(), g.view(), b.view(), epsilon,
         residual.defined() ? saved.sum.view() : View<T>{}, out.view(), saved.mean.view(),
         saved.rstd.view());
@@ -134,16 +135,17 @@ namespace detail {
 /// rms_norm; `rstd`, if given, receives 1 / sqrt(...), shape (...).
 template <Floating T>
 Tensor<T> rms_norm(const Tensor<T>& x, const Tensor<T>& gamma, T epsilon, Tensor<T>* rstd) {
+  const Device device = x.device("rms_norm");
   const Tensor<T> rows = with_unit_rows(x, "rms_norm");
   LDLM_CHECK_SHAPE(rows.size(-1) > 0, "rms_norm", "rows are empty: ", to_string(x.shape()));
   check_row_parameter(gamma, rows.size(-1), "gamma", "rms_norm");
-  Tensor<T> out = Tensor<T>::empty(x.shape(), x.device());
+  Tensor<T> out = Tensor<T>::empty(x.shape(), device);
   if (rstd != nullptr) {
-    *rstd = Tensor<T>::empty(without_last(x.shape()), x.device());
+    *rstd = Tensor<T>::empty(without_last(x.shape()), device);
   }
   if (out.numel() > 0) {
     const Tensor<T> g = gamma.contiguous();
-    kernel(x.device(), &KernelTable<T>::rms_norm, "rms_norm")(
+    kernel(device, &KernelTable<T>::rms_norm, "rms_norm")(
         rows.view(), g.view(), epsilon, out.view(), rstd != nullptr ? rstd->view() : View<T>{});
   }
   return out;
@@ -164,11 +166,12 @@ Tensor<T> rms_norm(const Tensor<T>& x, const Tensor<std::type_identity_t<T>>& ga
 template <Floating T>
 Tensor<T> dropout(const Tensor<T>& x, std::type_identity_t<T> p, PhiloxStream stream) {
   LDLM_CHECK(p >= T{0} && p < T{1}, "dropout", "p must lie in [0, 1), got ", p);
+  const Device device = x.device("dropout");
   const Tensor<T> source = x.contiguous();
-  Tensor<T> out = Tensor<T>::empty(x.shape(), x.device());
+  Tensor<T> out = Tensor<T>::empty(x.shape(), device);
   if (out.numel() > 0) {
-    detail::kernel(x.device(), &KernelTable<T>::dropout, "dropout")(stream, p, source.view(),
-                                                                    out.view());
+    detail::kernel(device, &KernelTable<T>::dropout, "dropout")(stream, p, source.view(),
+                                                                out.view());
   }
   return out;
 }
@@ -227,19 +230,20 @@ Attention<T> make_attention(const Tensor<T>& q, const Tensor<T>& k, const Tensor
 template <Floating T>
 Tensor<T> attention(const Tensor<T>& q, const Tensor<T>& k, const Tensor<T>& v,
                     const AttentionOptions<T>& options, Tensor<T>* lse) {
+  const Device device = common_device(attention_name, q, k, v);
   const Tensor<T> q_rows = with_unit_rows(q, attention_name);
   const Tensor<T> k_rows = with_unit_rows(k, attention_name);
   const Tensor<T> v_rows = with_unit_rows(v, attention_name);
   Attention<T> args = make_attention(q_rows, k_rows, v_rows, options);
   Tensor<T> out =
-      Tensor<T>::empty({q.size(0), q.size(2), q.size(1), q.size(3)}, q.device()).transpose(1, 2);
+      Tensor<T>::empty({q.size(0), q.size(2), q.size(1), q.size(3)}, device).transpose(1, 2);
   if (lse != nullptr) {
-    *lse = Tensor<T>::empty({q.size(0), q.size(1), q.size(2)}, q.device());
+    *lse = Tensor<T>::empty({q.size(0), q.size(1), q.size(2)}, device);
     args.lse = lse->view();
   }
   args.out = out.view();
   if (out.numel() > 0) {
-    kernel(q.device(), &KernelTable<T>::attention, attention_name)(args);
+    kernel(device, &KernelTable<T>::attention, attention_name)(args);
   }
   return out;
 }
@@ -269,6 +273,7 @@ template <Floating T>
 Tensor<T> cross_entropy_rows_as(std::string_view op, const Tensor<T>& logits,
                                 const Tensor<std::int64_t>& targets,
                                 const CrossEntropyOptions<T>& options, Tensor<T>* lse) {
+  const Device device = common_device(op, logits, targets);
   LDLM_CHECK_SHAPE(logits.rank() == 2 && targets.shape() == Shape{logits.size(0)}, op,
                    "needs logits (N, V) and targets (N), got ", to_string(logits.shape()), " and ",
                    to_string(targets.shape()));
@@ -282,10 +287,10 @@ Tensor<T> cross_entropy_rows_as(std::string_view op, const Tensor<T>& logits,
                      " at position ", i, " is outside [0, ", classes, ")");
   }
   const Tensor<T> rows = with_unit_rows(logits, op);
-  Tensor<T> loss = Tensor<T>::empty({logits.size(0)}, logits.device());
-  Tensor<T> row_lse = Tensor<T>::empty({logits.size(0)}, logits.device());
+  Tensor<T> loss = Tensor<T>::empty({logits.size(0)}, device);
+  Tensor<T> row_lse = Tensor<T>::empty({logits.size(0)}, device);
   if (loss.numel() > 0) {
-    kernel(logits.device(), &KernelTable<T>::cross_entropy, op)(
+    kernel(device, &KernelTable<T>::cross_entropy, op)(
         rows.view(), ids.view(), options.ignore_index, options.label_smoothing, loss.view(),
         row_lse.view());
   }

@@ -14,14 +14,15 @@ namespace detail {
 template <class T>
 Tensor<T> reduce(ReduceOp op, const Tensor<T>& x, const Axes& axes, bool keep,
                  std::string_view name) {
+  const Device device = x.device(name);
   const unsigned mask = axes.mask(x.rank(), name);
-  Tensor<T> out = Tensor<T>::empty(reduced_shape(x.shape(), mask, true), x.device());
+  Tensor<T> out = Tensor<T>::empty(reduced_shape(x.shape(), mask, true), device);
   if (!has_identity(op)) {
     LDLM_CHECK_SHAPE(x.numel() > 0 || out.numel() == 0, name, "of no elements, shape ",
                      to_string(x.shape()));
   }
   if (out.numel() > 0) {
-    kernel(x.device(), &KernelTable<T>::reduce, name)(op, x.view(), out.view());
+    kernel(device, &KernelTable<T>::reduce, name)(op, x.view(), out.view());
   }
   return keep ? out : out.reshape(reduced_shape(x.shape(), mask, false));
 }
@@ -38,13 +39,14 @@ std::int64_t reduced_count(const Tensor<T>& x, const Axes& axes, std::string_vie
 
 template <class T>
 Tensor<std::int64_t> arg_reduce(bool largest, const Tensor<T>& x, int axis, std::string_view name) {
+  const Device device = x.device(name);
   axis = normalize_axis(axis, x.rank(), name);
   Shape shape = x.shape();
   LDLM_CHECK_SHAPE(shape[axis] > 0, name, "of no elements, shape ", to_string(shape));
   shape.erase(axis);
-  auto out = Tensor<std::int64_t>::empty(shape, x.device());
+  auto out = Tensor<std::int64_t>::empty(shape, device);
   if (out.numel() > 0) {
-    kernel(x.device(), &KernelTable<T>::arg_reduce, name)(largest, x.view(), axis, out.view());
+    kernel(device, &KernelTable<T>::arg_reduce, name)(largest, x.view(), axis, out.view());
   }
   return out;
 }
@@ -102,6 +104,7 @@ template <Floating T>
 Tensor<T> var(const Tensor<T>& x, const Axes& axes = all_axes, int correction = 1,
               bool keep = false) {
   constexpr T infinity = std::numeric_limits<T>::infinity();
+  const Device device = x.device("var");
   const std::int64_t divisor = detail::reduced_count(x, axes, "var") - correction;
   const T factor = divisor > 0 ? T{1} / static_cast<T>(divisor) : infinity;
   const auto sum_of_squares = [&](const Tensor<T>& of) {
@@ -115,7 +118,7 @@ Tensor<T> var(const Tensor<T>& x, const Axes& axes = all_axes, int correction = 
     const Tensor<T> scaled = mul(sum_of_squares(mul(x, small)), factor);
     mul_(scaled, T{1} / small);
     mul_(scaled, T{1} / small);
-    out = where(eq(sub(squares, squares), Tensor<T>::scalar(T{0}, x.device())), out, scaled);
+    out = where(eq(sub(squares, squares), Tensor<T>::scalar(T{0}, device)), out, scaled);
   }
   return out;
 }
@@ -142,7 +145,8 @@ TopK<T> top_k(const Tensor<T>& x, std::int64_t k) {
                    " does not fit the last axis of ", to_string(x.shape()));
   Shape shape = x.shape();
   shape[shape.rank() - 1] = k;
-  TopK<T> out{Tensor<T>::empty(shape, x.device()), Tensor<std::int64_t>::empty(shape, x.device())};
+  const Device device = x.device("top_k");
+  TopK<T> out{Tensor<T>::empty(shape, device), Tensor<std::int64_t>::empty(shape, device)};
   if (shape.numel() > 0) {
     detail::kernel(x.device(), &KernelTable<T>::top_k, "top_k")(x.view(), out.values.view(),
                                                                 out.indices.view());
@@ -166,7 +170,7 @@ Tensor<T> sum_to(const Tensor<T>& x, const Shape& shape) {
       kept[i] = 1;
     }
   }
-  Tensor<T> out = Tensor<T>::empty(kept, x.device());
+  Tensor<T> out = Tensor<T>::empty(kept, x.device("sum_to"));
   if (out.numel() > 0) {
     detail::kernel(x.device(), &KernelTable<T>::reduce, "sum_to")(ReduceOp::sum, x.view(),
                                                                   out.view());

@@ -18,8 +18,8 @@ Tensor<T> concat_as(std::string_view op, std::span<const Tensor<T>> parts, int a
   shape[axis] = 0;
   for (const Tensor<T>& part : parts) {
     Shape expected = part.shape();
-    LDLM_CHECK_DEVICE(part.device() == parts[0].device(), op, "tensors are on ", parts[0].device(),
-                      " and ", part.device());
+    LDLM_CHECK_DEVICE(part.device(op) == parts[0].device(op), op, "tensors are on ",
+                      parts[0].device(), " and ", part.device());
     LDLM_CHECK_SHAPE(part.rank() == shape.rank(), op, "ranks differ: ", to_string(parts[0].shape()),
                      " and ", to_string(part.shape()));
     const std::int64_t extent = expected[axis];
@@ -76,6 +76,7 @@ Tensor<T> stack(const std::vector<Tensor<T>>& parts, int axis = 0) {
 template <class T>
 std::vector<Tensor<T>> split(const Tensor<T>& x, std::int64_t extent, int axis = 0) {
   LDLM_CHECK(extent > 0, "split", "extent must be positive, got ", extent);
+  static_cast<void>(x.device("split"));
   axis = normalize_axis(axis, x.rank(), "split");
   std::vector<Tensor<T>> parts;
   for (std::int64_t start = 0; start < x.shape()[axis]; start += extent) {
@@ -94,7 +95,7 @@ Tensor<T> pad(const Tensor<T>& x, int axis, std::int64_t before, std::int64_t af
   Shape shape = x.shape();
   const std::int64_t extent = shape[axis];
   shape[axis] += before + after;
-  Tensor<T> out = Tensor<T>::empty(shape, x.device());
+  Tensor<T> out = Tensor<T>::empty(shape, x.device("pad"));
   out.slice(axis, 0, before).fill_(value);
   out.slice(axis, before, before + extent).copy_(x);
   out.slice(axis, before + extent, to_end).fill_(value);
