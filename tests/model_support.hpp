@@ -14,6 +14,7 @@
 #include <ldlm/nn/module.hpp>
 #include <ldlm/optim/adam.hpp>
 
+#include "device_under_test.hpp"
 #include "error_message.hpp"
 #include "paths.hpp"
 
@@ -36,9 +37,11 @@ class Golden {
                   const std::string& file = "golden.safetensors")
       : file_(ldlm::SafetensorsFile::open(golden_folder(folder) / file)) {}
 
+  /// Numbers are on the device under test, ids on the host.
   template <class T>
   ldlm::Tensor<T> get(const std::string& name) const {
-    return file_.load<T>(name);
+    const ldlm::Tensor<T> value = file_.load<T>(name);
+    return ldlm::Floating<T> ? value.to(ldlm_test::device_under_test()) : value;
   }
   ldlm::Tensor<std::int64_t> ids(const std::string& name) const { return get<std::int64_t>(name); }
   ldlm::Tensor<bool> mask(const std::string& name) const {
@@ -65,7 +68,7 @@ class Golden {
                const std::string& name, double floor = 0) {
     CAPTURE(name);
     REQUIRE(actual.shape() == expected.shape());
-    const double difference = magnitude(actual - expected);
+    const double difference = magnitude(actual.to(ldlm::cpu) - expected.to(ldlm::cpu));
     const double scale = std::max(floor, magnitude(expected));
     const double error = difference == 0 ? 0 : difference / scale;
     CHECK(error <= tolerance<T>);
@@ -97,7 +100,7 @@ class Golden {
     using T = ldlm::scalar_t<M>;
     const auto parameters = ldlm::named_parameters(model);
     ldlm::AdamW<T> optimizer(parameters, {.learning_rate = 1e-3, .epsilon = 1e-5});
-    const auto expected = get<T>("losses");
+    const auto expected = get<T>("losses").to(ldlm::cpu);
     auto losses = ldlm::Tensor<T>::empty(expected.shape());
     for (std::int64_t step = 0; step < losses.numel(); ++step) {
       optimizer.zero_grad();
@@ -135,6 +138,13 @@ class Golden {
   double worst_ = 0;
   int count_ = 0;
 };
+
+/// The model on the device under test.
+template <class M>
+M on_device(M model) {
+  ldlm::to(model, ldlm_test::device_under_test());
+  return model;
+}
 
 using ldlm_test::contains;
 using ldlm_test::message_of;

@@ -17,6 +17,7 @@ using model_support::contains;
 using model_support::Golden;
 using model_support::golden_folder;
 using model_support::message_of;
+using model_support::on_device;
 
 namespace {
 
@@ -45,7 +46,7 @@ Tensor<std::int64_t> ids_of(const ldlm::Shape& shape, std::vector<std::int64_t> 
 
 TEST_CASE_TEMPLATE("the encoder agrees with transformers", T, float, double) {
   Golden golden("bert");
-  const auto bert = Bert<T>::from_pretrained(golden_folder("bert"));
+  const auto bert = on_device(Bert<T>::from_pretrained(golden_folder("bert")));
   const auto out = bert(inputs_of(golden));
   golden.check(out.hidden.value(), "hidden");
   golden.check(out.pooled.value(), "pooled");
@@ -73,7 +74,7 @@ TEST_CASE("laid out for products, the encoder still agrees") {
 
 TEST_CASE_TEMPLATE("the masked language model agrees with transformers", T, float, double) {
   Golden golden("bert");
-  auto model = BertForMaskedLM<T>::from_pretrained(golden_folder("bert"));
+  auto model = on_device(BertForMaskedLM<T>::from_pretrained(golden_folder("bert")));
   const BertInputs inputs = inputs_of(golden);
   const auto labels = golden.ids("labels");
   golden.check(model(inputs).value(), "logits");

@@ -35,6 +35,7 @@ using model_support::contains;
 using model_support::Golden;
 using model_support::golden_folder;
 using model_support::message_of;
+using model_support::on_device;
 using Tokens = std::vector<std::int64_t>;
 
 namespace {
@@ -132,7 +133,7 @@ EarlyStopping early_stopping_of(const JsonValue& value) {
 
 TEST_CASE_TEMPLATE("generation gives the texts and scores of transformers", T, float, double) {
   const auto golden = ldlm::open_json(golden_folder("gpt2") / "generation.json");
-  const auto model = Gpt2<T>::from_pretrained(golden_folder("gpt2"));
+  const auto model = on_device(Gpt2<T>::from_pretrained(golden_folder("gpt2")));
   const auto prompts = prompts_of(golden.get<std::vector<Tokens>>("prompts"));
   int texts = 0;
   double worst = 0;
@@ -191,7 +192,7 @@ TEST_CASE_TEMPLATE("generation gives the texts and scores of transformers", T, f
 
 TEST_CASE("filters keep what transformers keeps") {
   Golden golden("gpt2", "sampling.safetensors");
-  const auto logits = golden.get<double>("logits");
+  const auto logits = golden.get<double>("logits").to(ldlm::cpu);
   const std::map<std::string, SamplingOptions> cases{
       {"temperature", {.temperature = 0.7}},
       {"top_k", {.top_k = 7}},
@@ -282,7 +283,7 @@ TEST_CASE("a seed repeats texts, whatever else is in the batch") {
   CHECK(first[0] != first[1]);
   CHECK(texts_of(3, a) != first);  // the generator has moved on
 
-  const auto model = Gpt2<float>::from_pretrained(golden_folder("gpt2"));
+  const auto model = on_device(Gpt2<float>::from_pretrained(golden_folder("gpt2")));
   const auto prompts = prompts_of({{5, 6}, {5, 6}});
   const SamplingOptions filtered{
       .stop = {.max_new_tokens = 20}, .temperature = 0.9, .top_k = 40, .top_p = 0.95};
@@ -330,7 +331,7 @@ TEST_CASE("one beam is greedy") {
 }
 
 TEST_CASE("beams read a prefix of their row") {
-  const auto model = Gpt2<double>::from_pretrained(golden_folder("gpt2"));
+  const auto model = on_device(Gpt2<double>::from_pretrained(golden_folder("gpt2")));
   const auto prefix = Golden("gpt2").get<double>("prefix");
   const auto prompts = Tensor<std::int64_t>::full({3, 1}, 98);
   const BeamSearchOptions options{.stop = {.max_new_tokens = 12, .end_tokens = {26, 87, 6}}};
@@ -359,9 +360,10 @@ TEST_CASE("beams read a prefix of their row") {
   const auto texts =
       ldlm::greedy(unprompted, Tensor<std::int64_t>::empty({3, 0}), {.max_new_tokens = 5});
   Gpt2Session<double> stepped(model, {.prefix = prefix});
-  const auto first = argmax(stepped.step(Tensor<std::int64_t>::empty({3, 0})));
+  const auto first = argmax(stepped.step(Tensor<std::int64_t>::empty({3, 0}))).to(ldlm::cpu);
   CHECK(texts[1][0] == first.at({1}));
-  CHECK(texts[1][1] == argmax(stepped.step(first.unsqueeze(1))).at({1}));
+  const auto second = argmax(stepped.step(first.unsqueeze(1))).to(ldlm::cpu);
+  CHECK(texts[1][1] == second.at({1}));
 }
 
 TEST_CASE("wrong options are told apart") {

@@ -20,6 +20,7 @@ using model_support::contains;
 using model_support::Golden;
 using model_support::golden_folder;
 using model_support::message_of;
+using model_support::on_device;
 
 namespace {
 
@@ -49,7 +50,7 @@ Tensor<std::int64_t> column(const Tensor<std::int64_t>& ids, std::int64_t t) {
 
 TEST_CASE_TEMPLATE("GPT-2 agrees with transformers", T, float, double) {
   Golden golden("gpt2");
-  auto model = Gpt2<T>::from_pretrained(golden_folder("gpt2"));
+  auto model = on_device(Gpt2<T>::from_pretrained(golden_folder("gpt2")));
   const auto ids = golden.ids("input_ids");
   const auto labels = golden.ids("labels");
   golden.check(model.hidden({.ids = ids}).value(), "hidden");
@@ -69,7 +70,7 @@ TEST_CASE_TEMPLATE("GPT-2 agrees with transformers", T, float, double) {
 
 TEST_CASE_TEMPLATE("left padding agrees with transformers at the real tokens", T, float, double) {
   Golden golden("gpt2");
-  const auto model = Gpt2<T>::from_pretrained(golden_folder("gpt2"));
+  const auto model = on_device(Gpt2<T>::from_pretrained(golden_folder("gpt2")));
   const auto ids = golden.ids("input_ids");
   const auto mask = golden.mask("padded.attention_mask");
   auto positions = Tensor<std::int64_t>::zeros(ids.shape());
@@ -94,7 +95,7 @@ TEST_CASE_TEMPLATE("left padding agrees with transformers at the real tokens", T
 
 TEST_CASE_TEMPLATE("cross-attention agrees with transformers", T, float, double) {
   Golden golden("gpt2_cross");
-  const auto model = Gpt2<T>::from_pretrained(golden_folder("gpt2_cross"));
+  const auto model = on_device(Gpt2<T>::from_pretrained(golden_folder("gpt2_cross")));
   const auto ids = golden.ids("input_ids");
   const Variable<T> memory(golden.get<T>("encoder_hidden_states"), true);
   const auto mask = golden.mask("encoder_attention_mask");
@@ -124,7 +125,7 @@ TEST_CASE_TEMPLATE("cross-attention agrees with transformers", T, float, double)
 }
 
 TEST_CASE("a cache changes nothing") {
-  const auto model = Gpt2<double>::from_pretrained(golden_folder("gpt2"));
+  const auto model = on_device(Gpt2<double>::from_pretrained(golden_folder("gpt2")));
   const auto ids = Golden("gpt2").ids("input_ids");
   const auto all = model({.ids = ids}).value();
   Gpt2Session<double> session(model);
@@ -139,7 +140,7 @@ TEST_CASE("a cache changes nothing") {
 }
 
 TEST_CASE("a session reads a prefix first, with or without tokens") {
-  const auto model = Gpt2<double>::from_pretrained(golden_folder("gpt2"));
+  const auto model = on_device(Gpt2<double>::from_pretrained(golden_folder("gpt2")));
   Golden golden("gpt2");
   const auto prefix = golden.get<double>("prefix");
   const auto ids = golden.ids("input_ids");

@@ -19,6 +19,7 @@ using model_support::contains;
 using model_support::Golden;
 using model_support::golden_folder;
 using model_support::message_of;
+using model_support::on_device;
 
 namespace {
 
@@ -43,7 +44,7 @@ ReverseTransformer<T> load(const ReverseTransformerConfig& config, bool strict =
   ldlm::load_state_dict(
       model, ldlm::load_safetensors<T>(golden_folder("reverse_transformer") / "model.safetensors"),
       strict);
-  return model;
+  return on_device(std::move(model));
 }
 
 ReverseTransformerConfig working() {

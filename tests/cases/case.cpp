@@ -55,8 +55,8 @@ bool sign_differs(T got, T want) {
 
 class Runner {
  public:
-  Runner(const SafetensorsFile& file, const JsonValue& spec)
-      : file_(file), spec_(spec), id_(member("id").as<std::string>()) {}
+  Runner(const SafetensorsFile& file, const JsonValue& spec, Device device)
+      : file_(file), spec_(spec), device_(device), id_(member("id").as<std::string>()) {}
 
   [[nodiscard]] const std::string& id() const { return id_; }
 
@@ -97,7 +97,7 @@ class Runner {
       const auto dtype = to_dtype(file_.info(key).dtype);
       LDLM_CHECK(dtype.has_value(), "cases", key, ": no tensor has this type");
       visit_dtype(*dtype, [&]<class T>(std::type_identity<T>) {
-        values_[name.as<std::string>()] = file_.tensor<T>(key).clone();
+        values_[name.as<std::string>()] = file_.tensor<T>(key).clone().to(device_);
       });
     }
   }
@@ -156,7 +156,7 @@ class Runner {
         file_.contains(key + ":peer") ? file_.tensor<T>(key + ":peer") : Tensor<T>();
     const Tensor<T> slack =
         file_.contains(key + ":slack") ? file_.tensor<T>(key + ":slack") : Tensor<T>();
-    const Tensor<T> flat = got.contiguous();
+    const Tensor<T> flat = got.to(cpu).contiguous();
     for (std::int64_t i = 0; i < got.numel(); ++i) {
       const T g = flat.data()[i];
       const T w = want.data()[i];
@@ -179,6 +179,7 @@ class Runner {
 
   const SafetensorsFile& file_;
   const JsonValue& spec_;
+  Device device_;
   std::string id_;
   std::map<std::string, Value> values_;
 };
@@ -186,7 +187,7 @@ class Runner {
 }  // namespace
 
 CaseCounts run_cases(const std::filesystem::path& path,
-                     const std::function<void(std::string_view)>& report) {
+                     const std::function<void(std::string_view)>& report, Device device) {
   const SafetensorsFile file = SafetensorsFile::open(path);
   const auto& metadata = file.metadata();
   const auto text = std::find_if(metadata.begin(), metadata.end(),
@@ -195,7 +196,7 @@ CaseCounts run_cases(const std::filesystem::path& path,
   const JsonValue cases = parse_json(text->second, path.string());
   CaseCounts counts;
   for (const JsonValue& spec : cases.items()) {
-    Runner runner(file, spec);
+    Runner runner(file, spec, device);
     report("RUN " + runner.id());
     std::string zeros;
     const std::string wrong = runner.run(zeros);

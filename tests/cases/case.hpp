@@ -19,15 +19,17 @@
 #include <string>
 #include <string_view>
 
+#include <ldlm/core/device.hpp>
+
 namespace ldlm::test {
 
 struct CaseCounts {
   int run = 0, failed = 0, zeros = 0;  // zeros: cases that differ in the sign of a zero alone
 };
 
-/// Runs the cases of a file; `report` gets a line for each failure ("FAIL id: why") and for each
-/// case whose zeros have other signs ("ZERO id: where"), and "RUN id" before each case.
+/// Runs the cases of a file on a device; `report` gets a line for each failure ("FAIL id: why") and
+/// for each case whose zeros have other signs ("ZERO id: where"), and "RUN id" before each case.
 CaseCounts run_cases(const std::filesystem::path& path,
-                     const std::function<void(std::string_view)>& report);
+                     const std::function<void(std::string_view)>& report, Device device = cpu);
 
 }  // namespace ldlm::test

@@ -1,5 +1,6 @@
 // torch_cases FILE...: runs files of cases (case.hpp) and exits with 1 if any fails.
 // torch_cases --list: the ops that cases may call, "tensors NAME" and "variables NAME".
+// --cuda: on the card.
 // --progress: says which case runs, so that one which crashes is known.
 
 #include <cstdio>
@@ -28,6 +29,7 @@ void list_ops() {
 
 int main(int argc, char** argv) {
   bool progress = false;
+  ldlm::Device device = ldlm::cpu;
   ldlm::test::CaseCounts total;
   try {
     for (int i = 1; i < argc; ++i) {
@@ -40,12 +42,17 @@ int main(int argc, char** argv) {
         progress = true;
         continue;
       }
-      const auto counts = ldlm::test::run_cases(argument, [&](std::string_view line) {
+      if (argument == "--cuda") {
+        device = ldlm::cuda;
+        continue;
+      }
+      const auto report = [&](std::string_view line) {
         if (progress || !line.starts_with("RUN ")) {
           std::printf("%.*s\n", static_cast<int>(line.size()), line.data());
           std::fflush(stdout);
         }
-      });
+      };
+      const auto counts = ldlm::test::run_cases(argument, report, device);
       total.run += counts.run;
       total.failed += counts.failed;
       total.zeros += counts.zeros;

@@ -69,7 +69,7 @@ void add_graphs(Table& table) {
   table.one("value", Of::variables, Variables(), [](const auto& x) { return x.value(); });
   /// The gradient that has come; of none, zeros.
   table.one("grad", Of::variables, Variables(), []<class V>(const V& x) {
-    return x.grad().defined() ? x.grad() : Tensor<ElementType<V>>::zeros(x.shape());
+    return x.grad().defined() ? x.grad() : Tensor<ElementType<V>>::zeros(x.shape(), x.device());
   });
   table.add("backward", Of::variables, [](Call& call) {
     visit_argument(call, 0, Variables(), [&]<class V>(const V& x) {

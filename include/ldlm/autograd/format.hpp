@@ -10,8 +10,7 @@
 namespace ldlm {
 
 /// The value as to_string of a Tensor, then ", requires_grad" for a leaf that has a gradient, or
-/// what function it is a result of: "[2, 4], result of 'mul'". Throws Error if it is not on the
-/// CPU.
+/// what function it is a result of: "[2, 4], result of 'mul'".
 template <Floating T>
 [[nodiscard]] std::string to_string(const Variable<T>& x, const FormatOptions& options = {}) {
   if (!x.defined()) {

@@ -117,6 +117,16 @@ Tensor<T> scaled(Tensor<T> grad, std::type_identity_t<T> c) {
   return grad;
 }
 
+/// The same with a factor that may lie on a device, which is then not waited for.
+template <class T>
+Tensor<T> scaled(Tensor<T> grad, const Tensor<T>& c) {
+  if (is_host_memory(c.device())) {
+    const T factor = c.item();
+    return factor == T{1} ? std::move(grad) : scaled(std::move(grad), factor);
+  }
+  return mul(grad, c);
+}
+
 /// grad * f'(x), where `saved` is x, or f(x) if saves_output(op).
 template <class T>
 Tensor<T> unary_backward(UnaryOp op, const Tensor<T>& saved, Tensor<T> grad, T a = T{}, T b = T{}) {

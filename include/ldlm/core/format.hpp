@@ -104,6 +104,7 @@ class TensorFormatter {
 }  // namespace detail
 
 /// The elements in nested brackets, right-aligned; of a large tensor only the ends of each axis.
+/// Waits for the device.
 template <Scalar T>
 [[nodiscard]] std::string to_string(const Tensor<T>& x, const FormatOptions& options = {}) {
   LDLM_CHECK(options.precision > 0 && options.edge > 0, "to_string",
@@ -111,9 +112,7 @@ template <Scalar T>
   if (!x.defined()) {
     return "undefined";
   }
-  LDLM_CHECK_DEVICE(x.device() == cpu, "to_string", "the tensor is on ", x.device(),
-                    ", not on the CPU");
-  return detail::TensorFormatter<T>(x, options)();
+  return detail::TensorFormatter<T>(x.to(cpu), options)();
 }
 template <class Traits, Scalar T>
 std::basic_ostream<char, Traits>& operator<<(std::basic_ostream<char, Traits>& stream,

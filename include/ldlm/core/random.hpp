@@ -77,7 +77,7 @@ Tensor<T> randn(const Shape& shape, Generator& generator, std::type_identity_t<T
   return out;
 }
 /// 1 with the given probability, else 0.
-template <Floating T>
+template <Floating T = float>
 Tensor<T> bernoulli(const Shape& shape, Generator& generator, std::type_identity_t<T> probability,
                     Device device = cpu) {
   LDLM_CHECK(probability >= T{0} && probability <= T{1}, "bernoulli",

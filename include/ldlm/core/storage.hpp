@@ -8,6 +8,7 @@
 
 #include <ldlm/core/allocator.hpp>
 #include <ldlm/core/device.hpp>
+#include <ldlm/core/device_memory.hpp>
 
 namespace ldlm {
 
@@ -61,21 +62,25 @@ class Storage {
  public:
   Storage() = default;
 
-  /// Fresh, uninitialised memory of the current allocator.
+  /// Fresh, uninitialised memory: the current allocator's for the host, else the device's.
   static Storage allocate(std::size_t bytes, Device device) {
-    LDLM_CHECK_DEVICE(device.type != DeviceType::cuda, "storage",
-                      "no cuda backend in this program; link the CMake target ldlm::cuda");
-    Allocator& allocator = *detail::current_allocator();
     Storage storage;
-    void* const data = bytes > 0 ? allocator.allocate(bytes) : nullptr;
-    storage.block_ = new Block{data, bytes, device, &allocator, {}, {}, {}};
+    if (is_host_memory(device)) {
+      Allocator& allocator = *detail::current_allocator();
+      void* const data = bytes > 0 ? allocator.allocate(bytes) : nullptr;
+      storage.block_ = new Block{data, bytes, device, &allocator, nullptr, {}, {}, {}};
+    } else {
+      const DeviceMemory& memory = device_memory(device);
+      void* const data = bytes > 0 ? memory.allocate(device, bytes) : nullptr;
+      storage.block_ = new Block{data, bytes, device, nullptr, &memory, {}, {}, {}};
+    }
     return storage;
   }
 
   /// Memory that someone else owns; `release`, if it is anything, runs when the last handle goes.
   static Storage borrow(void* data, std::size_t bytes, Device device, detail::Release release) {
     Storage storage;
-    storage.block_ = new Block{data, bytes, device, nullptr, std::move(release), {}, {}};
+    storage.block_ = new Block{data, bytes, device, nullptr, nullptr, std::move(release), {}, {}};
     return storage;
   }
 
@@ -116,14 +121,17 @@ class Storage {
     void* data;
     std::size_t bytes;
     Device device;
-    Allocator* allocator;                  // null: borrowed
+    Allocator* allocator;                  // one of these two owns the memory, unless it is
+    const DeviceMemory* memory;            // borrowed
     detail::Release release;               // runs when the block goes
     std::atomic<std::int64_t> references;  // further handles beside the first
     std::atomic<std::uint64_t> version;
 
     void destroy() noexcept {
-      if (allocator != nullptr && data != nullptr) {
+      if (data != nullptr && allocator != nullptr) {
         allocator->deallocate(data, bytes);
+      } else if (data != nullptr && memory != nullptr) {
+        memory->deallocate(device, data, bytes);
       }
       delete this;
     }

@@ -26,15 +26,20 @@ namespace ldlm {
 inline constexpr std::int64_t to_end = INT64_MAX;
 
 namespace detail {
+inline void check_same_device(std::string_view op, Device device, Device other) {
+  LDLM_CHECK_DEVICE(other == device, op, "tensors are on ", device, " and ", other);
+}
 /// The device of all these tensors. Throws in the name of `op` if one is undefined, or on another.
 template <class First, class... Tensors>
 Device common_device(std::string_view op, const First& first, const Tensors&... others) {
   const Device device = first.device(op);
-  const auto check = [&](Device other) {
-    LDLM_CHECK_DEVICE(other == device, op, "tensors are on ", device, " and ", other);
-  };
-  (check(others.device(op)), ...);
+  (check_same_device(op, device, others.device(op)), ...);
   return device;
+}
+/// Throws if one of these that may be undefined is defined on another device.
+template <class... Tensors>
+void check_optional_devices(std::string_view op, Device device, const Tensors&... optional) {
+  (check_same_device(op, device, optional.defined() ? optional.device(op) : device), ...);
 }
 }  // namespace detail
 
@@ -160,16 +165,19 @@ class Tensor {
   /// What kernels take.
   [[nodiscard]] View<T> view() const noexcept { return {data(), layout_}; }
 
-  /// The only element of a one-element tensor.
+  /// The only element of a one-element tensor. Waits for the device.
   [[nodiscard]] T item() const {
     LDLM_CHECK_STATE(defined(), "item", "the tensor is undefined");
     LDLM_CHECK_SHAPE(numel() == 1, "item", "needs exactly one element, shape is ",
                      to_string(shape()));
-    return *data();
+    return is_host_memory(device()) ? *data() : *to(cpu).data();
   }
-  /// One element; negative indices count from the end. Slow: for tests and printing.
+  /// One element; negative indices count from the end. Slow: for tests and printing. Throws unless
+  /// the memory is the host's.
   [[nodiscard]] T& at(std::initializer_list<std::int64_t> index) const {
-    LDLM_CHECK_STATE(defined(), "at", "the tensor is undefined");
+    LDLM_CHECK_DEVICE(is_host_memory(device("at")), "at",
+                      "needs elements in host memory, these are on ", device(),
+                      "; copy them with to(cpu)");
     LDLM_CHECK_SHAPE(static_cast<int>(index.size()) == rank(), "at", index.size(),
                      " indices for shape ", to_string(shape()));
     std::int64_t position = 0;
@@ -182,10 +190,9 @@ class Tensor {
     }
     return data()[position];
   }
-  /// All elements in row-major order.
+  /// All elements in row-major order. Waits for the device.
   [[nodiscard]] std::vector<T> to_vector() const {
-    LDLM_CHECK_STATE(defined(), "to_vector", "the tensor is undefined");
-    const Tensor source = contiguous();
+    const Tensor source = is_host_memory(device("to_vector")) ? contiguous() : to(cpu);
     return std::vector<T>(source.data(), source.data() + numel());
   }
 
@@ -319,6 +326,16 @@ class Tensor {
   }
   /// This if row-major, else a row-major copy.
   [[nodiscard]] Tensor contiguous() const { return is_contiguous() ? *this : clone(); }
+  /// This if it is on that device, else a row-major copy there. To the host it waits for the
+  /// device.
+  [[nodiscard]] Tensor to(Device target) const {
+    if (device("to") == target) {
+      return *this;
+    }
+    Tensor out = empty(shape(), target);
+    out.copy_(*this);
+    return out;
+  }
 
   /// Overwrites every element. Throws, as all ops in place do, if elements share memory.
   void fill_(T value) const {
@@ -330,12 +347,14 @@ class Tensor {
     }
   }
   void zero_() const { fill_(T{}); }
-  /// Overwrites with another tensor, broadcast to this shape. Throws if the two overlap in memory
-  /// without being the same view.
+  /// Overwrites with another tensor, of any device, broadcast to this shape. Throws if the two
+  /// overlap in memory without being the same view.
   void copy_(const Tensor& source) const {
-    const Device on = detail::common_device("copy_", *this, source);
+    const Device on = device("copy_");
     const Layout from = broadcast_to(source.layout_, shape(), "copy_");
-    if (numel() > 0) {
+    if (source.device("copy_") != on) {
+      copy_from_elsewhere(source);
+    } else if (numel() > 0) {
       const View<const T> elements(source.data(), from);
       detail::check_in_place("copy_", view(), elements);
       detail::kernel(on, &KernelTable<T>::copy, "copy_")(elements, view());
@@ -344,6 +363,36 @@ class Tensor {
   }
 
  private:
+  /// copy_ from another device: the elements cross in a row-major tensor of the source's shape.
+  void copy_from_elsewhere(const Tensor& source) const {
+    if (numel() == 0) {
+      return;
+    }
+    const Device from = source.device();
+    if (is_host_memory(device()) && is_host_memory(from)) {  // the same memory, other kernels
+      copy_(Tensor(Storage::borrow(source.data(), source.storage_.bytes(), device(), {}),
+                   Layout(source.shape(), source.layout_.strides, 0)));
+      return;
+    }
+    const Tensor dense = source.contiguous();
+    const bool direct = is_contiguous() && shape() == source.shape();
+    const Tensor landed = direct ? *this : empty(source.shape(), device());
+    const std::size_t bytes = static_cast<std::size_t>(source.numel()) * sizeof(T);
+    if (is_host_memory(from)) {
+      device_memory(device()).from_host(device(), landed.data(), dense.data(), bytes);
+    } else if (is_host_memory(device())) {
+      device_memory(from).to_host(from, landed.data(), dense.data(), bytes);
+    } else {  // two cards, by way of the host
+      copy_(source.to(cpu));
+      return;
+    }
+    if (direct) {
+      storage_.bump_version();
+    } else {
+      copy_(landed);
+    }
+  }
+
   static std::size_t checked_bytes(const Shape& shape) {
     std::size_t bytes = sizeof(T);
     for (const std::int64_t dim : shape) {

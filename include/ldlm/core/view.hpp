@@ -16,7 +16,9 @@ struct View {
   View() = default;
   View(T* pointer, const Layout& l) : data(pointer), layout(l.shape, l.strides, 0) {}
   /// A View<T> is also a View<const T>.
-  operator View<const T>() const requires(!std::is_const_v<T>) { return {data, layout}; }
+  template <class U>
+  requires std::is_same_v<T, const U> View(const View<U>& view)
+      : data(view.data), layout(view.layout) {}
 
   [[nodiscard]] const Shape& shape() const { return layout.shape; }
   [[nodiscard]] int rank() const { return layout.rank(); }

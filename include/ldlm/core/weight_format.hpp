@@ -17,6 +17,7 @@
 // multiplies with it, and ldlm_simd/gemm/columns.hpp does not compile until it can.
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <cstdint>
 #include <cstring>
@@ -91,10 +92,9 @@ struct F32Format {
   static constexpr bool exact = true, in_files = false;
   static constexpr std::int64_t panel = panel_rows, group = 0;
   static constexpr std::int64_t bytes(std::int64_t k) { return 4 * k; }
-  static float decode(const std::uint8_t* at, std::int64_t /*j*/) {
-    float value = 0;
-    std::memcpy(&value, at, sizeof value);
-    return value;
+  static constexpr float decode(const std::uint8_t* at, std::int64_t /*j*/) {
+    return std::bit_cast<float>(at[0] | std::uint32_t{at[1]} << 8 | std::uint32_t{at[2]} << 16 |
+                                std::uint32_t{at[3]} << 24);
   }
   static void encode(const float* x, std::int64_t /*count*/, std::uint8_t* at, bf16* /*scale*/) {
     std::memcpy(at, x, sizeof *x);
@@ -107,7 +107,7 @@ struct Bf16Format {
   static constexpr bool exact = false, in_files = true;
   static constexpr std::int64_t panel = 1, group = 0;
   static constexpr std::int64_t bytes(std::int64_t k) { return 2 * k; }
-  static float decode(const std::uint8_t* at, std::int64_t /*j*/) {
+  static constexpr float decode(const std::uint8_t* at, std::int64_t /*j*/) {
     bf16 value;
     value.bits = static_cast<std::uint16_t>(at[0] | (at[1] << 8));
     return value;
@@ -125,7 +125,7 @@ struct Int8Format {
   static constexpr bool exact = false, in_files = true;
   static constexpr std::int64_t panel = 1, group = 128;
   static constexpr std::int64_t bytes(std::int64_t k) { return k; }
-  static float decode(const std::uint8_t* at, std::int64_t j) {
+  static constexpr float decode(const std::uint8_t* at, std::int64_t j) {
     return static_cast<float>(static_cast<std::int8_t>(at[j]));
   }
   static void encode(const float* x, std::int64_t count, std::uint8_t* at, bf16* scale) {
@@ -144,7 +144,7 @@ struct Int4Format {
   static constexpr bool exact = false, in_files = true;
   static constexpr std::int64_t panel = 1, group = 32;
   static constexpr std::int64_t bytes(std::int64_t k) { return (k + group - 1) / group * 16; }
-  static float decode(const std::uint8_t* at, std::int64_t j) {
+  static constexpr float decode(const std::uint8_t* at, std::int64_t j) {
     const std::uint8_t pair = at[j % 16];
     const int q = j < 16 ? pair & 15 : pair >> 4;
     return static_cast<float>(q - 8);

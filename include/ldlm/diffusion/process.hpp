@@ -33,7 +33,7 @@ Tensor<T> per_row(std::span<const double> alpha_bars, const Tensor<T>& z, Functi
                "abar must lie in (0, 1], got ", alpha_bars[i]);
     out.data()[i] = static_cast<T>(f(alpha_bars[i]));
   }
-  return out;
+  return out.to(z.device());
 }
 
 inline double signal(double alpha_bar) {

@@ -188,7 +188,7 @@ template <CausalLm M>
       break;
     }
     model.reorder(detail::as_row(rows));
-    logits = model.step(detail::as_row(next).unsqueeze(1)).contiguous();
+    logits = detail::step_to_host(model, detail::as_row(next).unsqueeze(1));
   }
   for (std::size_t i = 0; i < out.size(); ++i) {
     out[i] = std::move(searches[i].finished());

@@ -54,6 +54,12 @@ std::span<const T> row_of(const Tensor<T>& matrix, std::size_t i) {
   return {matrix.data() + i * columns, columns};
 }
 
+/// The logits of a step, row-major in host memory: the one wait for a device that a token takes.
+template <CausalLm M>
+Tensor<typename M::value_type> step_to_host(M& model, const Tensor<std::int64_t>& ids) {
+  return model.step(ids).to(cpu).contiguous();
+}
+
 /// Feeds the prompts (B, n) and checks what comes back: logits (B, V), row-major.
 template <CausalLm M>
 Tensor<typename M::value_type> first_step(M& model, const Tensor<std::int64_t>& prompts,
@@ -65,7 +71,7 @@ Tensor<typename M::value_type> first_step(M& model, const Tensor<std::int64_t>& 
   if constexpr (requires { model.begin(std::int64_t{}); }) {
     model.begin(prompts.size(1) + stop.max_new_tokens);
   }
-  const auto logits = model.step(prompts).contiguous();
+  const auto logits = step_to_host(model, prompts);
   LDLM_CHECK(logits.rank() == 2 && logits.size(0) == prompts.size(0) && logits.size(1) > 0,
              "generate", "step() gave ", to_string(logits.shape()), " for ", prompts.size(0),
              " sequences");
@@ -110,7 +116,7 @@ TokenSequences generate_rows(M& model, const Tensor<std::int64_t>& prompts, cons
       model.reorder(as_row(rows));
     }
     running = std::move(still_running);
-    logits = model.step(as_row(next).unsqueeze(1)).contiguous();
+    logits = step_to_host(model, as_row(next).unsqueeze(1));
   }
 }
 

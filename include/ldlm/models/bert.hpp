@@ -205,14 +205,14 @@ struct Bert {
   }
 
   BertOutput<T> operator()(const BertInputs& inputs) const {
+    Variable<T> x = embeddings(inputs);
     AttentionContext<T> context;
     if (inputs.mask.defined()) {
       LDLM_CHECK(inputs.mask.shape() == inputs.ids.shape(), "bert", "mask ",
                  to_string(inputs.mask.shape()), " does not fit ids ",
                  to_string(inputs.ids.shape()));
-      context.mask = padding_mask<T>(inputs.mask);
+      context.mask = padding_mask<T>(inputs.mask, x.device());
     }
-    Variable<T> x = embeddings(inputs);
     for (const BertLayer<T>& layer : layers) {
       x = layer(x, context);
     }

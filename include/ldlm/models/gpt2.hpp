@@ -234,11 +234,11 @@ struct Gpt2 {
       const Shape expected{x.size(0), past(inputs) + x.size(1)};
       LDLM_CHECK(inputs.mask.shape() == expected, "gpt2", "mask ", to_string(inputs.mask.shape()),
                  " does not fit the sequences, ", to_string(expected));
-      self.mask = padding_mask<T>(inputs.mask);
+      self.mask = padding_mask<T>(inputs.mask, x.device());
     }
     AttentionContext<T> cross;
     if (inputs.memory_mask.defined()) {
-      cross.mask = padding_mask<T>(inputs.memory_mask);
+      cross.mask = padding_mask<T>(inputs.memory_mask, x.device());
     }
     LDLM_CHECK(inputs.memory.defined() == config.add_cross_attention, "gpt2",
                config.add_cross_attention ? "needs a memory for its cross-attention"
@@ -301,11 +301,12 @@ struct Gpt2 {
   [[nodiscard]] Gpt2Cache<T> make_cache(std::int64_t batch, std::int64_t positions,
                                         std::int64_t memory_positions = 0) const {
     const std::int64_t head_dim = config.n_embd / config.n_head;
+    const Device device = wte.device();
     Gpt2Cache<T> cache;
     for (const Gpt2Block<T>& block : h) {
-      cache.self.emplace_back(batch, config.n_head, positions, head_dim);
+      cache.self.emplace_back(batch, config.n_head, positions, head_dim, device);
       if (block.cross) {
-        cache.cross.emplace_back(batch, config.n_head, memory_positions, head_dim);
+        cache.cross.emplace_back(batch, config.n_head, memory_positions, head_dim, device);
       }
     }
     return cache;

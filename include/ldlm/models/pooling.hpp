@@ -80,7 +80,7 @@ template <TensorOrVariable X>
     LDLM_CHECK(count > T{0}, "mean_pool", "a sequence has no real position");
   }
   // (B, 1, T) x (B, T, C): one pass over the states.
-  return matmul((weights / counts).unsqueeze(1), states).squeeze(1);
+  return matmul((weights / counts).to(states.device()).unsqueeze(1), states).squeeze(1);
 }
 
 /// One vector of each sequence of states (B, T, C): (B, C). `mask` (B, T) marks the real positions,
@@ -100,10 +100,11 @@ template <TensorOrVariable X>
   LDLM_CHECK(real.shape() == expected && pooled.shape() == expected, "pool", "masks ",
              to_string(real.shape()), " and ", to_string(pooled.shape()), " do not fit states ",
              to_string(states.shape()));
-  const Tensor<T> weights = detail::pooling_weights<T>(pooled, real, mode);
+  const Tensor<T> weights = detail::pooling_weights<T>(pooled, real, mode).to(states.device());
   if (mode == PoolingMode::max) {
-    const Tensor<T> hidden = Tensor<T>::scalar(-std::numeric_limits<T>::infinity());
-    const Tensor<T> zero = Tensor<T>::scalar(T{0});
+    const Tensor<T> hidden =
+        Tensor<T>::scalar(-std::numeric_limits<T>::infinity(), states.device());
+    const Tensor<T> zero = Tensor<T>::scalar(T{0}, states.device());
     return max(states + where(gt(weights, zero), zero, hidden).unsqueeze(2), 1);
   }
   // (B, 1, T) x (B, T, C): one pass over the states.

@@ -40,7 +40,7 @@ template <Floating T>
     frequencies.data()[i] = static_cast<T>(
         std::exp(-std::log(10000.0) * static_cast<double>(i) / static_cast<double>(half)));
   }
-  const Tensor<T> angles = times.unsqueeze(1) * frequencies;
+  const Tensor<T> angles = times.unsqueeze(1) * frequencies.to(times.device());
   return concat({sin(angles), cos(angles)}, 1);
 }
 
@@ -136,7 +136,7 @@ struct ReverseTransformer {
     check(inputs);
     AttentionContext<T> context;
     if (inputs.mask.defined()) {
-      context.mask = padding_mask<T>(inputs.mask);
+      context.mask = padding_mask<T>(inputs.mask, inputs.z.device());
     }
     const Variable<T> x = project(inputs);
     Variable<T> y = encoder(x, context);
@@ -181,17 +181,19 @@ struct ReverseTransformer {
     const Variable<T>& z = inputs.z;
     std::vector<Variable<T>> parts{z};
     if (config.self_conditioning) {
-      parts.push_back(inputs.estimate.defined() ? inputs.estimate
-                                                : Variable<T>(Tensor<T>::zeros(z.shape())));
+      parts.push_back(inputs.estimate.defined()
+                          ? inputs.estimate
+                          : Variable<T>(Tensor<T>::zeros(z.shape(), z.device())));
     }
+    const Tensor<T> times = inputs.times.to(z.device());
     Variable<T> x;
     if (config.time_conditioning == TimeConditioning::concat) {
-      const Tensor<T> time = timestep_embedding(inputs.times, config.width);
+      const Tensor<T> time = timestep_embedding(times, config.width);
       parts.emplace_back(time.unsqueeze(1).expand({z.size(0), z.size(1), config.width}));
       x = time_projection(concat(parts, 2));
     } else {
       // Ratios span some -20..20: scaled, so that near ones can be told apart.
-      const Variable<T> time(timestep_embedding(inputs.times * T{25}, config.width));
+      const Variable<T> time(timestep_embedding(times * T{25}, config.width));
       x = input_projection(parts.size() > 1 ? concat(parts, 2) : z) +
           time_embedding.second(time_embedding.first(time, Activation::silu)).unsqueeze(1);
     }

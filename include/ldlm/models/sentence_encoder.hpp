@@ -121,7 +121,7 @@ class SentenceEncoder {
         }
         batch.push_back(prompt + texts[text]);
       }
-      const Tensor<T> vectors = encode_batch(batch, skipped);
+      const Tensor<T> vectors = encode_batch(batch, skipped).to(cpu);
       for (std::size_t i = first; i < last; ++i) {
         out.select(0, static_cast<std::int64_t>(order[i]))
             .copy_(vectors.select(0, static_cast<std::int64_t>(i - first)));

@@ -21,12 +21,18 @@ struct AttentionContext {
 };
 
 /// The mask (B, 1, 1, Tk) that hides padding: real (B, Tk) is true (or not 0) where there is a
-/// token. It broadcasts over heads and queries, so that no (Tq, Tk) matrix is made.
+/// token. It broadcasts over heads and queries, so that no (Tq, Tk) matrix is made. It is made
+/// where `real` is, and comes to `device`.
 template <Floating T>
-[[nodiscard]] Tensor<T> padding_mask(const Tensor<bool>& real) {
+[[nodiscard]] Tensor<T> padding_mask(const Tensor<bool>& real, Device device) {
   LDLM_CHECK(real.rank() == 2, "padding_mask", "needs (B, Tk), got ", to_string(real.shape()));
   const Tensor<T> hidden = Tensor<T>::scalar(-std::numeric_limits<T>::infinity(), real.device());
-  return where(real, Tensor<T>::scalar(T{0}, real.device()), hidden).unsqueeze(1).unsqueeze(1);
+  const Tensor<T> mask = where(real, Tensor<T>::scalar(T{0}, real.device()), hidden);
+  return mask.to(device).unsqueeze(1).unsqueeze(1);
+}
+template <Floating T>
+[[nodiscard]] Tensor<T> padding_mask(const Tensor<bool>& real) {
+  return padding_mask<T>(real, real.device());
 }
 template <Floating T>
 [[nodiscard]] Tensor<T> padding_mask(const Tensor<std::int64_t>& real) {

@@ -215,18 +215,22 @@ struct CheckTrainable : Handler<T> {
   }
 };
 
-template <Floating T>
-struct CloneLeaves : Handler<T> {
-  std::unordered_map<const T*, Variable<T>> clones{};  // keeps tied parameters tied
+/// Puts copy(tensor) in the place of every parameter's and buffer's tensor.
+template <Floating T, class Copy>
+struct ReplaceLeaves : Handler<T> {
+  explicit ReplaceLeaves(Copy copy_) : copy(std::move(copy_)) {}
+
+  Copy copy;
+  std::unordered_map<const T*, Variable<T>> copies{};  // keeps tied parameters tied
 
   void parameter(const std::string& /*name*/, Variable<T>& parameter) {
-    Variable<T>& copy = clones[parameter.value().data()];
-    if (!copy.defined() || parameter.numel() == 0) {
-      copy = Variable<T>(parameter.value().clone(), parameter.requires_grad());
+    Variable<T>& other = copies[parameter.value().data()];
+    if (!other.defined() || parameter.numel() == 0) {
+      other = Variable<T>(copy(parameter.value()), parameter.requires_grad());
     }
-    parameter = copy;
+    parameter = other;
   }
-  void buffer(const std::string& /*name*/, Tensor<T>& tensor) { tensor = tensor.clone(); }
+  void buffer(const std::string& /*name*/, Tensor<T>& tensor) { tensor = copy(tensor); }
 };
 
 }  // namespace detail
@@ -306,10 +310,23 @@ void set_requires_grad(M& module, bool requires_grad) {
 /// weights, which nothing changes, are shared.
 template <Module M>
 [[nodiscard]] M clone(const M& module) {
+  using T = scalar_t<M>;
   M copy = module;
-  detail::CloneLeaves<scalar_t<M>> leaves;
+  const auto clone_of = [](const Tensor<T>& tensor) { return tensor.clone(); };
+  detail::ReplaceLeaves<T, decltype(clone_of)> leaves(clone_of);
   detail::walk(copy, leaves);
   return copy;
+}
+
+/// Moves a module to a device: parameters and buffers become new ones there, without gradients;
+/// tied ones stay tied. Optimisers and averages are made afterwards. Packed weights stay where they
+/// are.
+template <Module M>
+void to(M& module, Device device) {
+  using T = scalar_t<M>;
+  const auto moved = [device](const Tensor<T>& tensor) { return tensor.to(device); };
+  detail::ReplaceLeaves<T, decltype(moved)> leaves(moved);
+  detail::walk(module, leaves);
 }
 
 }  // namespace ldlm

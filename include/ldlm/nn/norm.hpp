@@ -9,21 +9,22 @@ namespace ldlm {
 namespace detail {
 inline void check_norm(std::string_view op, std::int64_t dim, double epsilon) {
   LDLM_CHECK(dim > 0, op, "the extent must be positive, got ", dim);
-  LDLM_CHECK(epsilon >= 0 && epsilon <= 1, op, "eps must lie in [0, 1], got ", epsilon);
+  LDLM_CHECK(epsilon >= 0 && epsilon <= 1, op, "epsilon must lie in [0, 1], got ", epsilon);
 }
 }  // namespace detail
 
-/// (x - mean) / sqrt(variance + eps) * weight + bias: (..., C) -> (..., C).
+/// (x - mean) / sqrt(variance + epsilon) * weight + bias: (..., C) -> (..., C).
 template <Floating T>
 struct LayerNorm {
   using value_type = T;
 
   Variable<T> weight;  // (C), or undefined: no affine map
   Variable<T> bias;    // (C), or undefined
-  double eps = 1e-5;
+  double epsilon = 1e-5;
 
   LayerNorm() = default;
-  explicit LayerNorm(std::int64_t dim, double epsilon = 1e-5, bool affine = true) : eps(epsilon) {
+  explicit LayerNorm(std::int64_t dim, double epsilon_ = 1e-5, bool affine = true)
+      : epsilon(epsilon_) {
     detail::check_norm("LayerNorm", dim, epsilon);
     if (affine) {
       weight = Variable<T>(Tensor<T>::ones({dim}), true);
@@ -32,11 +33,12 @@ struct LayerNorm {
   }
 
   Variable<T> operator()(const Operand<T> auto& x) const {
-    return layer_norm(as_variable(x), weight, bias, static_cast<T>(eps));
+    return layer_norm(as_variable(x), weight, bias, static_cast<T>(epsilon));
   }
   /// {sum, normalized}: x + residual and its normalisation, made in one pass over memory.
   AddLayerNorm<T> operator()(const Operand<T> auto& x, const Operand<T> auto& residual) const {
-    return add_layer_norm(as_variable(x), as_variable(residual), weight, bias, static_cast<T>(eps));
+    return add_layer_norm(as_variable(x), as_variable(residual), weight, bias,
+                          static_cast<T>(epsilon));
   }
 
   template <class V>
@@ -46,22 +48,22 @@ struct LayerNorm {
   }
 };
 
-/// x / sqrt(mean(x^2) + eps) * weight: (..., C) -> (..., C).
+/// x / sqrt(mean(x^2) + epsilon) * weight: (..., C) -> (..., C).
 template <Floating T>
 struct RMSNorm {
   using value_type = T;
 
   Variable<T> weight;  // (C)
-  double eps = 1e-6;
+  double epsilon = 1e-6;
 
   RMSNorm() = default;
-  explicit RMSNorm(std::int64_t dim, double epsilon = 1e-6) : eps(epsilon) {
+  explicit RMSNorm(std::int64_t dim, double epsilon_ = 1e-6) : epsilon(epsilon_) {
     detail::check_norm("RMSNorm", dim, epsilon);
     weight = Variable<T>(Tensor<T>::ones({dim}), true);
   }
 
   Variable<T> operator()(const Operand<T> auto& x) const {
-    return rms_norm(as_variable(x), weight, static_cast<T>(eps));
+    return rms_norm(as_variable(x), weight, static_cast<T>(epsilon));
   }
 
   template <class V>

@@ -129,8 +129,9 @@ struct TransformerDecoder {
     for (const auto& layer : layers) {
       const std::int64_t heads = layer.self_attn.heads;
       const std::int64_t head_dim = layer.self_attn.in_proj_weight.size(1) / heads;
-      caches.push_back({KvCache<T>(batch, heads, positions, head_dim),
-                        KvCache<T>(batch, heads, memory_positions, head_dim)});
+      const Device device = layer.self_attn.in_proj_weight.device();
+      caches.push_back({KvCache<T>(batch, heads, positions, head_dim, device),
+                        KvCache<T>(batch, heads, memory_positions, head_dim, device)});
     }
     return caches;
   }

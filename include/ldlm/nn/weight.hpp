@@ -63,6 +63,9 @@ class Weight {
   [[nodiscard]] std::int64_t in() const {
     return is_packed() ? packed_->matrix.k : dense_.size(layout_ == WeightLayout::out_in ? 1 : 0);
   }
+  [[nodiscard]] Device device() const {
+    return is_packed() ? packed_->matrix.data.device() : dense_.device();
+  }
   /// (N, K) or (K, N), as the layout says.
   [[nodiscard]] Shape shape() const {
     return layout_ == WeightLayout::out_in ? Shape{out(), in()} : Shape{in(), out()};

@@ -7,18 +7,28 @@
 
 #include <ldlm/autograd/variable.hpp>
 #include <ldlm/core/ops/reduce.hpp>
+#include <ldlm/core/ops/shape.hpp>
 
 namespace ldlm {
 
 /// Euclidean norm of all gradients together; parameters without one count nothing.
 template <Floating T>
 [[nodiscard]] double grad_norm(const std::vector<Variable<T>>& parameters) {
-  double squares = 0;
+  std::vector<Tensor<T>> norms;
   for (const Variable<T>& parameter : parameters) {
     if (parameter.grad().defined()) {
-      const auto part = static_cast<double>(norm(parameter.grad()).item());
-      squares += part * part;
+      norms.push_back(norm(parameter.grad()));
     }
+  }
+  double squares = 0;
+  const auto add = [&squares](T part) {
+    squares += static_cast<double>(part) * static_cast<double>(part);
+  };
+  if (!norms.empty() && !is_host_memory(norms.front().device())) {
+    const std::vector<T> parts = stack(norms).to_vector();  // waits once for all
+    std::for_each(parts.begin(), parts.end(), add);
+  } else {
+    std::for_each(norms.begin(), norms.end(), [&](const Tensor<T>& part) { add(part.item()); });
   }
   return std::sqrt(squares);
 }

@@ -17,21 +17,24 @@ namespace detail {
 /// 1 / number of targets that count; NaN if none does, as the mean of nothing is.
 template <Floating T>
 T share_of_targets(const Tensor<std::int64_t>& targets, std::int64_t ignore) {
-  const Tensor<bool> counted = ne(targets, Tensor<std::int64_t>::scalar(ignore, targets.device()));
-  return T{1} / sum(cast<T>(counted)).item();
+  std::int64_t count = 0;
+  for (const std::int64_t id : targets.to_vector()) {
+    count += id != ignore ? 1 : 0;
+  }
+  return T{1} / static_cast<T>(count);
 }
 
-/// The gradient of the logits' rows, for a loss of `dloss` times the sum over rows. `out` may be
-/// the logits.
+/// The gradient of the logits' rows, for a loss of `dloss` (one element) times the sum over rows.
+/// `out` may be the logits.
 template <Floating T>
 void cross_entropy_backward(std::string_view op, const Tensor<T>& logits,
                             const Tensor<std::int64_t>& targets,
-                            const CrossEntropyOptions<T>& options, const Tensor<T>& lse, T dloss,
-                            const Tensor<T>& out) {
+                            const CrossEntropyOptions<T>& options, const Tensor<T>& lse,
+                            const Tensor<T>& dloss, const Tensor<T>& out) {
   if (out.numel() == 0) {
     return;
   }
-  const Tensor<T> weights = Tensor<T>::full(lse.shape(), dloss, lse.device());
+  const Tensor<T> weights = dloss.reshape({1}).expand(lse.shape());
   kernel(logits.device(), &KernelTable<T>::cross_entropy_backward, op)(
       logits.view(), targets.view(), options.ignore_index, options.label_smoothing, lse.view(),
       weights.view(), out.view());
@@ -52,17 +55,17 @@ Variable<T> cross_entropy(const Variable<T>& logits, const Tensor<std::int64_t>&
   Tensor<T> loss = sum(detail::cross_entropy_rows_as<T>("cross_entropy", rows, ids, options, &lse));
   const T share = detail::share_of_targets<T>(ids, options.ignore_index);
   mul_(loss, share);
-  return record("cross_entropy", std::move(loss), {logits.node()},
-                [share, options, lse, ids = Saved<std::int64_t>("cross_entropy", ids),
-                 saved = Saved<T>("cross_entropy", rows)](Tensor<T> dy, InputGrads<T> in) {
-                  const Tensor<T>& x = saved.get();
-                  const T weight = std::isfinite(share) ? share * dy.item() : T{0};
-                  const bool in_place = saved.unique() && !in.retain_graph();
-                  Tensor<T> dx = in_place ? x : Tensor<T>::empty(x.shape(), x.device());
-                  detail::cross_entropy_backward("cross_entropy", x, ids.get(), options, lse,
-                                                 weight, dx);
-                  in[0].add(std::move(dx));
-                });
+  return record(
+      "cross_entropy", std::move(loss), {logits.node()},
+      [share, options, lse, ids = Saved<std::int64_t>("cross_entropy", ids.to(rows.device())),
+       saved = Saved<T>("cross_entropy", rows)](Tensor<T> dy, InputGrads<T> in) {
+        const Tensor<T>& x = saved.get();
+        const Tensor<T> weight = mul(dy, std::isfinite(share) ? share : T{0});
+        const bool in_place = saved.unique() && !in.retain_graph();
+        Tensor<T> dx = in_place ? x : Tensor<T>::empty(x.shape(), x.device());
+        detail::cross_entropy_backward("cross_entropy", x, ids.get(), options, lse, weight, dx);
+        in[0].add(std::move(dx));
+      });
 }
 
 /// The same of a Tensor, which stays as it is.
@@ -110,7 +113,8 @@ Variable<T> linear_cross_entropy(const Variable<T>& x, const Variable<T>& weight
   Tensor<T> dx = want_x ? Tensor<T>::empty(rows.shape(), device) : Tensor<T>();
   Tensor<T> dweight = want_weight ? Tensor<T>::empty(weight.shape(), device) : Tensor<T>();
   const T share = T{1} / static_cast<T>(N);
-  double loss = 0;
+  const Tensor<double> loss = Tensor<double>::scalar(0, device);
+  const Tensor<T> dloss = Tensor<T>::scalar(share, device);
   const std::int64_t row_bytes = std::max<std::int64_t>(V, 1) * std::int64_t{sizeof(T)};
   const std::int64_t step = std::max(chunk_bytes / row_bytes, min_chunk_rows);
   for (std::int64_t start = 0; start < N; start += step) {
@@ -118,10 +122,10 @@ Variable<T> linear_cross_entropy(const Variable<T>& x, const Variable<T>& weight
     const Tensor<std::int64_t> chunk_ids = ids.slice(0, start, start + step);
     const Tensor<T> logits = linear(chunk, weight.value());
     Tensor<T> lse;
-    loss +=
-        double{sum(detail::cross_entropy_rows_as<T>(op, logits, chunk_ids, options, &lse)).item()};
+    add_(loss,
+         cast<double>(sum(detail::cross_entropy_rows_as<T>(op, logits, chunk_ids, options, &lse))));
     if (want_x || want_weight) {
-      detail::cross_entropy_backward(op, logits, chunk_ids, options, lse, share, logits);
+      detail::cross_entropy_backward(op, logits, chunk_ids.to(device), options, lse, dloss, logits);
     }
     if (want_x) {
       matmul_into(logits, weight.value(), dx.slice(0, start, start + step));
@@ -133,18 +137,14 @@ Variable<T> linear_cross_entropy(const Variable<T>& x, const Variable<T>& weight
   if (N == 0 && want_weight) {
     dweight.zero_();
   }
-  const auto mean_loss = static_cast<T>(loss / static_cast<double>(N));  // of no rows: NaN
-  return record(op, Tensor<T>::scalar(mean_loss, device), {x.node(), weight.node()},
+  div_(loss, static_cast<double>(N));  // of no rows: NaN
+  return record(op, cast<T>(loss), {x.node(), weight.node()},
                 [some, row_ids, saved_dx = std::move(dx), saved_dweight = std::move(dweight)](
                     Tensor<T> dy, InputGrads<T> in) mutable {
-                  const T scale = dy.item();
                   // The gradients themselves, or copies if they are needed again.
                   const auto take = [&](Tensor<T>& saved) {
                     Tensor<T> grad = in.retain_graph() ? saved.clone() : std::move(saved);
-                    if (scale != T{1}) {
-                      grad = detail::scaled(std::move(grad), scale);
-                    }
-                    return grad;
+                    return detail::scaled(std::move(grad), dy);
                   };
                   in[0].add([&] {
                     Tensor<T> grad = take(saved_dx);
@@ -188,7 +188,7 @@ Variable<T> mse_loss(const Variable<T>& a, const Variable<T>& b) {
       "mse_loss", std::move(loss), {a.node(), b.node()},
       [share, difference = std::move(difference)](Tensor<T> dy, InputGrads<T> in) mutable {
         Tensor<T> da = in.retain_graph() ? difference.clone() : std::move(difference);
-        da = scaled(std::move(da), T{2} * share * dy.item());
+        da = scaled(std::move(da), mul(dy, T{2} * share));
         in[1].add([&] { return neg(da); });
         in[0].add(std::move(da));
       });

@@ -19,14 +19,25 @@ inline void check_indices(const Tensor<std::int64_t>& index, std::int64_t extent
                    " at position ", bad, " is outside [0, ", extent, ")");
 }
 
+/// Indices for an op of tensors on `device`: checked, and then there. Those in host memory may come
+/// to any device, and are checked without waiting for it; others are read back for that.
+inline Tensor<std::int64_t> indices_on(Device device, const Tensor<std::int64_t>& index,
+                                       std::int64_t extent, std::string_view op) {
+  const Device here = index.device(op);
+  LDLM_CHECK_DEVICE(here == device || (is_host_memory(here) && !is_host_memory(device)), op,
+                    "tensors are on ", device, " and ", here);
+  check_indices(index, extent, op);
+  return index.to(device);
+}
+
 }  // namespace detail
 
 namespace detail {
 
 template <class T>
-Tensor<T> rows_of(const Tensor<T>& table, const Tensor<std::int64_t>& ids, std::string_view op) {
-  const Device device = common_device(op, table, ids);
-  check_indices(ids, table.size(0), op);
+Tensor<T> rows_of(const Tensor<T>& table, const Tensor<std::int64_t>& index, std::string_view op) {
+  const Device device = table.device(op);
+  const Tensor<std::int64_t> ids = indices_on(device, index, table.size(0), op);
   Shape row = table.shape();
   row.erase(0);
   Shape flat{ids.numel()};
@@ -62,19 +73,20 @@ Tensor<T> index_select(const Tensor<T>& x, int axis, const Tensor<std::int64_t>&
   return detail::rows_of(x.transpose(0, axis), ids, "index_select").transpose(0, axis);
 }
 
-/// out[ids[i], ...] += source[i, ...], in place; ids (N), source (N, ...), out (V, ...). Throws if
-/// `out` overlaps one of the others in memory, or itself.
+/// out[index[i], ...] += source[i, ...], in place; index (N), source (N, ...), out (V, ...). Throws
+/// if `out` overlaps one of the others in memory, or itself.
 template <class T>
-void index_add_(const Tensor<T>& out, const Tensor<std::int64_t>& ids, const Tensor<T>& source) {
-  LDLM_CHECK_SHAPE(ids.rank() == 1 && source.rank() == out.rank() && source.size(0) == ids.numel(),
-                   "index_add_", "indices ", to_string(ids.shape()), " and source ",
-                   to_string(source.shape()), " do not fit ", to_string(out.shape()));
+void index_add_(const Tensor<T>& out, const Tensor<std::int64_t>& index, const Tensor<T>& source) {
+  const Device device = detail::common_device("index_add_", out, source);
+  LDLM_CHECK_SHAPE(
+      index.rank() == 1 && source.rank() == out.rank() && source.size(0) == index.numel(),
+      "index_add_", "indices ", to_string(index.shape()), " and source ", to_string(source.shape()),
+      " do not fit ", to_string(out.shape()));
   Shape expected = out.shape();
-  expected[0] = ids.numel();
+  expected[0] = index.numel();
   LDLM_CHECK_SHAPE(source.shape() == expected, "index_add_", "source ", to_string(source.shape()),
                    " does not fit ", to_string(out.shape()));
-  const Device device = detail::common_device("index_add_", out, source, ids);
-  detail::check_indices(ids, out.size(0), "index_add_");
+  const Tensor<std::int64_t> ids = detail::indices_on(device, index, out.size(0), "index_add_");
   if (source.numel() > 0) {
     detail::check_into("index_add_", out.view(), source.view(), ids.view());
     detail::kernel(device, &KernelTable<T>::scatter_add_rows, "index_add_")(source.view(),
@@ -93,11 +105,11 @@ Tensor<T> gather(const Tensor<T>& x, int axis, const Tensor<std::int64_t>& index
   }
   LDLM_CHECK_SHAPE(index.shape() == expected, "gather", "index ", to_string(index.shape()),
                    " does not fit ", to_string(x.shape()), " along axis ", axis);
-  const Device device = detail::common_device("gather", x, index);
-  detail::check_indices(index, x.shape()[axis], "gather");
+  const Device device = x.device("gather");
+  const Tensor<std::int64_t> ids = detail::indices_on(device, index, x.shape()[axis], "gather");
   Tensor<T> out = Tensor<T>::empty(index.shape(), device);
   if (out.numel() > 0) {
-    detail::kernel(device, &KernelTable<T>::gather, "gather")(x.view(), axis, index.view(),
+    detail::kernel(device, &KernelTable<T>::gather, "gather")(x.view(), axis, ids.view(),
                                                               out.view());
   }
   return out;
@@ -116,12 +128,13 @@ void scatter_add_(const Tensor<T>& out, int axis, const Tensor<std::int64_t>& in
   LDLM_CHECK_SHAPE(index.shape() == expected && source.shape() == expected, "scatter_add_",
                    "index ", to_string(index.shape()), " and source ", to_string(source.shape()),
                    " do not fit ", to_string(out.shape()), " along axis ", axis);
-  const Device device = detail::common_device("scatter_add_", out, source, index);
-  detail::check_indices(index, out.shape()[axis], "scatter_add_");
+  const Device device = detail::common_device("scatter_add_", out, source);
+  const Tensor<std::int64_t> ids =
+      detail::indices_on(device, index, out.shape()[axis], "scatter_add_");
   if (source.numel() > 0) {
-    detail::check_into("scatter_add_", out.view(), source.view(), index.view());
+    detail::check_into("scatter_add_", out.view(), source.view(), ids.view());
     detail::kernel(device, &KernelTable<T>::scatter_add, "scatter_add_")(source.view(), axis,
-                                                                         index.view(), out.view());
+                                                                         ids.view(), out.view());
     out.storage().bump_version();
   }
 }

@@ -140,7 +140,9 @@ Tensor<T> linear(const Tensor<T>& x, const Shape& weight, const LinearEpilogue<T
   LDLM_CHECK_SHAPE(!epilogue.residual.defined() || epilogue.residual.shape() == shape, "linear",
                    "residual must be of shape ", to_string(shape), ", got ",
                    to_string(epilogue.residual.shape()));
-  Tensor<T> out = Tensor<T>::empty(shape, x.device("linear"));
+  const Device device = x.device("linear");
+  check_optional_devices("linear", device, epilogue.bias, epilogue.residual);
+  Tensor<T> out = Tensor<T>::empty(shape, device);
   if (epilogue.pre_activation != nullptr) {
     *epilogue.pre_activation = Tensor<T>::empty(shape, x.device());
   }

@@ -73,6 +73,7 @@ Tensor<T> layer_norm_as(std::string_view op, const Tensor<T>& x, const Tensor<T>
                         const Tensor<T>& beta, T epsilon, const Tensor<T>& residual,
                         LayerNormState<T>* state) {
   const Device device = x.device(op);
+  check_optional_devices(op, device, gamma, beta, residual);
   const Tensor<T> rows = with_unit_rows(x, op);
   const std::int64_t columns = rows.size(-1);
   LDLM_CHECK_SHAPE(columns > 0, op, "rows are empty: ", to_string(x.shape()));
@@ -136,6 +137,7 @@ namespace detail {
 template <Floating T>
 Tensor<T> rms_norm(const Tensor<T>& x, const Tensor<T>& gamma, T epsilon, Tensor<T>* rstd) {
   const Device device = x.device("rms_norm");
+  check_optional_devices("rms_norm", device, gamma);
   const Tensor<T> rows = with_unit_rows(x, "rms_norm");
   LDLM_CHECK_SHAPE(rows.size(-1) > 0, "rms_norm", "rows are empty: ", to_string(x.shape()));
   check_row_parameter(gamma, rows.size(-1), "gamma", "rms_norm");
@@ -231,6 +233,7 @@ template <Floating T>
 Tensor<T> attention(const Tensor<T>& q, const Tensor<T>& k, const Tensor<T>& v,
                     const AttentionOptions<T>& options, Tensor<T>* lse) {
   const Device device = common_device(attention_name, q, k, v);
+  check_optional_devices(attention_name, device, options.mask);
   const Tensor<T> q_rows = with_unit_rows(q, attention_name);
   const Tensor<T> k_rows = with_unit_rows(k, attention_name);
   const Tensor<T> v_rows = with_unit_rows(v, attention_name);
@@ -273,19 +276,25 @@ template <Floating T>
 Tensor<T> cross_entropy_rows_as(std::string_view op, const Tensor<T>& logits,
                                 const Tensor<std::int64_t>& targets,
                                 const CrossEntropyOptions<T>& options, Tensor<T>* lse) {
-  const Device device = common_device(op, logits, targets);
+  const Device device = logits.device(op);
+  const Device here = targets.device(op);
+  LDLM_CHECK_DEVICE(here == device || (is_host_memory(here) && !is_host_memory(device)), op,
+                    "tensors are on ", device, " and ", here);
   LDLM_CHECK_SHAPE(logits.rank() == 2 && targets.shape() == Shape{logits.size(0)}, op,
                    "needs logits (N, V) and targets (N), got ", to_string(logits.shape()), " and ",
                    to_string(targets.shape()));
   LDLM_CHECK(options.label_smoothing >= T{0} && options.label_smoothing <= T{1}, op,
              "label smoothing must lie in [0, 1], got ", options.label_smoothing);
   const std::int64_t classes = logits.size(1);
-  const Tensor<std::int64_t> ids = targets.contiguous();
-  for (std::int64_t i = 0; i < ids.numel(); ++i) {
-    const std::int64_t id = ids.data()[i];
+  // Checked on the host, as indices are (see core/ops/index.hpp).
+  const Tensor<std::int64_t> host_ids =
+      is_host_memory(here) ? targets.contiguous() : targets.to(cpu);
+  for (std::int64_t i = 0; i < host_ids.numel(); ++i) {
+    const std::int64_t id = host_ids.data()[i];
     LDLM_CHECK_INDEX(id == options.ignore_index || (id >= 0 && id < classes), op, "target ", id,
                      " at position ", i, " is outside [0, ", classes, ")");
   }
+  const Tensor<std::int64_t> ids = targets.to(device).contiguous();
   const Tensor<T> rows = with_unit_rows(logits, op);
   Tensor<T> loss = Tensor<T>::empty({logits.size(0)}, device);
   Tensor<T> row_lse = Tensor<T>::empty({logits.size(0)}, device);

@@ -1,0 +1,163 @@
+// Gradients of attention of any head size, in three kernels without atomics: per query the sum that
+// the softmax's gradient subtracts, then grad_q by query, then grad_k and grad_v by key.
+
+#include <ldlm_cuda/attention.cuh>
+#include <ldlm_cuda/kernels.hpp>
+
+namespace ldlm::cuda_backend {
+
+namespace {
+
+inline constexpr unsigned attention_threads = 128;
+
+template <class T>
+__device__ T dot(const T* a, const T* b, std::int64_t n) {
+  T sum{};
+  for (std::int64_t d = 0; d < n; ++d) {
+    sum += a[d] * b[d];
+  }
+  return sum;
+}
+
+/// With p the softmax weight of (i, j), f its dropout factor and dp = f grad_out v_j: p and
+/// ds = scale p (dp - total), total being the sum of p dp over the query's keys.
+template <class T>
+struct Pair {
+  T weight, factor, slope;
+};
+template <class T>
+__device__ Pair<T> pair_of(const AttentionBackward<T>& args, const AttentionHead<T>& head,
+                           std::int64_t i, std::int64_t j, T total) {
+  const Attention<T>& forward = args.forward;
+  const T lse = *head.row(forward.lse, i);
+  if (lse == -static_cast<T>(INFINITY)) {
+    return {T{}, T{}, T{}};
+  }
+  const T weight = exp(head.score(head.row(forward.q, i), i, j) - lse);
+  const T factor = head.dropout_factor(i, j);
+  const T dp =
+      factor * dot(head.row(args.grad_out, i), head.row(forward.v, j), forward.q.layout.shape[3]);
+  return {weight, factor, forward.scale * weight * (dp - total)};
+}
+
+/// total of each query: the sum of out * grad_out over its channels, since out is the sum of
+/// p f v_j.
+template <class T>
+__global__ void totals_kernel(const __grid_constant__ AttentionBackward<T> args, std::int64_t rows,
+                              T* totals) {
+  const std::int64_t heads = args.forward.q.layout.shape[1];
+  const std::int64_t queries = args.forward.q.layout.shape[2];
+  const std::int64_t channels = args.forward.q.layout.shape[3];
+  for (std::int64_t number = first_index(); number < rows; number += index_step()) {
+    const AttentionHead<T> head(args.forward, number / queries / heads, number / queries % heads);
+    const std::int64_t i = number % queries;
+    totals[number] = dot(static_cast<const T*>(head.row(args.forward.out, i)),
+                         head.row(args.grad_out, i), channels);
+  }
+}
+
+template <class T>
+__global__ void grad_q_kernel(const __grid_constant__ AttentionBackward<T> args, std::int64_t rows,
+                              const T* totals) {
+  LDLM_SHARED(T, slopes, attention_threads);
+  const std::int64_t heads = args.forward.q.layout.shape[1];
+  const std::int64_t queries = args.forward.q.layout.shape[2];
+  const std::int64_t channels = args.forward.q.layout.shape[3];
+  for (std::int64_t number = blockIdx.x; number < rows; number += gridDim.x) {
+    const std::int64_t i = number % queries;
+    const AttentionHead<T> head(args.forward, number / queries / heads, number / queries % heads);
+    T* const grad = head.row(args.grad_q, i);
+    const std::int64_t visible = head.visible(i);
+    for (std::int64_t d = threadIdx.x; d < channels; d += blockDim.x) {
+      grad[d] = T{};
+    }
+    for (std::int64_t first = 0; first < visible; first += blockDim.x) {
+      const std::int64_t j = first + threadIdx.x;
+      slopes[threadIdx.x] = j < visible ? pair_of(args, head, i, j, totals[number]).slope : T{};
+      __syncthreads();
+      const std::int64_t count =
+          visible - first < std::int64_t{blockDim.x} ? visible - first : blockDim.x;
+      for (std::int64_t d = threadIdx.x; d < channels; d += blockDim.x) {
+        T sum = grad[d];
+        for (std::int64_t k = 0; k < count; ++k) {
+          sum += slopes[k] * head.row(args.forward.k, first + k)[d];
+        }
+        grad[d] = sum;
+      }
+      __syncthreads();
+    }
+  }
+}
+
+template <class T>
+__global__ void grad_kv_kernel(const __grid_constant__ AttentionBackward<T> args, std::int64_t rows,
+                               const T* totals) {
+  LDLM_SHARED(T, slopes, attention_threads);
+  LDLM_SHARED(T, weights, attention_threads);
+  const std::int64_t heads = args.forward.q.layout.shape[1];
+  const std::int64_t queries = args.forward.q.layout.shape[2];
+  const std::int64_t channels = args.forward.q.layout.shape[3];
+  const std::int64_t keys = args.forward.k.layout.shape[2];
+  for (std::int64_t number = blockIdx.x; number < rows; number += gridDim.x) {
+    const std::int64_t j = number % keys;
+    const std::int64_t batch_head = number / keys;
+    const AttentionHead<T> head(args.forward, batch_head / heads, batch_head % heads);
+    T* const grad_k = head.row(args.grad_k, j);
+    T* const grad_v = head.row(args.grad_v, j);
+    for (std::int64_t d = threadIdx.x; d < channels; d += blockDim.x) {
+      grad_k[d] = T{};
+      grad_v[d] = T{};
+    }
+    for (std::int64_t first = 0; first < queries; first += blockDim.x) {
+      const std::int64_t i = first + threadIdx.x;
+      Pair<T> pair{T{}, T{}, T{}};
+      if (i < queries && j < head.visible(i)) {
+        pair = pair_of(args, head, i, j, totals[batch_head * queries + i]);
+      }
+      slopes[threadIdx.x] = pair.slope;
+      weights[threadIdx.x] = pair.weight * pair.factor;
+      __syncthreads();
+      const std::int64_t count =
+          queries - first < std::int64_t{blockDim.x} ? queries - first : blockDim.x;
+      for (std::int64_t d = threadIdx.x; d < channels; d += blockDim.x) {
+        T k_sum = grad_k[d];
+        T v_sum = grad_v[d];
+        for (std::int64_t k = 0; k < count; ++k) {
+          k_sum += slopes[k] * head.row(args.forward.q, first + k)[d];
+          v_sum += weights[k] * head.row(args.grad_out, first + k)[d];
+        }
+        grad_k[d] = k_sum;
+        grad_v[d] = v_sum;
+      }
+      __syncthreads();
+    }
+  }
+}
+
+}  // namespace
+
+template <class T>
+void attention_backward(const AttentionBackward<T>& args) {
+  const View<const T>& q = args.forward.q;
+  const std::int64_t heads = q.size(0) * q.size(1);
+  const std::int64_t rows = heads * q.size(2);
+  const std::int64_t keys = heads * args.forward.k.size(2);
+  const Scratch scratch(static_cast<std::size_t>(rows) * sizeof(T));
+  const auto grid = [](std::int64_t n) {
+    const std::int64_t blocks = std::min<std::int64_t>(n, std::int64_t{256} * multiprocessors());
+    return Grid{dim3(static_cast<unsigned>(blocks)), dim3(attention_threads)};
+  };
+  if (rows > 0) {
+    launch("attention_backward", totals_kernel<T>, grid_over(rows), args, rows, scratch.as<T>());
+    launch("attention_backward", grad_q_kernel<T>, grid(rows), args, rows, scratch.as<T>());
+  }
+  if (keys > 0) {
+    launch("attention_backward", grad_kv_kernel<T>, grid(keys), args, keys, scratch.as<T>());
+  }
+}
+
+#define LDLM_INSTANTIATE(T) template void attention_backward(const AttentionBackward<T>&);
+LDLM_FLOATING_TYPES(LDLM_INSTANTIATE)
+#undef LDLM_INSTANTIATE
+
+}  // namespace ldlm::cuda_backend

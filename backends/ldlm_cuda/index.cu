@@ -1,0 +1,176 @@
+// Indexing. Indices are already checked against the extents. Sums into one place are in the order
+// of the index.
+
+#include <ldlm_cuda/kernels.hpp>
+#include <ldlm_cuda/math.cuh>
+#include <ldlm_cuda/walk.cuh>
+
+namespace ldlm::cuda_backend {
+
+namespace {
+
+/// Layout of the rows, positions of the first axis.
+Layout row_of(const Layout& layout) {
+  Layout row;
+  for (int i = 1; i < layout.rank(); ++i) {
+    row.strides[static_cast<std::size_t>(row.rank())] = layout.stride(i);
+    row.shape.push_back(layout.shape[i]);
+  }
+  return row;
+}
+
+/// Rows of two operands, one of which is chosen by id. Axes of a row are the walk's.
+struct RowWalk {
+  Walk<2> row;
+  std::int64_t step[2];  // between rows
+  const std::int64_t* ids;
+  std::int64_t id_step, count;
+};
+template <class A, class B>
+RowWalk make_row_walk(const View<A>& a, const View<B>& b, const View<const std::int64_t>& ids) {
+  return {make_walk(View<A>(a.data, row_of(a.layout)), View<B>(b.data, row_of(b.layout))),
+          {a.stride(0), b.stride(0)},
+          ids.data,
+          ids.stride(0),
+          ids.size(0)};
+}
+
+template <class T>
+__global__ void gather_rows_kernel(const __grid_constant__ RowWalk walk, const T* table, T* out) {
+  const std::int64_t count = walk.count * walk.row.count;
+  for (std::int64_t i = first_index(); i < count; i += index_step()) {
+    const std::int64_t row = i / walk.row.count;
+    std::int64_t at[2];
+    locate(walk.row, i - row * walk.row.count, at);
+    const std::int64_t id = walk.ids[row * walk.id_step];
+    out[row * walk.step[1] + at[1]] = table[id * walk.step[0] + at[0]];
+  }
+}
+
+/// A block an id: the one of the first row that has it adds up all that have it, in their order.
+template <class T>
+__global__ void scatter_add_rows_kernel(const __grid_constant__ RowWalk walk, const T* in, T* out) {
+  LDLM_SHARED(int, found, 1);
+  LDLM_SHARED(int, matches, usual_threads);
+  for (std::int64_t first = blockIdx.x; first < walk.count; first += gridDim.x) {
+    const std::int64_t id = walk.ids[first * walk.id_step];
+    if (threadIdx.x == 0) {
+      found[0] = 0;
+    }
+    __syncthreads();
+    for (std::int64_t i = threadIdx.x; i < first; i += blockDim.x) {
+      if (walk.ids[i * walk.id_step] == id) {
+        atomicAdd(&found[0], 1);
+      }
+    }
+    __syncthreads();
+    const bool is_first = found[0] == 0;
+    for (std::int64_t from = first; is_first && from < walk.count; from += blockDim.x) {
+      const std::int64_t mine = from + threadIdx.x;
+      matches[threadIdx.x] = mine < walk.count && walk.ids[mine * walk.id_step] == id ? 1 : 0;
+      __syncthreads();
+      for (std::int64_t c = threadIdx.x; c < walk.row.count; c += blockDim.x) {
+        std::int64_t at[2];
+        locate(walk.row, c, at);
+        T* const to = out + id * walk.step[1] + at[1];
+        T total = *to;
+        for (unsigned k = 0; k < blockDim.x; ++k) {
+          if (matches[k] != 0) {
+            total = plus(total, in[(from + k) * walk.step[0] + at[0]]);
+          }
+        }
+        *to = total;
+      }
+      __syncthreads();
+    }
+    __syncthreads();
+  }
+}
+
+template <class T>
+struct GatherElement {
+  const T* in;
+  std::int64_t step;
+  const std::int64_t* index;
+  T* out;
+  __device__ void operator()(const std::int64_t (&at)[3]) const {
+    out[at[2]] = in[at[0] + index[at[1]] * step];
+  }
+};
+
+/// A thread a line along the axis.
+template <class T>
+struct ScatterAddLine {
+  std::int64_t extent;
+  const T* in;
+  std::int64_t in_step;
+  const std::int64_t* index;
+  std::int64_t index_step;
+  T* out;
+  std::int64_t out_step;
+  __device__ void operator()(const std::int64_t (&at)[3]) const {
+    for (std::int64_t i = 0; i < extent; ++i) {
+      T& o = out[at[2] + index[at[1] + i * index_step] * out_step];
+      o = plus(o, in[at[0] + i * in_step]);
+    }
+  }
+};
+
+/// The view without movement along `axis`, or without that axis.
+template <class T>
+View<T> pinned(View<T> view, int axis) {
+  view.layout.strides[static_cast<std::size_t>(axis)] = 0;
+  return view;
+}
+template <class T>
+View<T> line_starts(View<T> view, int axis) {
+  view.layout.strides[static_cast<std::size_t>(axis)] = 0;
+  view.layout.shape[axis] = 1;
+  return view;
+}
+
+}  // namespace
+
+template <class T>
+void gather_rows(View<const T> table, View<const std::int64_t> ids, View<T> out) {
+  const RowWalk walk = make_row_walk(table, out, ids);
+  if (out.numel() > 0) {
+    launch("gather_rows", gather_rows_kernel<T>, grid_over(out.numel()), walk, table.data,
+           out.data);
+  }
+}
+template <class T>
+void scatter_add_rows(View<const T> in, View<const std::int64_t> ids, View<T> out) {
+  const RowWalk walk = make_row_walk(in, out, ids);
+  if (in.numel() > 0) {
+    const std::int64_t blocks =
+        std::min<std::int64_t>(walk.count, std::int64_t{64} * multiprocessors());
+    launch("scatter_add_rows", scatter_add_rows_kernel<T>,
+           Grid{dim3(static_cast<unsigned>(blocks)), dim3(usual_threads)}, walk, in.data, out.data);
+  }
+}
+template <class T>
+void gather(View<const T> in, int axis, View<const std::int64_t> index, View<T> out) {
+  run_walk("gather", GatherElement<T>{in.data, in.stride(axis), index.data, out.data},
+           pinned(in, axis), index, out);
+}
+template <class T>
+void scatter_add(View<const T> in, int axis, View<const std::int64_t> index, View<T> out) {
+  run_walk("scatter_add",
+           ScatterAddLine<T>{in.size(axis), in.data, in.stride(axis), index.data,
+                             index.stride(axis), out.data, out.stride(axis)},
+           line_starts(in, axis), line_starts(index, axis), line_starts(out, axis));
+}
+
+#define LDLM_INSTANTIATE(T) \
+  template void gather_rows(View<const T>, View<const std::int64_t>, View<T>);
+LDLM_ALL_TYPES(LDLM_INSTANTIATE)
+#undef LDLM_INSTANTIATE
+#define LDLM_INSTANTIATE(T)                                                         \
+  template void scatter_add_rows(View<const T>, View<const std::int64_t>, View<T>); \
+  template void gather(View<const T>, int, View<const std::int64_t>, View<T>);      \
+  template void scatter_add(View<const T>, int, View<const std::int64_t>, View<T>);
+LDLM_COMPUTING_TYPES(LDLM_INSTANTIATE)
+#undef LDLM_INSTANTIATE
+
+}  // namespace ldlm::cuda_backend

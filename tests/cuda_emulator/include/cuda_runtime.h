@@ -1,0 +1,209 @@
+#pragma once
+// Stands in for CUDA's header of this name where kernels are compiled for the emulator: what the
+// backend uses of the runtime API and of the built-ins of device code, under CUDA's names and with
+// the meanings of the CUDA C++ Programming Guide and the CUDA Runtime API (13.0).
+//
+// What nvcc's grammar has and C++ has not is written with the macros of
+// <ldlm_cuda/launch.cuh>: launches and shared memory.
+
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <math.h>
+#include <source_location>
+#include <type_traits>
+
+#include "../machine.hpp"
+
+#define LDLM_CUDA_EMULATED 1
+
+#define __global__
+#define __device__
+#define __host__
+#define __forceinline__ inline
+#define __grid_constant__
+#define __launch_bounds__(...)
+
+// NOLINTBEGIN(readability-identifier-naming, bugprone-reserved-identifier)
+
+// ---- The runtime API. ----
+
+enum cudaError_t {  // the numbers are CUDA's
+  cudaSuccess = 0,
+  cudaErrorInvalidValue = 1,
+  cudaErrorMemoryAllocation = 2,
+  cudaErrorInvalidConfiguration = 9,
+  cudaErrorInsufficientDriver = 35,
+  cudaErrorNoDevice = 100,
+  cudaErrorInvalidDevice = 101,
+  cudaErrorNoKernelImageForDevice = 209,
+  cudaErrorIllegalAddress = 700,
+  cudaErrorLaunchFailure = 719,
+};
+const char* cudaGetErrorName(cudaError_t error);
+const char* cudaGetErrorString(cudaError_t error);
+/// The last error, which is forgotten but for those after which nothing works any more.
+cudaError_t cudaGetLastError();
+cudaError_t cudaPeekAtLastError();
+
+struct CUstream_st;
+using cudaStream_t = CUstream_st*;
+inline constexpr unsigned cudaStreamNonBlocking = 1;
+enum cudaMemcpyKind {
+  cudaMemcpyHostToHost = 0,
+  cudaMemcpyHostToDevice = 1,
+  cudaMemcpyDeviceToHost = 2,
+  cudaMemcpyDeviceToDevice = 3,
+};
+struct cudaDeviceProp {
+  char name[256];
+  std::size_t totalGlobalMem;
+  std::size_t sharedMemPerBlockOptin;
+  int major, minor;
+  int multiProcessorCount;
+};
+enum cudaFuncAttribute { cudaFuncAttributeMaxDynamicSharedMemorySize = 8 };
+
+cudaError_t cudaGetDeviceCount(int* count);
+cudaError_t cudaSetDevice(int device);
+cudaError_t cudaGetDevice(int* device);
+cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int device);
+cudaError_t cudaMalloc(void** pointer, std::size_t bytes);
+cudaError_t cudaFree(void* pointer);
+cudaError_t cudaMemGetInfo(std::size_t* free, std::size_t* total);
+cudaError_t cudaMemcpyAsync(void* to, const void* from, std::size_t bytes, cudaMemcpyKind kind,
+                            cudaStream_t stream);
+cudaError_t cudaMemsetAsync(void* to, int value, std::size_t bytes, cudaStream_t stream);
+cudaError_t cudaStreamCreateWithFlags(cudaStream_t* stream, unsigned flags);
+cudaError_t cudaStreamDestroy(cudaStream_t stream);
+cudaError_t cudaStreamSynchronize(cudaStream_t stream);
+cudaError_t cudaDeviceSynchronize();
+namespace cuda_emulator {
+cudaError_t allow_dynamic_shared(const void* kernel, int bytes);
+/// kernel<<<grid, block, dynamic_shared, stream>>>(...), where run(closure) makes the call. Errors
+/// are the next cudaGetLastError()'s.
+void launch(const void* kernel, const char* name, dim3 grid, dim3 block, std::size_t dynamic_shared,
+            void (*run)(const void*), const void* closure);
+template <class Closure>
+void launch(const void* kernel, const char* name, dim3 grid, dim3 block, std::size_t dynamic_shared,
+            const Closure& closure) {
+  launch(
+      kernel, name, grid, block, dynamic_shared,
+      [](const void* call) { (*static_cast<const Closure*>(call))(); }, &closure);
+}
+}  // namespace cuda_emulator
+template <class Kernel>
+cudaError_t cudaFuncSetAttribute(Kernel* kernel, cudaFuncAttribute, int value) {
+  return cuda_emulator::allow_dynamic_shared(reinterpret_cast<const void*>(kernel), value);
+}
+
+// ---- Built-ins of device code. ----
+
+namespace cuda_emulator {
+using Where = std::source_location;
+inline Place place_of(const Where& where) {
+  return {where.file_name(), static_cast<unsigned>(where.line())};
+}
+template <class T>
+T shuffle(WarpOp op, unsigned mask, T value, int argument, int width, const Where& where) {
+  static_assert(sizeof(T) <= 8);
+  WarpCall call{op, mask, argument, width, 0, 0, place_of(where)};
+  std::memcpy(&call.in, &value, sizeof value);
+  warp_call(call);
+  std::memcpy(&value, &call.out, sizeof value);
+  return value;
+}
+inline unsigned ballot(unsigned mask, bool vote, const Where& where) {
+  WarpCall call{WarpOp::ballot, mask, 0, 32, vote ? 1U : 0U, 0, place_of(where)};
+  warp_call(call);
+  return static_cast<unsigned>(call.out);
+}
+}  // namespace cuda_emulator
+
+inline constexpr int warpSize = 32;
+
+inline void __syncthreads(cuda_emulator::Where where = cuda_emulator::Where::current()) {
+  cuda_emulator::block_barrier(cuda_emulator::place_of(where));
+}
+inline void __syncwarp(unsigned mask = 0xffffffffU,
+                       cuda_emulator::Where where = cuda_emulator::Where::current()) {
+  cuda_emulator::WarpCall call{cuda_emulator::WarpOp::sync,   mask, 0, 32, 0, 0,
+                               cuda_emulator::place_of(where)};
+  cuda_emulator::warp_call(call);
+}
+template <class T>
+T __shfl_sync(unsigned mask, T value, int lane, int width = 32,
+              cuda_emulator::Where where = cuda_emulator::Where::current()) {
+  return cuda_emulator::shuffle(cuda_emulator::WarpOp::shuffle, mask, value, lane, width, where);
+}
+template <class T>
+T __shfl_up_sync(unsigned mask, T value, unsigned distance, int width = 32,
+                 cuda_emulator::Where where = cuda_emulator::Where::current()) {
+  return cuda_emulator::shuffle(cuda_emulator::WarpOp::shuffle_up, mask, value,
+                                static_cast<int>(distance), width, where);
+}
+template <class T>
+T __shfl_down_sync(unsigned mask, T value, unsigned distance, int width = 32,
+                   cuda_emulator::Where where = cuda_emulator::Where::current()) {
+  return cuda_emulator::shuffle(cuda_emulator::WarpOp::shuffle_down, mask, value,
+                                static_cast<int>(distance), width, where);
+}
+template <class T>
+T __shfl_xor_sync(unsigned mask, T value, int lanes, int width = 32,
+                  cuda_emulator::Where where = cuda_emulator::Where::current()) {
+  return cuda_emulator::shuffle(cuda_emulator::WarpOp::shuffle_xor, mask, value, lanes, width,
+                                where);
+}
+inline unsigned __ballot_sync(unsigned mask, bool vote,
+                              cuda_emulator::Where where = cuda_emulator::Where::current()) {
+  return cuda_emulator::ballot(mask, vote, where);
+}
+inline bool __any_sync(unsigned mask, bool vote,
+                       cuda_emulator::Where where = cuda_emulator::Where::current()) {
+  return cuda_emulator::ballot(mask, vote, where) != 0;
+}
+inline bool __all_sync(unsigned mask, bool vote,
+                       cuda_emulator::Where where = cuda_emulator::Where::current()) {
+  return cuda_emulator::ballot(mask, vote, where) == mask;
+}
+
+// Sums and products that are not contracted to one operation; <cuda_runtime.h>'s of these names.
+inline float __fadd_rn(float a, float b) {
+  return a + b;
+}
+inline float __fmul_rn(float a, float b) {
+  return a * b;
+}
+inline double __dadd_rn(double a, double b) {
+  return a + b;
+}
+inline double __dmul_rn(double a, double b) {
+  return a * b;
+}
+inline unsigned __umulhi(unsigned a, unsigned b) {
+  return static_cast<unsigned>(std::uint64_t{a} * b >> 32);
+}
+inline float rsqrtf(float x) {
+  return 1.0F / std::sqrt(x);
+}
+inline double rsqrt(double x) {
+  return 1.0 / std::sqrt(x);
+}
+
+/// Atomics on integers alone: sums of floats would depend on the order of threads.
+inline int atomicAdd(int* at, int value) {
+  return __atomic_fetch_add(at, value, __ATOMIC_RELAXED);
+}
+inline unsigned atomicAdd(unsigned* at, unsigned value) {
+  return __atomic_fetch_add(at, value, __ATOMIC_RELAXED);
+}
+template <class T>
+requires std::is_integral_v<T> &&(sizeof(T) >= 4) T atomicMin(T* at, T value) {
+  T now = __atomic_load_n(at, __ATOMIC_RELAXED);
+  while (value < now &&
+         !__atomic_compare_exchange_n(at, &now, value, true, __ATOMIC_RELAXED, __ATOMIC_RELAXED)) {
+  }
+  return now;
+}
+
+// NOLINTEND(readability-identifier-naming, bugprone-reserved-identifier)

@@ -1,0 +1,198 @@
+// The library on a card: what moves between devices, what waits for it, and what goes wrong.
+
+#include <doctest/doctest.h>
+
+#include <string>
+#include <vector>
+
+#include <ldlm/autograd/autograd.hpp>
+#include <ldlm/core/format.hpp>
+#include <ldlm/core/ops.hpp>
+#include <ldlm/core/random.hpp>
+#include <ldlm/nn/linear.hpp>
+#include <ldlm/optim/adam.hpp>
+#include <ldlm/optim/clip.hpp>
+
+#include "device_memory.hpp"
+#include "error_message.hpp"
+#include "runtime.hpp"
+
+using namespace ldlm;
+using Floats = Tensor<float>;
+using ldlm_test::contains;
+using ldlm_test::message_of;
+
+TEST_CASE("tensors move between devices") {
+  Generator generator(1);
+  const Floats host = randn({3, 4, 5}, generator);
+  const Floats card = host.to(cuda);
+  CHECK(card.device() == cuda);
+  CHECK(card.to_vector() == host.to_vector());
+  CHECK(card.to(cuda).storage() == card.storage());
+  CHECK(card.to(cpu).to_vector() == host.to_vector());
+  CHECK(host.to(reference_cpu).to(cuda).to(reference_cpu).to_vector() == host.to_vector());
+  // Views of any strides, both ways.
+  const Floats part = host.transpose(0, 2).slice(0, 1, 4, 2);
+  CHECK(part.to(cuda).to_vector() == part.to_vector());
+  CHECK(card.transpose(0, 2).slice(0, 1, 4, 2).to(cpu).to_vector() == part.to_vector());
+  card.select(1, 2).copy_(Floats::ones({5}));  // broadcast on the way
+  CHECK(card.select(1, 2).to_vector() == std::vector<float>(15, 1.0F));
+  CHECK(card.select(1, 1).to_vector() == host.select(1, 1).to_vector());
+  host.slice(0, 0, 2).copy_(card.slice(0, 1, 3));
+  CHECK(host.slice(0, 0, 2).to_vector() == card.slice(0, 1, 3).to_vector());
+  CHECK(Floats::empty({0, 3}).to(cuda).to(cpu).shape() == Shape{0, 3});
+  CHECK(Tensor<bool>::from_values({2}, {true, false}).to(cuda).to_vector() ==
+        std::vector<bool>{true, false});
+}
+
+TEST_CASE("what reads elements waits for the card, and nothing else does") {
+  const Floats x = Floats::full({2, 2}, 3, cuda);
+  auto before = cuda_emulator::synchronizations();
+  const auto waits = [&before] {
+    const auto now = cuda_emulator::synchronizations();
+    const auto count = now - before;
+    before = now;
+    return count;
+  };
+  const Floats y = matmul(x, x) + sum(x) - 1;
+  CHECK(waits() == 0);
+  CHECK(sum(y).item() == 4 * (18 + 12 - 1));
+  CHECK(waits() == 1);
+  CHECK(y.to_vector() == std::vector<float>(4, 29.0F));
+  CHECK(waits() == 1);
+  synchronize(cuda);
+  CHECK(waits() == 1);
+  // Ids on the host are checked there; those on the card are read back for it.
+  const auto ids = Tensor<std::int64_t>::from_values({3}, {1, 0, 1});
+  const Floats rows = embedding(x, ids);
+  CHECK(waits() == 0);
+  CHECK(embedding(x, ids.to(cuda)).to_vector() == rows.to_vector());
+  CHECK(waits() == 3);
+  CHECK_THROWS_WITH_AS((void)embedding(x, Tensor<std::int64_t>::full({1}, 2)),
+                       "[embedding] index 2 at position 0 is outside [0, 2)", IndexError);
+  CHECK_THROWS_WITH_AS((void)embedding(x, Tensor<std::int64_t>::full({1}, 2, cuda)),
+                       "[embedding] index 2 at position 0 is outside [0, 2)", IndexError);
+}
+
+TEST_CASE("a training step waits twice, for the loss and the norm of the gradient") {
+  Generator generator(1);
+  Linear<float> model(6, 4, generator);
+  to(model, cuda);
+  AdamW optimizer(parameters(model));
+  const Floats x = randn({8, 6}, generator).to(cuda);
+  const auto targets = Tensor<std::int64_t>::from_values({8}, {0, 1, 2, 3, 0, 1, 2, 3});
+  std::vector<float> losses;
+  for (int step = 0; step < 3; ++step) {
+    const auto before = cuda_emulator::synchronizations();
+    optimizer.zero_grad();
+    const Variable<float> loss = cross_entropy(model(x), targets);
+    loss.backward();
+    const double norm = grad_norm(parameters(model));
+    optimizer.step(clip_factor(norm, 1.0));
+    losses.push_back(loss.item());
+    CHECK(cuda_emulator::synchronizations() - before == 2);
+  }
+  CHECK(losses[2] < losses[0]);
+}
+
+namespace {
+struct Tied {
+  Linear<float> first, second;
+  void visit(auto&& v) { v("first", first), v("second", second); }
+};
+}  // namespace
+
+TEST_CASE("a module moves with its ties") {
+  Generator generator(1);
+  Tied module{Linear<float>(3, 3, generator), Linear<float>(3, 3, generator)};
+  module.second.weight = module.first.weight;
+  const auto before = module.first.weight.value().to_vector();
+  to(module, cuda);
+  CHECK(module.first.weight.device() == cuda);
+  CHECK(module.second.weight.value().storage() == module.first.weight.value().storage());
+  CHECK(module.first.weight.value().to_vector() == before);
+  CHECK(module.first.weight.requires_grad());
+  to(module, cpu);
+  CHECK(module.second.weight.value().to_vector() == before);
+}
+
+TEST_CASE("random tensors have the CPU's bits") {
+  const auto drawn = [](Device device) {
+    Generator generator(7);
+    return std::vector<std::vector<float>>{
+        rand({1001}, generator, -1, 1, device).to_vector(),
+        bernoulli<float>({513}, generator, 0.3F, device).to_vector(),
+        dropout(Floats::full({77}, 3, device), 0.4F, generator).to_vector()};
+  };
+  CHECK(drawn(cuda) == drawn(cpu));
+  const auto normal = [](Device device) {
+    Generator generator(8);
+    return randn({1001}, generator, 0, 1, device).to_vector();
+  };
+  const auto card = normal(cuda);
+  const auto host = normal(cpu);
+  for (std::size_t i = 0; i < host.size(); ++i) {
+    REQUIRE(card[i] == doctest::Approx(host[i]).epsilon(1e-6));
+  }
+}
+
+TEST_CASE("operands on two devices are named") {
+  const Floats there = Floats::ones({2, 2}, cuda);
+  const Floats here = Floats::ones({2, 2});
+  const auto error = [](const auto& f) { return message_of([&] { (void)f(); }); };
+  CHECK(error([&] { return there + here; }) == "[add] tensors are on cuda:0 and cpu:0");
+  CHECK(error([&] { return linear(there, there, here.select(0, 0)); }) ==
+        "[linear] tensors are on cuda:0 and cpu:0");
+  CHECK(error([&] { return fused_linear(there, there, {.residual = here}); }) ==
+        "[linear] tensors are on cuda:0 and cpu:0");
+  CHECK(error([&] { return layer_norm(there, here.select(0, 0), {}); }) ==
+        "[layer_norm] tensors are on cuda:0 and cpu:0");
+  CHECK(error([&] { return layer_norm(there, {}, here.select(0, 0)); }) ==
+        "[layer_norm] tensors are on cuda:0 and cpu:0");
+  CHECK(error([&] { return rms_norm(there, here.select(0, 0)); }) ==
+        "[rms_norm] tensors are on cuda:0 and cpu:0");
+  const Floats q = Floats::ones({1, 1, 2, 2}, cuda);
+  CHECK(contains(error([&] { return scaled_dot_product_attention(q, q, q.to(cpu)); }),
+                 "tensors are on cuda:0 and cpu:0"));
+  CHECK(contains(error([&] { return scaled_dot_product_attention(q, q, q, {.mask = here}); }),
+                 "tensors are on cuda:0 and cpu:0"));
+  CHECK(error([&] { return embedding(here, Tensor<std::int64_t>::zeros({1}, cuda)); }) ==
+        "[embedding] tensors are on cpu:0 and cuda:0");
+  CHECK(error([&] {
+          return there.at({0, 0});
+        }) == "[at] needs elements in host memory, these are on cuda:0; copy them with to(cpu)");
+  CHECK(to_string(there) == to_string(here));
+}
+
+TEST_CASE("integer ops that cannot be done") {
+  const auto ints = Tensor<std::int64_t>::from_values({3}, {4, 0, -2}).to(cuda);
+  CHECK(message_of([&] { (void)(ints / ints); }) == "[div] integer division by zero");
+  CHECK(contains(message_of([&] { (void)pow(ints, ints); }), "[pow] "));
+  CHECK(message_of([&] { (void)exp(ints); }) ==
+        "[exp] this function needs float or double elements, got i64");
+}
+
+TEST_CASE("no memory") {
+  CHECK(contains(message_of([] { (void)Floats::empty({std::int64_t{1} << 40}, cuda); }),
+                 "[allocate] no memory on the card for 4398046511104 bytes: "));
+  // What is cached is given back first.
+  const auto use = cuda_emulator::device_memory_use();
+  { const Floats large = Floats::empty({std::int64_t{1} << 20}, cuda); }
+  cuda_emulator::set_device_memory(use.used + (std::size_t{6} << 20));
+  CHECK(Floats::empty({std::int64_t{3} << 18}, cuda).defined());
+  cuda_emulator::set_device_memory(use.total);
+}
+
+TEST_CASE("elements beyond 2^31 of each other") {
+  // Rows of a matrix that nobody could hold, of which few elements are touched.
+  constexpr std::int64_t far = (std::int64_t{1} << 31) + 64;
+  const Floats memory = Floats::empty({2 * far}, cuda);
+  const Floats rows(memory.storage(), Layout({2, 8}, {far, 1}, 0));
+  rows.copy_(Floats::arange(0, 16).reshape({2, 8}));
+  CHECK(rows.to_vector() == Floats::arange(0, 16).to_vector());
+  CHECK(sum(rows, 1).to_vector() == std::vector<float>{28, 92});
+  CHECK(matmul(rows, rows.transpose(0, 1)).to_vector() == std::vector<float>{140, 364, 364, 1100});
+  CHECK(softmax(rows, 0).to_vector().back() == doctest::Approx(0.99966465));
+  CHECK(embedding(rows, Tensor<std::int64_t>::from_values({1}, {1})).to_vector() ==
+        rows.select(0, 1).to_vector());
+}

@@ -1,0 +1,319 @@
+// The emulator itself: what kernels may rely on, and every fault that it finds without a sanitizer.
+
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <string>
+#include <vector>
+
+#include <ldlm_cuda/launch.cuh>
+
+#include "runtime.hpp"
+
+namespace {
+
+using cuda_emulator::last_fault;
+
+/// Device memory of a test.
+template <class T>
+class Array {
+ public:
+  explicit Array(std::size_t count, const std::vector<T>& values = {}) : count_(count) {
+    REQUIRE(cudaMalloc(&data_, count * sizeof(T)) == cudaSuccess);
+    if (!values.empty()) {
+      REQUIRE(cudaMemcpyAsync(data_, values.data(), count * sizeof(T), cudaMemcpyHostToDevice,
+                              nullptr) == cudaSuccess);
+    }
+  }
+  Array(const Array&) = delete;
+  Array& operator=(const Array&) = delete;
+  ~Array() { cudaFree(data_); }
+  [[nodiscard]] T* data() const { return static_cast<T*>(data_); }
+  [[nodiscard]] std::vector<T> values() const {
+    std::vector<T> out(count_);
+    REQUIRE(cudaMemcpyAsync(out.data(), data_, count_ * sizeof(T), cudaMemcpyDeviceToHost,
+                            nullptr) == cudaSuccess);
+    return out;
+  }
+
+ private:
+  std::size_t count_;
+  void* data_ = nullptr;
+};
+
+/// Runs a closure as a kernel, whatever comes of it.
+template <class Kernel>
+cudaError_t run_kernel(dim3 grid, dim3 block, const Kernel& kernel, std::size_t shared = 0) {
+  cuda_emulator::launch(nullptr, "test", grid, block, shared, kernel);
+  return cudaGetLastError();
+}
+/// What fault it ends with.
+template <class Kernel>
+std::string fault_of(dim3 grid, dim3 block, const Kernel& kernel) {
+  CHECK(run_kernel(grid, block, kernel) == cudaErrorLaunchFailure);
+  const std::string fault = last_fault();
+  CHECK(cudaStreamSynchronize(nullptr) == cudaErrorLaunchFailure);  // nothing works any more
+  cuda_emulator::reset_errors();
+  CHECK(cudaStreamSynchronize(nullptr) == cudaSuccess);
+  return fault;
+}
+bool contains(const std::string& text, const char* part) {
+  return text.find(part) != std::string::npos;
+}
+
+}  // namespace
+
+TEST_CASE("every thread of every block runs once") {
+  const Array<int> out(6 * 24, std::vector<int>(6 * 24, 0));
+  int* const at = out.data();
+  CHECK(run_kernel(dim3(3, 2), dim3(4, 3, 2), [at] {
+          const unsigned block = blockIdx.y * gridDim.x + blockIdx.x;
+          const unsigned thread =
+              (threadIdx.z * blockDim.y + threadIdx.y) * blockDim.x + threadIdx.x;
+          at[block * 24 + thread] += 1;
+        }) == cudaSuccess);
+  CHECK(out.values() == std::vector<int>(6 * 24, 1));
+}
+
+TEST_CASE("the order of threads and blocks follows the seed") {
+  const auto order = [](std::uint64_t seed) {
+    cuda_emulator::set_seed(seed);
+    const Array<unsigned> out(1 + 8 * 64, std::vector<unsigned>(1 + 8 * 64, 0));
+    unsigned* const at = out.data();
+    CHECK(run_kernel(8, 64, [at] { at[1 + atomicAdd(at, 1U)] = blockIdx.x * 64 + threadIdx.x; }) ==
+          cudaSuccess);
+    return out.values();
+  };
+  CHECK(order(1) == order(1));
+  CHECK(order(1) != order(2));
+  auto sorted = order(3);
+  std::sort(sorted.begin() + 1, sorted.end());
+  CHECK(sorted[1] == 0);
+  CHECK(sorted.back() == 8 * 64 - 1);
+}
+
+TEST_CASE("shared memory is a block's own, filled with NaN, and barriers order it") {
+  const Array<float> out(4 * 96);
+  float* const at = out.data();
+  CHECK(run_kernel(4, 96, [at] {
+          LDLM_SHARED(float, values, 96);
+          LDLM_SHARED(float, others, 96);
+          if (!(others[threadIdx.x] != others[threadIdx.x])) {
+            cuda_emulator::fault("not NaN", {__FILE__, __LINE__});
+          }
+          values[threadIdx.x] = static_cast<float>(100 * blockIdx.x + threadIdx.x);
+          __syncthreads();
+          at[blockIdx.x * 96 + threadIdx.x] = values[95 - threadIdx.x];
+        }) == cudaSuccess);
+  const auto values = out.values();
+  for (int i = 0; i < 4 * 96; ++i) {
+    REQUIRE(values[static_cast<std::size_t>(i)] == 100 * (i / 96) + 95 - i % 96);
+  }
+}
+
+TEST_CASE("dynamic shared memory") {
+  const Array<int> out(64);
+  int* const at = out.data();
+  CHECK(run_kernel(
+            1, 64,
+            [at] {
+              auto* const values = static_cast<int*>(cuda_emulator::dynamic_shared_memory());
+              values[threadIdx.x] = static_cast<int>(threadIdx.x);
+              __syncthreads();
+              at[threadIdx.x] = values[threadIdx.x ^ 63U];
+            },
+            64 * sizeof(int)) == cudaSuccess);
+  CHECK(out.values()[0] == 63);
+}
+
+// Lane i of a warp of 64 threads holds 100 + i.
+template <class Shuffle>
+std::vector<int> shuffled(const Shuffle& shuffle) {
+  const Array<int> out(64);
+  int* const at = out.data();
+  CHECK(run_kernel(1, 64, [&] { at[threadIdx.x] = shuffle(100 + int(threadIdx.x)); }) ==
+        cudaSuccess);
+  return out.values();
+}
+TEST_CASE("shuffles, after the table of the programming guide") {
+  constexpr unsigned all = 0xffffffffU;
+  const auto check = [](const std::vector<int>& values, const auto& source) {
+    for (int i = 0; i < 64; ++i) {
+      const int warp = i / 32 * 32;
+      REQUIRE(values[static_cast<std::size_t>(i)] == 100 + warp + source(i % 32));
+    }
+  };
+  check(shuffled([](int v) { return __shfl_sync(all, v, 5); }), [](int) { return 5; });
+  check(shuffled([](int v) { return __shfl_sync(all, v, 37); }), [](int) { return 5; });
+  check(shuffled([](int v) { return __shfl_sync(all, v, 3, 8); }),
+        [](int i) { return i / 8 * 8 + 3; });
+  check(shuffled([](int v) { return __shfl_up_sync(all, v, 3); }),
+        [](int i) { return i < 3 ? i : i - 3; });
+  check(shuffled([](int v) { return __shfl_up_sync(all, v, 1, 4); }),
+        [](int i) { return i % 4 < 1 ? i : i - 1; });
+  check(shuffled([](int v) { return __shfl_down_sync(all, v, 16); }),
+        [](int i) { return i + 16 > 31 ? i : i + 16; });
+  check(shuffled([](int v) { return __shfl_down_sync(all, v, 2, 8); }),
+        [](int i) { return i % 8 + 2 > 7 ? i : i + 2; });
+  check(shuffled([](int v) { return __shfl_xor_sync(all, v, 9); }), [](int i) { return i ^ 9; });
+  // Of groups, a xor reaches lower ones only.
+  check(shuffled([](int v) { return __shfl_xor_sync(all, v, 8, 8); }),
+        [](int i) { return (i & 8) != 0 ? i ^ 8 : i; });
+}
+
+TEST_CASE("votes") {
+  const Array<unsigned> out(3 * 32);
+  unsigned* const at = out.data();
+  CHECK(run_kernel(1, 32, [at] {
+          const bool odd = threadIdx.x % 2 != 0;
+          at[threadIdx.x] = __ballot_sync(0xffffffffU, odd);
+          at[32 + threadIdx.x] = __any_sync(0xffffffffU, threadIdx.x == 7) ? 1 : 0;
+          at[64 + threadIdx.x] = __all_sync(0xffffffffU, odd) ? 1 : 0;
+        }) == cudaSuccess);
+  CHECK(out.values()[4] == 0xaaaaaaaaU);
+  CHECK(out.values()[40] == 1);
+  CHECK(out.values()[70] == 0);
+}
+
+TEST_CASE("half a warp works on its own") {
+  const Array<int> out(32, std::vector<int>(32, -1));
+  int* const at = out.data();
+  CHECK(run_kernel(1, 32, [at] {
+          if (threadIdx.x < 16) {
+            at[threadIdx.x] = __shfl_xor_sync(0x0000ffffU, int(threadIdx.x), 15);
+          }
+        }) == cudaSuccess);
+  CHECK(out.values()[0] == 15);
+  CHECK(out.values()[16] == -1);
+}
+
+TEST_CASE("a barrier that some threads never reach") {
+  const Array<float> out(64);
+  CHECK(contains(fault_of(1, 64,
+                          [] {
+                            if (threadIdx.x >= 40) {
+                              return;
+                            }
+                            __syncthreads();
+                          }),
+                 "a barrier waits for threads that have ended"));
+}
+
+TEST_CASE("barriers in divergent branches") {
+  const std::string fault = fault_of(1, 64, [] {
+    if (threadIdx.x < 32) {
+      __syncthreads();
+    } else {
+      __syncthreads();
+    }
+  });
+  CHECK(contains(fault, "threads of one block are at different barriers"));
+  CHECK(contains(fault, "test_emulator.cpp:"));
+}
+
+TEST_CASE("a shuffle in a divergent branch") {
+  CHECK(contains(fault_of(1, 64,
+                          [] {
+                            if (threadIdx.x < 16) {
+                              (void)__shfl_xor_sync(0xffffffffU, 1, 1);
+                            }
+                          }),
+                 "a mask names a lane that has ended"));
+  CHECK(contains(fault_of(1, 64,
+                          [] {
+                            if (threadIdx.x < 16) {
+                              (void)__shfl_xor_sync(0xffffffffU, 1, 1);
+                            }
+                            __syncthreads();
+                          }),
+                 "a warp operation waits for lanes that do not come"));
+  CHECK(contains(fault_of(1, 32,
+                          [] {
+                            if (threadIdx.x < 16) {
+                              (void)__shfl_xor_sync(0xffffffffU, 1, 1);
+                            } else {
+                              (void)__shfl_down_sync(0xffffffffU, 1, 1);
+                            }
+                          }),
+                 "lanes of one mask are in different warp operations"));
+}
+
+TEST_CASE("masks that do not fit") {
+  CHECK(contains(fault_of(1, 16, [] { (void)__shfl_xor_sync(0xffffffffU, 1, 1); }),
+                 "a mask names a lane that the block does not have"));
+  CHECK(contains(fault_of(1, 32, [] { (void)__shfl_xor_sync(0x0000ffffU, 1, 1); }),
+                 "a lane is not in its own mask"));
+  CHECK(contains(fault_of(1, 32,
+                          [] {
+                            if (threadIdx.x < 16) {
+                              (void)__shfl_xor_sync(0x0000ffffU, 1, 16);
+                            }
+                          }),
+                 "a shuffle reads a lane that takes no part in it"));
+}
+
+TEST_CASE("too much shared memory") {
+  CHECK(contains(fault_of(1, 32,
+                          [] {
+                            LDLM_SHARED(float, a, 8 * 1024);
+                            LDLM_SHARED(float, b, 5 * 1024);
+                            a[0] = b[0];
+                          }),
+                 "more than 48 KiB"));
+  const auto nothing = [] {};
+  CHECK(run_kernel(1, 32, nothing, (48 << 10) + 1) == cudaErrorInvalidValue);
+  CHECK(cuda_emulator::allow_dynamic_shared(nullptr, 64 << 10) == cudaSuccess);
+  CHECK(run_kernel(1, 32, nothing, 64 << 10) == cudaSuccess);
+  CHECK(cuda_emulator::allow_dynamic_shared(nullptr, 1 << 20) == cudaErrorInvalidValue);
+  CHECK(cudaGetLastError() == cudaErrorInvalidValue);
+  CHECK(cuda_emulator::allow_dynamic_shared(nullptr, 0) == cudaSuccess);
+}
+
+TEST_CASE("limits of a launch") {
+  const auto nothing = [] {};
+  CHECK(run_kernel(1, 1024, nothing) == cudaSuccess);
+  CHECK(run_kernel(1, 1025, nothing) == cudaErrorInvalidConfiguration);
+  CHECK(run_kernel(1, dim3(32, 32, 2), nothing) == cudaErrorInvalidConfiguration);
+  CHECK(run_kernel(1, dim3(1, 1, 65), nothing) == cudaErrorInvalidConfiguration);
+  CHECK(run_kernel(0, 32, nothing) == cudaErrorInvalidConfiguration);
+  CHECK(run_kernel(dim3(1, 65536), 1, nothing) == cudaErrorInvalidConfiguration);
+  CHECK(run_kernel(dim3(1, 1, 65536), 1, nothing) == cudaErrorInvalidConfiguration);
+  CHECK(cudaGetLastError() == cudaSuccess);  // an error of a launch is told once
+}
+
+TEST_CASE("device memory") {
+  const Array<float> fresh(10);
+  for (const float x : fresh.values()) {
+    CHECK(std::isnan(x));
+  }
+  CHECK(reinterpret_cast<std::uintptr_t>(fresh.data()) % 256 == 0);
+  float host[10] = {};
+  CHECK(cudaMemcpyAsync(host, host, sizeof host, cudaMemcpyDeviceToHost, nullptr) ==
+        cudaErrorInvalidValue);
+  CHECK(cudaMemcpyAsync(fresh.data() + 1, host, sizeof host, cudaMemcpyHostToDevice, nullptr) ==
+        cudaErrorInvalidValue);
+  CHECK(cudaMemsetAsync(fresh.data(), 0, sizeof host, nullptr) == cudaSuccess);
+  CHECK(fresh.values() == std::vector<float>(10, 0.0F));
+  CHECK(cudaFree(fresh.data() + 1) == cudaErrorInvalidValue);
+  std::size_t free = 0;
+  std::size_t total = 0;
+  CHECK(cudaMemGetInfo(&free, &total) == cudaSuccess);
+  void* huge = nullptr;
+  CHECK(cudaMalloc(&huge, free + 1) == cudaErrorMemoryAllocation);
+  CHECK(huge == nullptr);
+  (void)cudaGetLastError();
+}
+
+TEST_CASE("no card") {
+  int count = -1;
+  cuda_emulator::set_devices(0, cudaErrorInsufficientDriver);
+  CHECK(cudaGetDeviceCount(&count) == cudaErrorInsufficientDriver);
+  CHECK(count == 0);
+  void* memory = nullptr;
+  CHECK(cudaMalloc(&memory, 1) == cudaErrorInsufficientDriver);
+  cuda_emulator::set_devices(1);
+  CHECK(cudaGetDeviceCount(&count) == cudaSuccess);
+  CHECK(count == 1);
+  (void)cudaGetLastError();
+}
