@@ -5,6 +5,7 @@
 #include <cmath>
 #include <fstream>
 #include <functional>
+#include <limits>
 #include <map>
 
 #include <doctest/doctest.h>
@@ -366,6 +367,30 @@ TEST_CASE("beams read a prefix of their row") {
   CHECK(texts[1][1] == second.at({1}));
 }
 
+TEST_CASE("more tokens than a model has positions for are refused before the first") {
+  const auto model = on_device(Gpt2<float>::from_pretrained(golden_folder("gpt2")));
+  REQUIRE(model.config.n_positions == 64);
+  const auto prefix = Golden("gpt2").get<float>("prefix");
+  const auto prompts = Tensor<std::int64_t>::full({3, 4}, 98);
+  std::size_t tokens = 0;
+  const auto refusal = [&](const Tensor<float>& before, std::int64_t count) {
+    Gpt2Session<float> session(model, {.prefix = before});
+    return message_of([&] {
+      (void)ldlm::greedy(session, prompts, {.max_new_tokens = count},
+                         [&](std::size_t, std::int64_t) { ++tokens; });
+    });
+  };
+  CHECK(refusal({}, 100) ==
+        "[greedy] max_new_tokens is 100, but the model takes 64 tokens (n_positions, less those of "
+        "a prefix): 61 new ones after prompts of 4");
+  CHECK(contains(refusal({}, std::numeric_limits<std::int64_t>::max()), "61 new ones"));
+  const std::int64_t room = 61 - prefix.size(1);
+  CHECK(contains(refusal(prefix, room + 1), std::to_string(room) + " new ones after prompts of 4"));
+  CHECK(tokens == 0);
+  CHECK(refusal(prefix, room) == "no error");  // the last token needs no position
+  CHECK(tokens == static_cast<std::size_t>(3 * room));
+}
+
 TEST_CASE("wrong options are told apart") {
   MarkovChain chain(weather);
   Generator generator(1);
@@ -373,7 +398,7 @@ TEST_CASE("wrong options are told apart") {
   const auto sampled = [&](const SamplingOptions& options) {
     return message_of([&] { (void)ldlm::sample(chain, prompts, options, generator); });
   };
-  CHECK(contains(sampled({.temperature = 0}), "temperature must be positive, got 0"));
+  CHECK(contains(sampled({.temperature = 0}), "temperature must be positive and finite, got 0"));
   CHECK(contains(sampled({.top_k = -1}), "top_k must not be negative, got -1"));
   CHECK(contains(sampled({.top_p = 1.5}), "top_p must lie in (0, 1], got 1.5"));
   CHECK(contains(sampled({.stop = {.max_new_tokens = -2}}), "max_new_tokens"));
@@ -381,6 +406,30 @@ TEST_CASE("wrong options are told apart") {
                  "num_beams must be positive, got 0"));
   CHECK(contains(message_of([&] { (void)ldlm::greedy(chain, prompts.reshape({1})); }),
                  "needs prompts (B, n), got (1,)"));
+  // Wrong options and prompts are refused even where there is nothing to generate.
+  CHECK(contains(sampled({.stop = {.max_new_tokens = 0}, .temperature = -1}), "temperature"));
+  for (const double bad : {static_cast<double>(NAN), static_cast<double>(INFINITY)}) {
+    CHECK(contains(sampled({.temperature = bad}), "temperature"));
+    CHECK(contains(message_of([&] {
+                     (void)ldlm::beam_search(
+                         chain, prompts, {.stop = {.max_new_tokens = 0}, .length_penalty = bad});
+                   }),
+                   "length_penalty must be a finite number"));
+  }
+  const auto none = [&](const Tensor<std::int64_t>& wrong, const std::string& reason) {
+    for (const std::int64_t count : {0, 3}) {
+      const StopOptions stop{.max_new_tokens = count};
+      CHECK(message_of([&] { (void)ldlm::greedy(chain, wrong, stop); }) == "[greedy] " + reason);
+      CHECK(message_of([&] { (void)ldlm::sample(chain, wrong, {.stop = stop}, generator); }) ==
+            "[sample] " + reason);
+      CHECK(message_of([&] { (void)ldlm::beam_search(chain, wrong, {.stop = stop}); }) ==
+            "[beam_search] " + reason);
+    }
+  };
+  none({}, "the prompts are undefined");
+  none(Tensor<std::int64_t>::scalar(1), "needs prompts (B, n), got ()");
+  none(Tensor<std::int64_t>::zeros({0}), "needs prompts (B, n), got (0,)");
+  none(Tensor<std::int64_t>::zeros({1, 1, 1}), "needs prompts (B, n), got (1, 1, 1)");
   MarkovChain broken({{NAN, 1}, {1, 1}});
   CHECK(contains(message_of([&] { (void)ldlm::sample(broken, prompts, {}, generator); }),
                  "the logit of token 0 is NaN"));
@@ -502,6 +551,14 @@ TEST_CASE("texts go on with prompts of different lengths as each does alone") {
         "[generate] temperature, top_k and top_p need a generator to draw from");
   CHECK(error({"a"}, {.end_tokens = {{3, -1}}})
             .starts_with("[generate] end token -1 is outside [0, "));
+  CHECK(error({}, {.end_tokens = {{3, -1}}}).starts_with("[generate] end token -1 is outside "));
+  CHECK(error({}, {.max_new_tokens = -1}) ==
+        "[generate] max_new_tokens must not be negative, got -1");
+  CHECK(contains(error({}, {.num_beams = 0}), "num_beams must be positive"));
+  CHECK(contains(error({}, {.num_beams = 2, .length_penalty = NAN}), "length_penalty"));
+  CHECK(contains(
+      message_of([&] { (void)ldlm::generate(model, tokenizer, {}, {.temperature = -1}, first); }),
+      "temperature"));
   CHECK(error({"a"}, {.length_penalty = 2}) == "[generate] length_penalty needs num_beams > 1");
   CHECK(error({"a"}, {.num_beams = 2, .on_text = options.on_text}) ==
         "[generate] beams are chosen at the end: on_text needs num_beams = 1");

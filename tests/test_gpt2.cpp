@@ -276,6 +276,37 @@ TEST_CASE("wrong inputs are told apart") {
                  "has no cross-attention"));
   CHECK(contains(message_of([&] { model.loss({.ids = ids}, ids.slice(1, 1)); }), "(1, 2)"));
 
+  const auto padded = [&](const std::vector<std::int64_t>& padding, bool with_prefix,
+                          const Tensor<std::int64_t>& prompt) {
+    Gpt2Session<float> some(
+        model, {.prefix = with_prefix ? Tensor<float>::zeros({1, 2, 8}) : Tensor<float>(),
+                .left_padding = padding});
+    return message_of([&] { some.step(prompt); });
+  };
+  for (const bool with_prefix : {false, true}) {
+    CHECK(padded({-1}, with_prefix, ids) ==
+          "[Gpt2Session] left_padding of row 0 is -1; of 3 ids 0 to 2 can be padding");
+    CHECK(padded({3}, with_prefix, ids) ==
+          "[Gpt2Session] left_padding of row 0 is 3; of 3 ids 0 to 2 can be padding");
+    CHECK(padded({2}, with_prefix, ids) == "no error");
+  }
+  CHECK(padded({0, 5}, false, Tensor<std::int64_t>::zeros({2, 2})) ==
+        "[Gpt2Session] left_padding of row 1 is 5; of 2 ids 0 to 1 can be padding");
+  CHECK(padded({0}, true, Tensor<std::int64_t>::empty({1, 0})) == "no error");
+  CHECK(contains(padded({1}, true, Tensor<std::int64_t>::empty({1, 0})), "of 0 ids 0 to 0"));
+  CHECK(message_of([&] {
+          Gpt2Session<float>(model, {.memory_mask = Tensor<bool>::full({1, 2}, true)});
+        }) == "[Gpt2Session] memory_mask has no effect without a memory");
+  {  // After a refusal the prefix is still there to be read.
+    Gpt2Session<float> retried(model, {.prefix = Tensor<float>::ones({1, 2, 8})});
+    CHECK(contains(message_of([&] {
+                     retried.step(Tensor<std::int64_t>::zeros({1, 7}));
+                   }),
+                   "9 positions are more than n_positions = 8"));
+    Gpt2Session<float> fresh(model, {.prefix = Tensor<float>::ones({1, 2, 8})});
+    CHECK(equal(retried.step(ids), fresh.step(ids)));
+  }
+
   Gpt2Session<float> session(model);
   CHECK(contains(message_of([&] { session.reorder(ids.reshape({3})); }), "before the first step"));
   session.step(ids);

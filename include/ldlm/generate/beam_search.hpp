@@ -28,6 +28,14 @@ struct BeamSearchOptions {
   /// texts, below 0 short ones.
   double length_penalty = 1;
   EarlyStopping early_stopping = EarlyStopping::heuristic;
+
+  /// Throws an Error that names the option which is out of range.
+  void validate() const {
+    stop.validate("beam_search");
+    LDLM_CHECK(num_beams > 0, "beam_search", "num_beams must be positive, got ", num_beams);
+    LDLM_CHECK(std::isfinite(length_penalty), "beam_search",
+               "length_penalty must be a finite number, got ", length_penalty);
+  }
 };
 
 /// A finished text.
@@ -148,8 +156,8 @@ class BeamSearchRow {
 template <CausalLm M>
 [[nodiscard]] std::vector<std::vector<Hypothesis>> beam_search(
     M& model, const Tensor<std::int64_t>& prompts, const BeamSearchOptions& options = {}) {
-  LDLM_CHECK(options.num_beams > 0, "beam_search", "num_beams must be positive, got ",
-             options.num_beams);
+  options.validate();
+  detail::check_request("beam_search", model, prompts, options.stop);
   std::vector<std::vector<Hypothesis>> out(static_cast<std::size_t>(prompts.size(0)));
   if (options.stop.max_new_tokens == 0 || out.empty()) {
     return out;

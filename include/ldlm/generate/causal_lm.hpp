@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <functional>
 #include <span>
+#include <string_view>
 #include <vector>
 
 #include <ldlm/core/ops.hpp>
@@ -17,6 +18,7 @@ namespace ldlm {
 ///                      of the token after them. The first call brings the prompts.
 ///   reorder(rows (M))  sequence i becomes what sequence rows[i] was; from then on there are M.
 ///   begin(n)           optional: forgets what there was; at most n tokens a sequence will come.
+///   max_tokens()       optional: how many tokens a sequence can be fed.
 template <class M>
 concept CausalLm = Floating<typename M::value_type> &&
     requires(M& model, const Tensor<std::int64_t>& ids) {
@@ -31,6 +33,11 @@ struct StopOptions {
 
   [[nodiscard]] bool is_end(std::int64_t token) const {
     return std::find(end_tokens.begin(), end_tokens.end(), token) != end_tokens.end();
+  }
+  /// Throws an Error that names the option which is out of range.
+  void validate(std::string_view op) const {
+    LDLM_CHECK(max_new_tokens >= 0, op, "max_new_tokens must not be negative, got ",
+               max_new_tokens);
   }
 };
 
@@ -60,14 +67,29 @@ Tensor<typename M::value_type> step_to_host(M& model, const Tensor<std::int64_t>
   return model.step(ids).to(cpu).contiguous();
 }
 
+/// Throws, before anything is computed, unless prompts and options can be generated from.
+template <CausalLm M>
+void check_request(std::string_view op, const M& model, const Tensor<std::int64_t>& prompts,
+                   const StopOptions& stop) {
+  LDLM_CHECK_STATE(prompts.defined(), op, "the prompts are undefined");
+  LDLM_CHECK_SHAPE(prompts.rank() == 2, op, "needs prompts (B, n), got ",
+                   to_string(prompts.shape()));
+  stop.validate(op);
+  if constexpr (requires { std::int64_t{model.max_tokens()}; }) {
+    // The last token is not fed: nothing is predicted from it.
+    const std::int64_t most = model.max_tokens();
+    const std::int64_t room = std::max<std::int64_t>(0, most - prompts.size(1) + 1);
+    LDLM_CHECK(stop.max_new_tokens <= room, op, "max_new_tokens is ", stop.max_new_tokens,
+               ", but the model takes ", most,
+               " tokens (n_positions, less those of a prefix): ", room,
+               " new ones after prompts of ", prompts.size(1));
+  }
+}
+
 /// Feeds the prompts (B, n) and checks what comes back: logits (B, V), row-major.
 template <CausalLm M>
 Tensor<typename M::value_type> first_step(M& model, const Tensor<std::int64_t>& prompts,
                                           const StopOptions& stop) {
-  LDLM_CHECK(prompts.rank() == 2, "generate", "needs prompts (B, n), got ",
-             to_string(prompts.shape()));
-  LDLM_CHECK(stop.max_new_tokens >= 0, "generate", "max_new_tokens must not be negative, got ",
-             stop.max_new_tokens);
   if constexpr (requires { model.begin(std::int64_t{}); }) {
     model.begin(prompts.size(1) + stop.max_new_tokens);
   }

@@ -109,19 +109,25 @@ template <Floating T>
 std::vector<std::string> generate(const Gpt2<T>& model, const Tokenizer& tokenizer,
                                   const std::vector<std::string>& prompts,
                                   const GenerateOptions& options, Generator* generator) {
-  if (prompts.empty()) {
-    return {};
-  }
+  // Wrong options are refused even where there is nothing to do.
   for (const std::int64_t id : options.end_tokens.value_or(std::vector<std::int64_t>{})) {
     LDLM_CHECK_INDEX(id >= 0 && id < model.config.vocab_size, "generate", "end token ", id,
                      " is outside [0, ", model.config.vocab_size, "), the model's vocabulary");
   }
+  StopOptions stop{.max_new_tokens = options.max_new_tokens,
+                   .end_tokens = options.end_tokens.value_or(model.config.end_tokens())};
+  stop.validate("generate");
+  SamplingOptions{stop, options.temperature, options.top_k, options.top_p}.validate();
+  BeamSearchOptions{
+      .stop = stop, .num_beams = options.num_beams, .length_penalty = options.length_penalty}
+      .validate();
+  if (prompts.empty()) {
+    return {};
+  }
   const TokenBatch batch = prompt_batch(model, tokenizer, prompts, options.add_bos);
   const std::int64_t longest = batch.ids.size(1);
   // The last token needs no position: nothing is predicted from it.
-  const StopOptions stop{
-      .max_new_tokens = std::min(options.max_new_tokens, model.config.n_positions - longest + 1),
-      .end_tokens = options.end_tokens.value_or(model.config.end_tokens())};
+  stop.max_new_tokens = std::min(options.max_new_tokens, model.config.n_positions - longest + 1);
   Gpt2SessionOptions<T> padding;
   if (std::any_of(batch.lengths.begin(), batch.lengths.end(),
                   [&](std::int64_t length) { return length < longest; })) {

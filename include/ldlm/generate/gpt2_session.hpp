@@ -17,10 +17,10 @@ namespace ldlm {
 template <Floating T>
 struct Gpt2SessionOptions {
   Tensor<T> prefix{};  // (B, L, C): embeddings before the prompts
-  std::vector<std::int64_t>
-      left_padding{};          // B: so many tokens at the left of a prompt are padding
+  /// B: so many ids at the left of a row are padding; of the first step's n ids fewer than n.
+  std::vector<std::int64_t> left_padding{};
   Tensor<T> memory{};          // (B, S, C), for cross-attention
-  Tensor<bool> memory_mask{};  // (B, S)
+  Tensor<bool> memory_mask{};  // (B, S), with a memory only
 };
 
 /// The state of a GPT-2 over a batch of sequences: a CausalLm. It keeps the model's parameters
@@ -31,7 +31,15 @@ class Gpt2Session {
   using value_type = T;
 
   explicit Gpt2Session(Gpt2<T> model, Gpt2SessionOptions<T> options = {})
-      : model_(std::move(model)), given_(std::move(options)), options_(given_) {}
+      : model_(std::move(model)), given_(std::move(options)), options_(given_) {
+    LDLM_CHECK(options_.memory.defined() || !options_.memory_mask.defined(), "Gpt2Session",
+               "memory_mask has no effect without a memory");
+  }
+
+  /// How many tokens a sequence can be fed: the model's positions, less those of the prefix.
+  [[nodiscard]] std::int64_t max_tokens() const {
+    return model_.config.n_positions - prefix_length();
+  }
 
   /// Forgets all tokens; at most so many will come, prompt included. Without this, as many as the
   /// model takes.
@@ -49,7 +57,7 @@ class Gpt2Session {
     LDLM_CHECK(ids.rank() == 2, "Gpt2Session", "needs ids (B, n), got ", to_string(ids.shape()));
     Gpt2Inputs<T> inputs;
     if (!started_) {
-      start(ids.size(0));
+      start(ids.size(0), ids.size(1));
       if (options_.prefix.defined()) {
         inputs.prefix = Variable<T>(options_.prefix);
       }
@@ -62,6 +70,7 @@ class Gpt2Session {
     const std::int64_t total = cache_.size() + added;
     LDLM_CHECK(total <= model_.config.n_positions, "Gpt2Session", total,
                " positions are more than n_positions = ", model_.config.n_positions);
+    started_ = true;  // what is refused above can be tried again, with the prefix
     if (ids.size(1) > 0) {
       inputs.ids = ids;
     }
@@ -98,7 +107,7 @@ class Gpt2Session {
     return options_.prefix.defined() ? options_.prefix.size(1) : 0;
   }
 
-  void start(std::int64_t batch) {
+  void start(std::int64_t batch, std::int64_t prompt) {
     const auto check_batch = [&](std::int64_t given, std::string_view what) {
       LDLM_CHECK(given == batch, "Gpt2Session", what, " of ", given, " sequences with ids of ",
                  batch);
@@ -111,13 +120,19 @@ class Gpt2Session {
     }
     if (!options_.left_padding.empty()) {
       check_batch(static_cast<std::int64_t>(options_.left_padding.size()), "left padding");
+      // The last id is a real one: the next token is predicted from it.
+      const std::int64_t most = std::max<std::int64_t>(0, prompt - 1);
+      for (std::size_t row = 0; row < options_.left_padding.size(); ++row) {
+        const std::int64_t padding = options_.left_padding[row];
+        LDLM_CHECK(padding >= 0 && padding <= most, "Gpt2Session", "left_padding of row ", row,
+                   " is ", padding, "; of ", prompt, " ids 0 to ", most, " can be padding");
+      }
     }
     const std::int64_t most = model_.config.n_positions;
     cache_ =
         model_.make_cache(batch, reserved_ > 0 ? std::min(most, prefix_length() + reserved_) : most,
                           options_.memory.defined() ? options_.memory.size(1) : 0);
     batch_ = batch;
-    started_ = true;
   }
 
   // Padding lies between prefix and prompt. It is masked, and takes no position numbers.

@@ -16,6 +16,7 @@ template <CausalLm M>
                                     const StopOptions& stop = {},
                                     const TokenCallback& on_token = {}) {
   using T = typename M::value_type;
+  detail::check_request("greedy", model, prompts, stop);
   return detail::generate_rows(
       model, prompts, stop, on_token, [](std::span<const T> logits, std::size_t /*row*/) {
         LDLM_CHECK(std::none_of(logits.begin(), logits.end(), [](T x) { return std::isnan(x); }),
@@ -31,6 +32,16 @@ struct SamplingOptions {
   double temperature = 1;  // divides the logits
   std::int64_t top_k = 0;  // keeps the k most probable tokens, and those as probable; 0: all
   double top_p = 1;        // keeps the fewest tokens that together have this probability
+
+  /// Throws an Error that names the option which is out of range.
+  void validate() const {
+    stop.validate("sample");
+    LDLM_CHECK(temperature > 0 && std::isfinite(temperature), "sample",
+               "temperature must be positive and finite, got ", temperature,
+               " (greedy() takes the most probable token)");
+    LDLM_CHECK(top_k >= 0, "sample", "top_k must not be negative, got ", top_k);
+    LDLM_CHECK(top_p > 0 && top_p <= 1, "sample", "top_p must lie in (0, 1], got ", top_p);
+  }
 };
 
 /// A token and its probability.
@@ -44,11 +55,7 @@ struct TokenProbability {
 template <Floating T>
 [[nodiscard]] std::vector<TokenProbability> sampling_distribution(std::span<const T> logits,
                                                                   const SamplingOptions& options) {
-  LDLM_CHECK(options.temperature > 0, "sample", "temperature must be positive, got ",
-             options.temperature, " (greedy() takes the most probable token)");
-  LDLM_CHECK(options.top_k >= 0, "sample", "top_k must not be negative, got ", options.top_k);
-  LDLM_CHECK(options.top_p > 0 && options.top_p <= 1, "sample", "top_p must lie in (0, 1], got ",
-             options.top_p);
+  options.validate();
   std::vector<TokenProbability> kept;
   kept.reserve(logits.size());
   for (std::size_t i = 0; i < logits.size(); ++i) {
@@ -101,6 +108,8 @@ template <CausalLm M>
                                     const SamplingOptions& options, Generator& generator,
                                     const TokenCallback& on_token = {}) {
   using T = typename M::value_type;
+  options.validate();
+  detail::check_request("sample", model, prompts, options.stop);
   const Generator base(
       static_cast<std::uint64_t>(generator.below(std::numeric_limits<std::int64_t>::max())));
   std::vector<Generator> streams;
