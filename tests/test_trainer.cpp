@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <limits>
 #include <string>
+#include <type_traits>
 #include <vector>
 
 #include <ldlm/train/trainer.hpp>
@@ -64,6 +65,95 @@ TEST_CASE("an optimiser that is given by name is referred to, and keeps its rate
   }),
                   Error);
   CHECK(optimizer.learning_rate() == small_rate);
+}
+
+TEST_CASE("the learning rate is the one that the optimiser has when a run begins") {
+  Generator generator(3);
+  Regressor<float> net(generator);
+  auto optimizer = adamw(net);
+  std::vector<double> rates;
+  Trainer trainer(net, optimizer, {.steps = 4, .warmup = 0, .final_rate = 1, .report_every = 1});
+  const auto run = [&] {
+    trainer.run(row_count, [&](const Tensor<std::int64_t>& rows) { return loss_of(net, rows); },
+                {.report = [&](const TrainProgress& p) { rates.push_back(p.learning_rate); },
+                 .stop = [&] { return trainer.step() == 2; }});
+  };
+  optimizer.set_learning_rate(0.5);
+  run();
+  optimizer.set_learning_rate(0.25);
+  run();
+  CHECK(rates == std::vector<double>{0.5, 0.5, 0.25, 0.25});
+  CHECK(optimizer.learning_rate() == 0.25);
+}
+
+TEST_CASE("an optimiser keeps its rate where a step fails") {
+  Generator generator(3);
+  Regressor<float> net(generator);
+  auto optimizer = adamw(net);
+  Trainer trainer(net, optimizer, {.steps = 4, .warmup = 2});
+  CHECK_THROWS_WITH_AS(
+      trainer.run(
+          row_count,
+          [&](const Tensor<std::int64_t>& rows) {
+            const auto loss = loss_of(net, rows);
+            net.hidden.weight.variable().set_value(Tensor<float>::ones({4, 16}).transpose(0, 1));
+            return loss;
+          }),
+      doctest::Contains("is strided"), Error);
+  CHECK(optimizer.learning_rate() == small_rate);
+}
+
+static_assert(!std::is_copy_constructible_v<Trainer<float>>);
+static_assert(!std::is_move_constructible_v<Trainer<float>>);
+static_assert(!std::is_move_assignable_v<Trainer<float>>);
+
+TEST_CASE("a loss that cannot be trained with is told what it must be, with its step") {
+  Generator generator(3);
+  Regressor<float> net(generator);
+  const auto refusal = [&](auto&& bad, const TrainOptions& options = {}) {
+    return io_support::message_of([&] {
+      Trainer(net, adamw(net), options).run([&](std::int64_t step) {
+        const auto loss = loss_of(net, Tensor<std::int64_t>::zeros({2}));
+        return step < 2 ? loss : bad(loss);
+      });
+    });
+  };
+  using Loss = Variable<float>;
+  CHECK(refusal([](const Loss&) { return Loss(); }) ==
+        "[train] the loss is undefined at step 3; it must be a Variable of one element");
+  CHECK(refusal([](const Loss& loss) { return loss + Tensor<float>::zeros({3}); }) ==
+        "[train] the loss has the shape (3,) at step 3; it must be of one element, such as its "
+        "mean()");
+  CHECK(refusal([](const Loss& loss) { return Loss(loss.value()); }) ==
+        "[train] the loss has no graph at step 3; it must depend on a parameter that requires a "
+        "gradient, and not be computed under NoGrad");
+  for (const double factor :
+       {std::numeric_limits<double>::quiet_NaN(), -1.0, std::numeric_limits<double>::infinity()}) {
+    const std::string message =
+        refusal([](const Loss& loss) { return loss; },
+                {.schedule = [factor](std::int64_t step) { return step < 3 ? 1.0 : factor; }});
+    CHECK_MESSAGE(message.starts_with("[train] the schedule gives "), message);
+    CHECK_MESSAGE(
+        message.ends_with(" for step 3, which must be a finite number that is not negative"),
+        message);
+  }
+}
+
+TEST_CASE("a training may end before its warm-up does") {
+  std::vector<double> rates;
+  TrainOptions options = small_options({});
+  options.report_every = 1;
+  for (const std::int64_t steps : {0, 3, 4}) {
+    rates.clear();
+    options.steps = steps;
+    options.warmup = 4;
+    (void)train(options, -1,
+                {.report = [&](const TrainProgress& p) { rates.push_back(p.learning_rate); }});
+    REQUIRE(rates.size() == static_cast<std::size_t>(steps));
+    for (std::size_t i = 0; i < rates.size(); ++i) {
+      CHECK(rates[i] == doctest::Approx(small_rate * static_cast<double>(i + 1) / 4));
+    }
+  }
 }
 
 TEST_CASE("a schedule of one's own takes the place of warm-up and decay") {
@@ -250,6 +340,8 @@ TEST_CASE("options that are out of range are refused by name") {
   refuse("final_rate", [](TrainOptions& o) { o.final_rate = 1.5; });
   refuse("clip_norm", [](TrainOptions& o) { o.clip_norm = -1.0; });
   refuse("clip_norm", [](TrainOptions& o) { o.clip_norm = nan; });
+  refuse("clip_norm must be a finite number that is not negative, got inf",
+         [](TrainOptions& o) { o.clip_norm = std::numeric_limits<double>::infinity(); });
   refuse("ema_decay", [](TrainOptions& o) { o.ema_decay = 1.0; });
   refuse("checkpoint_every", [](TrainOptions& o) { o.checkpoint_every = 0; });
   refuse("report_every", [](TrainOptions& o) { o.report_every = 0; });

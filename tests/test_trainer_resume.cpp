@@ -226,6 +226,8 @@ TEST_CASE("a checkpoint of other options, another context or another model is re
   refuse([](TrainOptions& o) { o.context.set("data", "60 rows"); },
          "another context: data is \"50 rows\" there and \"60 rows\" here");
   refuse([](TrainOptions& o) { o.context.set("noise", 1); }, "noise is missing there and 1 here");
+  refuse([](TrainOptions& o) { o.context = JsonValue::object(); },
+         "another context: data is \"50 rows\" there and missing here");
   refuse([](TrainOptions& o) { o.steps = 19; },
          "step-00000020: is of step 20, beyond the last one, 19");
 
@@ -258,6 +260,67 @@ TEST_CASE("more steps and another learning rate are taken, and said") {
         std::vector<std::string>{"steps is 30 now, was 20", "learning_rate is 0.02 now, was 0.01"});
   (void)train(options);
   CHECK(latest_checkpoint(folder.path())->filename() == "step-00000030");
+}
+
+TEST_CASE("another schedule, evaluation or patience is taken, and said; another best is refused") {
+  const io_support::TempFolder folder;
+  TrainOptions options = small_options(folder.path());
+  options.evaluate_every = 5;
+  options.patience = 9;
+  options.keep_best = true;
+  (void)train(options, 20, {.evaluate = [] { return 1.0; }});
+  Generator generator(3);
+  Regressor<float> net(generator);
+  using Changes = std::vector<std::string>;
+  const auto changes = [&](auto&& change) {
+    TrainOptions other = options;
+    change(other);
+    Trainer trainer(net, adamw(net), other);
+    trainer.resume();
+    return trainer.changes();
+  };
+  const auto own = [](TrainOptions& o) {
+    o.warmup.reset();
+    o.schedule = [](std::int64_t) { return 1.0; };
+  };
+  CHECK(changes([](TrainOptions&) {}).empty());
+  CHECK(changes([](TrainOptions& o) {
+          o.report_every = 3;
+          o.checkpoint_every = 8;
+        }).empty());
+  CHECK(changes(own) == Changes{"schedule is \"own\" now, was \"usual\""});
+  CHECK(changes([](TrainOptions& o) {
+          o.evaluate_every = 6;
+          o.patience.reset();
+        }) == Changes{"evaluate_every is 6 now, was 5", "patience is null now, was 9"});
+  CHECK_THROWS_WITH_AS(changes([](TrainOptions& o) { o.keep_best = false; }),
+                       doctest::Contains("keep_best is true there and false here"), Error);
+
+  // Older checkpoints lack these, and a keep_best that is not set.
+  const auto age = [&](const std::vector<std::string>& unknown) {
+    Checkpoint checkpoint = load_checkpoint(*latest_checkpoint(folder.path()));
+    JsonValue::Object config;
+    for (const auto& [name, value] : checkpoint.config.members()) {
+      if (std::find(unknown.begin(), unknown.end(), name) == unknown.end()) {
+        config.emplace_back(name, value);
+      }
+    }
+    checkpoint.config = JsonValue::object(config);
+    save_checkpoint(folder.path(), checkpoint);
+  };
+  age({"schedule", "evaluate_every", "patience"});
+  CHECK(changes([](TrainOptions&) {}).empty());
+  CHECK(changes(own) == Changes{"schedule is \"own\" now, was \"usual\""});
+  age({"warmup", "final_rate"});
+  CHECK(changes(own).empty());
+  CHECK(changes([](TrainOptions&) {}) == Changes{"schedule is \"usual\" now, was \"own\""});
+  age({"keep_best"});
+  CHECK_THROWS_WITH_AS(changes([](TrainOptions&) {}),
+                       doctest::Contains("keep_best is false there and true here"), Error);
+  CHECK(changes([&](TrainOptions& o) {
+          own(o);
+          o.keep_best = false;
+        }).empty());
 }
 
 TEST_CASE("a broken checkpoint is refused with its file, and the module is left as it is") {
@@ -299,7 +362,7 @@ TEST_CASE("a broken checkpoint is refused with its file, and the module is left 
        "[train] step-00000003/ema.safetensors: ");
   says(damaged([&](Checkpoint& c) { poison(c.optimizer[1].second, -1.0F); }),
        "[train] step-00000003/optimizer.safetensors: [AdamW] hidden.bias.exp_avg_sq holds a "
-       "negative number or NaN");
+       "negative number");
   says(damaged([](Checkpoint& c) { c.model.emplace_back("more", Tensor<float>::ones({2})); }),
        "[train] step-00000003 does not fit the model: more is missing here and (2,) there");
   says(
@@ -309,6 +372,18 @@ TEST_CASE("a broken checkpoint is refused with its file, and the module is left 
        "[train] step-00000003/state.json: config must be an object, got 3");
   says(damaged([](Checkpoint& c) { c.config.set("steps", ldlm::JsonValue::object({})); }),
        "[train] step-00000003/state.json: steps must be a number, got {}");
+  says(damaged([](Checkpoint& c) { c.config.set("context", 3); }),
+       "[train] step-00000003/state.json: context must be an object, got 3");
+  says(damaged([](Checkpoint& c) {
+         JsonValue settings = *c.config.find("optimizer");
+         settings.set("more", 1);
+         c.config.set("optimizer", settings);
+       }),
+       "[train] step-00000003 was made with other options: more is 1 there and missing here");
+  says(damaged([](Checkpoint& c) { c.config.set("optimizer", 3); }),
+       "[train] step-00000003/state.json: optimizer must be an object, got 3");
+  says(damaged([](Checkpoint& c) { c.config.set("schedule", 3); }),
+       "[train] step-00000003/state.json: schedule must be a string, got 3");
   says(damaged([](Checkpoint& c) {
          c.extra = ldlm::JsonValue::object({{"best", "x"}});
        }),

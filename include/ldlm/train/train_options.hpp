@@ -17,7 +17,9 @@ namespace ldlm {
 struct TrainOptions {
   std::filesystem::path folder{};  // of the checkpoints; empty: none are written
   std::int64_t steps = 1000;       // in all, those before a resumption included
-  std::int64_t batch_size = 32;    // rows of a step
+  /// Rows of a step. A loss that finds its own data takes as many as it likes: there this is only
+  /// what rows_per_second counts, and what resume() compares.
+  std::int64_t batch_size = 32;
 
   /// Number of a step, from 1, -> factor on the optimiser's learning rate. Without one the rate
   /// rises in a line for `warmup` steps, then falls in half a cosine to `final_rate` at the last.
@@ -26,7 +28,7 @@ struct TrainOptions {
       warmup{};  // unset: 100, or a tenth of the steps; must be, beside a schedule
   std::optional<double> final_rate{};  // unset: 0.05; must be, beside a schedule
 
-  double clip_norm = 1.0;  // 0: no clipping
+  double clip_norm = 1.0;  // the largest norm of a gradient; 0: no clipping
   double ema_decay = 0.0;  // 0: no average is kept
   std::uint64_t seed = 0;
 
@@ -89,7 +91,8 @@ enum class TrainEnd : std::uint8_t { completed, patience, stopped };
 
 namespace detail {
 
-/// The options that a checkpoint keeps, but for those of the optimiser.
+/// The options that a checkpoint keeps, but for those of the optimiser: all that the weights depend
+/// on. Of a schedule of one's own there is no more to keep than that it is one.
 JsonValue to_json(const TrainOptions& options);
 
 /// options.schedule, or the one that stands in for it.
@@ -98,7 +101,7 @@ std::function<double(std::int64_t)> schedule_of(const TrainOptions& options);
 /// What is not as in the checkpoint `folder` of step `step` and may change, in words. Throws if
 /// anything else is not: options (of the trainer or its optimiser), or the context.
 std::vector<std::string> compare_options(const std::filesystem::path& folder, std::int64_t step,
-                                         const JsonValue& there, const JsonValue& here);
+                                         const JsonValue& saved, const JsonValue& here);
 void compare_context(const std::filesystem::path& folder, const JsonValue& there,
                      const JsonValue& here, std::vector<std::string>& changes);
 

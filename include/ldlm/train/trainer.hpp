@@ -43,11 +43,13 @@ concept StepLoss = std::invocable<Loss&, Argument, Generator&> || std::invocable
 template <Floating T>
 class Trainer {
  public:
-  /// The optimiser moves parameters of the module, under the names that they have there; the
-  /// schedule multiplies the learning rate that it has now. A temporary is kept; another one is
-  /// referred to and must live as long as the trainer, as must the module. Throws ValueError for
-  /// options out of range or without effect, and for an optimiser of other parameters or names. The
-  /// folder is locked (FolderLock) as long as the trainer lives; what is in it is left to resume().
+  /// The optimiser moves parameters of the module, under the names that they have there. The
+  /// schedule multiplies the learning rate that the optimiser has when run() begins, and which it
+  /// has again after each step: what a hook sets has no effect on that run. A temporary is kept;
+  /// another one is referred to and must live as long as the trainer, as must the module. Throws
+  /// ValueError for options out of range or without effect, and for an optimiser of other
+  /// parameters or names. The folder is locked (FolderLock) as long as the trainer lives; what is
+  /// in it is left to resume().
   template <class Model, class O>
   requires std::same_as<scalar_t<Model>, T> && Optimizer<std::remove_reference_t<O>, T> Trainer(
       Model& model, O&& optimizer, TrainOptions options = {})
@@ -59,15 +61,21 @@ class Trainer {
     }
   }
 
+  Trainer(const Trainer&) = delete;
+  Trainer& operator=(const Trainer&) = delete;
+  ~Trainer() = default;
+
   /// Optimizer steps done.
   [[nodiscard]] std::int64_t step() const { return state_.step; }
   [[nodiscard]] const TrainOptions& options() const { return state_.options; }
-  /// What is not as it was when the checkpoint was made from which this one goes on, in words.
+  /// Which of steps, learning_rate, schedule, warmup, final_rate, evaluate_every and patience are
+  /// not as in the checkpoint from which this one goes on, in words. Two schedules of one's own
+  /// cannot be told apart, and how often is reported and saved is not kept.
   [[nodiscard]] const std::vector<std::string>& changes() const { return state_.changes; }
 
   /// Goes on from the last checkpoint in the folder: returns its step, or nothing if there is none.
-  /// Throws, and leaves module and optimiser as they are, if that was made with other options than
-  /// those of the learning rate and the number of steps, with another optimiser or for other
+  /// Throws, and leaves module and optimiser as they are, if that was made with other options that
+  /// the weights depend on than those that changes() tells, with another optimiser or for other
   /// parameters (the message names them), for another model or in another context, lies beyond the
   /// last step or is broken.
   std::optional<std::int64_t> resume() {
@@ -77,13 +85,13 @@ class Trainer {
 
   /// Steps until options.steps, until patience is at its end, or until the hook `stop` says so;
   /// then writes a checkpoint. `loss(rows, generator)`, or `loss(rows)`, gives a step's loss, a
-  /// Variable of one element. Rows (B) are numbers of [0, count); every epoch is a permutation of
-  /// its own, see BatchOrder.
+  /// Variable of one element that depends on the parameters. Rows (B) are numbers of [0, count);
+  /// every epoch is a permutation of its own, see BatchOrder.
   ///
-  /// Throws, leaving the last checkpoint, when the loss, the gradient, a weight or an evaluation is
-  /// no number; the message has the step, counted from 1 as in the reports. Throws before the first
-  /// step for hooks without effect, and for a folder with a checkpoint that was not resumed: to
-  /// begin anew, remove it.
+  /// Throws, leaving the last checkpoint, when the loss, the gradient, a weight, an evaluation or
+  /// the schedule's factor is no number; the message has the step, counted from 1 as in the
+  /// reports. Throws before the first step for hooks without effect, and for a folder with a
+  /// checkpoint that was not resumed: to begin anew, remove it.
   template <StepLoss<const Tensor<std::int64_t>&> Loss>
   TrainEnd run(std::int64_t count, Loss&& loss, const TrainHooks& hooks = {}) {
     BatchOrder order(count, options().batch_size, options().seed);
@@ -139,6 +147,8 @@ class Trainer {
 
   TrainEnd run_steps(std::int64_t rows, const AnyLoss& loss, const TrainHooks& hooks);
   void take_step(const AnyLoss& loss, Sums& sums);
+  void check_loss(const Variable<T>& loss) const;
+  void move_parameters(double learning_rate, double grad_scale);
   [[nodiscard]] TrainProgress progress(const Sums& sums) const;
   [[nodiscard]] Evaluation evaluate(const std::function<double()>& error);
 
@@ -199,6 +209,7 @@ void Trainer<T>::take_step(const AnyLoss& loss, Sums& sums) {
   {
     const TrainingMode training(generator);
     const Variable<T> result = loss(step(), generator);
+    check_loss(result);
     value = static_cast<double>(result.item());
     state_.check_finite("the loss", value);
     result.backward();
@@ -206,10 +217,11 @@ void Trainer<T>::take_step(const AnyLoss& loss, Sums& sums) {
   const double norm = grad_norm(parameters_);
   state_.check_finite("the norm of the gradient", norm);
   const double most = options().clip_norm;
-  sums.learning_rate = state_.learning_rate * schedule_(step() + 1);
-  state_.optimizer->set_learning_rate(sums.learning_rate);
-  state_.optimizer->step(most > 0.0 ? clip_factor(norm, most) : 1.0);
-  state_.optimizer->set_learning_rate(state_.learning_rate);  // it may be used elsewhere, too
+  const double factor = schedule_(step() + 1);
+  LDLM_CHECK(factor >= 0.0 && std::isfinite(factor), "train", "the schedule gives ", factor,
+             " for step ", step() + 1, ", which must be a finite number that is not negative");
+  sums.learning_rate = state_.learning_rate * factor;
+  move_parameters(sums.learning_rate, most > 0.0 ? clip_factor(norm, most) : 1.0);
   if (state_.ema) {
     state_.ema->update();
   }
@@ -217,6 +229,30 @@ void Trainer<T>::take_step(const AnyLoss& loss, Sums& sums) {
   sums.loss += value;
   sums.grad_norm += norm;
   ++sums.steps;
+}
+
+template <Floating T>
+void Trainer<T>::check_loss(const Variable<T>& loss) const {
+  LDLM_CHECK_STATE(loss.defined(), "train", "the loss is undefined at step ", step() + 1,
+                   "; it must be a Variable of one element");
+  LDLM_CHECK_SHAPE(loss.numel() == 1, "train", "the loss has the shape ", to_string(loss.shape()),
+                   " at step ", step() + 1, "; it must be of one element, such as its mean()");
+  LDLM_CHECK_STATE(loss.requires_grad(), "train", "the loss has no graph at step ", step() + 1,
+                   "; it must depend on a parameter that requires a gradient, and not be computed "
+                   "under NoGrad");
+}
+
+/// The optimiser may be used elsewhere, too, and keeps its own rate, whatever happens.
+template <Floating T>
+void Trainer<T>::move_parameters(double learning_rate, double grad_scale) {
+  state_.optimizer->set_learning_rate(learning_rate);
+  try {
+    state_.optimizer->step(grad_scale);
+  } catch (...) {
+    state_.optimizer->set_learning_rate(state_.learning_rate);
+    throw;
+  }
+  state_.optimizer->set_learning_rate(state_.learning_rate);
 }
 
 template <Floating T>

@@ -41,7 +41,7 @@ class TrainingState {
 
   TrainOptions options;
   std::unique_ptr<detail::AnyOptimizer<T>> optimizer;
-  double learning_rate;  // before the schedule
+  double learning_rate;  // before the schedule, as it was when this run began
   NamedParameters<T> trained;
   std::optional<Ema<T>> ema{};
   std::int64_t step = 0;
@@ -139,6 +139,7 @@ void TrainingState<T>::begin(std::int64_t rows) {
                      " is a checkpoint of an earlier training: resume() goes on from it. To begin "
                      "anew, remove it");
   }
+  learning_rate = optimizer->learning_rate();
   rows_ = rows;
   if (options.ema_decay > 0.0 && !ema) {
     ema.emplace(trained, options.ema_decay, true);
@@ -177,6 +178,7 @@ std::optional<std::int64_t> TrainingState<T>::resume() {
   if (!folder) {
     return std::nullopt;
   }
+  learning_rate = optimizer->learning_rate();
   const auto checkpoint = load_checkpoint<T>(*folder);
   const auto evaluated = BestEvaluation::from_json(checkpoint.extra, *folder / "state.json");
   auto changed = compare_options(*folder, checkpoint.step, checkpoint.config, config());

@@ -5,6 +5,7 @@
 #include <array>
 #include <cmath>
 #include <limits>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -25,7 +26,7 @@ LDLM_BODY void TrainOptions::validate() const {
   check("warmup", static_cast<double>(warmup.value_or(0)), 0, most_steps);
   check("final_rate", final_rate.value_or(0), 0, 1);
   LDLM_CHECK(clip_norm >= 0 && std::isfinite(clip_norm), "train",
-             "clip_norm must not be negative, got ", clip_norm);
+             "clip_norm must be a finite number that is not negative, got ", clip_norm);
   LDLM_CHECK(ema_decay >= 0 && ema_decay < 1, "train", "ema_decay must lie in [0, 1), got ",
              ema_decay);
   for (const auto& [name, every] : {std::pair{"checkpoint_every", checkpoint_every},
@@ -72,23 +73,28 @@ LDLM_BODY std::function<double(std::int64_t)> schedule_of(const TrainOptions& op
   if (options.schedule) {
     return options.schedule;
   }
-  return WarmupCosine{options.warmup.value_or(usual_warmup(options)), options.steps,
+  const std::int64_t warmup = options.warmup.value_or(usual_warmup(options));
+  return WarmupCosine{warmup, std::max(options.steps, warmup + 1),  // which may never be over
                       options.final_rate.value_or(usual_final_rate)};
 }
 
 LDLM_BODY JsonValue to_json(const TrainOptions& options) {
+  const auto or_null = [](const std::optional<std::int64_t>& value) {
+    return value ? JsonValue(*value) : JsonValue();
+  };
   JsonValue out = JsonValue::object({{"steps", options.steps},
                                      {"batch_size", options.batch_size},
                                      {"clip_norm", options.clip_norm},
                                      {"ema_decay", options.ema_decay},
                                      {"seed", options.seed},
-                                     {"context", options.context}});
+                                     {"context", options.context},
+                                     {"schedule", options.schedule ? "own" : "usual"},
+                                     {"evaluate_every", or_null(options.evaluate_every)},
+                                     {"patience", or_null(options.patience)},
+                                     {"keep_best", options.keep_best}});
   if (!options.schedule) {
     out.set("warmup", options.warmup.value_or(usual_warmup(options)));
     out.set("final_rate", options.final_rate.value_or(usual_final_rate));
-  }
-  if (options.keep_best) {
-    out.set("keep_best", true);
   }
   return out;
 }
@@ -97,20 +103,47 @@ LDLM_BODY JsonValue to_json(const TrainOptions& options) {
 struct ComparedValue {
   std::string there, here;
 
-  ComparedValue(const JsonValue& checkpoint, const std::string& name, const JsonValue& value)
-      : there("missing"), here(to_string(value)) {
-    if (const JsonValue* const found = checkpoint.find(name)) {
-      there = to_string(*found);
-    }
-  }
+  ComparedValue(const JsonValue& checkpoint, const JsonValue& present, const std::string& name)
+      : there(in_words(checkpoint.find(name))), here(in_words(present.find(name))) {}
   [[nodiscard]] bool same() const { return there == here; }
+
+ private:
+  static std::string in_words(const JsonValue* value) {
+    return value != nullptr ? to_string(*value) : "missing";
+  }
 };
 
+/// The names of both objects.
+inline std::vector<std::string> names_of(const JsonValue& checkpoint, const JsonValue& present) {
+  std::vector<std::string> names;
+  for (const auto& [name, value] : present.members()) {
+    names.push_back(name);
+  }
+  for (const auto& [name, value] : checkpoint.members()) {
+    if (present.find(name) == nullptr) {
+      names.push_back(name);
+    }
+  }
+  return names;
+}
+
+/// The options of a checkpoint, with those that older ones say by leaving out others.
+inline JsonValue with_implied(JsonValue options) {
+  if (options.find("keep_best") == nullptr) {
+    options.set("keep_best", false);
+  }
+  if (options.find("schedule") == nullptr) {
+    options.set("schedule", options.find("warmup") != nullptr ? "usual" : "own");
+  }
+  return options;
+}
+
 LDLM_BODY std::vector<std::string> compare_options(const std::filesystem::path& folder,
-                                                   std::int64_t step, const JsonValue& there,
+                                                   std::int64_t step, const JsonValue& saved,
                                                    const JsonValue& here) {
   const std::string file = (folder / "state.json").native();
-  LDLM_CHECK(there.is_object(), "train", file, ": config must be an object, got ", there.preview());
+  LDLM_CHECK(saved.is_object(), "train", file, ": config must be an object, got ", saved.preview());
+  const JsonValue there = with_implied(saved);
   const auto steps = here.find("steps")->as<std::int64_t>();
   LDLM_CHECK_FILE(step <= steps, "train", folder.native(), ": is of step ", step,
                   ", beyond the last one, ", steps, ". Train for more steps, or remove it");
@@ -119,10 +152,11 @@ LDLM_BODY std::vector<std::string> compare_options(const std::filesystem::path& 
                     " was made with other options: ", name, " is ", compared.there, " there and ",
                     compared.here, " here. To begin anew, remove it");
   };
-  constexpr std::array may_change{"steps", "learning_rate", "warmup", "final_rate"};
+  constexpr std::array may_change{"steps",      "learning_rate",  "schedule", "warmup",
+                                  "final_rate", "evaluate_every", "patience"};
   std::vector<std::string> changes;
   for (const auto& [name, value] : here.members()) {
-    const ComparedValue compared(there, name, value);
+    const ComparedValue compared(there, here, name);
     if (compared.same() || name == "context" || name == "optimizer") {
       continue;
     }
@@ -130,8 +164,13 @@ LDLM_BODY std::vector<std::string> compare_options(const std::filesystem::path& 
       check_same(name, compared);
     }
     const JsonValue* const found = there.find(name);
-    LDLM_CHECK(found == nullptr || found->get_if<double>(), "train", file, ": ", name,
-               " must be a number, got ", compared.there);
+    if (found == nullptr) {  // not known of an older checkpoint, or said by another schedule
+      continue;
+    }
+    const bool number = name != "schedule";
+    LDLM_CHECK(number ? found->is_null() || found->get_if<double>() : found->is_string(), "train",
+               file, ": ", name, " must be a ", number ? "number" : "string", ", got ",
+               compared.there);
     changes.push_back(name + " is " + compared.here + " now, was " + compared.there);
   }
   // Older checkpoints are AdamW's, and name some of its settings among the other options.
@@ -141,9 +180,12 @@ LDLM_BODY std::vector<std::string> compare_options(const std::filesystem::path& 
   if (is_older) {
     optimizer = &older.set("name", "AdamW");
   }
-  for (const auto& [name, value] : here.find("optimizer")->members()) {
-    if (!is_older || older.find(name) != nullptr) {
-      check_same(name == "name" ? "optimizer" : name, ComparedValue(*optimizer, name, value));
+  LDLM_CHECK(optimizer->is_object(), "train", file, ": optimizer must be an object, got ",
+             optimizer->preview());
+  const JsonValue& settings = *here.find("optimizer");
+  for (const std::string& name : names_of(*optimizer, settings)) {
+    if (!is_older || (older.find(name) != nullptr && settings.find(name) != nullptr)) {
+      check_same(name == "name" ? "optimizer" : name, ComparedValue(*optimizer, settings, name));
     }
   }
   return changes;
@@ -156,8 +198,10 @@ LDLM_BODY void compare_context(const std::filesystem::path& folder, const JsonVa
     changes.emplace_back("the checkpoint does not say what data it was trained on");
     return;
   }
-  for (const auto& [name, value] : here.members()) {
-    const ComparedValue compared(*context, name, value);
+  LDLM_CHECK(context->is_object(), "train", (folder / "state.json").native(),
+             ": context must be an object, got ", context->preview());
+  for (const std::string& name : names_of(*context, here)) {
+    const ComparedValue compared(*context, here, name);
     LDLM_CHECK_FILE(compared.same(), "train", folder.native(),
                     " was made in another context: ", name, " is ", compared.there, " there and ",
                     compared.here, " here. To begin anew, remove it");
