@@ -172,7 +172,16 @@ TEST_CASE("schedules are those of transformers, and have a floor") {
   CHECK(cosine(10) == doctest::Approx(0.1));
   CHECK(cosine(99) == doctest::Approx(0.1));
   CHECK(ldlm::WarmupLinear{.warmup = 2, .total = 10, .floor = 0.2}(6) == doctest::Approx(0.6));
-  CHECK(ldlm::WarmupLinear{.warmup = 5, .total = 5}(5) == 1);
+  CHECK(ldlm::WarmupLinear{.warmup = 5, .total = 6}(5) == 1);
+}
+
+TEST_CASE("a schedule whose total was forgotten, or is no more than the warm-up, is refused") {
+  CHECK(message_of([] { (void)ldlm::WarmupCosine{.warmup = 5}(1); }) ==
+        "[WarmupCosine] total must be set to more steps than the warmup of 5, got 0");
+  CHECK(message_of([] { (void)ldlm::WarmupLinear{}(0); }) ==
+        "[WarmupLinear] total must be set to more steps than the warmup of 0, got 0");
+  CHECK(contains(message_of([] { (void)ldlm::WarmupLinear{5, 5}(1); }), "total must be set"));
+  CHECK(contains(message_of([] { (void)ldlm::WarmupCosine{5, 4}(9); }), "total must be set"));
 }
 
 TEST_CASE("clipping scales only what is too long, and refuses what no factor mends") {
@@ -268,6 +277,68 @@ TEST_CASE("what is not a parameter is refused") {
                    ldlm::SGD<float>(Group{{"w", w}}, {.nesterov = true});
                  }),
                  "Nesterov's momentum must be positive"));
+}
+
+TEST_CASE("an optimiser of nothing that moves is refused") {
+  const auto refusal = [](const auto& source, const std::string& reason) {
+    CHECK(message_of([&] { ldlm::AdamW<float>{source}; }) == "[AdamW] " + reason);
+    CHECK(message_of([&] { ldlm::Adam<float>{source}; }) == "[Adam] " + reason);
+    CHECK(message_of([&] { ldlm::SGD<float>{source}; }) == "[SGD] " + reason);
+  };
+  refusal(std::vector<Variable<float>>{}, "needs parameters, got none");
+  refusal(ldlm::NamedParameters<float>{}, "needs parameters, got none");
+  refusal(std::vector<ldlm::ParameterGroup<float>>(2), "needs parameters, got none");
+  const Variable<float> frozen(Tensor<float>::ones({2}));
+  const Variable<float> other(Tensor<float>::ones({2}));
+  refusal(std::vector{frozen, other},
+          "needs parameters to move; of the 2 that were given none requires a gradient");
+  const Variable<float> trained(Tensor<float>::ones({2}), true);
+  CHECK(message_of([&] { ldlm::AdamW<float>{std::vector{frozen, trained}}; }) == "no error");
+}
+
+TEST_CASE_TEMPLATE("a state of numbers that no training leaves is refused by its key", T, float,
+                   double) {
+  const Variable<T> w(Tensor<T>::ones({3}), true);
+  const ldlm::NamedParameters<T> named{{"w", w}};
+  const auto refusal = [](auto& part, std::size_t changed, double value) {
+    ldlm::NamedTensors<T> state;
+    for (const auto& [key, tensor] : part.state_dict()) {
+      state.emplace_back(key, Tensor<T>::ones(tensor.shape()));
+    }
+    state[changed].second.fill_(static_cast<T>(value));
+    ldlm::NamedTensors<T> before;
+    for (const auto& [key, tensor] : part.state_dict()) {
+      before.emplace_back(key, tensor.clone());
+    }
+    const std::string message = message_of([&] { part.load_state_dict(state); });
+    if (message != "no error") {
+      const ldlm::NamedTensors<T> after = part.state_dict();
+      for (std::size_t i = 0; i < before.size(); ++i) {
+        CHECK(equal(before[i].second, after[i].second));
+      }
+    }
+    return message;
+  };
+  ldlm::AdamW<T> adamw(named);
+  ldlm::SGD<T> sgd(named, {.momentum = 0.9});
+  ldlm::Ema<T> ema(named);
+  for (const double bad :
+       {0.5, -1.0, 1e30, static_cast<double>(NAN), static_cast<double>(INFINITY)}) {
+    CHECK(refusal(adamw, 2, bad)
+              .starts_with("[AdamW] w.step must be a whole number from 0 to 2^53, got "));
+    CHECK(refusal(ema, 1, bad)
+              .starts_with("[Ema] ema.updates must be a whole number from 0 to 2^53, got "));
+  }
+  for (const double bad : {static_cast<double>(NAN), static_cast<double>(INFINITY)}) {
+    CHECK(refusal(adamw, 0, bad) == "[AdamW] w.exp_avg holds NaN or infinity");
+    CHECK(refusal(adamw, 0, -bad) == "[AdamW] w.exp_avg holds NaN or infinity");
+    CHECK(refusal(adamw, 1, bad) == "[AdamW] w.exp_avg_sq holds NaN or infinity");
+    CHECK(refusal(sgd, 0, bad) == "[SGD] w.momentum_buffer holds NaN or infinity");
+  }
+  CHECK(refusal(adamw, 1, -1) == "[AdamW] w.exp_avg_sq holds a negative number");
+  CHECK(refusal(adamw, 0, -1) == "no error");
+  CHECK(refusal(adamw, 2, 7) == "no error");
+  CHECK(refusal(ema, 1, 7) == "no error");
 }
 
 TEST_CASE("rates, decays and other options that are negative or no number are refused") {

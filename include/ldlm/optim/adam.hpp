@@ -32,7 +32,8 @@ class AdamBase {
   static constexpr std::string_view name = Decoupled ? "AdamW" : "Adam";
 
   /// Throws ValueError for options out of range, a weight decay beside groups that have their own,
-  /// and what is no parameter or given twice; ShapeError for one that is strided.
+  /// what is no parameter or given twice, and parameters of which none requires a gradient;
+  /// ShapeError for one that is strided.
   explicit AdamBase(const std::vector<ParameterGroup<T>>& groups, const Options& options = {})
       : AdamBase(options, detail::without_decay(name, groups, options.weight_decay)) {}
   explicit AdamBase(const NamedParameters<T>& parameters, const Options& options = {})
@@ -108,13 +109,18 @@ class AdamBase {
     }
     return state;
   }
-  /// Throws, and changes nothing, unless names and shapes are those of state_dict(), and steps and
-  /// means of squares are not negative.
+  /// Throws, and changes nothing, unless names and shapes are those of state_dict(), steps are
+  /// whole numbers, means are finite and those of squares not negative.
   void load_state_dict(const NamedTensors<T>& state) {
     const NamedTensors<T> own = state_dict();
     for (const auto& [key, tensor] : state) {
+      if (key.ends_with(".step")) {
+        detail::check_count_state(name, key, tensor);
+        continue;
+      }
+      detail::check_finite_state(name, key, tensor);
       LDLM_CHECK(key.ends_with(".exp_avg") || tensor.numel() == 0 || min(tensor).item() >= 0, name,
-                 key, " holds a negative number or NaN");
+                 key, " holds a negative number");
     }
     copy_tensors(state, own, true, name);
     for (std::size_t i = 0; i < entries_.size(); ++i) {

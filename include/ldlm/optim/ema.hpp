@@ -55,9 +55,13 @@ class Ema {
     state.emplace_back("ema.updates", Tensor<T>::scalar(static_cast<T>(updates_)));
     return state;
   }
-  /// Throws, and changes nothing, unless names and shapes are those of state_dict().
+  /// Throws, and changes nothing, unless names and shapes are those of state_dict(), and the number
+  /// of updates is a whole one.
   void load_state_dict(const NamedTensors<T>& state) {
     LDLM_CHECK_STATE(!swapped_, "Ema", "cannot load while the averages are swapped in");
+    if (const Tensor<T>* const updates = find(state, "ema.updates")) {
+      detail::check_count_state("Ema", "ema.updates", *updates);
+    }
     const NamedTensors<T> own = state_dict();
     copy_tensors(state, own, true, "Ema");
     updates_ = static_cast<std::int64_t>(own.back().second.item());

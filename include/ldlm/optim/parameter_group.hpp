@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include <ldlm/core/ops/reduce.hpp>
 #include <ldlm/nn/module.hpp>
 
 namespace ldlm {
@@ -73,6 +74,25 @@ inline void check_not_negative(std::string_view op, std::string_view option, dou
              " must be a number that is not negative, got ", value);
 }
 
+/// Throws if a tensor of a saved state holds NaN or infinity.
+template <Floating T>
+void check_finite_state(std::string_view op, std::string_view key, const Tensor<T>& tensor) {
+  LDLM_CHECK(tensor.numel() == 0 ||
+                 (std::isfinite(min(tensor).item()) && std::isfinite(max(tensor).item())),
+             op, key, " holds NaN or infinity");
+}
+
+/// Throws unless a counter of a saved state is a whole number that a double can hold.
+template <Floating T>
+void check_count_state(std::string_view op, std::string_view key, const Tensor<T>& tensor) {
+  constexpr double most = 9007199254740992;  // 2^53
+  for (const T value : tensor.to(cpu).to_vector()) {
+    const auto count = static_cast<double>(value);
+    LDLM_CHECK(count >= 0 && count <= most && count == std::floor(count), op, key,
+               " must be a whole number from 0 to 2^53, got ", count);
+  }
+}
+
 /// One parameter with what its group says of it.
 template <Floating T>
 struct Slot {
@@ -82,7 +102,8 @@ struct Slot {
   double learning_rate_factor;
 };
 
-/// The slots of all groups. Throws on a parameter that is undefined, strided, or given twice.
+/// The slots of all groups. Throws on a parameter that is undefined, strided, or given twice, and
+/// where there is nothing to move: no parameter, or none that requires a gradient.
 template <Floating T>
 std::vector<Slot<T>> make_slots(const std::vector<ParameterGroup<T>>& groups, std::string_view op) {
   std::vector<Slot<T>> slots;
@@ -103,6 +124,11 @@ std::vector<Slot<T>> make_slots(const std::vector<ParameterGroup<T>>& groups, st
       slots.push_back({name, parameter, group.weight_decay, group.learning_rate_factor});
     }
   }
+  LDLM_CHECK(!slots.empty(), op, "needs parameters, got none");
+  LDLM_CHECK(std::any_of(slots.begin(), slots.end(),
+                         [](const Slot<T>& slot) { return slot.parameter.requires_grad(); }),
+             op, "needs parameters to move; of the ", slots.size(),
+             " that were given none requires a gradient");
   return slots;
 }
 

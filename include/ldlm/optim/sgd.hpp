@@ -24,7 +24,8 @@ class SGD {
   static constexpr std::string_view name = "SGD";
 
   /// Throws ValueError for options out of range, a weight decay beside groups that have their own,
-  /// and what is no parameter or given twice; ShapeError for one that is strided.
+  /// what is no parameter or given twice, and parameters of which none requires a gradient;
+  /// ShapeError for one that is strided.
   explicit SGD(const std::vector<ParameterGroup<T>>& groups, const SgdOptions& options = {})
       : SGD(options, detail::without_decay("SGD", groups, options.weight_decay)) {}
   explicit SGD(const NamedParameters<T>& parameters, const SgdOptions& options = {})
@@ -100,8 +101,12 @@ class SGD {
     }
     return state;
   }
-  /// Throws, and changes nothing, unless names and shapes are those of state_dict().
+  /// Throws, and changes nothing, unless names and shapes are those of state_dict(), and all is
+  /// finite.
   void load_state_dict(const NamedTensors<T>& state) {
+    for (const auto& [key, tensor] : state) {
+      detail::check_finite_state("SGD", key, tensor);
+    }
     copy_tensors(state, state_dict(), true, "SGD");
   }
 
