@@ -226,8 +226,7 @@ TEST_CASE("packed weights compute what they stand for") {
     ldlm::pack(model, format);
     CHECK(ldlm::num_parameters(model) < parameters / 3);
     const auto ids = Tensor<std::int64_t>::from_values({2, 3}, {1, 2, 3, 19, 0, 7});
-    CHECK(contains(message_of([&] { model({.ids = ids}); }), "passes no gradient on"));
-    const ldlm::NoGrad scope;
+    CHECK_FALSE(model({.ids = ids}).requires_grad());
     check_close(model({.ids = ids}).value(), rounded({.ids = ids}).value(), limit);
     check_close(model.loss({.ids = ids}, ids).value(), rounded.loss({.ids = ids}, ids).value(),
                 limit);

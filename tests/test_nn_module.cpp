@@ -76,6 +76,19 @@ struct Tied {
   }
 };
 
+/// Has a matrix, a part of it that begins where it does, and the matrix again.
+struct Overlapping {
+  Variable<float> all, part, turned, again;
+
+  explicit Overlapping(Generator& g)
+      : all(ldlm::randn<float>({3, 3}, g), true),
+        part(all.value().slice(0, 0, 2), true),
+        turned(all.value().transpose(0, 1), true),
+        again(all) {}
+
+  void visit(auto&& v) { v("all", all), v("part", part), v("turned", turned), v("again", again); }
+};
+
 template <class Named>
 std::string names_of(const Named& named) {
   std::string out;
@@ -206,6 +219,21 @@ TEST_CASE("tied parameters count once and stay tied in a clone") {
   cloned.encoder.weight.value().fill_(2);
   CHECK(cloned.decoder.weight.value().at({0, 0}) == 2.0);
   CHECK(model.decoder.weight.value().at({0, 0}) != 2.0);
+}
+
+TEST_CASE("a view that begins where another parameter does is one of its own") {
+  Generator g(1);
+  const Overlapping model(g);
+  CHECK(names_of(ldlm::named_parameters(model)) == "all part turned");
+  CHECK(ldlm::num_parameters(model) == 9 + 6 + 9);
+  Overlapping moved = model;
+  ldlm::to(moved, ldlm::cpu);
+  for (const Overlapping& copy : {ldlm::clone(model), moved}) {
+    CHECK(equal(copy.part.value(), model.part.value()));
+    CHECK(equal(copy.turned.value(), model.turned.value()));
+    CHECK(copy.again.value().data() == copy.all.value().data());
+    CHECK(names_of(ldlm::named_parameters(copy)) == "all part turned");
+  }
 }
 
 TEST_CASE("training drops, evaluation does not") {

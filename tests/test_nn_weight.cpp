@@ -65,6 +65,15 @@ struct TiedWeights {
   }
 };
 
+template <class M>
+std::string names_of_parameters(const M& module) {
+  std::string names;
+  for (const auto& [name, parameter] : ldlm::named_parameters(module)) {
+    names += name + ' ';
+  }
+  return names;
+}
+
 }  // namespace
 
 TEST_CASE_TEMPLATE("a dense weight multiplies and learns as its Variable does", T, float, double) {
@@ -244,7 +253,7 @@ TEST_CASE("a weight that can't be packed stays as it was") {
   Case<float> c(3, 4, WeightLayout::out_in);
   c.weight.value().at({1, 2}) = std::numeric_limits<float>::infinity();
   CHECK(message_of([&] { c.weight.pack(WeightFormat::int8); }) ==
-        "[pack] row 1 has an element that is not finite");
+        "[pack] the weight: row 1 has an element that is not finite");
   CHECK_FALSE(c.weight.is_packed());
   CHECK(c.weight.requires_grad());
   c.weight.pack(WeightFormat::f32);
@@ -274,7 +283,9 @@ TEST_CASE("a packed weight is no parameter, and can't be trained") {
   CHECK(cloned.there.weight.value().data() != model.there.weight.value().data());
 
   ldlm::pack(model, WeightFormat::int4);
-  ldlm::pack(model, WeightFormat::int8);  // what is packed stays as it is
+  ldlm::pack(model, WeightFormat::int4);  // what is packed so already stays as it is
+  CHECK(message_of([&] { ldlm::pack(model, WeightFormat::int8); }) ==
+        "[pack] there.weight is packed as int4 already, and can't be packed as int8");
   const auto packed = ldlm::packed_weights(model);
   REQUIRE(packed.size() == 2);
   CHECK(packed[0].first == "there.weight");
@@ -287,11 +298,49 @@ TEST_CASE("a packed weight is no parameter, and can't be trained") {
 
   CHECK(message_of([&] { ldlm::set_requires_grad(model, true); }) ==
         "[set_requires_grad] there.weight is packed as int4 and can't be trained");
-  const auto x = random<float>({2, 4}, 2);
+  const auto x = random<float>({2, 4}, 2, true);
   CHECK(contains(message_of([&] { (void)model.back(model.there(x)); }),
                  "[linear] there.weight is packed as int4 and passes no gradient on"));
-  ldlm::set_requires_grad(model, false);
-  CHECK(model.back(model.there(x)).shape() == Shape{2, 4});
+}
+
+TEST_CASE("a packed module computes without any scope, and its copies go on learning") {
+  Generator g(1);
+  const TiedWeights model(g);
+  for (const bool read : {false, true}) {
+    TiedWeights packed = model;
+    if (read) {
+      ldlm::replace_packed(packed, [&](const std::string&, std::int64_t, std::int64_t) {
+        return ldlm::pack(model.there.weight.value(), WeightFormat::int8);
+      });
+    } else {
+      ldlm::pack(packed, WeightFormat::int8);
+    }
+    const auto y = packed.back(packed.there(random<float>({2, 4}, 2).value()));
+    CHECK(y.shape() == Shape{2, 4});
+    CHECK_FALSE(y.requires_grad());
+    CHECK(names_of_parameters(packed) == "there.bias ");
+    CHECK(packed.there.bias.value().data() == model.there.bias.value().data());
+    CHECK(model.there.bias.requires_grad());
+    CHECK(model.there.weight.requires_grad());
+  }
+}
+
+TEST_CASE("a module of which one weight can't be packed stays as it was") {
+  Generator g(1);
+  TiedWeights model(g);
+  model.back = ldlm::Linear<float>(4, 4, g);
+  model.back.weight.value().at({1, 2}) = std::numeric_limits<float>::infinity();
+  CHECK(message_of([&] { ldlm::pack(model, WeightFormat::int8); }) ==
+        "[pack] back.weight: row 1 has an element that is not finite");
+  CHECK(ldlm::packed_weights(model).empty());
+  CHECK(model.there.bias.requires_grad());
+
+  model.back.weight.pack(WeightFormat::f32, "back.weight");
+  CHECK(message_of([&] { ldlm::pack(model, WeightFormat::int8); }) ==
+        "[pack] back.weight is packed as f32 already, and can't be packed as int8");
+  CHECK(ldlm::packed_weights(model).size() == 1);
+  ldlm::pack(model, WeightFormat::f32);
+  CHECK(ldlm::packed_weights(model).size() == 2);
 }
 
 TEST_CASE("a weight in either layout learns") {

@@ -1,5 +1,5 @@
 // A module of doubles says so with value_type; its parameters are not silently left out.
-// expect: a visited part is a Variable or Weight of the module's value_type
+// expect: this Variable or Weight has another element type than its module
 
 #include <ldlm/nn/linear.hpp>
 

@@ -28,11 +28,14 @@ struct PackedMatrix {
 };
 
 /// The matrix (N, K) in a format. Throws for one that is not on the CPU or, unless the format is
-/// exact, has an element that is not finite.
-inline PackedMatrix pack(const Tensor<float>& weight, WeightFormat format) {
-  LDLM_CHECK_SHAPE(weight.rank() == 2, "pack", "needs a matrix, got ", to_string(weight.shape()));
-  LDLM_CHECK_DEVICE(weight.device() == cpu, "pack", "the matrix is on ", weight.device(),
-                    "; move it to the CPU first");
+/// exact, has an element that is not finite. `name`, if any, is how errors call it.
+inline PackedMatrix pack(const Tensor<float>& weight, WeightFormat format,
+                         std::string_view name = {}) {
+  const std::string_view colon = name.empty() ? "" : ": ";
+  LDLM_CHECK_SHAPE(weight.rank() == 2, "pack", name, colon, "needs a matrix, got ",
+                   to_string(weight.shape()));
+  LDLM_CHECK_DEVICE(weight.device() == cpu, "pack", name, colon, "the matrix is on ",
+                    weight.device(), "; move it to the CPU first");
   const std::int64_t n = weight.size(0);
   const std::int64_t k = weight.size(1);
   PackedMatrix out{format, n, k,
@@ -47,7 +50,7 @@ inline PackedMatrix pack(const Tensor<float>& weight, WeightFormat format) {
       const float* const x = rows.data() + i * k;
       LDLM_CHECK(
           Format::exact || std::all_of(x, x + k, [](float value) { return std::isfinite(value); }),
-          "pack", "row ", i, " has an element that is not finite");
+          "pack", name, colon, "row ", i, " has an element that is not finite");
       for (std::int64_t j = 0; j < k; j += group) {
         Format::encode(x + j, std::min(group, k - j),
                        out.data.data() + detail::group_offset<Format>(i, j / group, k), scale);

@@ -20,6 +20,7 @@
 // The copy of a module shares its parameters, as the copy of a Variable does; clone() copies them.
 // A module whose elements are not float says so with `using value_type = double;`.
 
+#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -76,6 +77,13 @@ using NamedParameters = std::vector<std::pair<std::string, Variable<T>>>;
 
 namespace detail {
 
+template <class>
+inline constexpr bool is_leaf_of_any_type = false;
+template <class T>
+inline constexpr bool is_leaf_of_any_type<Variable<T>> = true;
+template <class T>
+inline constexpr bool is_leaf_of_any_type<Weight<T>> = true;
+
 /// A walk over a module tree in the order of visit; the handler gets each leaf with its full name.
 template <Floating T, class Handler>
 class Walker {
@@ -126,12 +134,17 @@ class Walker {
       const Scope scope(path_, name);
       enter(part);
     } else {
-      static_assert(!std::is_const_v<Part>,
+      constexpr bool is_const = std::is_const_v<Part>;
+      constexpr bool is_leaf = is_leaf_of_any_type<Part>;
+      static_assert(!is_const,
                     "visit must not be const: it shows the parts to those that change them, too");
-      static_assert(std::is_const_v<Part>,
-                    "a visited part is a Variable or Weight of the module's value_type (float if "
-                    "it names none), a module with a visit member, or a vector or optional of "
-                    "these; a Tensor goes to v.buffer");
+      static_assert(is_const || !is_leaf,
+                    "this Variable or Weight has another element type than its module: a module "
+                    "whose elements are not float says so, with `using value_type = double;`");
+      static_assert(is_const || is_leaf,
+                    "this part has no visit member: a visited part is a Variable, a Weight, a "
+                    "module with a public visit, or a vector or optional of these; a Tensor goes "
+                    "to v.buffer");
     }
   }
   template <class M>
@@ -184,14 +197,40 @@ void walk(const M& module, H& handler) {
   walk(const_cast<M&>(module), handler);  // NOLINT(cppcoreguidelines-pro-type-const-cast)
 }
 
+/// What tied parameters have in common: the elements, and how they lie. A view of a part may start
+/// where the whole does, and is a parameter of its own.
+template <Floating T>
+struct ParameterPlace {
+  const T* data;
+  Shape shape;
+  Strides strides;
+
+  explicit ParameterPlace(const Tensor<T>& tensor)
+      : data(tensor.data()), shape(tensor.shape()), strides(tensor.layout().strides) {
+    for (int i = 0; i < max_rank; ++i) {
+      if (i >= shape.rank() || shape[i] == 1) {  // where they mean nothing
+        strides[static_cast<std::size_t>(i)] = 0;
+      }
+    }
+  }
+  friend bool operator==(const ParameterPlace&, const ParameterPlace&) = default;
+
+  struct Hash {
+    std::size_t operator()(const ParameterPlace& place) const {
+      return std::hash<const T*>()(place.data);
+    }
+  };
+};
+
 template <Floating T>
 struct CollectParameters : Handler<T> {
+  using Place = ParameterPlace<T>;
   NamedParameters<T> found{};
-  std::unordered_set<const T*> seen{};
+  std::unordered_set<Place, typename Place::Hash> seen{};
 
   void parameter(const std::string& name, Variable<T>& parameter) {
-    const T* const data = parameter.value().data();
-    if (data == nullptr || seen.insert(data).second) {  // a tied parameter counts once
+    const Place place(parameter.value());
+    if (place.data == nullptr || seen.insert(place).second) {  // a tied parameter counts once
       found.emplace_back(name, parameter);
     }
   }
@@ -220,11 +259,12 @@ template <Floating T, class Copy>
 struct ReplaceLeaves : Handler<T> {
   explicit ReplaceLeaves(Copy copy_) : copy(std::move(copy_)) {}
 
+  using Place = ParameterPlace<T>;
   Copy copy;
-  std::unordered_map<const T*, Variable<T>> copies{};  // keeps tied parameters tied
+  std::unordered_map<Place, Variable<T>, typename Place::Hash> copies{};  // keep tied ones tied
 
   void parameter(const std::string& /*name*/, Variable<T>& parameter) {
-    Variable<T>& other = copies[parameter.value().data()];
+    Variable<T>& other = copies[Place(parameter.value())];
     if (!other.defined() || parameter.numel() == 0) {
       other = Variable<T>(copy(parameter.value()), parameter.requires_grad());
     }

@@ -100,8 +100,9 @@ class Weight {
   /// on another device than the CPU or has an element that is not finite (but see is_exact).
   void pack(WeightFormat format, std::string name = "the weight") requires std::same_as<T, float> {
     const Tensor<T>& w = value();
-    *this = Weight(ldlm::pack(layout_ == WeightLayout::out_in ? w : w.transpose(0, 1), format),
-                   layout_, std::move(name));
+    PackedMatrix matrix =
+        ldlm::pack(layout_ == WeightLayout::out_in ? w : w.transpose(0, 1), format, name);
+    *this = Weight(std::move(matrix), layout_, std::move(name));
   }
 
   /// Throws "[op] NAME is packed as FORMAT and WHY" if it is packed.
