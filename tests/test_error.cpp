@@ -6,6 +6,7 @@
 #include <cmath>
 #include <limits>
 #include <string>
+#include <utility>
 
 #include <ldlm/autograd/autograd.hpp>
 #include <ldlm/core/error.hpp>
@@ -51,6 +52,9 @@ TEST_CASE("an Error is caught by its kind") {
   CHECK_KIND(DeviceError, device, Tensor<float>::ones({2}, cuda));
   CHECK_KIND(MemoryError, memory, Tensor<float>::empty({std::int64_t{1} << 60}));
   CHECK_KIND(StateError, state, none.shape());
+  CHECK_KIND(StateError, state, none.backward());
+  CHECK_KIND(StateError, state, none.set_requires_grad(false));
+  CHECK_KIND(ValueError, value, Tensor<float>::from_blob(nullptr, {3}));
   CHECK_KIND(StateError, state, Variable<float>(x).backward());
   CHECK_KIND(FileError, file, detail::open_regular_file("/no/such/file"));
 }
@@ -100,6 +104,40 @@ TEST_CASE("parts of a message are written as a stream would") {
         "0.1 1 1e-07 1.23457e+06 1e+300");
   CHECK(detail::concat(std::numeric_limits<float>::infinity(), ' ', -0.0) == "inf -0");
   CHECK(detail::concat(Shape{2, 3}, ' ', cpu) == "(2, 3) cpu:0");
+}
+
+TEST_CASE("null is memory for no elements") {
+  CHECK(Tensor<float>::from_blob(nullptr, {3, 0}).shape() == Shape{3, 0});
+}
+
+TEST_CASE("what takes an undefined Variable says so") {
+  const auto reason_of = [](auto&& action) {
+    try {
+      static_cast<void>(action());
+    } catch (const StateError& error) {
+      return std::string(error.what());
+    }
+    return std::string("no StateError");
+  };
+  const Variable<float> v(Tensor<float>::ones({2, 3}), true);
+  Variable<float> none(Tensor<float>::ones({2, 3}), true);
+  const Variable<float> taken = std::move(none);  // what was moved from is undefined, too
+  CHECK(reason_of([&] { return exp(none); }) == "[exp] the Variable is undefined");
+  CHECK(reason_of([&] { return v + none; }) == "[add] the Variable is undefined");
+  CHECK(reason_of([&] { return none * v; }) == "[mul] the Variable is undefined");
+  CHECK(reason_of([&] { return none / 2; }) == "[div] the Variable is undefined");
+  CHECK(reason_of([&] { return maximum(v, none); }) == "[maximum] the Variable is undefined");
+  CHECK(reason_of([&] { return sum(none); }) == "[sum] the Variable is undefined");
+  CHECK(reason_of([&] { return mean(none); }) == "[mean] the Variable is undefined");
+  CHECK(reason_of([&] { return max(none, 1); }) == "[max] the Variable is undefined");
+  CHECK(reason_of([&] { return matmul(v, none); }) == "[matmul] the Variable is undefined");
+  CHECK(reason_of([&] { return linear(v, none); }) == "[linear] the Variable is undefined");
+  CHECK(reason_of([&] { return softmax(none, 0); }) == "[softmax] the Variable is undefined");
+  CHECK(reason_of([&] { return concat({v, none}, 0); }) == "[concat] the Variable is undefined");
+  CHECK(reason_of([&] { return mse_loss(v, none); }) == "[mse_loss] the Variable is undefined");
+  CHECK(reason_of([&] { return none.reshape({6}); }) == "[reshape] the Variable is undefined");
+  CHECK(reason_of([&] { return none.slice(0, 1); }) == "[slice] the Variable is undefined");
+  CHECK(reason_of([&] { return none.value(); }) == "[value] the Variable is undefined");
 }
 
 TEST_CASE("messages name the function that was called") {

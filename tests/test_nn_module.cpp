@@ -183,6 +183,13 @@ TEST_CASE("load_state_dict says everything that does not fit, and then changes n
         "[load_state_dict] of another shape: in.weight is (4, 3), given (3, 4)");
   CHECK(equal(ldlm::state_dict(model)[2].second, ldlm::state_dict(before)[2].second));
 
+  CHECK_THROWS_AS(ldlm::load_state_dict(model, tensors), ldlm::ValueError);
+  CHECK_THROWS_AS(ldlm::load_state_dict(model, tensors, false), ldlm::ShapeError);
+  tensors[0].second = {};
+  CHECK(message_of([&] { ldlm::load_state_dict(model, tensors, false); }) ==
+        "[load_state_dict] undefined: in.weight");
+  CHECK_THROWS_AS(ldlm::load_state_dict(model, tensors, false), ldlm::StateError);
+
   tensors.erase(tensors.begin());
   tensors[1].second = Tensor<float>::ones({4, 4});
   CHECK(message_of([&] { ldlm::load_state_dict(model, tensors, false); }) == "no error");
@@ -277,6 +284,9 @@ TEST_CASE("dropout keeps the mean, zeroes a share p, and its gradient has the sa
   sum(y).backward();
   CHECK(x.grad().to_vector() == y.value().to_vector());
   CHECK(message_of([] { ldlm::Dropout<float>(1.5); }) == "[Dropout] p must lie in [0, 1), got 1.5");
+  CHECK(message_of([] { ldlm::Dropout<float>(0.999999999); }) ==
+        "[Dropout] p is so near to 1 that it is 1 as f32");
+  CHECK(ldlm::Dropout<double>(0.999999999).p() < 1);
 }
 
 TEST_CASE("dropout reaches every part of a Transformer") {

@@ -236,6 +236,10 @@ TEST_CASE("wrong configurations are told apart") {
   CHECK(
       gpt2(R"({"n_head": 7})") ==
       R"([config] config.json: key "n_head" is 7, which does not divide n_embd 768 (at byte 11))");
+  CHECK(
+      gpt2(R"({"n_embd": 100, "n_heads": 10})") ==
+      "[config] config.json: key \"n_head\" (absent, so its default) is 12, which does not divide "
+      "n_embd 100");
   CHECK(contains(gpt2(R"({"n_layer": 0})"), "key \"n_layer\" must be at least 1, got 0"));
   CHECK(contains(gpt2(R"({"vocab_size": "many"})"), "must be an integer, got \"many\""));
   CHECK(contains(gpt2(R"({"attn_pdrop": 1})"), "must lie in [0, 1), got 1"));

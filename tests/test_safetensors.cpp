@@ -277,6 +277,7 @@ TEST_CASE("the writer refuses what would not be read again") {
   CHECK(message_of([&] { writer.add("\xff", x); }) == "[safetensors] name \"\\xff\" is not UTF-8");
   CHECK(message_of([&] { writer.add("u", Tensor<float>()); }) ==
         "[safetensors] tensor \"u\" is undefined");
+  CHECK_THROWS_AS(writer.add("u", Tensor<float>()), ldlm::StateError);
 }
 
 TEST_CASE("a model in one file") {

@@ -61,6 +61,9 @@ TEST_CASE("folders of sentence-transformers give its vectors, in any batches") {
   CHECK(largest_difference(queries, Golden("sentence/prompts").get<float>("query")) < 1e-5F);
   // A prompt is text before the text, whatever it is called.
   CHECK(equal(encoder.encode(texts(), {.prompt = "hello : "}), queries));
+  CHECK(message_of([&] { (void)encoder.encode({"a"}, {.prompt = "p", .prompt_name = "query"}); }) ==
+        "[encode] prompt and prompt_name are two ways to say what comes before every text: set "
+        "one");
   CHECK(contains(message_of([&] { (void)encoder.encode({"a"}, {.prompt_name = "other"}); }),
                  "no prompt named \"other\"; the folder has document, passage, query"));
 }

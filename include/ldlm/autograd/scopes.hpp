@@ -1,6 +1,7 @@
 #pragma once
 // Scopes: NoGrad, in which functions compute values only; TrainingMode, in which dropout drops, and
-// EvaluationMode. Each holds for its thread, and models keep nothing of it.
+// EvaluationMode. Each holds for its thread, and models keep nothing of it. A scope needs a name:
+// compilers warn of `NoGrad();`, which ends at once.
 
 #include <atomic>
 #include <cstdint>
@@ -36,7 +37,7 @@ inline Recording& recording() noexcept {
 /// Replaces the thread's Recording for a scope.
 class RecordingScope {
  public:
-  explicit RecordingScope(Recording state) noexcept
+  [[nodiscard]] explicit RecordingScope(Recording state) noexcept
       : previous_(std::exchange(recording(), state)) {}
   RecordingScope(const RecordingScope&) = delete;
   RecordingScope& operator=(const RecordingScope&) = delete;
@@ -57,7 +58,7 @@ inline std::uint64_t new_graph() noexcept {
 /// `{ const NoGrad scope; auto y = model(x); }`. Scopes nest.
 class NoGrad {
  public:
-  NoGrad() noexcept : scope_(changed()) {}
+  [[nodiscard]] NoGrad() noexcept : scope_(changed()) {}
 
  private:
   static detail::Recording changed() noexcept {
@@ -73,7 +74,7 @@ class NoGrad {
 /// `{ const TrainingMode scope(generator); loss = ...; } loss.backward();`. Scopes nest.
 class TrainingMode {
  public:
-  explicit TrainingMode(Generator& generator) noexcept : scope_(changed(generator)) {}
+  [[nodiscard]] explicit TrainingMode(Generator& generator) noexcept : scope_(changed(generator)) {}
 
  private:
   static detail::Recording changed(Generator& generator) noexcept {
@@ -89,7 +90,7 @@ class TrainingMode {
 /// any scope: for evaluating within a training step, or for gradients without dropout on purpose.
 class EvaluationMode {
  public:
-  EvaluationMode() noexcept : scope_(changed()) {}
+  [[nodiscard]] EvaluationMode() noexcept : scope_(changed()) {}
 
  private:
   static detail::Recording changed() noexcept {

@@ -30,12 +30,12 @@ class Variable {
  public:
   using value_type = T;
 
-  /// Undefined; only defined() and assignment make sense.
+  /// Undefined, as what was moved from is; only defined() and assignment make sense.
   Variable() = default;
   /// A leaf. With `requires_grad`, backward passes add up its gradient in grad().
   explicit Variable(Tensor<T> value, bool requires_grad = false)
       : Variable(std::move(value), NodeRef()) {
-    LDLM_CHECK_STATE(this->value().defined(), "Variable", "the tensor is undefined");
+    LDLM_CHECK_STATE(state_->value.defined(), "Variable", "the tensor is undefined");
     set_requires_grad(requires_grad);
   }
   /// The result of a recorded function; used by record().
@@ -43,18 +43,21 @@ class Variable {
       : state_(std::make_shared<State>(State{std::move(value), std::move(node)})) {}
 
   [[nodiscard]] bool defined() const noexcept { return state_ != nullptr; }
-  [[nodiscard]] const Tensor<T>& value() const { return state().value; }
-  [[nodiscard]] const Shape& shape() const { return value().shape(); }
-  [[nodiscard]] int rank() const { return value().rank(); }
-  [[nodiscard]] std::int64_t numel() const { return value().numel(); }
+  /// Throws, in the name of `op`, if this is undefined.
+  [[nodiscard]] const Tensor<T>& value(std::string_view op = "value") const {
+    return state(op).value;
+  }
+  [[nodiscard]] const Shape& shape() const { return value("shape").shape(); }
+  [[nodiscard]] int rank() const { return value("rank").rank(); }
+  [[nodiscard]] std::int64_t numel() const { return value("numel").numel(); }
   /// Extent of an axis; a negative axis counts from the end.
-  [[nodiscard]] std::int64_t size(int axis) const { return value().size(axis); }
-  [[nodiscard]] Device device() const { return value().device(); }
+  [[nodiscard]] std::int64_t size(int axis) const { return value("size").size(axis); }
+  [[nodiscard]] Device device() const { return value("device").device(); }
   /// The only element of a one-element variable.
-  [[nodiscard]] T item() const { return value().item(); }
+  [[nodiscard]] T item() const { return value("item").item(); }
 
   /// Whether gradients flow here: a leaf that was asked to, or a function of one.
-  [[nodiscard]] bool requires_grad() const { return state().node.get() != nullptr; }
+  [[nodiscard]] bool requires_grad() const { return state("requires_grad").node.get() != nullptr; }
   /// Whether it was made by the user rather than by a recorded function.
   [[nodiscard]] bool is_leaf() const { return !requires_grad() || node()->is_leaf(); }
   /// The gradient of a leaf, row-major and of its shape; undefined if none has come yet.
@@ -73,7 +76,7 @@ class Variable {
     LDLM_CHECK_STATE(is_leaf(), "set_requires_grad", "only for leaves; this is a result of '",
                      node()->name(), "' (detach() gives a leaf)");
     if (wanted != requires_grad()) {
-      state().node =
+      state("set_requires_grad").node =
           wanted ? NodeRef(new detail::LeafNode<T>(shape(), value().device())) : NodeRef();
     }
   }
@@ -84,63 +87,64 @@ class Variable {
                      node()->name(), '\'');
     LDLM_CHECK_SHAPE(value.defined() && value.shape() == shape(), "set_value",
                      "shapes differ: ", to_string(shape()), " and ", to_string(value.shape()));
-    state().value = std::move(value);
+    state("set_value").value = std::move(value);
   }
   /// The same elements as a leaf without gradient.
-  [[nodiscard]] Variable detach() const { return Variable(value()); }
+  [[nodiscard]] Variable detach() const { return Variable(value("detach")); }
 
   /// Adds d this / d leaf to the gradient of every leaf that this was computed from. Throws if
   /// nothing here requires a gradient, if there is neither a seed nor a single element, if a value
   /// needed was changed in place, or if the graph was already used without `retain_graph`.
   void backward(const BackwardOptions<T>& options = {}) const {
+    const NodeRef root = state("backward").node;  // kept alive, whatever happens to this handle
     LDLM_CHECK_STATE(
-        requires_grad(), "backward",
+        root.get() != nullptr, "backward",
         "there is no graph: no input requires a gradient, or it was computed under NoGrad");
     const bool given = options.seed.defined();
     LDLM_CHECK_SHAPE(given || numel() == 1, "backward", "shape ", to_string(shape()),
                      " is not a single element and needs a seed");
     LDLM_CHECK_SHAPE(!given || options.seed.shape() == shape(), "backward", "seed ",
                      to_string(options.seed.shape()), " does not fit ", to_string(shape()));
-    const NodeRef root = state().node;  // kept alive, whatever happens to this handle
     typed_node()->accumulate(given ? options.seed : Tensor<T>::ones(shape(), device()));
     if (!root.get()->is_leaf()) {
       run_backward(*root.get(), options.retain_graph);
     }
   }
 
-  /// The vertex of the graph, for record(); null if no gradient flows here.
-  [[nodiscard]] Node* node() const { return state().node.get(); }
+  /// The vertex of the graph, for record(); null if no gradient flows here, or this is
+  /// undefined.
+  [[nodiscard]] Node* node() const { return state_ != nullptr ? state_->node.get() : nullptr; }
 
   // ---- Views, as on Tensor, with gradients. ----
 
   /// See Tensor::reshape: one extent may be -1.
   [[nodiscard]] Variable reshape(std::initializer_list<std::int64_t> dims) const {
-    return reshaped("reshape", value().reshape(dims));
+    return reshaped("reshape", value("reshape").reshape(dims));
   }
   [[nodiscard]] Variable reshape(const Shape& shape) const {
-    return reshaped("reshape", value().reshape(shape));
+    return reshaped("reshape", value("reshape").reshape(shape));
   }
   /// Merges axes first..last into one.
   [[nodiscard]] Variable flatten(int first = 0, int last = -1) const {
-    return reshaped("flatten", value().flatten(first, last));
+    return reshaped("flatten", value("flatten").flatten(first, last));
   }
   /// Removes an axis of extent 1.
   [[nodiscard]] Variable squeeze(int axis) const {
-    return reshaped("squeeze", value().squeeze(axis));
+    return reshaped("squeeze", value("squeeze").squeeze(axis));
   }
   /// Inserts an axis of extent 1 before `axis` (-1: at the end).
   [[nodiscard]] Variable unsqueeze(int axis) const {
-    return reshaped("unsqueeze", value().unsqueeze(axis));
+    return reshaped("unsqueeze", value("unsqueeze").unsqueeze(axis));
   }
   /// Axis i of the result is axis order[i] of this.
   [[nodiscard]] Variable permute(std::span<const int> order) const {
-    return permuted("permute", value().permute(order), order);
+    return permuted("permute", value("permute").permute(order), order);
   }
   [[nodiscard]] Variable permute(std::initializer_list<int> order) const {
     return permute(std::span<const int>(order.begin(), order.size()));
   }
   [[nodiscard]] Variable transpose(int a, int b) const {
-    Tensor<T> out = value().transpose(a, b);
+    Tensor<T> out = value("transpose").transpose(a, b);
     std::array<int, max_rank> order{0, 1, 2, 3, 4, 5};
     std::swap(order[static_cast<std::size_t>(normalize_axis(a, rank(), "transpose"))],
               order[static_cast<std::size_t>(normalize_axis(b, rank(), "transpose"))]);
@@ -166,8 +170,8 @@ class Variable {
     NodeRef node;  // null: no gradient flows here
   };
 
-  [[nodiscard]] State& state() const {
-    LDLM_CHECK_STATE(state_ != nullptr, "Variable", "used before anything was assigned to it");
+  [[nodiscard]] State& state(std::string_view op) const {
+    LDLM_CHECK_STATE(state_ != nullptr, op, "the Variable is undefined");
     return *state_;
   }
   [[nodiscard]] NodeOf<T>* typed_node() const { return static_cast<NodeOf<T>*>(node()); }
@@ -181,7 +185,7 @@ class Variable {
   }
   template <class Function>
   [[nodiscard]] Variable part(std::string_view name, Function function) const {
-    return view<detail::PartNode<T, Function>>(name, function(value()), function);
+    return view<detail::PartNode<T, Function>>(name, function(value(name)), function);
   }
   template <class ViewKind, class... Parameters>
   [[nodiscard]] Variable view(std::string_view name, Tensor<T> out,
@@ -245,13 +249,13 @@ template <Floating T, class Backward>
 
 template <Floating T>
 Variable<T> Variable<T>::expand(const Shape& shape) const {
-  return record("expand", value().expand(shape), {node()},
+  return record("expand", value("expand").expand(shape), {node()},
                 [](Tensor<T> dy, InputGrads<T> in) { in[0].add(std::move(dy)); });
 }
 
 template <Floating T>
 Variable<T> Variable<T>::contiguous() const {
-  return value().is_contiguous()
+  return value("contiguous").is_contiguous()
              ? *this
              : record("contiguous", value().contiguous(), {node()},
                       [](Tensor<T> dy, InputGrads<T> in) { in[0].add(std::move(dy)); });

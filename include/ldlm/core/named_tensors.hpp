@@ -44,13 +44,15 @@ inline std::string join_some(const std::vector<std::string>& names) {
 
 /// Copies each tensor of `source` into the one of the same name in `target`. Nothing is changed
 /// unless all fits: throws an Error that starts with `op` and lists the names missing from
-/// `source`, those it has too many (both only if `strict`), and those of another shape.
+/// `source`, those it has too many (both only if `strict`), those of another shape (a ShapeError if
+/// that is all) and those that are undefined there (a StateError).
 template <Scalar T>
 void copy_tensors(const NamedTensors<T>& source, const NamedTensors<T>& target, bool strict = true,
                   std::string_view op = "copy_tensors") {
   std::vector<std::string> missing;
   std::vector<std::string> unexpected;
   std::vector<std::string> misshaped;
+  std::vector<std::string> undefined;
   std::unordered_map<std::string_view, const Tensor<T>*> given;
   for (const auto& [name, tensor] : source) {
     if (!given.emplace(name, &tensor).second) {
@@ -64,7 +66,9 @@ void copy_tensors(const NamedTensors<T>& source, const NamedTensors<T>& target, 
       missing.push_back(name);
       continue;
     }
-    if (found->second->shape() != tensor.shape()) {
+    if (!found->second->defined()) {
+      undefined.push_back(name);
+    } else if (found->second->shape() != tensor.shape()) {
       misshaped.push_back(name + " is " + to_string(tensor.shape()) + ", given " +
                           to_string(found->second->shape()));
     }
@@ -87,8 +91,15 @@ void copy_tensors(const NamedTensors<T>& source, const NamedTensors<T>& target, 
     report("missing: ", missing);
     report("unexpected: ", unexpected);
   }
+  const bool names_differ = !problems.empty();
   report("of another shape: ", misshaped);
-  LDLM_CHECK(problems.empty(), op, problems);
+  report("undefined: ", undefined);
+  if (!problems.empty()) {
+    detail::fail_as(!undefined.empty() ? ErrorCode::state
+                    : names_differ     ? ErrorCode::value
+                                       : ErrorCode::shape,
+                    op, problems);
+  }
   for (const auto& [from, to] : copies) {
     to->copy_(*from);
   }

@@ -104,9 +104,12 @@ class Tensor {
   static Tensor from_values(const Shape& shape, std::initializer_list<T> values) {
     return from_values(shape, std::span<const T>(values.begin(), values.size()));
   }
-  /// Uses memory that the caller owns; `release()`, if any, runs when the last handle is gone.
+  /// Uses memory that the caller owns; `release()`, if any, runs when the last handle is gone. Null
+  /// has no elements.
   static Tensor from_blob(T* data, const Shape& shape, detail::Release release = {},
                           Device device = cpu) {
+    LDLM_CHECK(data != nullptr || shape.numel() == 0, "from_blob", "null has no elements, but ",
+               to_string(shape), " has ", shape.numel());
     return {Storage::borrow(data, checked_bytes(shape), device, std::move(release)), Layout(shape)};
   }
   /// start, start + step, ... up to but not including stop.

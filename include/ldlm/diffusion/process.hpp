@@ -21,8 +21,9 @@ namespace detail {
 /// f(abar) for every row as a tensor (B, 1, ..., 1) that broadcasts over z.
 template <class T, class Function>
 Tensor<T> per_row(std::span<const double> alpha_bars, const Tensor<T>& z, Function&& f) {
-  LDLM_CHECK(z.rank() >= 1 && static_cast<std::int64_t>(alpha_bars.size()) == z.size(0),
-             "diffusion", alpha_bars.size(), " noise levels for latents ", to_string(z.shape()));
+  LDLM_CHECK_SHAPE(z.rank() >= 1 && static_cast<std::int64_t>(alpha_bars.size()) == z.size(0),
+                   "diffusion", alpha_bars.size(), " noise levels for latents ",
+                   to_string(z.shape()));
   Shape shape;
   for (int i = 0; i < z.rank(); ++i) {
     shape.push_back(i == 0 ? z.size(0) : 1);
@@ -47,8 +48,8 @@ inline double noise(double alpha_bar) {
 template <class T, class F, class G>
 Tensor<T> combine(std::span<const double> alpha_bars, const Tensor<T>& x, F&& f, const Tensor<T>& y,
                   G&& g) {
-  LDLM_CHECK(x.shape() == y.shape(), "diffusion", "shapes differ: ", to_string(x.shape()), " and ",
-             to_string(y.shape()));
+  LDLM_CHECK_SHAPE(x.shape() == y.shape(), "diffusion", "shapes differ: ", to_string(x.shape()),
+                   " and ", to_string(y.shape()));
   Tensor<T> out = mul(x, per_row(alpha_bars, x, f));
   add_(out, mul(y, per_row(alpha_bars, y, g)));
   return out;

@@ -74,8 +74,8 @@ Tensor<T> denoise_from(Tensor<T> z, const NoiseSchedule& schedule,
   for (std::size_t i = 0; i < timesteps.size(); ++i) {
     const double at = schedule.alpha_bar(timesteps[i]);
     x0 = denoise(std::as_const(z), at);
-    LDLM_CHECK(x0.shape() == z.shape(), "sampler", "the denoiser turned ", to_string(z.shape()),
-               " into ", to_string(x0.shape()));
+    LDLM_CHECK_SHAPE(x0.shape() == z.shape(), "sampler", "the denoiser turned ",
+                     to_string(z.shape()), " into ", to_string(x0.shape()));
     if (i + 1 == timesteps.size() || timesteps[i] <= options.stop_at) {
       break;
     }

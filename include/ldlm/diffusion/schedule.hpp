@@ -99,17 +99,18 @@ class NoiseSchedule {
   [[nodiscard]] std::int64_t steps() const { return static_cast<std::int64_t>(alpha_bars_.size()); }
   /// Share of the signal's variance at level t; t = -1 is the clean data, 1. Throws out of range.
   [[nodiscard]] double alpha_bar(std::int64_t t) const {
-    LDLM_CHECK(t >= -1 && t < steps(), "schedule", "t = ", t, " is outside [-1, ", steps(), ")");
+    LDLM_CHECK_INDEX(t >= -1 && t < steps(), "schedule", "t = ", t, " is outside [-1, ", steps(),
+                     ")");
     return t < 0 ? 1.0 : alpha_bars_[static_cast<std::size_t>(t)];
   }
   /// 1 - abar_t / abar_{t-1}.
   [[nodiscard]] double beta(std::int64_t t) const {
-    LDLM_CHECK(t >= 0, "schedule", "beta of the clean data is not defined");
+    LDLM_CHECK_INDEX(t >= 0, "schedule", "beta of the clean data is not defined");
     return 1.0 - alpha_bar(t) / alpha_bar(t - 1);
   }
   /// log(abar / (1 - abar)), t >= 0.
   [[nodiscard]] double log_snr(std::int64_t t) const {
-    LDLM_CHECK(t >= 0, "schedule", "the clean data has no finite signal-to-noise ratio");
+    LDLM_CHECK_INDEX(t >= 0, "schedule", "the clean data has no finite signal-to-noise ratio");
     return log_snr_of(alpha_bar(t));
   }
   static double log_snr_of(double alpha_bar) { return std::log(alpha_bar / (1.0 - alpha_bar)); }

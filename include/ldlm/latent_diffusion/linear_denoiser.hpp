@@ -73,9 +73,9 @@ class LinearDenoiser {
  private:
   template <Floating T>
   [[nodiscard]] Tensor<double> flat_rows(const Tensor<T>& latents) const {
-    LDLM_CHECK(latents.rank() >= 1 && latents.numel() == latents.size(0) * sum_.numel(),
-               "linear_denoiser", "latents ", to_string(latents.shape()), " do not have ",
-               sum_.numel(), " numbers each");
+    LDLM_CHECK_SHAPE(latents.rank() >= 1 && latents.numel() == latents.size(0) * sum_.numel(),
+                     "linear_denoiser", "latents ", to_string(latents.shape()), " do not have ",
+                     sum_.numel(), " numbers each");
     return cast<double>(latents.reshape({latents.size(0), sum_.numel()}));
   }
 

@@ -31,7 +31,8 @@ struct BertInputs {
 
 /// A batch without what says nothing: a mask where nothing is padding, types where all are 0.
 [[nodiscard]] inline BertInputs bert_inputs(const TokenBatch& batch) {
-  const std::int64_t longest = batch.ids.size(1);
+  LDLM_CHECK_STATE(batch.ids.defined(), "bert", "the ids are undefined");
+  const std::int64_t longest = batch.ids.size(-1);
   const bool padded = std::any_of(batch.lengths.begin(), batch.lengths.end(),
                                   [longest](std::int64_t length) { return length < longest; });
   const bool typed = batch.type_ids.numel() > 0 && max(batch.type_ids).item() > 0;
@@ -65,12 +66,14 @@ struct BertEmbeddings {
   /// -> (B, T, C)
   Variable<T> operator()(const BertInputs& inputs) const {
     const Tensor<std::int64_t>& ids = inputs.ids;
-    LDLM_CHECK(ids.rank() == 2, "bert", "needs ids (B, T), got ", to_string(ids.shape()));
-    LDLM_CHECK(ids.size(1) <= positions.weight.size(0), "bert", "texts of ", ids.size(1),
-               " tokens are longer than max_position_embeddings ", positions.weight.size(0));
-    LDLM_CHECK(!inputs.token_type_ids.defined() || inputs.token_type_ids.shape() == ids.shape(),
-               "bert", "token_type_ids ", to_string(inputs.token_type_ids.shape()),
-               " do not fit ids ", to_string(ids.shape()));
+    LDLM_CHECK_STATE(ids.defined(), "bert", "the ids are undefined");
+    LDLM_CHECK_SHAPE(ids.rank() == 2, "bert", "needs ids (B, T), got ", to_string(ids.shape()));
+    LDLM_CHECK_INDEX(ids.size(1) <= positions.weight.size(0), "bert", "texts of ", ids.size(1),
+                     " tokens are longer than max_position_embeddings ", positions.weight.size(0));
+    LDLM_CHECK_SHAPE(
+        !inputs.token_type_ids.defined() || inputs.token_type_ids.shape() == ids.shape(), "bert",
+        "token_type_ids ", to_string(inputs.token_type_ids.shape()), " do not fit ids ",
+        to_string(ids.shape()));
     Variable<T> place = positions.weight.slice(0, 0, ids.size(1));
     Variable<T> type = inputs.token_type_ids.defined() ? token_types(inputs.token_type_ids)
                                                        : token_types.weight.select(0, 0);
@@ -208,9 +211,9 @@ struct Bert {
     Variable<T> x = embeddings(inputs);
     AttentionContext<T> context;
     if (inputs.mask.defined()) {
-      LDLM_CHECK(inputs.mask.shape() == inputs.ids.shape(), "bert", "mask ",
-                 to_string(inputs.mask.shape()), " does not fit ids ",
-                 to_string(inputs.ids.shape()));
+      LDLM_CHECK_SHAPE(inputs.mask.shape() == inputs.ids.shape(), "bert", "mask ",
+                       to_string(inputs.mask.shape()), " does not fit ids ",
+                       to_string(inputs.ids.shape()));
       context.mask = padding_mask<T>(inputs.mask, x.device());
     }
     for (const BertLayer<T>& layer : layers) {
@@ -342,8 +345,9 @@ struct BertForMaskedLM {
   /// head runs for those alone. Throws if there is none.
   Variable<T> loss(const BertInputs& inputs, const Tensor<std::int64_t>& labels,
                    std::int64_t ignore_index = -100) const {
-    LDLM_CHECK(labels.shape() == inputs.ids.shape(), "bert", "labels ", to_string(labels.shape()),
-               " do not fit ids ", to_string(inputs.ids.shape()));
+    LDLM_CHECK_STATE(inputs.ids.defined(), "bert", "the ids are undefined");
+    LDLM_CHECK_SHAPE(labels.shape() == inputs.ids.shape(), "bert", "labels ",
+                     to_string(labels.shape()), " do not fit ids ", to_string(inputs.ids.shape()));
     std::vector<std::int64_t> rows;
     std::vector<std::int64_t> targets;
     const std::vector<std::int64_t> all = labels.to_vector();

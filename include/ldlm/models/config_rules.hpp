@@ -23,7 +23,7 @@ class ConfigRules {
   void check(bool condition, std::string_view key, const Parts&... rule) const {
     if (!condition) [[unlikely]] {
       if (json_ != nullptr) {
-        json_->check(false, key, rule...);
+        json_->check(false, key, json_->has(key) ? "" : "(absent, so its default) ", rule...);
       }
       detail::fail(type_, key, ' ', rule...);
     }

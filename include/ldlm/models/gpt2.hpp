@@ -232,8 +232,9 @@ struct Gpt2 {
     self.causal = true;
     if (inputs.mask.defined()) {
       const Shape expected{x.size(0), past(inputs) + x.size(1)};
-      LDLM_CHECK(inputs.mask.shape() == expected, "gpt2", "mask ", to_string(inputs.mask.shape()),
-                 " does not fit the sequences, ", to_string(expected));
+      LDLM_CHECK_SHAPE(inputs.mask.shape() == expected, "gpt2", "mask ",
+                       to_string(inputs.mask.shape()), " does not fit the sequences, ",
+                       to_string(expected));
       self.mask = padding_mask<T>(inputs.mask, x.device());
     }
     AttentionContext<T> cross;
@@ -284,12 +285,13 @@ struct Gpt2 {
   /// and not at all without one. The logits are never held all at once.
   Variable<T> loss(const Gpt2Inputs<T>& inputs, const Tensor<std::int64_t>& labels,
                    const CrossEntropyOptions<T>& options = {}) const {
-    LDLM_CHECK(inputs.ids.defined() && labels.shape() == inputs.ids.shape(), "gpt2", "labels ",
-               to_string(labels.shape()), " do not fit ids ", to_string(inputs.ids.shape()));
+    LDLM_CHECK_STATE(inputs.ids.defined(), "gpt2", "the ids are undefined");
+    LDLM_CHECK_SHAPE(labels.shape() == inputs.ids.shape(), "gpt2", "labels ",
+                     to_string(labels.shape()), " do not fit ids ", to_string(inputs.ids.shape()));
     const std::int64_t prefix = inputs.prefix.defined() ? inputs.prefix.size(1) : 0;
     const std::int64_t skipped = prefix > 0 ? 0 : 1;
-    LDLM_CHECK(labels.size(1) > skipped, "gpt2", "no token has one before it in ids ",
-               to_string(labels.shape()));
+    LDLM_CHECK_SHAPE(labels.size(1) > skipped, "gpt2", "no token has one before it in ids ",
+                     to_string(labels.shape()));
     const Variable<T> states =
         hidden(inputs).slice(1, prefix + skipped - 1, prefix + labels.size(1) - 1);
     const Tensor<std::int64_t> targets = labels.slice(1, skipped);
@@ -344,28 +346,29 @@ struct Gpt2 {
 
   // Prefix and tokens with their positions, (B, L + T, C).
   Variable<T> embed(const Gpt2Inputs<T>& inputs) const {
-    LDLM_CHECK(inputs.ids.defined() || inputs.prefix.defined(), "gpt2", "needs ids or a prefix");
-    LDLM_CHECK(!inputs.ids.defined() || inputs.ids.rank() == 2, "gpt2", "needs ids (B, T), got ",
-               to_string(inputs.ids.shape()));
-    LDLM_CHECK(!inputs.prefix.defined() ||
-                   (inputs.prefix.rank() == 3 && inputs.prefix.size(2) == config.n_embd),
-               "gpt2", "needs a prefix (B, L, ", config.n_embd, "), got ",
-               to_string(inputs.prefix.shape()));
+    LDLM_CHECK_STATE(inputs.ids.defined() || inputs.prefix.defined(), "gpt2",
+                     "needs ids or a prefix");
+    LDLM_CHECK_SHAPE(!inputs.ids.defined() || inputs.ids.rank() == 2, "gpt2",
+                     "needs ids (B, T), got ", to_string(inputs.ids.shape()));
+    LDLM_CHECK_SHAPE(!inputs.prefix.defined() ||
+                         (inputs.prefix.rank() == 3 && inputs.prefix.size(2) == config.n_embd),
+                     "gpt2", "needs a prefix (B, L, ", config.n_embd, "), got ",
+                     to_string(inputs.prefix.shape()));
     Variable<T> x = inputs.prefix;
     if (inputs.ids.defined()) {
       const Variable<T> tokens = embedding(wte, inputs.ids);
       x = x.defined() ? concat(std::vector<Variable<T>>{x, tokens}, 1) : tokens;
     }
     if (inputs.positions.defined()) {
-      LDLM_CHECK(inputs.positions.rank() == 2 && inputs.positions.size(1) == x.size(1), "gpt2",
-                 "positions ", to_string(inputs.positions.shape()), " do not fit ", x.size(1),
-                 " prefix positions and tokens");
+      LDLM_CHECK_SHAPE(inputs.positions.rank() == 2 && inputs.positions.size(1) == x.size(1),
+                       "gpt2", "positions ", to_string(inputs.positions.shape()), " do not fit ",
+                       x.size(1), " prefix positions and tokens");
       return dropout(x + wpe(inputs.positions));
     }
     const std::int64_t first = past(inputs) + inputs.position_offset;
-    LDLM_CHECK(first >= 0 && first + x.size(1) <= config.n_positions, "gpt2", "positions ", first,
-               " to ", first + x.size(1) - 1,
-               " are not all below n_positions = ", config.n_positions);
+    LDLM_CHECK_INDEX(first >= 0 && first + x.size(1) <= config.n_positions, "gpt2", "positions ",
+                     first, " to ", first + x.size(1) - 1,
+                     " are not all below n_positions = ", config.n_positions);
     return dropout(x + wpe.weight.slice(0, first, first + x.size(1)));
   }
 };

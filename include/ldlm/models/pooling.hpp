@@ -67,13 +67,15 @@ template <Floating T>
 template <TensorOrVariable X>
 [[nodiscard]] X mean_pool(const X& states, const Tensor<bool>& mask = {}) {
   using T = element_t<X>;
-  LDLM_CHECK(states.rank() == 3, "mean_pool", "needs (B, T, C), got ", to_string(states.shape()));
+  LDLM_CHECK_SHAPE(states.rank() == 3, "mean_pool", "needs (B, T, C), got ",
+                   to_string(states.shape()));
   if (!mask.defined()) {
     return mean(states, 1);
   }
-  LDLM_CHECK(mask.rank() == 2 && mask.size(0) == states.size(0) && mask.size(1) == states.size(1),
-             "mean_pool", "mask ", to_string(mask.shape()), " does not fit states ",
-             to_string(states.shape()));
+  LDLM_CHECK_SHAPE(
+      mask.rank() == 2 && mask.size(0) == states.size(0) && mask.size(1) == states.size(1),
+      "mean_pool", "mask ", to_string(mask.shape()), " does not fit states ",
+      to_string(states.shape()));
   const Tensor<T> weights = cast<T>(mask);
   const Tensor<T> counts = sum(weights, 1, true);  // (B, 1)
   for (const T count : counts.to_vector()) {
@@ -90,16 +92,16 @@ template <TensorOrVariable X>
 [[nodiscard]] X pool(const X& states, PoolingMode mode, const Tensor<bool>& mask = {},
                      const Tensor<bool>& counted = {}) {
   using T = element_t<X>;
-  LDLM_CHECK(states.rank() == 3, "pool", "needs (B, T, C), got ", to_string(states.shape()));
+  LDLM_CHECK_SHAPE(states.rank() == 3, "pool", "needs (B, T, C), got ", to_string(states.shape()));
   if (mode == PoolingMode::mean) {
     return mean_pool(states, counted.defined() ? counted : mask);
   }
   const Shape expected{states.size(0), states.size(1)};
   const Tensor<bool> real = mask.defined() ? mask : Tensor<bool>::full(expected, true);
   const Tensor<bool> pooled = counted.defined() ? counted : real;
-  LDLM_CHECK(real.shape() == expected && pooled.shape() == expected, "pool", "masks ",
-             to_string(real.shape()), " and ", to_string(pooled.shape()), " do not fit states ",
-             to_string(states.shape()));
+  LDLM_CHECK_SHAPE(real.shape() == expected && pooled.shape() == expected, "pool", "masks ",
+                   to_string(real.shape()), " and ", to_string(pooled.shape()),
+                   " do not fit states ", to_string(states.shape()));
   const Tensor<T> weights = detail::pooling_weights<T>(pooled, real, mode).to(states.device());
   if (mode == PoolingMode::max) {
     const Tensor<T> hidden =

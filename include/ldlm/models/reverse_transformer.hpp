@@ -32,8 +32,9 @@ namespace ldlm {
 /// f_i = exp(-ln(10000) i / h): (B) -> (B, dim).
 template <Floating T>
 [[nodiscard]] Tensor<T> timestep_embedding(const Tensor<T>& times, std::int64_t dim) {
-  LDLM_CHECK(times.rank() == 1 && dim >= 2 && dim % 2 == 0, "timestep_embedding",
-             "needs times (B) and an even dimension, got ", to_string(times.shape()), " and ", dim);
+  LDLM_CHECK_SHAPE(times.rank() == 1 && dim >= 2 && dim % 2 == 0, "timestep_embedding",
+                   "needs times (B) and an even dimension, got ", to_string(times.shape()), " and ",
+                   dim);
   const std::int64_t half = dim / 2;
   Tensor<T> frequencies = Tensor<T>::empty({half});
   for (std::int64_t i = 0; i < half; ++i) {
@@ -160,20 +161,22 @@ struct ReverseTransformer {
  private:
   void check(const ReverseTransformerInputs<T>& inputs) const {
     const Variable<T>& z = inputs.z;
-    LDLM_CHECK(z.rank() == 3 && z.size(2) == config.latent_dim, "reverse_transformer",
-               "needs latents (B, L, ", config.latent_dim, "), got ", to_string(z.shape()));
-    LDLM_CHECK(inputs.times.shape() == Shape{z.size(0)}, "reverse_transformer", "times ",
-               to_string(inputs.times.shape()), " do not fit latents ", to_string(z.shape()));
+    LDLM_CHECK_SHAPE(z.rank() == 3 && z.size(2) == config.latent_dim, "reverse_transformer",
+                     "needs latents (B, L, ", config.latent_dim, "), got ", to_string(z.shape()));
+    LDLM_CHECK_STATE(inputs.times.defined(), "reverse_transformer", "the times are undefined");
+    LDLM_CHECK_SHAPE(inputs.times.shape() == Shape{z.size(0)}, "reverse_transformer", "times ",
+                     to_string(inputs.times.shape()), " do not fit latents ", to_string(z.shape()));
     const Shape mask_shape{z.size(0), z.size(1)};
-    LDLM_CHECK(!inputs.mask.defined() || inputs.mask.shape() == mask_shape, "reverse_transformer",
-               "mask ", to_string(inputs.mask.shape()), " does not fit latents ",
-               to_string(z.shape()));
-    LDLM_CHECK(!inputs.estimate.defined() ||
-                   (config.self_conditioning && inputs.estimate.shape() == z.shape()),
-               "reverse_transformer", config.self_conditioning ? "estimate " : "takes no estimate ",
-               to_string(inputs.estimate.shape()), " with latents ", to_string(z.shape()));
-    LDLM_CHECK(config.length == 0 || z.size(1) <= config.length, "reverse_transformer", z.size(1),
-               " latents are more than the ", config.length, " positions");
+    LDLM_CHECK_SHAPE(!inputs.mask.defined() || inputs.mask.shape() == mask_shape,
+                     "reverse_transformer", "mask ", to_string(inputs.mask.shape()),
+                     " does not fit latents ", to_string(z.shape()));
+    LDLM_CHECK_SHAPE(!inputs.estimate.defined() ||
+                         (config.self_conditioning && inputs.estimate.shape() == z.shape()),
+                     "reverse_transformer",
+                     config.self_conditioning ? "estimate " : "takes no estimate ",
+                     to_string(inputs.estimate.shape()), " with latents ", to_string(z.shape()));
+    LDLM_CHECK_INDEX(config.length == 0 || z.size(1) <= config.length, "reverse_transformer",
+                     z.size(1), " latents are more than the ", config.length, " positions");
   }
 
   // The sequence that the Transformer reads, (B, L, w).

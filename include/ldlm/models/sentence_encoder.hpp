@@ -75,8 +75,8 @@ class SentenceEncoder {
     for (const auto& step : modules.steps) {
       if (step.dense) {
         const Weight<T>& weight = step.dense->linear.weight;
-        LDLM_CHECK(weight.in() == width, "from_pretrained", name, ": a Dense module takes ",
-                   weight.in(), " values, the one before it gives ", width);
+        LDLM_CHECK_FILE(weight.in() == width, "from_pretrained", name, ": a Dense module takes ",
+                        weight.in(), " values, the one before it gives ", width);
         width = weight.out();
       }
     }
@@ -170,6 +170,8 @@ class SentenceEncoder {
   }
 
   [[nodiscard]] std::string prompt_of(const SentenceEncodeOptions& options) const {
+    LDLM_CHECK(!options.prompt || !options.prompt_name, "encode",
+               "prompt and prompt_name are two ways to say what comes before every text: set one");
     if (options.prompt) {
       return *options.prompt;
     }

@@ -25,25 +25,27 @@ struct AttentionContext {
 /// where `real` is, and comes to `device`.
 template <Floating T>
 [[nodiscard]] Tensor<T> padding_mask(const Tensor<bool>& real, Device device) {
-  LDLM_CHECK(real.rank() == 2, "padding_mask", "needs (B, Tk), got ", to_string(real.shape()));
-  const Tensor<T> hidden = Tensor<T>::scalar(-std::numeric_limits<T>::infinity(), real.device());
-  const Tensor<T> mask = where(real, Tensor<T>::scalar(T{0}, real.device()), hidden);
+  const Device home = real.device("padding_mask");
+  LDLM_CHECK_SHAPE(real.rank() == 2, "padding_mask", "needs (B, Tk), got ",
+                   to_string(real.shape()));
+  const Tensor<T> hidden = Tensor<T>::scalar(-std::numeric_limits<T>::infinity(), home);
+  const Tensor<T> mask = where(real, Tensor<T>::scalar(T{0}, home), hidden);
   return mask.to(device).unsqueeze(1).unsqueeze(1);
 }
 template <Floating T>
 [[nodiscard]] Tensor<T> padding_mask(const Tensor<bool>& real) {
-  return padding_mask<T>(real, real.device());
+  return padding_mask<T>(real, real.device("padding_mask"));
 }
 template <Floating T>
 [[nodiscard]] Tensor<T> padding_mask(const Tensor<std::int64_t>& real) {
-  return padding_mask<T>(cast<bool>(real));
+  return padding_mask<T>(real.defined() ? cast<bool>(real) : Tensor<bool>());
 }
 
 /// (B, T, H D) -> (B, H, T, D), a view.
 template <Floating T>
 [[nodiscard]] Variable<T> split_heads(const Variable<T>& x, std::int64_t heads) {
-  LDLM_CHECK(x.rank() == 3 && heads > 0 && x.size(2) % heads == 0, "attention", "input ",
-             to_string(x.shape()), " does not split into ", heads, " heads; needs (B, T, C)");
+  LDLM_CHECK_SHAPE(x.rank() == 3 && heads > 0 && x.size(2) % heads == 0, "attention", "input ",
+                   to_string(x.shape()), " does not split into ", heads, " heads; needs (B, T, C)");
   return x.reshape({x.size(0), x.size(1), heads, x.size(2) / heads}).transpose(1, 2);
 }
 
@@ -81,8 +83,8 @@ template <Floating T>
   Variable<T> keys = split_heads(k, heads);
   Variable<T> values = split_heads(v, heads);
   if (context.cache != nullptr) {
-    LDLM_CHECK(!k.requires_grad() && !v.requires_grad(), "KvCache",
-               "keeps no gradients; decode inside a NoGrad scope");
+    LDLM_CHECK_STATE(!k.requires_grad() && !v.requires_grad(), "KvCache",
+                     "keeps no gradients; decode inside a NoGrad scope");
     context.cache->append(keys.value(), values.value());
     keys = Variable<T>(context.cache->keys());
     values = Variable<T>(context.cache->values());
@@ -95,8 +97,9 @@ template <Floating T>
 [[nodiscard]] Variable<T> attend_packed(
     const Variable<T>& qkv, std::int64_t heads, const Dropout<std::type_identity_t<T>>& dropout,
     const AttentionContext<std::type_identity_t<T>>& context = {}) {
-  LDLM_CHECK(qkv.rank() == 3 && qkv.size(2) % 3 == 0, "attention",
-             "needs packed queries, keys and values (B, T, 3 C), got ", to_string(qkv.shape()));
+  LDLM_CHECK_SHAPE(qkv.rank() == 3 && qkv.size(2) % 3 == 0, "attention",
+                   "needs packed queries, keys and values (B, T, 3 C), got ",
+                   to_string(qkv.shape()));
   const auto parts = split(qkv, qkv.size(2) / 3, 2);
   return attend(parts[0], parts[1], parts[2], heads, dropout, context);
 }
@@ -113,9 +116,9 @@ template <Floating T, class Project>
                                 Variable<T>(context.cache->values()), dropout, context);
   }
   const Variable<T> kv = project();
-  LDLM_CHECK(kv.rank() == 3 && kv.size(2) == 2 * q.size(-1), "attention",
-             "needs packed keys and values (B, Tk, 2 C) for queries ", to_string(q.shape()),
-             ", got ", to_string(kv.shape()));
+  LDLM_CHECK_SHAPE(kv.rank() == 3 && kv.size(2) == 2 * q.size(-1), "attention",
+                   "needs packed keys and values (B, Tk, 2 C) for queries ", to_string(q.shape()),
+                   ", got ", to_string(kv.shape()));
   const auto parts = split(kv, kv.size(2) / 2, 2);
   return attend(q, parts[0], parts[1], heads, dropout, context);
 }

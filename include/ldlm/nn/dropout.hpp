@@ -35,6 +35,7 @@ class Dropout {
   Dropout() = default;
   explicit Dropout(double p) : p_(static_cast<T>(p)) {
     LDLM_CHECK(p >= 0 && p < 1, "Dropout", "p must lie in [0, 1), got ", p);
+    LDLM_CHECK(p_ < T{1}, "Dropout", "p is so near to 1 that it is 1 as ", name_of(dtype_of<T>));
   }
 
   Variable<T> operator()(const Operand<T> auto& x) const {

@@ -16,7 +16,7 @@ struct Fans {
 
 template <Floating T>
 Fans fans(const Tensor<T>& weight, std::string_view op) {
-  LDLM_CHECK(weight.rank() == 2, op, "needs a matrix, got ", to_string(weight.shape()));
+  LDLM_CHECK_SHAPE(weight.rank() == 2, op, "needs a matrix, got ", to_string(weight.shape()));
   return {static_cast<double>(weight.size(1)), static_cast<double>(weight.size(0))};
 }
 

@@ -28,15 +28,15 @@ class KvCache {
 
   /// Writes keys and values (B, H, T, D), of any strides, behind the past. Throws when full.
   void append(const Tensor<T>& k, const Tensor<T>& v) {
-    LDLM_CHECK(keys_.defined(), "KvCache", "has no capacity: it was default-constructed");
+    LDLM_CHECK_STATE(keys_.defined(), "KvCache", "has no capacity: it was default-constructed");
     Shape expected = keys_.shape();
     expected[2] = k.rank() == 4 ? k.size(2) : 0;
-    LDLM_CHECK(k.shape() == expected && v.shape() == expected, "KvCache", "keys ",
-               to_string(k.shape()), " and values ", to_string(v.shape()),
-               " do not fit a cache of ", to_string(keys_.shape()));
+    LDLM_CHECK_SHAPE(k.shape() == expected && v.shape() == expected, "KvCache", "keys ",
+                     to_string(k.shape()), " and values ", to_string(v.shape()),
+                     " do not fit a cache of ", to_string(keys_.shape()));
     const std::int64_t end = size_ + k.size(2);
-    LDLM_CHECK(end <= capacity(), "KvCache", "is full: ", size_, " of ", capacity(),
-               " positions are taken, ", k.size(2), " more do not fit");
+    LDLM_CHECK_INDEX(end <= capacity(), "KvCache", "is full: ", size_, " of ", capacity(),
+                     " positions are taken, ", k.size(2), " more do not fit");
     keys_.slice(2, size_, end).copy_(k);
     values_.slice(2, size_, end).copy_(v);
     size_ = end;
@@ -45,8 +45,8 @@ class KvCache {
   /// Sequence b becomes what sequence indices[b] was, as beams do; only the rows that change are
   /// moved. With another number of indices than the batch has sequences, the batch changes size.
   void reorder(const Tensor<std::int64_t>& indices) {
-    LDLM_CHECK(indices.rank() == 1, "KvCache", "reorder needs one axis of indices, got ",
-               to_string(indices.shape()));
+    LDLM_CHECK_SHAPE(indices.rank() == 1, "KvCache", "reorder needs one axis of indices, got ",
+                     to_string(indices.shape()));
     detail::check_indices(indices, batch(), "KvCache");
     const std::vector<std::int64_t> sources = indices.to_vector();
     if (indices.numel() == batch()) {
@@ -58,8 +58,8 @@ class KvCache {
 
   /// Keeps the first `size` positions only.
   void truncate(std::int64_t size) {
-    LDLM_CHECK(size >= 0 && size <= size_, "KvCache", "cannot keep ", size, " of ", size_,
-               " positions");
+    LDLM_CHECK_INDEX(size >= 0 && size <= size_, "KvCache", "cannot keep ", size, " of ", size_,
+                     " positions");
     size_ = size;
   }
   /// Forgets everything; the memory stays reserved.

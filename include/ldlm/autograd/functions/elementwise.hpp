@@ -10,7 +10,7 @@ namespace detail {
 
 template <Floating T>
 Variable<T> unary(std::string_view name, UnaryOp op, const Variable<T>& x, T a = T{}, T b = T{}) {
-  Tensor<T> y = ldlm::unary(op, x.value(), a, b);
+  Tensor<T> y = ldlm::unary(op, x.value(name), a, b);
   const Tensor<T>& needed = saves_output(op) ? y : x.value();
   Saved<T> saved(name, needed);
   return record(name, std::move(y), {x.node()},
@@ -21,7 +21,7 @@ Variable<T> unary(std::string_view name, UnaryOp op, const Variable<T>& x, T a =
 
 template <Floating T>
 Variable<T> add(const Variable<T>& a, const Variable<T>& b) {
-  return record("add", ldlm::add(a.value(), b.value()), {a.node(), b.node()},
+  return record("add", ldlm::add(a.value("add"), b.value("add")), {a.node(), b.node()},
                 [](Tensor<T> dy, InputGrads<T> in) {
                   in[0].add(dy);
                   in[1].add(std::move(dy));
@@ -30,7 +30,7 @@ Variable<T> add(const Variable<T>& a, const Variable<T>& b) {
 
 template <Floating T>
 Variable<T> sub(const Variable<T>& a, const Variable<T>& b) {
-  return record("sub", ldlm::sub(a.value(), b.value()), {a.node(), b.node()},
+  return record("sub", ldlm::sub(a.value("sub"), b.value("sub")), {a.node(), b.node()},
                 [](Tensor<T> dy, InputGrads<T> in) {
                   in[0].add(dy);
                   in[1].add([&] { return scaled(std::move(dy), T{-1}); });
@@ -39,9 +39,10 @@ Variable<T> sub(const Variable<T>& a, const Variable<T>& b) {
 
 template <Floating T>
 Variable<T> mul(const Variable<T>& a, const Variable<T>& b) {
+  Tensor<T> product = ldlm::mul(a.value("mul"), b.value("mul"));
   Saved<T> left("mul", b.requires_grad() ? a.value() : Tensor<T>());
   Saved<T> right("mul", a.requires_grad() ? b.value() : Tensor<T>());
-  return record("mul", ldlm::mul(a.value(), b.value()), {a.node(), b.node()},
+  return record("mul", std::move(product), {a.node(), b.node()},
                 [a = std::move(left), b = std::move(right)](Tensor<T> dy, InputGrads<T> in) {
                   in[0].add([&] { return ldlm::mul(dy, b.get()); });
                   in[1].add([&] { return ldlm::mul(dy, a.get()); });
@@ -50,7 +51,7 @@ Variable<T> mul(const Variable<T>& a, const Variable<T>& b) {
 
 template <Floating T>
 Variable<T> div(const Variable<T>& a, const Variable<T>& b) {
-  Tensor<T> y = ldlm::div(a.value(), b.value());
+  Tensor<T> y = ldlm::div(a.value("div"), b.value("div"));
   Saved<T> quotient("div", b.requires_grad() ? y : Tensor<T>());
   Saved<T> divisor("div", b.value());
   return record("div", std::move(y), {a.node(), b.node()},
@@ -67,7 +68,7 @@ Variable<T> div(const Variable<T>& a, const Variable<T>& b) {
 /// a^b. The gradient of b is 0 where a = 0 <= b, as the limit is.
 template <Floating T>
 Variable<T> pow(const Variable<T>& a, const Variable<T>& b) {
-  Tensor<T> y = ldlm::pow(a.value(), b.value());
+  Tensor<T> y = ldlm::pow(a.value("pow"), b.value("pow"));
   Saved<T> power("pow", b.requires_grad() ? y : Tensor<T>());
   return record("pow", y, {a.node(), b.node()},
                 [a = Saved<T>("pow", a.value()), b = Saved<T>("pow", b.value()),
@@ -92,10 +93,12 @@ template <Floating T>
 Variable<T> extreme(bool largest, const Variable<T>& a, const Variable<T>& b) {
   const std::string_view name = largest ? "maximum" : "minimum";
   return record(
-      name, largest ? ldlm::maximum(a.value(), b.value()) : ldlm::minimum(a.value(), b.value()),
+      name,
+      largest ? ldlm::maximum(a.value(name), b.value(name))
+              : ldlm::minimum(a.value(name), b.value(name)),
       {a.node(), b.node()},
-      [largest, a = Saved<T>(name, a.value()), b = Saved<T>(name, b.value())](Tensor<T> dy,
-                                                                              InputGrads<T> in) {
+      [largest, a = Saved<T>(name, a.value(name)), b = Saved<T>(name, b.value(name))](
+          Tensor<T> dy, InputGrads<T> in) {
         const Tensor<T> zero = Tensor<T>::scalar(T{0}, dy.device());
         const Tensor<T> shared = ldlm::where(eq(a.get(), b.get()), ldlm::mul(dy, T{0.5}), dy);
         in[0].add([&] {
@@ -135,28 +138,28 @@ template <class A, class B> requires detail::AnyVariable<A, B> auto operator/(co
 
 template <Floating T>
 Variable<T> neg(const Variable<T>& x) {
-  return record("neg", neg(x.value()), {x.node()}, [](Tensor<T> dy, InputGrads<T> in) {
+  return record("neg", neg(x.value("neg")), {x.node()}, [](Tensor<T> dy, InputGrads<T> in) {
     in[0].add(detail::scaled(std::move(dy), T{-1}));
   });
 }
 template <Floating T>
 Variable<T> add(const Variable<T>& x, std::type_identity_t<T> c) {
-  return record("add", add(x.value(), c), {x.node()},
+  return record("add", add(x.value("add"), c), {x.node()},
                 [](Tensor<T> dy, InputGrads<T> in) { in[0].add(std::move(dy)); });
 }
 template <Floating T>
 Variable<T> sub(const Variable<T>& x, std::type_identity_t<T> c) {
-  return record("sub", sub(x.value(), c), {x.node()},
+  return record("sub", sub(x.value("sub"), c), {x.node()},
                 [](Tensor<T> dy, InputGrads<T> in) { in[0].add(std::move(dy)); });
 }
 template <Floating T>
 Variable<T> div(const Variable<T>& x, std::type_identity_t<T> c) {
-  return record("div", div(x.value(), c), {x.node()},
+  return record("div", div(x.value("div"), c), {x.node()},
                 [c](Tensor<T> dy, InputGrads<T> in) { in[0].add(div(dy, c)); });
 }
 template <Floating T>
 Variable<T> mul(const Variable<T>& x, std::type_identity_t<T> c) {
-  return record("mul", mul(x.value(), c), {x.node()}, [c](Tensor<T> dy, InputGrads<T> in) {
+  return record("mul", mul(x.value("mul"), c), {x.node()}, [c](Tensor<T> dy, InputGrads<T> in) {
     in[0].add(detail::scaled(std::move(dy), c));
   });
 }
@@ -180,7 +183,7 @@ auto where(const Tensor<bool>& condition, const A& a, const B& b) {
   using T = element_t<A>;
   const Variable<T>& x = as_variable(a);
   const Variable<T>& y = as_variable(b);
-  return record("where", where(condition, x.value(), y.value()), {x.node(), y.node()},
+  return record("where", where(condition, x.value("where"), y.value("where")), {x.node(), y.node()},
                 [chosen = Saved<bool>("where", condition)](Tensor<T> dy, InputGrads<T> in) {
                   const Tensor<T> zero = Tensor<T>::scalar(T{0}, dy.device());
                   in[0].add([&] { return where(chosen.get(), dy, zero); });
@@ -196,12 +199,12 @@ template <class A, class B> requires detail::AnyVariable<A, B> Tensor<bool> lt(c
 template <class A, class B> requires detail::AnyVariable<A, B> Tensor<bool> le(const A& a, const B& b) { return le(as_tensor(a), as_tensor(b)); }
 template <class A, class B> requires detail::AnyVariable<A, B> Tensor<bool> gt(const A& a, const B& b) { return gt(as_tensor(a), as_tensor(b)); }
 template <class A, class B> requires detail::AnyVariable<A, B> Tensor<bool> ge(const A& a, const B& b) { return ge(as_tensor(a), as_tensor(b)); }
-template <class T> Tensor<bool> eq(const Variable<T>& x, std::type_identity_t<T> c) { return eq(x.value(), c); }
-template <class T> Tensor<bool> ne(const Variable<T>& x, std::type_identity_t<T> c) { return ne(x.value(), c); }
-template <class T> Tensor<bool> lt(const Variable<T>& x, std::type_identity_t<T> c) { return lt(x.value(), c); }
-template <class T> Tensor<bool> le(const Variable<T>& x, std::type_identity_t<T> c) { return le(x.value(), c); }
-template <class T> Tensor<bool> gt(const Variable<T>& x, std::type_identity_t<T> c) { return gt(x.value(), c); }
-template <class T> Tensor<bool> ge(const Variable<T>& x, std::type_identity_t<T> c) { return ge(x.value(), c); }
+template <class T> Tensor<bool> eq(const Variable<T>& x, std::type_identity_t<T> c) { return eq(x.value("eq"), c); }
+template <class T> Tensor<bool> ne(const Variable<T>& x, std::type_identity_t<T> c) { return ne(x.value("ne"), c); }
+template <class T> Tensor<bool> lt(const Variable<T>& x, std::type_identity_t<T> c) { return lt(x.value("lt"), c); }
+template <class T> Tensor<bool> le(const Variable<T>& x, std::type_identity_t<T> c) { return le(x.value("le"), c); }
+template <class T> Tensor<bool> gt(const Variable<T>& x, std::type_identity_t<T> c) { return gt(x.value("gt"), c); }
+template <class T> Tensor<bool> ge(const Variable<T>& x, std::type_identity_t<T> c) { return ge(x.value("ge"), c); }
 template <class A, class B> requires detail::AnyVariable<A, B> bool equal(const A& a, const B& b) { return equal(as_tensor(a), as_tensor(b)); }
 // clang-format on
 
@@ -211,9 +214,9 @@ Variable<To> cast(const Variable<From>& x) {
   if constexpr (std::same_as<To, From>) {
     return x;
   } else {
-    return record("cast", cast<To>(x.value()), {x.node()}, [](Tensor<To> dy, InputGrads<To> in) {
-      in.template as<From>(0).add(cast<From>(dy));
-    });
+    return record(
+        "cast", cast<To>(x.value("cast")), {x.node()},
+        [](Tensor<To> dy, InputGrads<To> in) { in.template as<From>(0).add(cast<From>(dy)); });
   }
 }
 

@@ -32,7 +32,7 @@ void add_in_place(const InputGrad<T>& grad, Device device, Write&& write) {
 /// [0, V).
 template <Floating T>
 Variable<T> embedding(const Variable<T>& table, const Tensor<std::int64_t>& ids) {
-  return record("embedding", embedding(table.value(), ids), {table.node()},
+  return record("embedding", embedding(table.value("embedding"), ids), {table.node()},
                 [ids = Saved<std::int64_t>("embedding", ids)](Tensor<T> dy, InputGrads<T> in) {
                   const Tensor<std::int64_t> rows = ids.get().reshape({-1});
                   Shape shape = in[0].shape();
@@ -47,7 +47,7 @@ Variable<T> embedding(const Variable<T>& table, const Tensor<std::int64_t>& ids)
 template <Floating T>
 Variable<T> index_select(const Variable<T>& x, int axis, const Tensor<std::int64_t>& ids) {
   return record(
-      "index_select", index_select(x.value(), axis, ids), {x.node()},
+      "index_select", index_select(x.value("index_select"), axis, ids), {x.node()},
       [axis, ids = Saved<std::int64_t>("index_select", ids)](Tensor<T> dy, InputGrads<T> in) {
         detail::add_in_place(in[0], dy.device(), [&](const Tensor<T>& grad) {
           index_add_(grad.transpose(0, axis), ids.get(), dy.transpose(0, axis));
@@ -59,7 +59,7 @@ Variable<T> index_select(const Variable<T>& x, int axis, const Tensor<std::int64
 template <Floating T>
 Variable<T> gather(const Variable<T>& x, int axis, const Tensor<std::int64_t>& index) {
   return record(
-      "gather", gather(x.value(), axis, index), {x.node()},
+      "gather", gather(x.value("gather"), axis, index), {x.node()},
       [axis, index = Saved<std::int64_t>("gather", index)](Tensor<T> dy, InputGrads<T> in) {
         detail::add_in_place(in[0], dy.device(), [&](const Tensor<T>& grad) {
           scatter_add_(grad, axis, index.get(), dy);
@@ -76,7 +76,7 @@ struct VariableTopK {
 /// The k largest of each row (last axis), in falling order; ties by lower index.
 template <Floating T>
 VariableTopK<T> top_k(const Variable<T>& x, std::int64_t k) {
-  TopK<T> found = top_k(x.value(), k);
+  TopK<T> found = top_k(x.value("top_k"), k);
   Variable<T> values = record(
       "top_k", std::move(found.values), {x.node()},
       [ids = Saved<std::int64_t>("top_k", found.indices)](Tensor<T> dy, InputGrads<T> in) {

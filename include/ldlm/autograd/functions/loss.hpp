@@ -50,7 +50,7 @@ template <Floating T>
 Variable<T> cross_entropy(const Variable<T>& logits, const Tensor<std::int64_t>& targets,
                           const CrossEntropyOptions<std::type_identity_t<T>>& options = {}) {
   Tensor<T> lse;
-  const Tensor<T> rows = detail::with_unit_rows(logits.value(), "cross_entropy");
+  const Tensor<T> rows = detail::with_unit_rows(logits.value("cross_entropy"), "cross_entropy");
   const Tensor<std::int64_t> ids = targets.contiguous();
   Tensor<T> loss = sum(detail::cross_entropy_rows_as<T>("cross_entropy", rows, ids, options, &lse));
   const T share = detail::share_of_targets<T>(ids, options.ignore_index);
@@ -178,8 +178,8 @@ namespace detail {
 
 template <Floating T>
 Variable<T> mse_loss(const Variable<T>& a, const Variable<T>& b) {
-  LDLM_CHECK_SHAPE(a.shape() == b.shape(), "mse_loss", "shapes differ: ", to_string(a.shape()),
-                   " and ", to_string(b.shape()));
+  LDLM_CHECK_SHAPE(a.value("mse_loss").shape() == b.value("mse_loss").shape(), "mse_loss",
+                   "shapes differ: ", to_string(a.shape()), " and ", to_string(b.shape()));
   Tensor<T> difference = ldlm::sub(a.value(), b.value());
   const T share = T{1} / static_cast<T>(a.numel());
   Tensor<T> loss = reduce(ReduceOp::sum_squares, difference, all_axes, false, "mse_loss");

@@ -36,15 +36,18 @@ void add_product(const InputGrad<T>& grad, const Tensor<T>& a, const Tensor<T>& 
 
 template <Floating T>
 Variable<T> matmul(const Variable<T>& a, const Variable<T>& b) {
+  const Tensor<T>& left_value = a.value("matmul");
+  const Tensor<T>& right_value = b.value("matmul");
   if (a.rank() == 1 && b.rank() >= 1) {
     return matmul(a.unsqueeze(0), b).squeeze(b.rank() == 1 ? 0 : -2);
   }
   if (b.rank() == 1) {
     return matmul(a, b.unsqueeze(1)).squeeze(-1);
   }
-  Saved<T> left("matmul", b.requires_grad() ? a.value() : Tensor<T>());
-  Saved<T> right("matmul", a.requires_grad() ? b.value() : Tensor<T>());
-  return record("matmul", ldlm::matmul(a.value(), b.value()), {a.node(), b.node()},
+  Tensor<T> product = ldlm::matmul(left_value, right_value);
+  Saved<T> left("matmul", b.requires_grad() ? left_value : Tensor<T>());
+  Saved<T> right("matmul", a.requires_grad() ? right_value : Tensor<T>());
+  return record("matmul", std::move(product), {a.node(), b.node()},
                 [left = std::move(left), right = std::move(right), shared = b.rank() == 2](
                     Tensor<T> dy, InputGrads<T> in) {
                   // One matrix b for the whole batch: the batch is a longer matrix a.
@@ -104,14 +107,14 @@ Variable<T> linear(const Variable<T>& x, const Variable<T>& weight, const Variab
                    Activation activation = Activation::none) {
   LinearEpilogue<T> epilogue{detail::value_of(bias), activation, {}, nullptr};
   if (!detail::records(x, weight, bias)) {
-    return Variable<T>(fused_linear(x.value(), weight.value(), epilogue));
+    return Variable<T>(fused_linear(x.value("linear"), weight.value("linear"), epilogue));
   }
   // ReLU's slope is read off its output; the others need their argument.
   Tensor<T> argument;
   if (activation != Activation::none && activation != Activation::relu) {
     epilogue.pre_activation = &argument;
   }
-  Tensor<T> y = fused_linear(x.value(), weight.value(), epilogue);
+  Tensor<T> y = fused_linear(x.value("linear"), weight.value("linear"), epilogue);
   Saved<T> slope("linear", activation == Activation::relu ? y : argument);
   Saved<T> input("linear", weight.requires_grad() ? x.value() : Tensor<T>());
   Saved<T> matrix("linear", x.requires_grad() ? weight.value() : Tensor<T>());

@@ -33,7 +33,7 @@ Tensor<T> row_gradient(const InputGrad<T>& grad, Device device) {
 /// exp(x) / sum(exp(x)) along an axis. Same shape as x.
 template <Floating T>
 Variable<T> softmax(const Variable<T>& x, int axis = -1) {
-  Tensor<T> y = softmax(x.value(), axis);
+  Tensor<T> y = softmax(x.value("softmax"), axis);
   Saved<T> saved("softmax", y);
   return record("softmax", std::move(y), {x.node()},
                 [axis, y = std::move(saved)](Tensor<T> dy, InputGrads<T> in) {
@@ -44,7 +44,7 @@ Variable<T> softmax(const Variable<T>& x, int axis = -1) {
 /// Logarithm of softmax along an axis.
 template <Floating T>
 Variable<T> log_softmax(const Variable<T>& x, int axis = -1) {
-  Tensor<T> y = log_softmax(x.value(), axis);
+  Tensor<T> y = log_softmax(x.value("log_softmax"), axis);
   Saved<T> saved("log_softmax", y);
   return record("log_softmax", std::move(y), {x.node()},
                 [axis, y = std::move(saved)](Tensor<T> dy, InputGrads<T> in) {
@@ -98,7 +98,7 @@ Variable<T> layer_norm(const Variable<T>& x, const Variable<T>& gamma, const Var
   LayerNormState<T> state;
   const bool recorded = detail::records(x, gamma, beta);
   Tensor<T> y =
-      detail::layer_norm_as<T>("layer_norm", x.value(), detail::value_of(gamma),
+      detail::layer_norm_as<T>("layer_norm", x.value("layer_norm"), detail::value_of(gamma),
                                detail::value_of(beta), epsilon, {}, recorded ? &state : nullptr);
   return recorded ? detail::record_layer_norm(x.node(), std::move(y), std::move(state), gamma, beta)
                   : Variable<T>(std::move(y));
@@ -110,8 +110,9 @@ AddLayerNorm<T> add_layer_norm(const Variable<T>& x, const Variable<T>& residual
                                const Variable<T>& gamma, const Variable<T>& beta,
                                std::type_identity_t<T> epsilon = static_cast<T>(1e-5)) {
   LayerNormState<T> state;
-  Tensor<T> y = detail::layer_norm_as("add_layer_norm", x.value(), detail::value_of(gamma),
-                                      detail::value_of(beta), epsilon, residual.value(), &state);
+  Tensor<T> y = detail::layer_norm_as("add_layer_norm", x.value("add_layer_norm"),
+                                      detail::value_of(gamma), detail::value_of(beta), epsilon,
+                                      residual.value("add_layer_norm"), &state);
   const Variable<T> total = record("add_layer_norm", state.sum, {x.node(), residual.node()},
                                    [](Tensor<T> dy, InputGrads<T> in) {
                                      in[0].add(dy);
@@ -143,9 +144,9 @@ Variable<T> rms_norm(const Variable<T>& x, const Variable<T>& gamma,
                      std::type_identity_t<T> epsilon = static_cast<T>(1e-6)) {
   static constexpr std::string_view op = "rms_norm";
   if (!detail::records(x, gamma)) {
-    return Variable<T>(rms_norm(x.value(), detail::value_of(gamma), epsilon));
+    return Variable<T>(rms_norm(x.value("rms_norm"), detail::value_of(gamma), epsilon));
   }
-  const Tensor<T> rows = detail::with_unit_rows(x.value(), op);
+  const Tensor<T> rows = detail::with_unit_rows(x.value(op), op);
   Tensor<T> rstd;
   Tensor<T> y = detail::rms_norm<T>(rows, detail::value_of(gamma), epsilon, &rstd);
   return record(op, std::move(y), {x.node(), detail::node_of(gamma)},
@@ -181,7 +182,7 @@ Variable<T> dropout(const Variable<T>& x, std::type_identity_t<T> p, Generator& 
     return x;
   }
   const PhiloxStream stream = generator.take(x.numel());
-  return record("dropout", dropout(x.value(), p, stream), {x.node()},
+  return record("dropout", dropout(x.value("dropout"), p, stream), {x.node()},
                 [p, stream](Tensor<T> dy, InputGrads<T> in) {
                   if (detail::is_writable(dy) && dy.is_contiguous()) {
                     if (dy.numel() > 0) {
@@ -243,10 +244,11 @@ Variable<T> scaled_dot_product_attention(
     const AttentionOptions<std::type_identity_t<T>>& options = {}) {
   static constexpr std::string_view op = detail::attention_name;
   if (!detail::records(q, k, v)) {
-    return Variable<T>(scaled_dot_product_attention(q.value(), k.value(), v.value(), options));
+    return Variable<T>(
+        scaled_dot_product_attention(q.value(op), k.value(op), v.value(op), options));
   }
   Tensor<T> lse;
-  Tensor<T> out = detail::attention<T>(q.value(), k.value(), v.value(), options, &lse);
+  Tensor<T> out = detail::attention<T>(q.value(op), k.value(op), v.value(op), options, &lse);
   Saved<T> result(op, out);
   Saved<T> mask(op, options.mask);
   return record(

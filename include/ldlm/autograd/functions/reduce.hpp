@@ -10,14 +10,15 @@ namespace detail {
 /// The shape that a reduction's gradient broadcasts from: extent 1 on the reduced axes.
 template <Floating T>
 Shape kept_shape(const Variable<T>& x, const Axes& axes, std::string_view name) {
-  return reduced_shape(x.shape(), axes.mask(x.rank(), name), true);
+  const Tensor<T>& value = x.value(name);
+  return reduced_shape(value.shape(), axes.mask(value.rank(), name), true);
 }
 
 /// max or min. Equal extremes share the gradient evenly.
 template <Floating T>
 Variable<T> extreme(bool largest, const Variable<T>& x, const Axes& axes, bool keep) {
   const std::string_view name = largest ? "max" : "min";
-  Tensor<T> y = largest ? max(x.value(), axes, keep) : min(x.value(), axes, keep);
+  Tensor<T> y = largest ? max(x.value(name), axes, keep) : min(x.value(name), axes, keep);
   Saved<T> result(name, y);
   return record(name, std::move(y), {x.node()},
                 [axes, kept = kept_shape(x, axes, name), x = Saved<T>(name, x.value()),
@@ -33,7 +34,7 @@ Variable<T> extreme(bool largest, const Variable<T>& x, const Axes& axes, bool k
 /// Sum over axes; of no elements: 0. `keep` leaves reduced axes with extent 1.
 template <Floating T>
 Variable<T> sum(const Variable<T>& x, const Axes& axes = all_axes, bool keep = false) {
-  return record("sum", sum(x.value(), axes, keep), {x.node()},
+  return record("sum", sum(x.value("sum"), axes, keep), {x.node()},
                 [kept = detail::kept_shape(x, axes, "sum")](Tensor<T> dy, InputGrads<T> in) {
                   in[0].add(dy.reshape(kept).expand(in[0].shape()));
                 });
@@ -41,7 +42,7 @@ Variable<T> sum(const Variable<T>& x, const Axes& axes = all_axes, bool keep = f
 /// Arithmetic mean; of no elements: NaN.
 template <Floating T>
 Variable<T> mean(const Variable<T>& x, const Axes& axes = all_axes, bool keep = false) {
-  const T share = T{1} / static_cast<T>(detail::reduced_count(x.value(), axes, "mean"));
+  const T share = T{1} / static_cast<T>(detail::reduced_count(x.value("mean"), axes, "mean"));
   return record(
       "mean", mean(x.value(), axes, keep), {x.node()},
       [share, kept = detail::kept_shape(x, axes, "mean")](Tensor<T> dy, InputGrads<T> in) {
@@ -63,7 +64,7 @@ Variable<T> min(const Variable<T>& x, const Axes& axes = all_axes, bool keep = f
 /// Euclidean norm; of a single element its absolute value. The gradient at 0 is 0.
 template <Floating T>
 Variable<T> norm(const Variable<T>& x, const Axes& axes = all_axes, bool keep = false) {
-  Tensor<T> y = norm(x.value(), axes, keep);
+  Tensor<T> y = norm(x.value("norm"), axes, keep);
   Saved<T> result("norm", y);
   return record("norm", std::move(y), {x.node()},
                 [kept = detail::kept_shape(x, axes, "norm"), x = Saved<T>("norm", x.value()),
@@ -81,7 +82,8 @@ Variable<T> norm(const Variable<T>& x, const Axes& axes = all_axes, bool keep = 
 template <Floating T>
 Variable<T> var(const Variable<T>& x, const Axes& axes = all_axes, int correction = 1,
                 bool keep = false) {
-  const auto divisor = static_cast<T>(detail::reduced_count(x.value(), axes, "var") - correction);
+  const auto divisor =
+      static_cast<T>(detail::reduced_count(x.value("var"), axes, "var") - correction);
   return record("var", var(x.value(), axes, correction, keep), {x.node()},
                 [axes, divisor, kept = detail::kept_shape(x, axes, "var"),
                  x = Saved<T>("var", x.value())](Tensor<T> dy, InputGrads<T> in) {
@@ -94,18 +96,18 @@ Variable<T> var(const Variable<T>& x, const Axes& axes = all_axes, int correctio
 /// Undoes a broadcast: sums over the axes along which `shape` was repeated.
 template <Floating T>
 Variable<T> sum_to(const Variable<T>& x, const Shape& shape) {
-  return record("sum_to", sum_to(x.value(), shape), {x.node()},
+  return record("sum_to", sum_to(x.value("sum_to"), shape), {x.node()},
                 [](Tensor<T> dy, InputGrads<T> in) { in[0].add(dy.expand(in[0].shape())); });
 }
 
 /// Position of the first largest element along an axis, which goes away.
 template <Floating T>
 Tensor<std::int64_t> argmax(const Variable<T>& x, int axis = -1) {
-  return argmax(x.value(), axis);
+  return argmax(x.value("argmax"), axis);
 }
 template <Floating T>
 Tensor<std::int64_t> argmin(const Variable<T>& x, int axis = -1) {
-  return argmin(x.value(), axis);
+  return argmin(x.value("argmin"), axis);
 }
 
 }  // namespace ldlm

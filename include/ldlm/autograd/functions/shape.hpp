@@ -13,7 +13,7 @@ Variable<T> concat_as(std::string_view op, std::span<const Variable<T>> parts, i
   std::vector<Tensor<T>> values;
   std::vector<Node*> nodes;
   for (const Variable<T>& part : parts) {
-    values.push_back(part.value());
+    values.push_back(part.value(op));
     nodes.push_back(part.node());
   }
   Tensor<T> out = concat_as(op, std::span<const Tensor<T>>(values), axis);
@@ -70,7 +70,7 @@ Variable<T> stack(const std::vector<Variable<T>>& parts, int axis = 0) {
 /// written side by side into one buffer: cheaper than slices, each of which starts from zeros.
 template <Floating T>
 std::vector<Variable<T>> split(const Variable<T>& x, std::int64_t extent, int axis = 0) {
-  std::vector<Tensor<T>> values = split(x.value(), extent, axis);
+  std::vector<Tensor<T>> values = split(x.value("split"), extent, axis);
   std::vector<Variable<T>> parts;
   parts.reserve(values.size());
   const bool recorded = detail::records(x) && !values.empty();
@@ -94,7 +94,7 @@ std::vector<Variable<T>> split(const Variable<T>& x, std::int64_t extent, int ax
 template <Floating T>
 Variable<T> pad(const Variable<T>& x, int axis, std::int64_t before, std::int64_t after,
                 std::type_identity_t<T> value = T{}) {
-  Tensor<T> out = pad(x.value(), axis, before, after, value);
+  Tensor<T> out = pad(x.value("pad"), axis, before, after, value);
   return record("pad", std::move(out), {x.node()},
                 [axis, before, extent = x.size(axis)](Tensor<T> dy, InputGrads<T> in) {
                   in[0].add(dy.slice(axis, before, before + extent));

@@ -112,7 +112,7 @@ LDLM_BODY std::size_t SafetensorsWriter::Entry::bytes() const {
 
 LDLM_BODY void SafetensorsWriter::add_entry(Entry entry, Device device, bool defined) {
   const std::string& name = entry.name;
-  LDLM_CHECK(defined, "safetensors", "tensor ", detail::quote(name), " is undefined");
+  LDLM_CHECK_STATE(defined, "safetensors", "tensor ", detail::quote(name), " is undefined");
   LDLM_CHECK_DEVICE(device == cpu, "safetensors", "tensor ", detail::quote(name), " is on ", device,
                     "; move it to the CPU first");
   LDLM_CHECK(is_utf8(name), "safetensors", "name ", detail::quote(name), " is not UTF-8");

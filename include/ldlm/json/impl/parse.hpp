@@ -67,9 +67,16 @@ class JsonBuilder {
   }
   bool end_array() { return close(); }
   bool parse_error(std::size_t position, const std::string&, const std::exception& exception) {
-    std::string_view reason = exception.what();  // "[json.exception...] parse error at ...: why"
-    if (const std::size_t number = reason.find("] "); number != std::string_view::npos) {
-      reason.remove_prefix(number + 2);
+    // "[json.exception...] parse error at line 1, column 2: why": the byte says where.
+    std::string_view reason = exception.what();
+    const auto remove_until = [&reason](std::string_view end) {
+      if (const std::size_t found = reason.find(end); found != std::string_view::npos) {
+        reason.remove_prefix(found + end.size());
+      }
+    };
+    remove_until("] ");
+    if (reason.starts_with("parse error")) {
+      remove_until(": ");
     }
     constexpr std::size_t longest = 240;  // it quotes the text, which may be long and no UTF-8
     detail::fail_at(ErrorCode::file, "json", origin_, ": byte ",

@@ -11,8 +11,8 @@
 namespace ldlm {
 
 LDLM_BODY Cholesky::Cholesky(const Tensor<double>& a) : lower_(a.clone()) {
-  LDLM_CHECK(a.rank() == 2 && a.size(0) == a.size(1), "cholesky", "needs a square matrix, got ",
-             to_string(a.shape()));
+  LDLM_CHECK_SHAPE(a.rank() == 2 && a.size(0) == a.size(1), "cholesky",
+                   "needs a square matrix, got ", to_string(a.shape()));
   const std::int64_t n = a.size(0);
   for (std::int64_t j = 0; j < n; ++j) {
     double* const row_j = lower_.data() + j * n;
@@ -29,8 +29,8 @@ LDLM_BODY Cholesky::Cholesky(const Tensor<double>& a) : lower_(a.clone()) {
 
 LDLM_BODY void Cholesky::solve_rows_(const Tensor<double>& rows) const {
   const std::int64_t n = lower_.size(0);
-  LDLM_CHECK(rows.rank() == 2 && rows.size(1) == n && rows.is_contiguous(), "cholesky",
-             "right-hand sides ", to_string(rows.shape()), " do not fit a matrix of ", n);
+  LDLM_CHECK_SHAPE(rows.rank() == 2 && rows.size(1) == n && rows.is_contiguous(), "cholesky",
+                   "right-hand sides ", to_string(rows.shape()), " do not fit a matrix of ", n);
   for (std::int64_t r = 0; r < rows.size(0); ++r) {
     double* const x = rows.data() + r * n;
     for (std::int64_t i = 0; i < n; ++i) {

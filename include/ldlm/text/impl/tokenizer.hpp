@@ -189,8 +189,8 @@ LDLM_BODY const std::string& Tokenizer::id_to_token(TokenId id) const {
     return at->second.shown;
   }
   const Vocabulary& pieces = model_->vocabulary();
-  LDLM_CHECK(pieces.contains(id), "tokenizer", "no piece has id ", id, "; the ids end before ",
-             id_bound());
+  LDLM_CHECK_INDEX(pieces.contains(id), "tokenizer", "no piece has id ", id,
+                   "; the ids end before ", id_bound());
   return pieces.token(id);
 }
 
