@@ -15,7 +15,7 @@ namespace ldlm {
 /// ends. Throws, without waiting, if another holder has it.
 class FolderLock {
  public:
-  explicit FolderLock(const std::filesystem::path& folder);
+  [[nodiscard]] explicit FolderLock(const std::filesystem::path& folder);
   FolderLock(FolderLock&& other) noexcept = default;
   FolderLock& operator=(FolderLock&&) = delete;
   ~FolderLock();
