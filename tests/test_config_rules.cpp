@@ -116,8 +116,8 @@ TEST_CASE("parts of networks check their extents") {
   CHECK(contains(message_of([&] { (void)ldlm::Embedding<float>(4, 4, g, -1); }), "stddev"));
   CHECK(contains(message_of([&] { (void)ldlm::Linear<float>(4, -1, g); }), "[Linear]"));
   CHECK(contains(message_of([&] { (void)ldlm::LayerNorm<float>(-1); }), "[LayerNorm]"));
-  CHECK(
-      contains(message_of([&] { (void)ldlm::LayerNorm<float>(4, not_a_number); }), "epsilon must lie"));
+  CHECK(contains(message_of([&] { (void)ldlm::LayerNorm<float>(4, not_a_number); }),
+                 "epsilon must lie"));
   CHECK(contains(message_of([&] { (void)ldlm::RMSNorm<float>(0); }), "[RMSNorm]"));
   CHECK(contains(message_of([&] { (void)ldlm::Dropout<float>(1); }), "[Dropout]"));
   CHECK(contains(message_of([&] { (void)ldlm::MultiHeadAttention<float>(8, 0, g); }),
