@@ -10,6 +10,7 @@
 #include <ldlm/core/ops.hpp>
 #include <ldlm/core/random.hpp>
 #include <ldlm/nn/linear.hpp>
+#include <ldlm/nn/pack.hpp>
 #include <ldlm/optim/adam.hpp>
 #include <ldlm/optim/clip.hpp>
 
@@ -114,6 +115,31 @@ TEST_CASE("a module moves with its ties") {
   CHECK(module.first.weight.requires_grad());
   to(module, cpu);
   CHECK(module.second.weight.value().to_vector() == before);
+}
+
+TEST_CASE("packed weights move, multiply and are looked up") {
+  Generator generator(3);
+  const Floats weight = randn({33, 70}, generator);
+  const Floats x = randn({5, 70}, generator);
+  const auto ids = Tensor<std::int64_t>::from_values({2, 2}, {4, 32, 0, 4});
+  for (const WeightFormat format : {WeightFormat::bf16, WeightFormat::int8, WeightFormat::int4}) {
+    CAPTURE(name_of(format));
+    const PackedMatrix host = pack(weight, format);
+    const PackedMatrix card = host.to(cuda);
+    const Floats plain = matmul(x, unpack(host).transpose(0, 1));
+    const auto product = linear(x.to(cuda), card).to_vector();
+    for (std::size_t i = 0; i < product.size(); ++i) {
+      REQUIRE(product[i] == doctest::Approx(plain.to_vector()[i]).epsilon(1e-5));
+    }
+    CHECK(embedding(card, ids).to_vector() == embedding(host, ids).to_vector());
+    CHECK(message_of([&] { (void)linear(x, card); }) == "[linear] tensors are on cpu:0 and cuda:0");
+    CHECK(unpack(card).to_vector() == unpack(host).to_vector());
+  }
+  Linear<float> layer(70, 33, generator);
+  const auto before = layer(x).value();
+  pack(layer, WeightFormat::int8);
+  to(layer, cuda);
+  CHECK(max(abs(layer(x.to(cuda)).value().to(cpu) - before)).item() < 0.1F);
 }
 
 TEST_CASE("random tensors have the CPU's bits") {

@@ -10,6 +10,7 @@
 #include <cmath>
 #include <utility>
 
+#include <ldlm/core/ops/index.hpp>
 #include <ldlm/core/ops/matrix.hpp>
 #include <ldlm/core/weight_format.hpp>
 
@@ -23,6 +24,10 @@ struct PackedMatrix {
   Tensor<bf16> scales{};        // (n, groups_per_row)
 
   [[nodiscard]] PackedView view() const { return {format, n, k, data.data(), scales.data()}; }
+  [[nodiscard]] Device device() const { return data.device("packed"); }
+  [[nodiscard]] PackedMatrix to(Device target) const {
+    return {format, n, k, data.to(target), scales.to(target)};
+  }
   /// Bytes of elements and scales.
   [[nodiscard]] std::int64_t bytes() const { return data.numel() + 2 * scales.numel(); }
 };
@@ -61,8 +66,9 @@ inline PackedMatrix pack(const Tensor<float>& weight, WeightFormat format,
   return out;
 }
 
-/// The matrix (N, K) that a packed one stands for.
-inline Tensor<float> unpack(const PackedMatrix& matrix) {
+/// The matrix (N, K) that a packed one stands for, on the CPU.
+inline Tensor<float> unpack(const PackedMatrix& packed) {
+  const PackedMatrix matrix = packed.to(cpu);
   Tensor<float> out = Tensor<float>::empty({matrix.n, matrix.k});
   const PackedView view = matrix.view();
   for (std::int64_t i = 0; i < matrix.n; ++i) {
@@ -73,10 +79,36 @@ inline Tensor<float> unpack(const PackedMatrix& matrix) {
   return out;
 }
 
+inline Tensor<float> fused_linear(const Tensor<float>& x, const PackedMatrix& weight,
+                                  const LinearEpilogue<float>& epilogue);
+
+namespace detail {
+
+/// Rows of a packed table on a device: the chosen rows are a packed matrix R of their own, and the
+/// product of the identity with it is R transposed, exactly.
+inline Tensor<float> packed_rows_on_device(const PackedMatrix& table,
+                                           const Tensor<std::int64_t>& ids, const Shape& shape) {
+  LDLM_CHECK(rows_stored(table.format, table.n) == table.n && table.format != WeightFormat::f32,
+             "embedding", "tables packed as ", name_of(table.format), " are for the CPU");
+  const Tensor<std::int64_t> flat = ids.reshape({-1});
+  const PackedMatrix rows{table.format, flat.numel(), table.k, index_select(table.data, 0, flat),
+                          index_select(table.scales, 0, flat)};
+  const Device device = table.device();
+  Tensor<float> identity = Tensor<float>::zeros({table.k, table.k}, device);
+  const Tensor<float> diagonal(identity.storage(), Layout({table.k}, {table.k + 1}, 0));
+  diagonal.fill_(1);
+  return fused_linear(identity, rows, {}).transpose(0, 1).reshape(shape);
+}
+
+}  // namespace detail
+
 /// Rows `ids` (...) of a packed table (N, K): (..., K). Throws for an id outside [0, N).
 inline Tensor<float> embedding(const PackedMatrix& table, const Tensor<std::int64_t>& ids) {
   Shape shape = ids.shape();
   shape.push_back(table.k);
+  if (!is_host_memory(table.device())) {
+    return detail::packed_rows_on_device(table, ids, shape);
+  }
   Tensor<float> out = Tensor<float>::empty(shape);
   const Tensor<std::int64_t> flat = ids.contiguous();
   const PackedView view = table.view();
@@ -96,6 +128,7 @@ inline Tensor<float> embedding(const PackedMatrix& table, const Tensor<std::int6
 /// exact, to 8 bits in groups of 32 if it has few and the weights are int8 or int4.
 inline Tensor<float> fused_linear(const Tensor<float>& x, const PackedMatrix& weight,
                                   const LinearEpilogue<float>& epilogue) {
+  detail::common_device("linear", x, weight.data);
   return detail::linear(x, {weight.n, weight.k}, epilogue, [&](Gemm<float>& args) {
     args.b_packed = weight.view();
     // The weights have lost more already.

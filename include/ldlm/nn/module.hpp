@@ -273,6 +273,13 @@ struct ReplaceLeaves : Handler<T> {
   void buffer(const std::string& /*name*/, Tensor<T>& tensor) { tensor = copy(tensor); }
 };
 
+template <Floating T>
+struct MovePacked : Handler<T> {
+  explicit MovePacked(Device device_) : device(device_) {}
+  Device device;
+  void weight(const std::string& /*name*/, Weight<T>& weight) { weight.move_packed(device); }
+};
+
 }  // namespace detail
 
 /// Every parameter with its full name, in the order of visit; one that is tied to an earlier one is
@@ -359,14 +366,15 @@ template <Module M>
 }
 
 /// Moves a module to a device: parameters and buffers become new ones there, without gradients;
-/// tied ones stay tied. Optimisers and averages are made afterwards. Packed weights stay where they
-/// are.
+/// tied ones stay tied, packed weights come too. Optimisers and averages are made afterwards.
 template <Module M>
 void to(M& module, Device device) {
   using T = scalar_t<M>;
   const auto moved = [device](const Tensor<T>& tensor) { return tensor.to(device); };
   detail::ReplaceLeaves<T, decltype(moved)> leaves(moved);
   detail::walk(module, leaves);
+  detail::MovePacked<T> packed(device);
+  detail::walk(module, packed);
 }
 
 }  // namespace ldlm

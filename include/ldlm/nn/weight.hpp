@@ -105,6 +105,13 @@ class Weight {
     *this = Weight(std::move(matrix), layout_, std::move(name));
   }
 
+  /// Moves a packed one to a device; a dense one moves as the parameter that it is.
+  void move_packed(Device device) {
+    if (is_packed() && packed_->matrix.device() != device) {
+      packed_ = std::make_shared<const Packed>(Packed{packed_->matrix.to(device), packed_->name});
+    }
+  }
+
   /// Throws "[op] NAME is packed as FORMAT and WHY" if it is packed.
   void check_dense(std::string_view op = "Weight",
                    std::string_view why = "has no dense values and no gradient") const {
