@@ -76,6 +76,11 @@ Tensor<T> randn(const Shape& shape, Generator& generator, std::type_identity_t<T
   }
   return out;
 }
+/// Standard normal, of the shape of `like` and on its device.
+template <Floating T>
+Tensor<T> randn_like(const Tensor<T>& like, Generator& generator) {
+  return randn<T>(like.shape(), generator, T{0}, T{1}, like.device("randn_like"));
+}
 /// 1 with the given probability, else 0.
 template <Floating T = float>
 Tensor<T> bernoulli(const Shape& shape, Generator& generator, std::type_identity_t<T> probability,

@@ -115,12 +115,13 @@ Tensor<T> denoise_from(Tensor<T> z, const NoiseSchedule& schedule,
   return x0;
 }
 
-/// Draws z ~ N(0, 1) of `shape` and denoises it to data.
+/// Draws z ~ N(0, 1) of `shape` on a device and denoises it to data.
 template <Floating T, Denoiser<T> Denoise>
 Tensor<T> sample_diffusion(const Shape& shape, const NoiseSchedule& schedule, Denoise&& denoise,
-                           const SamplerOptions& options, Generator& generator) {
+                           const SamplerOptions& options, Generator& generator,
+                           Device device = cpu) {
   options.validate();
-  Tensor<T> z = randn<T>(shape, generator);
+  Tensor<T> z = randn<T>(shape, generator, T{0}, T{1}, device);
   return denoise_from(std::move(z), schedule,
                       schedule.timesteps(options.steps > 0 ? options.steps : schedule.steps()),
                       std::forward<Denoise>(denoise), options, generator);

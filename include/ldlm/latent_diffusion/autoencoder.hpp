@@ -51,7 +51,8 @@ struct LatentMap {
   }
   /// Latents (B, L, d), or estimates of them made at log-SNRs (B), -> embeddings (B, L, C).
   Variable<T> to_prefix(const Variable<T>& z, const Tensor<T>& log_snr) const {
-    const Tensor<T> features = timestep_embedding(mul(log_snr, T{25}), noise_features);
+    const Tensor<T> features =
+        timestep_embedding(mul(log_snr, T{25}), noise_features).to(z.device());
     const Variable<T> level = noise.second(noise.first(Variable<T>(features), Activation::silu));
     return expand(z * Variable<T>(deviation) + Variable<T>(mean)) + level.unsqueeze(1);
   }

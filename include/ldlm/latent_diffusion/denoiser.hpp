@@ -79,7 +79,7 @@ Tensor<T> estimate_of_every_second(const ReverseTransformer<T>& model, const Dif
   if (!model.config.self_conditioning) {
     return {};
   }
-  Tensor<T> estimate = Tensor<T>::zeros(zt.shape());
+  Tensor<T> estimate = Tensor<T>::zeros(zt.shape(), zt.device());
   std::vector<double> even;
   for (std::size_t b = 0; b < alpha_bars.size(); b += 2) {
     even.push_back(alpha_bars[b]);
@@ -99,7 +99,7 @@ Variable<T> denoiser_loss(const ReverseTransformer<T>& model, const Diffusion& d
                           const Tensor<T>& z0, Generator& generator) {
   const std::vector<double> alpha_bars =
       detail::stratified_levels(diffusion.schedule, z0.size(0), generator);
-  const Tensor<T> eps = randn<T>(z0.shape(), generator);
+  const Tensor<T> eps = randn_like(z0, generator);
   const Tensor<T> zt = add_noise(z0, eps, alpha_bars);
   const Tensor<T> estimate = detail::estimate_of_every_second(model, diffusion, zt, alpha_bars);
   const Tensor<T> target = prediction_target(diffusion.prediction, z0, eps, alpha_bars);
@@ -127,7 +127,7 @@ template <Floating T>
   for (std::int64_t b = 0; b < rows; ++b) {
     alpha_bars.push_back(diffusion.schedule.alpha_bar(generator.below(diffusion.schedule.steps())));
   }
-  const Tensor<T> zt = add_noise(z0, randn<T>(z0.shape(), generator), alpha_bars);
+  const Tensor<T> zt = add_noise(z0, randn_like(z0, generator), alpha_bars);
   Tensor<T> estimate = estimate_x0(model, diffusion, zt, alpha_bars);
   if (model.config.self_conditioning && generator.uniform() < 0.5) {
     estimate = estimate_x0(model, diffusion, zt, alpha_bars, estimate);

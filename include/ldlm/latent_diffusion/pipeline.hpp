@@ -269,6 +269,13 @@ class Ldlm {
   [[nodiscard]] const NoiseSchedule& levels() const { return levels_; }
   [[nodiscard]] std::int64_t end_id() const { return end_id_; }
 
+  /// Where it computes; its latents are there, too.
+  [[nodiscard]] Device device() const { return autoencoder_.decoder.wte.device(); }
+  void to(Device device) {
+    ldlm::to(autoencoder_, device);
+    ldlm::to(denoiser_, device);
+  }
+
   // ---- Text to latent and back. ----
 
   /// Encoder ids of a text. Sequence latents hold up to L - 1 tokens and the end.
@@ -365,7 +372,7 @@ class Ldlm {
   [[nodiscard]] Tensor<T> add_noise(const Tensor<T>& z0, std::int64_t t,
                                     Generator& generator) const {
     const std::vector<double> level(static_cast<std::size_t>(z0.size(0)), levels_.alpha_bar(t));
-    return ldlm::add_noise(z0, randn<T>(z0.shape(), generator), level);
+    return ldlm::add_noise(z0, randn_like(z0, generator), level);
   }
   /// The estimate of z_0 in one step from level t; with self-conditioning, a second one that reads
   /// the first.
@@ -388,7 +395,7 @@ class Ldlm {
     };
     return detail::check_finite(
         sample_diffusion<T>({count, config_.latent_length, config_.latent_channels},
-                            diffusion_.schedule, denoise, options, generator),
+                            diffusion_.schedule, denoise, options, generator, device()),
         "sample");
   }
 

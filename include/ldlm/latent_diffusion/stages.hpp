@@ -114,7 +114,7 @@ Variable<T> autoencoder_loss(const Autoencoder<T>& model, const TextBatch& texts
                                                   noise.encoder_mask_rate, special.mask, generator);
   const Variable<T> z = model.encode({.ids = masked, .mask = texts.mask});
   const std::vector<double> alpha_bars = detail::draw_noise_levels(z.size(0), noise, generator);
-  const Tensor<T> eps = randn<T>(z.shape(), generator);
+  const Tensor<T> eps = randn_like(z.value(), generator);
   const auto row = [&](auto f) { return Variable<T>(detail::per_row(alpha_bars, z.value(), f)); };
   const Tensor<T> added =
       mul(eps, detail::per_row(alpha_bars, eps, [](double a) { return std::sqrt(a * (1.0 - a)); }));
@@ -160,7 +160,7 @@ Variable<T> joint_loss(Autoencoder<T>& model, const ReverseTransformer<T>& denoi
   std::vector<double> alpha_bars =
       detail::stratified_levels(diffusion.schedule, z.size(0), generator);
   const auto row = [&](auto f) { return detail::per_row(alpha_bars, z.value(), f); };
-  const Tensor<T> eps = randn<T>(z.shape(), generator);
+  const Tensor<T> eps = randn_like(z.value(), generator);
   const Variable<T> zt =
       z * Variable<T>(row(detail::signal)) + Variable<T>(mul(eps, row(detail::noise)));
   const Variable<T> x0 =
@@ -173,7 +173,7 @@ Variable<T> joint_loss(Autoencoder<T>& model, const ReverseTransformer<T>& denoi
     alpha_bars[static_cast<std::size_t>(b)] = 1.0;
     denoised.data()[b] = T{0};
   }
-  const Variable<T> latents = z + (x0 - z) * Variable<T>(denoised);
+  const Variable<T> latents = z + (x0 - z) * Variable<T>(denoised.to(z.device()));
   return error + decoder_loss(model, latents, alpha_bars, texts.targets, special, noise, generator);
 }
 
