@@ -79,10 +79,10 @@ TEST_CASE("the header's length") {
 }
 
 TEST_CASE("the header's JSON") {
-  CHECK(begins(error_of("{"), "[json] f: byte 9: parse error"));
-  CHECK(begins(error_of("{}{}"), "[json] f: byte 10: parse error"));
-  CHECK(begins(error_of("{\"\xff\":1}"), "[json] f: byte 10: parse error"));
-  CHECK(begins(error_of("{\"a\":1"), "[json] f: byte 14: parse error"));
+  CHECK(begins(error_of("{"), "[json] f: byte 9: syntax error"));
+  CHECK(begins(error_of("{}{}"), "[json] f: byte 10: syntax error"));
+  CHECK(begins(error_of("{\"\xff\":1}"), "[json] f: byte 10: syntax error"));
+  CHECK(begins(error_of("{\"a\":1"), "[json] f: byte 14: syntax error"));
   CHECK(error_of(std::string("{}\0", 3)) == "[json] f: byte 10: NUL byte");
   CHECK(error_of("{\"x\":" + std::string(1000, '[')) ==
         "[json] f: byte 140: nested deeper than 128 levels");

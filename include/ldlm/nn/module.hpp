@@ -257,7 +257,7 @@ struct CheckTrainable : Handler<T> {
 /// Puts copy(tensor) in the place of every parameter's and buffer's tensor.
 template <Floating T, class Copy>
 struct ReplaceLeaves : Handler<T> {
-  explicit ReplaceLeaves(Copy copy_) : copy(std::move(copy_)) {}
+  explicit ReplaceLeaves(Copy make) : copy(std::move(make)) {}
 
   using Place = ParameterPlace<T>;
   Copy copy;
@@ -275,7 +275,7 @@ struct ReplaceLeaves : Handler<T> {
 
 template <Floating T>
 struct MovePacked : Handler<T> {
-  explicit MovePacked(Device device_) : device(device_) {}
+  explicit MovePacked(Device target) : device(target) {}
   Device device;
   void weight(const std::string& /*name*/, Weight<T>& weight) { weight.move_packed(device); }
 };

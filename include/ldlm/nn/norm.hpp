@@ -23,8 +23,8 @@ struct LayerNorm {
   double epsilon = 1e-5;
 
   LayerNorm() = default;
-  explicit LayerNorm(std::int64_t dim, double epsilon_ = 1e-5, bool affine = true)
-      : epsilon(epsilon_) {
+  explicit LayerNorm(std::int64_t dim, double with_epsilon = 1e-5, bool affine = true)
+      : epsilon(with_epsilon) {
     detail::check_norm("LayerNorm", dim, epsilon);
     if (affine) {
       weight = Variable<T>(Tensor<T>::ones({dim}), true);
@@ -57,7 +57,7 @@ struct RMSNorm {
   double epsilon = 1e-6;
 
   RMSNorm() = default;
-  explicit RMSNorm(std::int64_t dim, double epsilon_ = 1e-6) : epsilon(epsilon_) {
+  explicit RMSNorm(std::int64_t dim, double with_epsilon = 1e-6) : epsilon(with_epsilon) {
     detail::check_norm("RMSNorm", dim, epsilon);
     weight = Variable<T>(Tensor<T>::ones({dim}), true);
   }
