@@ -9,6 +9,8 @@
 #include <ldlm/core/format.hpp>
 #include <ldlm/core/ops.hpp>
 #include <ldlm/core/random.hpp>
+#include <ldlm/generate/gpt2_session.hpp>
+#include <ldlm/generate/sampling.hpp>
 #include <ldlm/nn/linear.hpp>
 #include <ldlm/nn/pack.hpp>
 #include <ldlm/optim/adam.hpp>
@@ -16,6 +18,7 @@
 
 #include "device_memory.hpp"
 #include "error_message.hpp"
+#include "paths.hpp"
 #include "runtime.hpp"
 
 using namespace ldlm;
@@ -102,6 +105,21 @@ struct Tied {
   void visit(auto&& v) { v("first", first), v("second", second); }
 };
 }  // namespace
+
+TEST_CASE("a generated token waits once, for its logits") {
+  auto model = Gpt2<float>::from_pretrained(ldlm_test::data_dir() + "/golden/models/gpt2");
+  to(model, cuda);
+  const auto prompts = Tensor<std::int64_t>::full({2, 3}, 5);
+  const auto waits = [&](std::int64_t tokens) {
+    Gpt2Session<float> session(model);
+    const auto before = cuda_emulator::synchronizations();
+    const auto texts = greedy(session, prompts, {.max_new_tokens = tokens});
+    CHECK(texts[0].size() == static_cast<std::size_t>(tokens));
+    return cuda_emulator::synchronizations() - before;
+  };
+  CHECK(waits(1) == 1);
+  CHECK(waits(6) == 6);
+}
 
 TEST_CASE("a module moves with its ties") {
   Generator generator(1);
