@@ -9,12 +9,6 @@ namespace ldlm::cuda_backend {
 namespace {
 
 template <class T>
-constexpr bool has_arithmetic =
-    Floating<T> || std::is_same_v<T, bool> || std::is_same_v<T, std::int64_t> ||
-    std::is_same_v<T, std::int32_t> || std::is_same_v<T, std::int8_t> ||
-    std::is_same_v<T, std::uint8_t>;
-
-template <class T>
 constexpr KernelTable<T> make_table() {
   KernelTable<T> t;
   t.name = "cuda";
@@ -22,7 +16,7 @@ constexpr KernelTable<T> make_table() {
   t.copy = copy<T>;
   t.cast = cast<T>;
   t.gather_rows = gather_rows<T>;
-  if constexpr (has_arithmetic<T>) {
+  if constexpr (Computing<T>) {
     t.unary = unary<T>;
     t.binary = binary<T>;
     t.compare = compare<T>;
@@ -35,7 +29,7 @@ constexpr KernelTable<T> make_table() {
     t.gather = gather<T>;
     t.scatter_add = scatter_add<T>;
   }
-  if constexpr (has_arithmetic<T> && std::is_integral_v<T> && !std::is_same_v<T, bool>) {
+  if constexpr (Computing<T> && std::is_integral_v<T> && !std::is_same_v<T, bool>) {
     t.find_outside = find_outside<T>;
   }
   if constexpr (Floating<T>) {

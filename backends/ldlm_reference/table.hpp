@@ -14,11 +14,6 @@ namespace ldlm::reference {
 
 namespace detail {
 
-/// Types with arithmetic; the others are for storage, and have fill, copy, cast and gather_rows.
-template <class T>
-concept Computing = Floating<T> || std::same_as<T, bool> || std::same_as<T, std::int64_t> ||
-    std::same_as<T, std::int32_t> || std::same_as<T, std::int8_t> || std::same_as<T, std::uint8_t>;
-
 template <Scalar T>
 constexpr KernelTable<T> make_table() {
   KernelTable<T> t;

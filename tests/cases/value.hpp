@@ -30,11 +30,6 @@ inline constexpr bool is_variable<Variable<T>> = true;
 template <class V>
 using ElementType = typename std::remove_cvref_t<V>::value_type;
 
-/// Types with arithmetic.
-template <class T>
-concept Computing = Floating<T> || std::same_as<T, bool> || std::same_as<T, std::int64_t> ||
-    std::same_as<T, std::int32_t> || std::same_as<T, std::int8_t> || std::same_as<T, std::uint8_t>;
-
 /// One step `results = op(args, options)` of a case.
 struct Call {
   std::string_view op;

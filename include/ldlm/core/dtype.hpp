@@ -160,6 +160,11 @@ concept Scalar = requires {
 template <class T>
 concept Floating = std::same_as<T, float> || std::same_as<T, double>;
 
+/// Types with arithmetic; the others are for storage, and have fill, copy, cast and gather_rows.
+template <class T>
+concept Computing = Floating<T> || std::same_as<T, bool> || std::same_as<T, std::int64_t> ||
+    std::same_as<T, std::int32_t> || std::same_as<T, std::int8_t> || std::same_as<T, std::uint8_t>;
+
 /// Calls `function(std::type_identity<T>{})` with the C++ type of a run-time dtype.
 template <class Function>
 constexpr decltype(auto) visit_dtype(DType dtype, Function&& function) {
