@@ -95,6 +95,17 @@ void in_child(const std::function<void()>& action) {
   REQUIRE(status == 0);
 }
 
+/// The number in the name of a temporary file that is made and given up.
+int number_of_temporary(const fs::path& folder, const std::string& prefix) {
+  const AtomicFile file(folder / "file");
+  for (const auto& [name, text] : state_of(folder)) {
+    if (name.starts_with(prefix)) {
+      return std::stoi(name.substr(prefix.size()));
+    }
+  }
+  return -1;
+}
+
 }  // namespace
 
 TEST_CASE("a file's target that is a link is replaced itself, and other things are refused") {
@@ -132,10 +143,11 @@ TEST_CASE("a file keeps its permissions when it is replaced") {
 TEST_CASE("temporary files follow no links and are cleared away after a kill") {
   const TempFolder folder;
   write(folder / "victim", "precious");
+  const std::string prefix = ".file.tmp-" + std::to_string(::getpid()) + '-';
+  const int next = number_of_temporary(folder.path(), prefix) + 1;
   // Names that are taken, by links even, are passed over.
   for (int i = 0; i < 3; ++i) {
-    fs::create_symlink(
-        "victim", folder / (".file.tmp-" + std::to_string(::getpid()) + '-' + std::to_string(i)));
+    fs::create_symlink("victim", folder / (prefix + std::to_string(next + i)));
   }
   ldlm::write_file(folder / "file", "new");
   CHECK(read_text(folder / "victim") == "precious");
@@ -148,7 +160,66 @@ TEST_CASE("temporary files follow no links and are cleared away after a kill") {
   CHECK(state_of(folder.path()).count(".file.tmp-1-0") == 0);
   CHECK(state_of(folder.path()).count(".file.tmp-x") == 1);
   CHECK(state_of(folder.path()).count(".other.tmp-1-0") == 1);
-  CHECK(state_of(folder.path()).count(".file.tmp-" + std::to_string(::getpid()) + "-3") == 1);
+  // new took the fourth name, alive the next one
+  CHECK(state_of(folder.path()).count(prefix + std::to_string(next + 4)) == 1);
+}
+
+TEST_CASE("no two temporary files of a process have one name") {
+  const TempFolder folder;
+  const std::string prefix = ".file.tmp-" + std::to_string(::getpid()) + '-';
+  const int first = number_of_temporary(folder.path(), prefix);
+  CHECK(number_of_temporary(folder.path(), prefix) == first + 1);
+}
+
+TEST_CASE(
+    "what changed in the old folder before the exchange is brought, unless it did later, too") {
+  const TempFolder folder;
+  const fs::path old = folder / "old";
+  const fs::path now = folder / "now";
+  std::map<fs::path, std::uintmax_t> linked;
+  write(old / "own", "old");
+  write(now / "own", "new");
+  fs::create_directories(old / "part");
+  fs::create_directories(now / "part");
+  for (const char* const name :
+       {"kept", "part", "part/written", "written", "written-twice", "written-later", "removed",
+        "removed-later", "removed-and-written-later", "written-and-removed-later"}) {
+    if (std::string_view(name) != "part") {
+      write(old / name, "linked");
+      fs::create_hard_link(old / name, now / name);
+    }
+    struct stat status {};
+    REQUIRE(::lstat((old / name).c_str(), &status) == 0);
+    linked[name] = status.st_ino;
+  }
+  for (const char* const name : {"part/written", "written", "written-twice", "own", "added",
+                                 "added-twice", "folder/added", "written-and-removed-later"}) {
+    fs::create_directories((old / name).parent_path());
+    ldlm::write_file(old / name, "before");
+  }
+  for (const char* const name :
+       {"written-twice", "written-later", "added-twice", "removed-and-written-later"}) {
+    ldlm::write_file(now / name, "after");
+  }
+  fs::remove(old / "removed");
+  fs::remove(old / "removed-and-written-later");
+  fs::remove(now / "removed-later");
+  fs::remove(now / "written-and-removed-later");
+
+  ldlm::detail::take_over_changes(old, now, linked, {"own"});
+  CHECK(state_of(now) ==
+        std::map<std::string, std::string>{{"own", "new"},
+                                           {"kept", "linked"},
+                                           {"part", "/"},
+                                           {"part/written", "before"},
+                                           {"written", "before"},
+                                           {"written-twice", "after"},
+                                           {"written-later", "after"},
+                                           {"added", "before"},
+                                           {"added-twice", "after"},
+                                           {"folder", "/"},
+                                           {"folder/added", "before"},
+                                           {"removed-and-written-later", "after"}});
 }
 
 TEST_CASE("an update replaces its files together and leaves all others") {

@@ -12,10 +12,10 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <map>
 #include <set>
 #include <string>
 #include <string_view>
-#include <vector>
 
 #if defined(__linux__)
 #include <sys/syscall.h>
@@ -35,6 +35,14 @@ struct FolderState {
   friend bool operator==(const FolderState&, const FolderState&) = default;
 };
 [[nodiscard]] FolderState state_of(const std::filesystem::path& folder);
+
+/// After `old` and `now` have changed places: brings to `now` what other processes have written to
+/// `old`, or removed there, since `linked` was made of it, except for the names of `own`. What they
+/// have written to `now`, or removed there, is later and stays.
+/// linked: what both had then, with the inode that their files shared.
+void take_over_changes(const std::filesystem::path& old, const std::filesystem::path& now,
+                       const std::map<std::filesystem::path, std::uintmax_t>& linked,
+                       const std::set<std::filesystem::path>& own);
 
 }  // namespace detail
 
@@ -118,18 +126,13 @@ class FolderUpdate {
   /// Links everything that is neither new nor removed from the old folder into the new one.
   bool link_others();
 
-  /// After the exchange: what another process has put into the old folder since it was read.
-  void take_over_changes() const;
-
   void commit_in_place();
 
-  [[nodiscard]] bool is_new(const std::filesystem::path& name) const;
-
-  std::filesystem::path shown_;   // as the caller names the folder
-  std::filesystem::path target_;  // without links
-  detail::Temporary staging_;     // an empty path: nothing to remove
-  std::vector<std::filesystem::path> new_, linked_;
-  std::set<std::filesystem::path> removed_;
+  std::filesystem::path shown_;                          // as the caller names the folder
+  std::filesystem::path target_;                         // without links
+  detail::Temporary staging_;                            // an empty path: nothing to remove
+  std::set<std::filesystem::path> new_, removed_, own_;  // own_: both
+  std::map<std::filesystem::path, std::uintmax_t> linked_;
 };
 
 }  // namespace ldlm

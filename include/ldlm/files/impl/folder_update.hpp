@@ -10,6 +10,7 @@
 #include <fstream>
 #include <system_error>
 #include <utility>
+#include <vector>
 
 #include <fcntl.h>
 #include <sys/file.h>
@@ -81,6 +82,38 @@ LDLM_BODY FolderState state_of(const std::filesystem::path& folder) {
   struct stat status {};
   const bool there = ::stat(folder.c_str(), &status) == 0;
   return {there ? status.st_ino : 0, std::filesystem::last_write_time(folder, ignored)};
+}
+
+LDLM_BODY void take_over_changes(const std::filesystem::path& old, const std::filesystem::path& now,
+                                 const std::map<std::filesystem::path, std::uintmax_t>& linked,
+                                 const std::set<std::filesystem::path>& own) {
+  struct stat before {};
+  struct stat after {};
+  for (const auto& name : paths_below(old)) {
+    if (own.count(name) != 0 || !look_at(old / name, before)) {
+      continue;
+    }
+    const bool there = look_at(now / name, after);
+    const auto at = linked.find(name);
+    const bool changed =
+        at == linked.end() || (!S_ISDIR(before.st_mode) && before.st_ino != at->second);
+    const bool changed_later =
+        at == linked.end() ? there : !there || S_ISDIR(after.st_mode) || after.st_ino != at->second;
+    if (changed && !changed_later) {
+      (void)::rename((old / name).c_str(), (now / name).c_str());
+    }
+  }
+  for (auto at = linked.rbegin(); at != linked.rend(); ++at) {  // files before their folders
+    const auto& [name, node] = *at;
+    if (look_at(old / name, before) || !look_at(now / name, after)) {
+      continue;
+    }
+    if (S_ISDIR(after.st_mode)) {
+      (void)::rmdir((now / name).c_str());  // unless something is in it
+    } else if (after.st_ino == node) {
+      (void)::unlink((now / name).c_str());
+    }
+  }
 }
 
 }  // namespace detail
@@ -175,7 +208,10 @@ LDLM_BODY void FolderUpdate::remove(const std::filesystem::path& name) {
 }
 
 LDLM_BODY void FolderUpdate::commit() {
-  new_ = detail::paths_below(staging_.path);
+  const auto names = detail::paths_below(staging_.path);
+  new_.insert(names.begin(), names.end());
+  own_ = new_;
+  own_.insert(removed_.begin(), removed_.end());
   check_names();
   detail::sync_folder(staging_.path);
   for (const auto& name : new_) {
@@ -251,13 +287,13 @@ LDLM_BODY bool FolderUpdate::commit_beside() {
   const bool done = link_others() && detail::exchange_paths(staging_.path, target_);
   if (!done) {
     for (auto name = linked_.rbegin(); name != linked_.rend(); ++name) {
-      (void)(::unlink((staging_.path / *name).c_str()) == 0 ||
-             ::rmdir((staging_.path / *name).c_str()) == 0);
+      (void)(::unlink((staging_.path / name->first).c_str()) == 0 ||
+             ::rmdir((staging_.path / name->first).c_str()) == 0);
     }
     return false;
   }
   detail::sync_folder(target_.parent_path());
-  take_over_changes();
+  detail::take_over_changes(staging_.path, target_, linked_, own_);
   return true;
 }
 
@@ -282,12 +318,12 @@ LDLM_BODY bool FolderUpdate::link_others() {
       continue;
     }
     const bool is_folder = S_ISDIR(old.st_mode);
-    if (!is_new(name) && removed_.count(name) == 0) {
+    if (own_.count(name) == 0) {
       ok = old.st_dev == top.st_dev &&
            (is_folder ? ::mkdir(to.c_str(), 0777)
                       : ::linkat(AT_FDCWD, from.c_str(), AT_FDCWD, to.c_str(), 0)) == 0;
       if (ok) {
-        linked_.push_back(name);
+        linked_.emplace(name, old.st_ino);
       }
     }
     ok = ok && (!is_folder || like(to, old));
@@ -295,22 +331,10 @@ LDLM_BODY bool FolderUpdate::link_others() {
   return ok;
 }
 
-LDLM_BODY void FolderUpdate::take_over_changes() const {
-  for (const auto& name : detail::paths_below(staging_.path)) {
-    struct stat old {};
-    struct stat now {};
-    if (!is_new(name) && removed_.count(name) == 0 && detail::look_at(staging_.path / name, old) &&
-        (!detail::look_at(target_ / name, now) ||
-         (!S_ISDIR(now.st_mode) && now.st_ino != old.st_ino))) {
-      (void)::rename((staging_.path / name).c_str(), (target_ / name).c_str());
-    }
-  }
-}
-
 LDLM_BODY void FolderUpdate::commit_in_place() {
   std::string list;
   for (const auto& name : removed_) {
-    if (!is_new(name)) {
+    if (new_.count(name) == 0) {
       list += name.native() + '\n';
     }
   }
@@ -325,10 +349,6 @@ LDLM_BODY void FolderUpdate::commit_in_place() {
   staging_.file.close();  // which held a lock on it
   detail::sync_folder(target_);
   finish_update(target_);
-}
-
-LDLM_BODY bool FolderUpdate::is_new(const std::filesystem::path& name) const {
-  return std::binary_search(new_.begin(), new_.end(), name);
 }
 
 }  // namespace ldlm

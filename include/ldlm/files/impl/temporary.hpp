@@ -4,6 +4,7 @@
 #include <ldlm/files/temporary.hpp>
 
 #include <algorithm>
+#include <atomic>
 #include <cerrno>
 #include <cstddef>
 #include <system_error>
@@ -49,15 +50,22 @@ LDLM_BODY void remove_leftovers(const std::filesystem::path& folder, std::string
   }
 }
 
+/// A name comes once in a process: where a folder changes places under a file that is being
+/// written, an earlier one of its name would be renamed instead.
+LDLM_BODY unsigned long long next_temporary() {
+  static std::atomic<unsigned long long> count{0};
+  return count++;
+}
+
 /// A new file or folder in `folder` under a temporary name, which `create(path)` makes and opens,
 /// or fails to with errno.
 template <class Create>
 Temporary make_temporary(const std::filesystem::path& folder, std::string_view prefix,
                          Create&& create) {
   remove_leftovers(folder, prefix);
-  for (int attempt = 0;; ++attempt) {
+  for (;;) {
     Temporary out;
-    out.path = folder / concat(prefix, ::getpid(), '-', attempt);
+    out.path = folder / concat(prefix, ::getpid(), '-', next_temporary());
     out.file = create(out.path);
     if (!out.file.is_open()) {
       if (errno != EEXIST) {
