@@ -70,6 +70,14 @@ TEST_CASE("gradients of checkpoint by central differences") {
   });
 }
 
+TEST_CASE("a list of one input is a list for a function of a list") {
+  const Variable<double> x(Tensor<double>::full({2}, 3), true);
+  const auto of_list = [](const std::vector<Variable<double>>& in) { return square(in.at(0)); };
+  const auto of_one = [](const Variable<double>& in) { return square(in); };
+  CHECK(checkpoint<double>(of_list, {x}).value().to_vector() == std::vector<double>{9, 9});
+  CHECK(checkpoint<double>(of_one, {x}).value().to_vector() == std::vector<double>{9, 9});
+}
+
 TEST_CASE("checkpoint keeps nothing but its inputs") {
   const Variable<double> x(Tensor<double>::ones({4}), true);
   int calls = 0;

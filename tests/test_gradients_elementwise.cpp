@@ -96,6 +96,16 @@ TEST_CASE("gradients of where") {
   gradcheck::check("where of a broadcast condition", {{2, 3}, {3}}, [](const auto& in) {
     return where(Tensor<bool>::from_values({2, 1}, {true, false}), in[0], in[1]);
   });
+  gradcheck::check("where with a number", {{2, 3}}, [](const auto& in) {
+    const auto chosen = Tensor<bool>::from_values({2, 1}, {true, false});
+    return where(chosen, in[0], 0) * 2 + where(chosen, 1, in[0]);
+  });
+  const auto chosen = Tensor<bool>::from_values({3}, {true, false, true});
+  const auto x = Tensor<float>::from_values({3}, {1, 2, 3});
+  CHECK(where(chosen, x, 0).to_vector() == std::vector<float>{1, 0, 3});
+  CHECK(where(chosen, -1, x).to_vector() == std::vector<float>{-1, 2, -1});
+  CHECK(where(chosen, ldlm::Variable<>(x), 0.5F).value().to_vector() ==
+        std::vector<float>{1, 0.5F, 3});
 }
 
 TEST_CASE("gradients of a Variable and a Tensor") {

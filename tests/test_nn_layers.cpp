@@ -212,3 +212,17 @@ TEST_CASE("a stack is its layers one after the other, with and without a final n
   mixed.layers[0] = ldlm::TransformerEncoderLayer<double>(options, g);
   check_close(mixed(x).value(), mixed.layers[1](mixed.layers[0](x)).value(), "mixed");
 }
+
+TEST_CASE("layers are of float where nothing else is said") {
+  Generator generator(1);
+  const ldlm::Linear linear(2, 3, generator);
+  const ldlm::LayerNorm norm(3);
+  const ldlm::Embedding embedding(5, 2, generator);
+  static_assert(std::is_same_v<decltype(linear)::value_type, float>);
+  static_assert(std::is_same_v<decltype(norm)::value_type, float>);
+  static_assert(std::is_same_v<decltype(embedding)::value_type, float>);
+  static_assert(
+      std::is_same_v<decltype(ldlm::Linear(ldlm::Linear<double>())), ldlm::Linear<double>>);
+  const auto ids = Tensor<std::int64_t>::from_values({2}, {4, 0});
+  CHECK(norm(linear(embedding(ids))).shape() == ldlm::Shape{2, 3});
+}

@@ -2,6 +2,8 @@
 // Gradient checkpointing (Chen et al., 2016): a block that keeps only its inputs, and computes the
 // rest again in the backward pass.
 
+#include <concepts>
+
 #include <ldlm/autograd/variable.hpp>
 #include <ldlm/core/random.hpp>
 
@@ -99,22 +101,22 @@ auto of_first(Function function) {
 /// live until then. A copy of `function`
 /// is kept. Parameters (leaves) may be captured and get their gradients; results of other functions
 /// must be passed as inputs, else backward throws.
-template <Floating T, class Function>
+template <Floating T, std::invocable<const std::vector<Variable<T>>&> Function>
 [[nodiscard]] Variable<T> checkpoint(Function function, const std::vector<Variable<T>>& inputs) {
   return detail::checkpoint<T>(std::move(function), inputs, nullptr);
 }
-template <Floating T, class Function>
+template <Floating T, std::invocable<const std::vector<Variable<T>>&> Function>
 [[nodiscard]] Variable<T> checkpoint(Function function, const std::vector<Variable<T>>& inputs,
                                      Generator& generator) {
   return detail::checkpoint<T>(std::move(function), inputs, &generator);
 }
 
 /// The same for a function of one Variable.
-template <Floating T, class Function>
+template <Floating T, std::invocable<const Variable<T>&> Function>
 [[nodiscard]] Variable<T> checkpoint(Function function, const Variable<T>& input) {
   return detail::checkpoint<T>(detail::of_first<T>(std::move(function)), {input}, nullptr);
 }
-template <Floating T, class Function>
+template <Floating T, std::invocable<const Variable<T>&> Function>
 [[nodiscard]] Variable<T> checkpoint(Function function, const Variable<T>& input,
                                      Generator& generator) {
   return detail::checkpoint<T>(detail::of_first<T>(std::move(function)), {input}, &generator);

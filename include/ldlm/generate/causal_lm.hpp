@@ -94,9 +94,9 @@ Tensor<typename M::value_type> first_step(M& model, const Tensor<std::int64_t>& 
     model.begin(prompts.size(1) + stop.max_new_tokens);
   }
   const auto logits = step_to_host(model, prompts);
-  LDLM_CHECK(logits.rank() == 2 && logits.size(0) == prompts.size(0) && logits.size(1) > 0,
-             "generate", "step() gave ", to_string(logits.shape()), " for ", prompts.size(0),
-             " sequences");
+  LDLM_CHECK_SHAPE(logits.rank() == 2 && logits.size(0) == prompts.size(0) && logits.size(1) > 0,
+                   "generate", "step() gave ", to_string(logits.shape()), " for ", prompts.size(0),
+                   " sequences");
   return logits;
 }
 

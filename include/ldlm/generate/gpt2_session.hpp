@@ -54,7 +54,8 @@ class Gpt2Session {
   Tensor<T> step(const Tensor<std::int64_t>& ids) {
     const NoGrad scope;
     const EvaluationMode mode;
-    LDLM_CHECK(ids.rank() == 2, "Gpt2Session", "needs ids (B, n), got ", to_string(ids.shape()));
+    LDLM_CHECK_SHAPE(ids.rank() == 2, "Gpt2Session", "needs ids (B, n), got ",
+                     to_string(ids.shape()));
     Gpt2Inputs<T> inputs;
     if (!started_) {
       start(ids.size(0), ids.size(1));
@@ -62,10 +63,10 @@ class Gpt2Session {
         inputs.prefix = Variable<T>(options_.prefix);
       }
     }
-    LDLM_CHECK(ids.size(0) == batch_, "Gpt2Session", "has ", batch_, " sequences, got ids ",
-               to_string(ids.shape()));
-    LDLM_CHECK(ids.size(1) > 0 || inputs.prefix.defined(), "Gpt2Session",
-               "needs at least one token, got ids ", to_string(ids.shape()));
+    LDLM_CHECK_SHAPE(ids.size(0) == batch_, "Gpt2Session", "has ", batch_, " sequences, got ids ",
+                     to_string(ids.shape()));
+    LDLM_CHECK_SHAPE(ids.size(1) > 0 || inputs.prefix.defined(), "Gpt2Session",
+                     "needs at least one token, got ids ", to_string(ids.shape()));
     const std::int64_t added = ids.size(1) + (inputs.prefix.defined() ? prefix_length() : 0);
     const std::int64_t total = cache_.size() + added;
     LDLM_CHECK(total <= model_.config.n_positions, "Gpt2Session", total,
@@ -109,8 +110,8 @@ class Gpt2Session {
 
   void start(std::int64_t batch, std::int64_t prompt) {
     const auto check_batch = [&](std::int64_t given, std::string_view what) {
-      LDLM_CHECK(given == batch, "Gpt2Session", what, " of ", given, " sequences with ids of ",
-                 batch);
+      LDLM_CHECK_SHAPE(given == batch, "Gpt2Session", what, " of ", given,
+                       " sequences with ids of ", batch);
     };
     if (options_.prefix.defined()) {
       check_batch(options_.prefix.size(0), "a prefix");

@@ -79,7 +79,7 @@ inline constexpr double clean_log_snr = 10.0;
                          : clean_log_snr;
 }
 
-template <Floating T>
+template <Floating T = float>
 struct Autoencoder {
   using value_type = T;
 

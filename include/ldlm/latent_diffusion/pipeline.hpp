@@ -212,7 +212,7 @@ struct LdlmTokenizers {
   }
 };
 
-template <Floating T>
+template <Floating T = float>
 class Ldlm {
  public:
   Ldlm(LdlmConfig config, LdlmTokenizers tokenizers, Autoencoder<T> autoencoder,

@@ -155,7 +155,7 @@ inline void check_bert_sizes(const SafetensorsModel& file, const JsonReader& jso
 }  // namespace detail
 
 /// The encoder. `pooler`, if there is one, maps the first token's state to a vector of the text.
-template <Floating T>
+template <Floating T = float>
 struct Bert {
   using value_type = T;
 
@@ -252,7 +252,7 @@ struct Bert {
 
 /// BERT with the head that predicts masked tokens, whose output matrix is the word embedding unless
 /// tie_word_embeddings is false.
-template <Floating T>
+template <Floating T = float>
 struct BertForMaskedLM {
   using value_type = T;
 

@@ -137,7 +137,7 @@ struct Gpt2Block {
 };
 
 /// The language model.
-template <Floating T>
+template <Floating T = float>
 struct Gpt2 {
   using value_type = T;
 

@@ -54,7 +54,7 @@ struct ReverseTransformerInputs {
   Variable<T> estimate{};  // like z: the previous estimate; zeros if undefined
 };
 
-template <Floating T>
+template <Floating T = float>
 struct ReverseTransformer {
   using value_type = T;
 

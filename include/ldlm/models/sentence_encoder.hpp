@@ -35,7 +35,7 @@ struct SentenceEncodeOptions {
   std::function<void(std::size_t, std::int64_t)> on_cut{};
 };
 
-template <Floating T>
+template <Floating T = float>
 class SentenceEncoder {
  public:
   /// Throws an Error with the file and the key for what is not supported.

@@ -22,7 +22,7 @@
 namespace ldlm {
 
 /// A linear map of the pooled vector, and what follows it.
-template <Floating T>
+template <Floating T = float>
 struct SentenceDense {
   enum class Kind : std::uint8_t { identity, tanh, relu, gelu };
 
@@ -47,7 +47,7 @@ struct SentenceDense {
 };
 
 /// The steps after the encoder.
-template <Floating T>
+template <Floating T = float>
 struct SentenceModules {
   std::vector<PoolingMode> pooling{PoolingMode::mean};  // their vectors lie side by side
   bool include_prompt = true;                           // whether the prompt's tokens are pooled

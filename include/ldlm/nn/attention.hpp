@@ -125,7 +125,7 @@ template <Floating T, class Project>
 
 /// Multi-head attention with the parameters of torch.nn.MultiheadAttention. All sequences are
 /// (B, T, C).
-template <Floating T>
+template <Floating T = float>
 struct MultiHeadAttention {
   using value_type = T;
 

@@ -27,7 +27,7 @@ inline void say_dropout_is_off(double p) {
 
 /// In training (TrainingMode) zeroes each element with probability p and scales the rest by
 /// 1 / (1 - p); else returns its argument.
-template <Floating T>
+template <Floating T = float>
 class Dropout {
  public:
   using value_type = T;

@@ -8,7 +8,7 @@ namespace ldlm {
 
 /// Rows of a table: ids (...) in [0, V) -> (..., C). The table stays dense where a model is packed;
 /// one that may be packed, as a factor of products is, is a Weight.
-template <Floating T>
+template <Floating T = float>
 struct Embedding {
   using value_type = T;
 

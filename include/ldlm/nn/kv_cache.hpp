@@ -8,7 +8,7 @@
 namespace ldlm {
 
 /// Keys and values (B, H, T, D) in memory that is reserved once: appending never moves the past.
-template <Floating T>
+template <Floating T = float>
 class KvCache {
  public:
   KvCache() = default;

@@ -9,7 +9,7 @@
 namespace ldlm {
 
 /// act(x W^T + b): (..., K) -> (..., N).
-template <Floating T>
+template <Floating T = float>
 struct Linear {
   using value_type = T;
 

@@ -14,7 +14,7 @@ inline void check_norm(std::string_view op, std::int64_t dim, double epsilon) {
 }  // namespace detail
 
 /// (x - mean) / sqrt(variance + epsilon) * weight + bias: (..., C) -> (..., C).
-template <Floating T>
+template <Floating T = float>
 struct LayerNorm {
   using value_type = T;
 
@@ -49,7 +49,7 @@ struct LayerNorm {
 };
 
 /// x / sqrt(mean(x^2) + epsilon) * weight: (..., C) -> (..., C).
-template <Floating T>
+template <Floating T = float>
 struct RMSNorm {
   using value_type = T;
 

@@ -36,7 +36,7 @@ Variable<T> run_stack(const std::vector<Layer>& layers, const std::optional<Laye
 }  // namespace detail
 
 /// num_encoder_layers layers, then an optional layer norm.
-template <Floating T>
+template <Floating T = float>
 struct TransformerEncoder {
   using value_type = T;
 
@@ -78,7 +78,7 @@ struct DecoderLayerCache {
 };
 
 /// num_decoder_layers layers, then an optional layer norm.
-template <Floating T>
+template <Floating T = float>
 struct TransformerDecoder {
   using value_type = T;
 
@@ -151,7 +151,7 @@ struct TransformerContext {
 };
 
 /// Encoder and decoder, each ending with a layer norm.
-template <Floating T>
+template <Floating T = float>
 struct Transformer {
   using value_type = T;
 

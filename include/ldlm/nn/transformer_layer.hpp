@@ -50,7 +50,7 @@ struct Residual {
 };
 
 /// Self-attention, then a feed-forward block.
-template <Floating T>
+template <Floating T = float>
 struct TransformerEncoderLayer {
   using value_type = T;
 
@@ -117,7 +117,7 @@ struct DecoderContext {
 };
 
 /// Self-attention, attention to an encoder's output, then a feed-forward block.
-template <Floating T>
+template <Floating T = float>
 struct TransformerDecoderLayer {
   using value_type = T;
 

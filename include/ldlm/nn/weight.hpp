@@ -29,7 +29,7 @@ enum class WeightLayout : std::uint8_t { out_in, in_out };
 
 /// A matrix that maps K = in() values to N = out(), or that has N rows of K to look up. It is dense
 /// or packed, or undefined. Copies share the memory; packing one leaves the others as they are.
-template <Floating T>
+template <Floating T = float>
 class Weight {
  public:
   using value_type = T;

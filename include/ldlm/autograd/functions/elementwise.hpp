@@ -191,6 +191,15 @@ auto where(const Tensor<bool>& condition, const A& a, const B& b) {
                 });
 }
 
+template <Floating T>
+Variable<T> where(const Tensor<bool>& condition, const Variable<T>& a, std::type_identity_t<T> b) {
+  return where(condition, a, Tensor<T>::scalar(b, a.value("where").device()));
+}
+template <Floating T>
+Variable<T> where(const Tensor<bool>& condition, std::type_identity_t<T> a, const Variable<T>& b) {
+  return where(condition, Tensor<T>::scalar(a, b.value("where").device()), b);
+}
+
 // What has no gradient is a Tensor, whatever it is of.
 // clang-format off
 template <class A, class B> requires detail::AnyVariable<A, B> Tensor<bool> eq(const A& a, const B& b) { return eq(as_tensor(a), as_tensor(b)); }

@@ -222,6 +222,16 @@ Tensor<T> where(const Tensor<bool>& condition, const Tensor<T>& a, const Tensor<
   return out;
 }
 
+/// The same with a number in the place of one of them.
+template <class T>
+Tensor<T> where(const Tensor<bool>& condition, const Tensor<T>& a, std::type_identity_t<T> b) {
+  return where(condition, a, Tensor<T>::scalar(b, a.device("where")));
+}
+template <class T>
+Tensor<T> where(const Tensor<bool>& condition, std::type_identity_t<T> a, const Tensor<T>& b) {
+  return where(condition, Tensor<T>::scalar(a, b.device("where")), b);
+}
+
 /// The same values as another element type: floats to integers truncate, to bool compare with 0.
 template <class To, class From>
 Tensor<To> cast(const Tensor<From>& x) {
