@@ -4,7 +4,7 @@
 
 #include <string>
 
-#include <ldlm/core/backend_info.hpp>
+#include <ldlm/core/devices.hpp>
 
 namespace {
 
@@ -57,3 +57,18 @@ TEST_CASE("a set is there only if the narrower ones are") {
 }
 
 }  // namespace
+
+TEST_CASE("devices are told and named") {
+  const auto found = ldlm::devices();
+  REQUIRE(found.size() == 1);
+  CHECK(found[0].device == cpu);
+  CHECK(found[0].name == to_string(backend_info(cpu)));
+  CHECK(ldlm::device_named("cpu") == cpu);
+  CHECK(ldlm::device_named("cuda") == cuda);
+  CHECK(ldlm::device_named("cuda:0") == cuda);
+  CHECK_THROWS_WITH_AS((void)ldlm::device_named("gpu"), "[device] 'gpu' is none of cpu and cuda",
+                       ldlm::ValueError);
+  CHECK_THROWS_WITH_AS((void)ldlm::device_info(cuda),
+                       "[device] no cuda backend in this program; link the CMake target ldlm::cuda",
+                       ldlm::DeviceError);
+}

@@ -50,7 +50,8 @@ Variable<T> loss_of(const Regressor<T>& net, const Tensor<std::int64_t>& rows) {
       values.push_back(static_cast<T>(std::sin(static_cast<double>(row * (i + 1)))));
     }
   }
-  const Variable<T> x(Tensor<T>::from_values({rows.size(0), 4}, values));
+  const Variable<T> x(
+      Tensor<T>::from_values({rows.size(0), 4}, values).to(net.hidden.weight.device()));
   return mse_loss(net(x), Variable<T>(sum(x.value(), 1, true)));
 }
 

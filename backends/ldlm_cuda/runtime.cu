@@ -193,9 +193,29 @@ Scratch::~Scratch() {
 
 namespace {
 
+/// There is one card to a program.
+void check_first(Device device) {
+  LDLM_CHECK_DEVICE(device.index == 0, "cuda", "only cuda:0 is used, not ", to_string(device),
+                    "; the environment's CUDA_VISIBLE_DEVICES chooses which card that is");
+}
+
+DeviceInfo info_of(Device device) {
+  check_first(device);
+  static_cast<void>(card());
+  cudaDeviceProp properties{};
+  check(cudaGetDeviceProperties(&properties, 0), "cuda");
+  DeviceInfo out{device,
+                 std::string(properties.name) + ", compute capability " +
+                     std::to_string(properties.major) + '.' + std::to_string(properties.minor),
+                 0, 0};
+  check(cudaMemGetInfo(&out.free, &out.memory), "cuda");
+  return out;
+}
+
 const DeviceMemory memory{
     .allocate =
-        [](Device, std::size_t bytes) {
+        [](Device device, std::size_t bytes) {
+          check_first(device);
           static_cast<void>(stream());
           return cache().allocate(bytes);
         },
@@ -206,6 +226,7 @@ const DeviceMemory memory{
     .to_host = [](Device, void* to, const void* from,
                   std::size_t bytes) { read_back(to, from, bytes, "copy_"); },
     .synchronize = [](Device) { check(cudaStreamSynchronize(stream()), "synchronize"); },
+    .info = info_of,
 };
 
 }  // namespace

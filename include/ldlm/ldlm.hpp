@@ -8,7 +8,7 @@
 // <ldlm/implementation.hpp>.
 
 #include <ldlm/autograd/autograd.hpp>
-#include <ldlm/core/backend_info.hpp>
+#include <ldlm/core/devices.hpp>
 #include <ldlm/core/format.hpp>
 #include <ldlm/core/ops.hpp>
 #include <ldlm/core/random.hpp>

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include <ldlm/autograd/autograd.hpp>
+#include <ldlm/core/devices.hpp>
 #include <ldlm/core/format.hpp>
 #include <ldlm/core/ops.hpp>
 #include <ldlm/core/random.hpp>
@@ -178,6 +179,20 @@ TEST_CASE("random tensors have the CPU's bits") {
   for (std::size_t i = 0; i < host.size(); ++i) {
     REQUIRE(card[i] == doctest::Approx(host[i]).epsilon(1e-6));
   }
+}
+
+TEST_CASE("the card is told of, and others than the first are refused") {
+  const auto found = devices();
+  REQUIRE(found.size() == 2);
+  CHECK(found[1].device == cuda);
+  CHECK(found[1].name == "emulated, compute capability 9.0");
+  CHECK(found[1].memory >= found[1].free);
+  const Device second{DeviceType::cuda, 1};
+  const std::string reason =
+      "[cuda] only cuda:0 is used, not cuda:1; the environment's CUDA_VISIBLE_DEVICES chooses "
+      "which card that is";
+  CHECK(message_of([&] { (void)device_info(second); }) == reason);
+  CHECK(message_of([&] { (void)Floats::ones({2}, second); }) == reason);
 }
 
 TEST_CASE("operands on two devices are named") {

@@ -11,6 +11,7 @@
 
 #include <CLI/CLI.hpp>
 
+#include <ldlm/core/devices.hpp>
 #include <ldlm/core/random.hpp>
 #include <ldlm/json/value.hpp>
 
@@ -24,10 +25,12 @@ struct Common {
   std::uint64_t seed = 0;
   int threads = 0;  // 0: one per core
   std::string precision = "highest";
+  std::string device_name = "cpu";
   bool json = false;
   bool quiet = false;
 
   [[nodiscard]] Generator generator() const { return Generator(seed); }
+  [[nodiscard]] Device device() const { return device_named(device_name); }
 };
 
 /// Adds a subcommand with its help and an example, which runs `action` when it is chosen.
@@ -111,5 +114,6 @@ void add_pretraining_commands(CLI::App& app, Common& common);  // train-tokenize
 void add_training_commands(CLI::App& app, Common& common);     // train
 void add_eval_command(CLI::App& app, Common& common);          // eval
 void add_quantize_command(CLI::App& app, Common& common);      // quantize
+void add_devices_command(CLI::App& app, Common& common);       // devices
 
 }  // namespace ldlm::command

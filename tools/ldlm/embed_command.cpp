@@ -30,7 +30,7 @@ void print_vector(const Common& common, const std::string& text, const Tensor<fl
 
 void embed_latents(const Common& common, TextInput& input) {
   const NoGrad no_grad;
-  const auto model = Ldlm<float>::load(common.model);
+  const auto model = load_ldlm(common);
   input.for_each([&](const InputText& text) {
     print_vector(common, text.text, model.encode({text.text}).select(0, 0));
   });
@@ -67,7 +67,8 @@ void embed_batch(const Common& common, const SentenceEncoder<float>& encoder,
 
 void embed_sentences(const Common& common, EmbedArguments& arguments) {
   PretrainedReport report;
-  const auto encoder = SentenceEncoder<float>::from_pretrained(common.model, &report);
+  auto encoder = SentenceEncoder<float>::from_pretrained(common.model, &report);
+  encoder.to(common.device());
   std::erase_if(report.unused, [](const std::string& name) { return name.starts_with("cls."); });
   say_report(common, report);
   if (!encoder.described()) {

@@ -10,6 +10,7 @@
 #include <ldlm/latent_diffusion/evaluation.hpp>
 
 #include "command.hpp"
+#include "model_folder.hpp"
 #include "sampling_options.hpp"
 #include "sentences.hpp"
 
@@ -166,7 +167,8 @@ std::string report_samples(const Common& common, const Ldlm<float>& model,
   JsonValue json = JsonValue::object();
   std::string out;
   if (!arguments.judge.empty()) {
-    const auto judge = Gpt2<float>::from_pretrained(arguments.judge);
+    auto judge = Gpt2<float>::from_pretrained(arguments.judge);
+    ldlm::to(judge, common.device());
     std::vector<std::vector<std::string>> table{
         {"texts", "perplexity", "nats a token", "distinct-1", "distinct-2"}};
     const std::vector<std::string> some(
@@ -197,7 +199,7 @@ void evaluate(const Common& common, const EvalArguments& arguments) {
     fs::create_directories(arguments.out, error);
     LDLM_CHECK(!error, "eval", arguments.out, ": ", error.message());
   }
-  const auto model = Ldlm<float>::load(common.model);
+  const auto model = load_ldlm(common);
   const auto texts = evaluation_texts(common, model, arguments.text, arguments.count);
   const auto train = evaluation_texts(common, model, arguments.train, arguments.train_count);
   EvaluationOptions options = arguments.options;

@@ -112,7 +112,8 @@ void generate(const Common& common, GenerateArguments& arguments) {
   arguments.prompts.open();
   const fs::path folder = part_of(common.model, "decoder");
   PretrainedReport report;
-  const auto gpt2 = Gpt2<float>::from_pretrained(folder, &report);
+  auto gpt2 = Gpt2<float>::from_pretrained(folder, &report);
+  ldlm::to(gpt2, common.device());
   say_report(common, report);
   const Tokenizer tokenizer = decoder_tokenizer(common.model);
   check_tokenizer_fits(common.model + ": decoder", tokenizer, gpt2.config.vocab_size);

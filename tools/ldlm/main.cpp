@@ -10,7 +10,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-#include <ldlm/core/backend_info.hpp>
+#include <ldlm/core/devices.hpp>
 #include <ldlm/core/precision.hpp>
 #include <ldlm/core/threads.hpp>
 
@@ -61,9 +61,12 @@ int main(int argc, char** argv) {
   app.add_option("--matmul-precision", common.precision,
                  "highest, or medium: products of bf16 where the processor has fast ones")
       ->check(CLI::IsMember({"highest", "medium"}));
+  app.add_option("--device", common.device_name, "Where models compute; see `ldlm devices`")
+      ->check(CLI::IsMember({"cpu", "cuda"}));
   app.add_flag("--json", common.json, "Print results as JSON, a document a line");
   app.add_flag("--quiet", common.quiet, "Print results only");
   app.parse_complete_callback([&common] {
+    (void)device_info(common.device());  // what cannot be used is said before any work
     if (common.threads > 0) {
       set_num_threads(common.threads);
     }
@@ -78,6 +81,7 @@ int main(int argc, char** argv) {
   command::add_training_commands(app, common);
   command::add_eval_command(app, common);
   command::add_quantize_command(app, common);
+  command::add_devices_command(app, common);
   command::read_values_strictly(app);
   command::read_brackets_literally(app);
 

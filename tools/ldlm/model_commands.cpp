@@ -128,6 +128,7 @@ void add_model_commands(CLI::App& app, Common& common) {
     CLI::App* const command =
         add_subcommand(app, "tokenize", "The tokens of texts.", "ldlm tokenize \"a text\"",
                        [&app, &common, arguments] {
+                         refuse_without_effect(app, "--device", "on this command");
                          if (!arguments->tokenizer.empty()) {
                            refuse_without_effect(app, "--model", "with --tokenizer");
                          }
@@ -142,6 +143,7 @@ void add_model_commands(CLI::App& app, Common& common) {
     CLI::App* const command =
         add_subcommand(app, "inspect", "The tensors of a safetensors file or a model's folder.",
                        "ldlm inspect weights/ldlm-tiny", [&app, &common, path] {
+                         refuse_without_effect(app, "--device", "on this command");
                          if (!path->empty()) {
                            refuse_without_effect(app, "--model", "with a path");
                          }
@@ -157,8 +159,10 @@ void add_model_commands(CLI::App& app, Common& common) {
     const auto arguments = std::make_shared<Arguments>();
     CLI::App* const command = add_subcommand(
         app, "export", "Write a model with half-precision weights, for distribution.",
-        "ldlm export --model runs/tiny --out weights/ldlm-tiny",
-        [&common, arguments] { export_model(common, arguments->out, arguments->judge); });
+        "ldlm export --model runs/tiny --out weights/ldlm-tiny", [&app, &common, arguments] {
+          refuse_without_effect(app, "--device", "on this command");
+          export_model(common, arguments->out, arguments->judge);
+        });
     command->add_option("--out", arguments->out, "The folder to write")->required();
     command->add_option("--judge", arguments->judge,
                         "A GPT-2 folder to add as the language model of perplexities");

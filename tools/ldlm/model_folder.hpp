@@ -14,6 +14,13 @@ inline bool is_ldlm(const std::filesystem::path& model) {
   return std::filesystem::exists(model / "ldlm.json");
 }
 
+/// The LDLM of --model on --device.
+inline Ldlm<float> load_ldlm(const Common& common) {
+  auto model = Ldlm<float>::load(common.model);
+  model.to(common.device());
+  return model;
+}
+
 /// The part of a folder that is a model of this type: the folder itself, or a part of an LDLM.
 inline std::filesystem::path part_of(const std::filesystem::path& model, const std::string& part) {
   return is_ldlm(model) ? model / part : model;

@@ -224,6 +224,7 @@ void add_pretraining_commands(CLI::App& app, Common& common) {
         [&app, &common, arguments] {
           refuse_without_effect(app, "--model", "on this command");
           refuse_without_effect(app, "--json", "on this command");
+          refuse_without_effect(app, "--device", "on this command");
           train_tokenizer(common, arguments->corpus, arguments->out, arguments->vocab_size);
         });
     command->add_option("--corpus", arguments->corpus, corpus_help())->required();

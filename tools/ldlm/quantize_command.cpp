@@ -36,12 +36,15 @@ void quantize(const Common& common, QuantizeArguments& arguments) {
              "--out is the folder of --model: its weights would be lost");
   arguments.texts.open();
   PretrainedReport report;
-  const auto plain = Gpt2<float>::from_pretrained(common.model, &report);
+  auto plain = Gpt2<float>::from_pretrained(common.model, &report);
   say_report(common, report);
   LDLM_CHECK(ldlm::packed_weights(plain).empty(), "quantize", common.model,
              ": the model is quantized already");
   Gpt2<float> model = plain;
   ldlm::pack(model, *weight_format_named(arguments.format));
+  ldlm::to(plain, common.device());
+  Gpt2<float> measured = model;
+  ldlm::to(measured, common.device());
   const NoGrad scope;
   const Tokenizer tokenizer = Tokenizer::from_folder(common.model);
   check_tokenizer_fits(common.model + ": model", tokenizer, plain.config.vocab_size);
@@ -55,7 +58,7 @@ void quantize(const Common& common, QuantizeArguments& arguments) {
   PerplexityMeter before, after;
   arguments.texts.for_each([&](const InputText& text) {
     before.add(plain, tokenizer, end, text.text);
-    after.add(model, tokenizer, end, text.text);
+    after.add(measured, tokenizer, end, text.text);
   });
   const double perplexity_before = before.value();  // throws for weights that are no numbers
   const double perplexity = after.value();

@@ -6,6 +6,7 @@
 #include <ldlm/train/metrics.hpp>
 
 #include "command.hpp"
+#include "model_folder.hpp"
 #include "sampling_options.hpp"
 
 namespace ldlm::command {
@@ -58,7 +59,7 @@ void run_demo(const Common& common, const std::vector<std::string>& words) {
     sentence = default_sentence;
   }
   sentence = ldlm::repair_utf8(sentence);
-  const auto model = Ldlm<float>::load(common.model);
+  const auto model = load_ldlm(common);
   Generator generator = common.generator();
   const auto results = reconstruct(model, sentence, {-1, 250, 500, 750}, 0, generator);
   const auto samples = draw_samples(model, {}, generator);
@@ -103,7 +104,7 @@ void add_text_commands(CLI::App& app, Common& common) {
         app, "reconstruct", "Encode texts, add noise, remove it in one step, decode.",
         "ldlm reconstruct --t 100 500 --file texts.txt", [&common, arguments] {
           arguments->input.open();
-          const auto model = Ldlm<float>::load(common.model);
+          const auto model = load_ldlm(common);
           Generator generator = common.generator();
           arguments->input.for_each([&](const InputText& input) {
             const auto results =
@@ -132,7 +133,7 @@ void add_text_commands(CLI::App& app, Common& common) {
         add_subcommand(app, "sample", "Draw new texts from pure noise.",
                        "ldlm sample --count 10 --seed 7", [&common, arguments] {
                          arguments->check();
-                         const auto model = Ldlm<float>::load(common.model);
+                         const auto model = load_ldlm(common);
                          Generator generator = common.generator();
                          draw_samples(model, *arguments, generator, [&](const std::string& text) {
                            if (common.json) {

@@ -63,7 +63,7 @@ TextDataset read_texts(const Common& common, const std::string& corpus, const Ld
 std::string fingerprint(const NamedTensors<float>& weights) {
   std::uint64_t hash = 0;
   for (const auto& [name, tensor] : weights) {
-    const Tensor<float> values = tensor.contiguous();
+    const Tensor<float> values = tensor.to(cpu).contiguous();
     hash =
         ldlm::detail::mix(hash ^ ldlm::detail::hash_bytes(
                                      {reinterpret_cast<const char*>(values.data()),
@@ -197,7 +197,7 @@ void train_denoiser(const Common& common, const TrainingArguments& arguments,
   finish_update(folder);
   const LdlmConfig config = load_config(folder);
   const Diffusion diffusion = training_diffusion(config, noise_shift);
-  const Autoencoder<float> autoencoder = load_autoencoder<float>(folder, config);
+  Autoencoder<float> autoencoder = load_autoencoder<float>(folder, config);
   Generator generator = common.generator();
   auto model = from.empty() ? ReverseTransformer<float>(config.denoiser, generator)
                             : ReverseTransformer<float>::from_pretrained(from);
@@ -207,6 +207,7 @@ void train_denoiser(const Common& common, const TrainingArguments& arguments,
       read_texts(common, arguments.corpus, config, LdlmTokenizers::load(folder));
   JsonValue context = shapes_of(config);
   context.set("latents", latents_fingerprint(autoencoder));
+  ldlm::to(autoencoder, common.device());
   context.set("noise_shift", noise_shift);
   if (run_stage(common, model, arguments, "denoiser", data, context,
                 [&](const TextBatch& texts, Generator& g) {
@@ -231,7 +232,7 @@ void tune_decoder(const Common& common, const TrainingArguments& arguments,
   const SpecialIds special = special_ids(config, tokenizers.decoder);
   const Diffusion diffusion = training_diffusion(config, noise_shift);
   Autoencoder<float> model = load_autoencoder<float>(folder, config);
-  const auto denoiser = ReverseTransformer<float>::from_pretrained(folder / "denoiser");
+  auto denoiser = ReverseTransformer<float>::from_pretrained(folder / "denoiser");
   ldlm::set_requires_grad(model.encoder, false);
   ldlm::set_requires_grad(model.map.compress, false);
   const TextDataset data = read_texts(common, arguments.corpus, config, tokenizers);
@@ -239,6 +240,7 @@ void tune_decoder(const Common& common, const TrainingArguments& arguments,
   add_noise(context, noise);
   context.set("latents", latents_fingerprint(model));
   context.set("denoiser weights", fingerprint(ldlm::state_dict(denoiser)));
+  ldlm::to(denoiser, common.device());
   context.set("noise_shift", noise_shift);
   if (run_stage(common, model, arguments, "decoder", data, context,
                 [&](const TextBatch& texts, Generator& g) {

@@ -90,10 +90,10 @@ void read_sentences(const Common& common, const std::string& corpus, std::int64_
                   std::to_string(length) + " tokens (" + fixed(elapsed.count(), 1) + " s)");
 }
 
-/// Runs a stage to its end, or to Ctrl-C; reports on the terminal and to <folder>/log.jsonl.
-/// `loss(rows, generator)` is the loss of rows of the data; `depends_on` names what else it depends
-/// on, see TrainOptions::context. From here on Ctrl-C is one that leaves a checkpoint; before,
-/// there is nothing to lose. False if interrupted.
+/// Runs a stage to its end, or to Ctrl-C, on --device, where the model then is; reports on the
+/// terminal and to <folder>/log.jsonl. `loss(rows, generator)` is the loss of rows of the data;
+/// `depends_on` names what else it depends on, see TrainOptions::context. From here on Ctrl-C is
+/// one that leaves a checkpoint; before, there is nothing to lose. False if interrupted.
 template <class Model, class Data, class Loss>
 bool run_stage(const Common& common, Model& model, const TrainingArguments& arguments,
                const std::string& stage, const Data& data, JsonValue depends_on, Loss&& loss) {
@@ -101,6 +101,7 @@ bool run_stage(const Common& common, Model& model, const TrainingArguments& argu
   TrainOptions options = arguments.options(common, stage);
   depends_on.set("data", data.fingerprint());
   options.context = std::move(depends_on);
+  ldlm::to(model, common.device());
   Trainer trainer(model, arguments.optimizer(model), options);
   trainer.resume();
   say(common, std::to_string(ldlm::num_parameters(model)) + " parameters, " +

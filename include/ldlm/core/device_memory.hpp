@@ -5,11 +5,19 @@
 #include <array>
 #include <atomic>
 #include <cstddef>
+#include <string>
 
 #include <ldlm/core/device.hpp>
 #include <ldlm/core/registry.hpp>
 
 namespace ldlm {
+
+struct DeviceInfo {
+  Device device{};
+  std::string name{};      // such as "NVIDIA H100 80GB HBM3, compute capability 9.0"
+  std::size_t memory = 0;  // bytes of its own; 0: it has the host's
+  std::size_t free = 0;    // of them, at the moment
+};
 
 /// All throw Error, but for deallocate. A device does its work in the order in which it is asked
 /// for, and may do it later: only to_host and synchronize wait.
@@ -22,6 +30,8 @@ struct DeviceMemory {
   void (*to_host)(Device device, void* to, const void* from, std::size_t bytes) = nullptr;
   /// Waits until all work is done.
   void (*synchronize)(Device device) = nullptr;
+  /// Throws, saying why, if there is no such device that can be used.
+  DeviceInfo (*info)(Device device) = nullptr;
 };
 
 namespace detail {
@@ -46,7 +56,7 @@ inline const DeviceMemory& device_memory(Device device) {
   const DeviceMemory* const memory =
       detail::device_memories[detail::registry_index(device.type)].load(std::memory_order_acquire);
   if (memory == nullptr) [[unlikely]] {
-    detail::fail_missing_backend(device.type, DType::f32);
+    detail::fail_missing_backend(device.type);
   }
   return *memory;
 }

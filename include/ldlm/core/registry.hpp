@@ -33,7 +33,8 @@ inline std::size_t registry_index(DeviceType type) {
 /// Why a device has no kernels though backends are there, or null.
 inline std::array<std::atomic<const char*>, device_type_count> reasons{};
 
-[[noreturn]] inline void fail_missing_backend(DeviceType type, DType dtype) {
+/// for_what: such as " for f32"
+[[noreturn]] inline void fail_missing_backend(DeviceType type, std::string_view for_what = {}) {
   const char* const reason = reasons[registry_index(type)].load();
   LDLM_CHECK_DEVICE(reason == nullptr, "device", reason);
   constexpr std::string_view hints[] = {
@@ -43,7 +44,7 @@ inline std::array<std::atomic<const char*>, device_type_count> reasons{};
       "include <ldlm_reference/reference.hpp> in one file, or link the CMake target ldlm::ldlm",
       "link the CMake target ldlm::cuda"};
   static_assert(std::size(hints) == device_type_count);
-  fail_as(ErrorCode::device, "device", "no ", name_of(type), " backend for ", name_of(dtype),
+  fail_as(ErrorCode::device, "device", "no ", name_of(type), " backend", for_what,
           " in this program; ", hints[registry_index(type)]);
 }
 
@@ -81,7 +82,7 @@ const KernelTable<T>& kernels(Device device) {
   const KernelTable<T>* table = detail::registry<T>[detail::registry_index(device.type)].table.load(
       std::memory_order_acquire);
   if (table == nullptr) [[unlikely]] {
-    detail::fail_missing_backend(device.type, dtype_of<T>);
+    detail::fail_missing_backend(device.type, detail::concat(" for ", name_of(dtype_of<T>)));
   }
   return *table;
 }

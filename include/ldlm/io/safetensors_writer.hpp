@@ -32,14 +32,15 @@ namespace ldlm {
 /// for byte: the largest alignment first, then by name.
 class SafetensorsWriter {
  public:
-  /// A tensor of any layout on the CPU. Throws for a name that was added before, is "__metadata__"
-  /// or not UTF-8.
+  /// A tensor of any layout; one on a card is copied from there. Throws for a name that was added
+  /// before, is "__metadata__" or not UTF-8.
   template <Scalar T>
   SafetensorsWriter& add(std::string name, const Tensor<T>& tensor) {
     const bool defined = tensor.defined();
+    const Tensor<T> host = defined ? tensor.to(cpu) : tensor;
     add_entry({std::move(name), to_file_dtype(dtype_of<T>), sizeof(T),
-               defined ? tensor.storage() : Storage(), defined ? tensor.layout() : Layout()},
-              defined ? tensor.device() : cpu, defined);
+               defined ? host.storage() : Storage(), defined ? host.layout() : Layout()},
+              defined);
     return *this;
   }
   template <Scalar T>
@@ -78,7 +79,7 @@ class SafetensorsWriter {
   };
   using Entries = std::vector<const Entry*>;
 
-  void add_entry(Entry entry, Device device, bool defined);
+  void add_entry(Entry entry, bool defined);
 
   [[nodiscard]] Entries sorted() const;
   static void sort(Entries& entries);

@@ -76,10 +76,10 @@ class Gpt2Baseline {
   explicit Gpt2Baseline(const Ldlm<T>& model) : model_(model) {
     if (model.config().latent == LatentKind::sequence) {
       // x = W z + b: z = (W^T W)^-1 W^T (x - b).
-      const Tensor<double> w = cast<double>(model.autoencoder().map.expand.weight.value());
+      const Tensor<double> w = cast<double>(model.autoencoder().map.expand.weight.value().to(cpu));
       Tensor<double> rows = w.clone();  // (C, d): every row is W^T e_i
       Cholesky(matmul(w.transpose(0, 1), w)).solve_rows_(rows);
-      inverse_ = cast<T>(rows);
+      inverse_ = cast<T>(rows).to(model.device());
     }
   }
 
@@ -111,7 +111,7 @@ std::vector<ReconstructionResult> evaluate_reconstruction(const Ldlm<T>& model,
                                                           const LinearDenoiser& linear,
                                                           const EvaluationOptions& options) {
   const Gpt2Baseline<T> gpt2(model);
-  const Tensor<T> centre = cast<T>(linear.mean());
+  const Tensor<T> centre = cast<T>(linear.mean()).to(latents.device());
   std::vector<ReconstructionResult> results;
   for (const std::int64_t t : options.levels) {
     Generator generator = Generator(options.seed).fork(static_cast<std::uint64_t>(t));

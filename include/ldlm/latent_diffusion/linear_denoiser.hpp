@@ -29,7 +29,8 @@ class Cholesky {
   Tensor<double> lower_;
 };
 
-/// Mean and covariance of latents, gathered in batches, and the linear denoiser they define.
+/// Mean and covariance of latents, gathered in batches, and the linear denoiser they define. It
+/// computes on the CPU, wherever the latents are.
 class LinearDenoiser {
  public:
   /// `dimension` numbers per latent.
@@ -67,7 +68,7 @@ class LinearDenoiser {
     Cholesky(system).solve_rows_(rows);
     Tensor<double> estimate = mul(matmul(rows, covariance), a);
     add_(estimate, centre);
-    return cast<T>(estimate).reshape(zt.shape());
+    return cast<T>(estimate).reshape(zt.shape()).to(zt.device());
   }
 
  private:
@@ -76,7 +77,7 @@ class LinearDenoiser {
     LDLM_CHECK_SHAPE(latents.rank() >= 1 && latents.numel() == latents.size(0) * sum_.numel(),
                      "linear_denoiser", "latents ", to_string(latents.shape()), " do not have ",
                      sum_.numel(), " numbers each");
-    return cast<double>(latents.reshape({latents.size(0), sum_.numel()}));
+    return cast<double>(latents.to(cpu).reshape({latents.size(0), sum_.numel()}));
   }
 
   Tensor<double> sum_;

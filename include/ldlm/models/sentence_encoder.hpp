@@ -138,6 +138,16 @@ class SentenceEncoder {
     return encode(std::span<const std::string>(texts.begin(), texts.size()), options);
   }
 
+  /// Moves it: texts are read there, their vectors are on the CPU.
+  void to(Device device) {
+    ldlm::to(bert_, device);
+    for (auto& step : modules_.steps) {
+      if (step.dense) {
+        ldlm::to(step.dense->linear, device);
+      }
+    }
+  }
+
   /// D.
   [[nodiscard]] std::int64_t dimension() const noexcept { return dimension_; }
   /// Tokens of the longest text that is not cut, special tokens included.

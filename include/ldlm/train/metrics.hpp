@@ -35,8 +35,8 @@ template <class T, class Function>
 std::vector<double> per_latent(const Tensor<T>& a, const Tensor<T>& b, Function&& f) {
   LDLM_CHECK(a.shape() == b.shape() && a.rank() >= 1, "metrics",
              "shapes differ: ", to_string(a.shape()), " and ", to_string(b.shape()));
-  const Tensor<T> x = a.contiguous();
-  const Tensor<T> y = b.contiguous();
+  const Tensor<T> x = a.to(cpu).contiguous();
+  const Tensor<T> y = b.to(cpu).contiguous();
   const std::int64_t rows = x.size(0);
   const std::int64_t columns = rows > 0 ? x.numel() / rows : 0;
   std::vector<double> out;

@@ -100,7 +100,7 @@ class TrainingState {
   /// The first of the tensors that holds NaN or infinity, or null.
   static const std::string* first_not_finite(const NamedTensors<T>& tensors) {
     for (const auto& [name, tensor] : tensors) {
-      const Tensor<T> values = tensor.contiguous();
+      const Tensor<T> values = tensor.to(cpu).contiguous();
       const T* const data = values.data();
       if (!std::all_of(data, data + values.numel(), [](T v) { return std::isfinite(v); })) {
         return &name;

@@ -110,11 +110,9 @@ LDLM_BODY std::size_t SafetensorsWriter::Entry::bytes() const {
   return static_cast<std::size_t>(layout.numel()) * element;
 }
 
-LDLM_BODY void SafetensorsWriter::add_entry(Entry entry, Device device, bool defined) {
+LDLM_BODY void SafetensorsWriter::add_entry(Entry entry, bool defined) {
   const std::string& name = entry.name;
   LDLM_CHECK_STATE(defined, "safetensors", "tensor ", detail::quote(name), " is undefined");
-  LDLM_CHECK_DEVICE(device == cpu, "safetensors", "tensor ", detail::quote(name), " is on ", device,
-                    "; move it to the CPU first");
   LDLM_CHECK(is_utf8(name), "safetensors", "name ", detail::quote(name), " is not UTF-8");
   LDLM_CHECK(name != "__metadata__", "safetensors", "\"__metadata__\" cannot name a tensor");
   LDLM_CHECK(names_.insert(name).second, "safetensors", "tensor ", detail::quote(name),
