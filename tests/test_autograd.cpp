@@ -6,9 +6,11 @@
 #include <functional>
 #include <thread>
 
+#include "error_message.hpp"
 #include "gradcheck.hpp"
 
 using namespace ldlm;
+using ldlm_test::message_of;
 
 namespace {
 
@@ -351,6 +353,54 @@ TEST_CASE("a function of the user's own") {
       });
   sum(y).backward();
   CHECK(a.grad().to_vector() == std::vector<double>{12, 24});
+}
+
+TEST_CASE("mistakes in a function of the user's own are named") {
+  const Variable<double> a = leaf({2}, {1, 2});
+  const auto backward = [&](auto pass) {
+    return message_of([&] { sum(record("mine", a.value() * 2, {a.node()}, pass)).backward(); });
+  };
+  CHECK(backward([](Tensor<double> dy, InputGrads<double> in) { in[1].add(dy); }) ==
+        "[mine] its backward pass asks for input 1 of 1 that were recorded");
+  CHECK(backward([](Tensor<double>, InputGrads<double> in) { in[0].add(Tensor<double>()); }) ==
+        "[mine] its backward pass gives an undefined gradient");
+  CHECK(backward([](Tensor<double>, InputGrads<double> in) {
+          in[0].add(Tensor<double>::ones({7}));
+        }) == "[mine] its backward pass gives a gradient of shape (7,) to an input of shape (2,)");
+  CHECK(message_of([&] {
+          sum(record("narrow", cast<float>(a.value()), {a.node()},
+                     [](Tensor<float> dy, InputGrads<float> in) { in[0].add(dy); }))
+              .backward();
+        }) ==
+        "[narrow] its backward pass gives input 0 a gradient of f32, its elements are f64: "
+        "in.as<...>(0)");
+  CHECK(message_of([&] {
+          (void)record("nothing", Tensor<double>(), {a.node()},
+                       [](Tensor<double>, InputGrads<double>) {});
+        }) == "[nothing] its value is undefined");
+  CHECK_FALSE(a.grad().defined());
+}
+
+TEST_CASE("undefined Variables are refused in the name of what was called") {
+  const Variable<float> none;
+  Generator generator(1);
+  const auto check = [](const std::string& op, auto function) {
+    CHECK(message_of(function) == '[' + op + "] the Variable is undefined");
+  };
+  check("sub", [&] { (void)(1.0F - none); });
+  check("div", [&] { (void)(1.0F / none); });
+  check("stack", [&] { (void)stack({none, none}); });
+  check("dropout", [&] { (void)dropout(none, 0.5F, generator); });
+  check("linear_cross_entropy",
+        [&] { (void)linear_cross_entropy(none, none, Tensor<std::int64_t>::zeros({1})); });
+  check("zero_grad", [&] { none.zero_grad(); });
+  check("grad", [&] { (void)none.grad(); });
+  check("checkpoint", [&] { (void)checkpoint([](const Variable<float>& x) { return x; }, none); });
+  check("gradcheck",
+        [&] { ldlm::gradcheck([](const auto& in) { return in[0]; }, {Variable<double>()}); });
+  CHECK(message_of([&] {
+          ldlm::gradcheck([](const auto&) { return Variable<double>(); }, {leaf({1}, {1})});
+        }) == "[gradcheck] the function gives an undefined Variable");
 }
 
 TEST_CASE("sums and quotients with a number") {

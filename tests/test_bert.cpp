@@ -97,6 +97,7 @@ TEST_CASE("a batch of texts is what the model takes") {
   const auto expected =
       bert({.ids = batch.ids, .mask = batch.mask, .token_type_ids = batch.type_ids});
   CHECK(equal(bert(batch).hidden, expected.hidden));
+  CHECK(equal(bert(batch.ids).hidden, bert({.ids = batch.ids}).hidden));
   // What says nothing is left out.
   batch.type_ids.zero_();
   batch.lengths = {3, 3};

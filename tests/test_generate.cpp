@@ -403,7 +403,7 @@ TEST_CASE("wrong options are told apart") {
   CHECK(contains(sampled({.top_p = 1.5}), "top_p must lie in (0, 1], got 1.5"));
   CHECK(contains(sampled({.stop = {.max_new_tokens = -2}}), "max_new_tokens"));
   CHECK(contains(message_of([&] { (void)ldlm::beam_search(chain, prompts, {.num_beams = 0}); }),
-                 "num_beams must be positive, got 0"));
+                 "num_beams must lie in [1, 1000], got 0"));
   CHECK(contains(message_of([&] { (void)ldlm::greedy(chain, prompts.reshape({1})); }),
                  "needs prompts (B, n), got (1,)"));
   // Wrong options and prompts are refused even where there is nothing to generate.
@@ -430,6 +430,17 @@ TEST_CASE("wrong options are told apart") {
   none(Tensor<std::int64_t>::scalar(1), "needs prompts (B, n), got ()");
   none(Tensor<std::int64_t>::zeros({0}), "needs prompts (B, n), got (0,)");
   none(Tensor<std::int64_t>::zeros({1, 1, 1}), "needs prompts (B, n), got (1, 1, 1)");
+  struct Nothing {
+    using value_type = float;
+    Tensor<float> step(const Tensor<std::int64_t>&) { return logits; }
+    void reorder(const Tensor<std::int64_t>&) {}
+    Tensor<float> logits{};
+  } nothing;
+  CHECK(message_of([&] { (void)ldlm::greedy(nothing, prompts); }) ==
+        "[generate] step() gave an undefined tensor");
+  nothing.logits = Tensor<float>::full({prompts.size(0), 2}, -INFINITY);
+  CHECK(message_of([&] { (void)ldlm::greedy(nothing, prompts, {.max_new_tokens = 1}); }) ==
+        "[greedy] the largest logit is -inf");
   MarkovChain broken({{NAN, 1}, {1, 1}});
   CHECK(contains(message_of([&] { (void)ldlm::sample(broken, prompts, {}, generator); }),
                  "the logit of token 0 is NaN"));
@@ -554,7 +565,8 @@ TEST_CASE("texts go on with prompts of different lengths as each does alone") {
   CHECK(error({}, {.end_tokens = {{3, -1}}}).starts_with("[generate] end token -1 is outside "));
   CHECK(error({}, {.max_new_tokens = -1}) ==
         "[generate] max_new_tokens must not be negative, got -1");
-  CHECK(contains(error({}, {.num_beams = 0}), "num_beams must be positive"));
+  CHECK(contains(error({}, {.num_beams = 0}), "num_beams must lie in [1, 1000], got 0"));
+  CHECK(contains(error({}, {.num_beams = 100'000}), "num_beams must lie in [1, 1000]"));
   CHECK(contains(error({}, {.num_beams = 2, .length_penalty = NAN}), "length_penalty"));
   CHECK(contains(
       message_of([&] { (void)ldlm::generate(model, tokenizer, {}, {.temperature = -1}, first); }),

@@ -256,6 +256,7 @@ TEST_CASE("wrong inputs are told apart") {
   Generator generator(1);
   const Gpt2<float> model(tiny_gpt2(), generator);
   const auto ids = Tensor<std::int64_t>::from_values({1, 3}, {1, 2, 3});
+  CHECK(equal(model(ids).value(), model({.ids = ids}).value()));
   CHECK(message_of([&] { model({}); }) == "[gpt2] needs ids or a prefix");
   CHECK(message_of([&] {
           model({.ids = Tensor<std::int64_t>::zeros({1, 9})});

@@ -184,6 +184,36 @@ TEST_CASE("cross_entropy writes the gradient over logits that nobody else holds"
   gradcheck::check_close(x.grad(), mul(once, 2.0), 1e-14);
 }
 
+TEST_CASE("cross_entropy leaves alone what is not its own, or one memory of several rows") {
+  const IdTensor targets = IdTensor::from_values({4}, {2, 1, 0, 2});
+  gradcheck::check("of expanded rows", {{1, 3}}, [&](const auto& in) {
+    return cross_entropy((in[0] * 2.0).expand({4, 3}), targets);
+  });
+  gradcheck::check("of one row", {{3}}, [&](const auto& in) {
+    return cross_entropy((in[0] * 2.0).expand({4, 3}), targets);
+  });
+  // The graph lives longer than the logits.
+  const Variable<double> w(gradcheck::values<double>({3}, {}, 1), true);
+  const auto alike = [&](bool dense) {
+    const Variable<double> rows = (w * 2.0).expand({4, 3});
+    return cross_entropy(dense ? rows.contiguous() : rows, targets);
+  };
+  alike(true).backward();
+  const Tensor<double> expected = w.grad().clone();
+  w.zero_grad();
+  alike(false).backward();
+  gradcheck::check_close(w.grad(), expected, 1e-14);
+
+  std::vector<double> memory{1, 2, 3, 4, 5, 6};
+  const std::vector<double> before = memory;
+  const auto of_memory = [&] {
+    const Variable<double> borrowed(Tensor<double>::from_blob(memory.data(), {2, 3}), true);
+    return cross_entropy(borrowed, IdTensor::from_values({2}, {0, 1}));
+  };
+  of_memory().backward();
+  CHECK(memory == before);
+}
+
 TEST_CASE("linear_cross_entropy agrees with cross_entropy of linear over several chunks") {
   constexpr std::int64_t N = 600, C = 3, V = 5000;  // three chunks of rows
   Generator generator(1);

@@ -38,7 +38,7 @@ TEST_CASE("shapes that do not broadcast") {
   CHECK_ERROR(add_(Floats::ones({3}), m23), "[add_] cannot broadcast (2, 3) to (3,)");
   CHECK_ERROR(mul_(m23, m45), "[mul_] cannot broadcast (4, 5) to (2, 3)");
   CHECK_ERROR(axpy_(m23, 2, m45), "[axpy_] cannot broadcast (4, 5) to (2, 3)");
-  CHECK_ERROR(sum_to(m23, {2}), "[sum_to] shapes do not broadcast: (2,) and (2, 3)");
+  CHECK_ERROR(sum_to(m23, {2}), "[sum_to] (2,) does not broadcast to (2, 3)");
   CHECK_ERROR(sum_to(Floats::ones({1, 3}), {2, 3}), "[sum_to] (2, 3) does not broadcast to (1, 3)");
 }
 
@@ -91,6 +91,11 @@ TEST_CASE("tensors that are undefined") {
   CHECK_UNDEFINED("var", var(none));
   CHECK_UNDEFINED("argmax", argmax(none));
   CHECK_UNDEFINED("top_k", top_k(none, 0));
+  CHECK_UNDEFINED("top_k", top_k(none, 1));
+  CHECK_UNDEFINED("equal", equal(none, none));
+  CHECK_UNDEFINED("copy_", row.copy_(none));
+  Generator generator(1);
+  CHECK_UNDEFINED("categorical", categorical(none, generator));
   CHECK_UNDEFINED("sum_to", sum_to(none, {1}));
   CHECK_UNDEFINED("matmul", matmul(none, none));
   CHECK_UNDEFINED("matmul", matmul(row, none));
@@ -110,12 +115,24 @@ TEST_CASE("tensors that are undefined") {
   CHECK_UNDEFINED("index_select", index_select(m23, 0, no_ids));
   CHECK_UNDEFINED("index_add_", index_add_(none, no_ids, none));
   CHECK_UNDEFINED("gather", gather(none, 0, no_ids));
+  CHECK_UNDEFINED("gather", gather(m23, 0, no_ids));
   CHECK_UNDEFINED("scatter_add_", scatter_add_(none, 0, no_ids, none));
   CHECK_UNDEFINED("concat", concat({none, row}));
   CHECK_UNDEFINED("stack", stack({none}));
   CHECK_UNDEFINED("split", split(none, 1));
   CHECK_UNDEFINED("pad", pad(none, 0, 1, 1));
 #undef CHECK_UNDEFINED
+}
+
+TEST_CASE("numbers beside integers") {
+  const auto bytes = Tensor<std::uint8_t>::full({2}, 200);
+  CHECK((Tensor<int>::full({2}, 4) * 3).to_vector() == std::vector<int>{12, 12});
+  CHECK(eq(bytes, 200U).to_vector() == std::vector<bool>{true, true});
+  CHECK_THROWS_WITH_AS((void)(bytes + 256), "[number] 256 is outside of the elements' range",
+                       ValueError);
+  CHECK_THROWS_WITH_AS((void)gt(bytes, -1), "[number] -1 is outside of the elements' range",
+                       ValueError);
+  CHECK((Floats::ones({1}) * 0.1 + 1 - std::int64_t{2}).item() == 0.1F + 1 - 2);
 }
 
 TEST_CASE("numbers that are no value of an enumeration") {
@@ -214,7 +231,7 @@ TEST_CASE("joining, splitting and padding") {
   CHECK_ERROR(concat({m23, m45}), "[concat] extents differ beside axis 0: (2, 3) and (4, 5)");
   CHECK_ERROR(stack({m23, m45}), "[stack] extents differ beside axis 0: (1, 2, 3) and (1, 4, 5)");
   CHECK_ERROR(split(m23, 0), "[split] extent must be positive, got 0");
-  CHECK_ERROR(pad(m23, 0, -1, 2), "[pad] amounts must not be negative, got -1 and 2");
+  CHECK_ERROR(pad(m23, 0, -1, 2), "[pad] amounts must lie in [0, 2^60], got -1 and 2");
 }
 
 TEST_CASE("indices outside of what they index name value, place and bounds") {

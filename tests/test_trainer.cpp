@@ -67,6 +67,17 @@ TEST_CASE("an optimiser that is given by name is referred to, and keeps its rate
   CHECK(optimizer.learning_rate() == small_rate);
 }
 
+TEST_CASE("a loss of another module is refused") {
+  Generator generator(3);
+  Regressor<float> net(generator);
+  Regressor<float> other(generator);
+  CHECK(io_support::message_of([&] {
+          Trainer(net, adamw(net), {.steps = 2}).run([&](std::int64_t) {
+            return loss_of(other, Tensor<std::int64_t>::zeros({2}));
+          });
+        }) == "[train] the loss depends on none of the module's parameters at step 1");
+}
+
 TEST_CASE("the learning rate is the one that the optimiser has when a run begins") {
   Generator generator(3);
   Regressor<float> net(generator);

@@ -25,7 +25,7 @@ template <Floating T, class Function>
   std::vector<Saved<T>> values;
   std::vector<Node*> nodes;
   for (const Variable<T>& input : inputs) {
-    values.emplace_back("checkpoint", input.value());
+    values.emplace_back("checkpoint", input.value("checkpoint"));
     nodes.push_back(input.node());
   }
   Tensor<T> out;

@@ -14,7 +14,18 @@ namespace ldlm {
 template <Floating T>
 class InputGrad {
  public:
-  explicit InputGrad(Node* node) noexcept : node_(static_cast<NodeOf<T>*>(node)) {}
+  /// Of the function's input number i. Throws IndexError if it has no such input, and DTypeError if
+  /// that is of another element type.
+  InputGrad(const Node& function, std::size_t i) : function_(function) {
+    const std::string_view op = function.name();
+    LDLM_CHECK_INDEX(i < function.inputs().size(), op, "its backward pass asks for input ", i,
+                     " of ", function.inputs().size(), " that were recorded");
+    Node* const node = function.inputs()[i].get();
+    LDLM_CHECK_AS(dtype, node == nullptr || node->dtype() == dtype_of<T>, op,
+                  "its backward pass gives input ", i, " a gradient of ", name_of(dtype_of<T>),
+                  ", its elements are ", name_of(node->dtype()), ": in.as<...>(", i, ")");
+    node_ = static_cast<NodeOf<T>*>(node);
+  }
 
   explicit operator bool() const noexcept { return node_ != nullptr; }
   /// Of the input's value; only of an input whose gradient is wanted.
@@ -26,8 +37,8 @@ class InputGrad {
     if (node_ == nullptr) {
       return;
     }
-    if (grad.shape() != shape()) {
-      grad = sum_to(grad, shape());
+    if (!grad.defined() || grad.shape() != shape()) {
+      grad = summed(grad);
     }
     node_->accumulate(std::move(grad));
   }
@@ -42,7 +53,17 @@ class InputGrad {
   [[nodiscard]] GradTarget<T> open(bool can_add) const { return node_->open(can_add); }
 
  private:
-  NodeOf<T>* node_;
+  [[nodiscard]] Tensor<T> summed(const Tensor<T>& grad) const {
+    const std::string_view op = function_.name();
+    LDLM_CHECK_STATE(grad.defined(), op, "its backward pass gives an undefined gradient");
+    LDLM_CHECK_SHAPE(broadcasts_to(shape(), grad.shape()), op,
+                     "its backward pass gives a gradient of shape ", to_string(grad.shape()),
+                     " to an input of shape ", to_string(shape()));
+    return sum_to(grad, shape());
+  }
+
+  const Node& function_;
+  NodeOf<T>* node_ = nullptr;
 };
 
 /// All of a function's inputs, in the order in which record() was given their nodes.
@@ -50,20 +71,20 @@ template <Floating T>
 class InputGrads {
  public:
   InputGrads(const Node& node, bool retain_graph) noexcept
-      : inputs_(node.inputs()), retain_graph_(retain_graph) {}
+      : node_(node), retain_graph_(retain_graph) {}
 
-  InputGrad<T> operator[](std::size_t i) const noexcept { return as<T>(i); }
+  InputGrad<T> operator[](std::size_t i) const { return as<T>(i); }
   /// Of an input whose elements have another type.
   template <Floating U>
-  [[nodiscard]] InputGrad<U> as(std::size_t i) const noexcept {
-    return InputGrad<U>(inputs_[i].get());
+  [[nodiscard]] InputGrad<U> as(std::size_t i) const {
+    return InputGrad<U>(node_, i);
   }
-  [[nodiscard]] std::size_t size() const noexcept { return inputs_.size(); }
+  [[nodiscard]] std::size_t size() const noexcept { return node_.inputs().size(); }
   /// Whether the saved values are needed again.
   [[nodiscard]] bool retain_graph() const noexcept { return retain_graph_; }
 
  private:
-  std::span<const NodeRef> inputs_;
+  const Node& node_;
   bool retain_graph_;
 };
 
@@ -129,7 +150,8 @@ Tensor<T> scaled(Tensor<T> grad, const Tensor<T>& c) {
 
 /// grad * f'(x), where `saved` is x, or f(x) if saves_output(op).
 template <class T>
-Tensor<T> unary_backward(UnaryOp op, const Tensor<T>& saved, Tensor<T> grad, T a = T{}, T b = T{}) {
+Tensor<T> unary_backward(UnaryOp op, const Tensor<T>& saved, Tensor<T> grad, Number<T> a = T{},
+                         Number<T> b = T{}) {
   Tensor<T> dx = is_writable(grad) ? grad : Tensor<T>::empty(grad.shape(), grad.device());
   if (dx.numel() > 0) {
     kernel(dx.device(), &KernelTable<T>::unary_backward, name_of(op))(op, saved.view(), grad.view(),

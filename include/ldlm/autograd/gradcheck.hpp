@@ -88,12 +88,13 @@ template <class Function>
   std::vector<Variable<double>> variables;
   bool any = false;
   for (const Variable<double>& input : inputs) {
-    values.push_back(input.value());
+    values.push_back(input.value("gradcheck"));
     variables.emplace_back(input.value(), input.requires_grad());
     any = any || input.requires_grad();
   }
   LDLM_CHECK(any, "gradcheck", "no input requires a gradient");
   const Variable<double> result = function(variables);
+  LDLM_CHECK_STATE(result.defined(), "gradcheck", "the function gives an undefined Variable");
   Generator generator(0);
   const Tensor<double> weights = rand<double>(result.shape(), generator, 0.5, 1.5);
   const auto loss = [&](const std::vector<Variable<double>>& in) {

@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include <ldlm/autograd/saved.hpp>
 #include <ldlm/autograd/scopes.hpp>
 #include <ldlm/core/ops/elementwise.hpp>
 
@@ -41,8 +42,8 @@ class NodeRef {
 class Node {
  public:
   /// `inputs` has a null for each input without a gradient; it is empty for a leaf.
-  Node(std::string_view name, std::span<Node* const> inputs)
-      : name_(name), graph_(detail::recording().graph) {
+  Node(std::string_view name, DType dtype, std::span<Node* const> inputs)
+      : name_(name), dtype_(dtype), graph_(detail::recording().graph) {
     inputs_.reserve(inputs.size());
     for (Node* const input : inputs) {
       inputs_.emplace_back(input);
@@ -54,6 +55,8 @@ class Node {
 
   /// The function's name, for error messages.
   [[nodiscard]] std::string_view name() const noexcept { return name_; }
+  /// Of the value's elements, and so of the gradient's.
+  [[nodiscard]] DType dtype() const noexcept { return dtype_; }
   [[nodiscard]] bool is_leaf() const noexcept { return inputs_.empty(); }
   [[nodiscard]] std::span<const NodeRef> inputs() const noexcept { return inputs_; }
 
@@ -87,6 +90,7 @@ class Node {
   }
 
   std::string_view name_;
+  DType dtype_;
   std::vector<NodeRef> inputs_;
   std::uint64_t graph_;
   std::atomic<std::int64_t> references_{0};
@@ -118,7 +122,7 @@ class NodeOf : public Node {
  public:
   NodeOf(std::string_view name, std::span<Node* const> inputs, const Shape& shape, Device device,
          int view_depth = 0)
-      : Node(name, inputs), shape_(shape), device_(device), view_depth_(view_depth) {}
+      : Node(name, dtype_of<T>, inputs), shape_(shape), device_(device), view_depth_(view_depth) {}
 
   /// Shape of the value, and so of its gradient.
   [[nodiscard]] const Shape& shape() const noexcept { return shape_; }
@@ -139,12 +143,6 @@ class NodeOf : public Node {
 };
 
 namespace detail {
-
-/// Whether a gradient may be changed in place: no one else sees it, no two elements are one.
-template <class T>
-[[nodiscard]] bool is_writable(const Tensor<T>& x) noexcept {
-  return x.storage().unique() && !overlaps_itself(x.layout());
-}
 
 /// A node with a gradient of its own.
 template <Floating T>

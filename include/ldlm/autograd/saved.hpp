@@ -5,6 +5,14 @@
 
 namespace ldlm {
 
+namespace detail {
+/// Whether a tensor may be changed in place: no one else sees it, no two elements are one.
+template <class T>
+[[nodiscard]] bool is_writable(const Tensor<T>& x) noexcept {
+  return x.storage().unique() && !overlaps_itself(x.layout());
+}
+}  // namespace detail
+
 /// A tensor and the version that its storage had when it was saved.
 template <Scalar T>
 class Saved {
@@ -24,9 +32,10 @@ class Saved {
                      value_.storage().version(), ", saved at ", version_, ")");
     return value_;
   }
-  /// Whether no tensor outside the graph, and no other function, holds these elements.
-  [[nodiscard]] bool unique() const noexcept {
-    return value_.defined() && value_.storage().unique();
+  /// Whether the backward pass may overwrite the value: no tensor outside the graph, and no other
+  /// function, holds these elements, and no two of them are one.
+  [[nodiscard]] bool is_writable() const noexcept {
+    return value_.defined() && detail::is_writable(value_);
   }
 
  private:

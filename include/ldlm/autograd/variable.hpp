@@ -63,10 +63,12 @@ class Variable {
   /// The gradient of a leaf, row-major and of its shape; undefined if none has come yet.
   [[nodiscard]] const Tensor<T>& grad() const {
     static const Tensor<T> none;
+    static_cast<void>(state("grad"));
     return requires_grad() && is_leaf() ? static_cast<detail::LeafNode<T>*>(node())->grad() : none;
   }
   /// Forgets the gradient; the next one takes its place. Nothing happens without one.
   void zero_grad() const {
+    static_cast<void>(state("zero_grad"));
     if (requires_grad() && is_leaf()) {
       node()->drop_gradient();
     }
@@ -223,6 +225,17 @@ LDLM_REFUSE_IN_PLACE(-)
 LDLM_REFUSE_IN_PLACE(*)
 LDLM_REFUSE_IN_PLACE(/)
 #undef LDLM_REFUSE_IN_PLACE
+#define LDLM_REFUSE_IN_PLACE(op)                                                                    \
+  template <Scalar T, Floating U>                                                                   \
+  void operator op##=(const Tensor<T>&, const Variable<U>&) {                                       \
+    static_assert(detail::no_change_in_place<Variable<U>>,                                          \
+                  "no gradient sees a change of a Tensor in place: write t " #op "= v.value()");    \
+  }
+LDLM_REFUSE_IN_PLACE(+)
+LDLM_REFUSE_IN_PLACE(-)
+LDLM_REFUSE_IN_PLACE(*)
+LDLM_REFUSE_IN_PLACE(/)
+#undef LDLM_REFUSE_IN_PLACE
 // clang-format on
 
 /// Makes the result of a function of Variables. `value` was computed from their values; `inputs`
@@ -233,6 +246,7 @@ LDLM_REFUSE_IN_PLACE(/)
 template <Floating T, class Backward>
 [[nodiscard]] Variable<T> record(std::string_view name, Tensor<T> value,
                                  std::span<Node* const> inputs, Backward backward) {
+  LDLM_CHECK_STATE(value.defined(), name, "its value is undefined");
   NodeRef node;
   if (grad_enabled() && std::any_of(inputs.begin(), inputs.end(), [](Node* n) { return n; })) {
     node = NodeRef(new detail::FunctionNode<T, Backward>(name, inputs, value.layout(),

@@ -183,6 +183,17 @@ constexpr int normalize_axis(int axis, int rank, std::string_view op) {
   return axis < 0 ? axis + rank : axis;
 }
 
+/// Whether broadcasting can make the one shape the other.
+constexpr bool broadcasts_to(const Shape& from, const Shape& to) noexcept {
+  const int shift = to.rank() - from.rank();
+  for (int i = 0; i < from.rank() && shift >= 0; ++i) {
+    if (from[i] != 1 && from[i] != to[i + shift]) {
+      return false;
+    }
+  }
+  return shift >= 0;
+}
+
 /// NumPy's rule: align at the right, extents must agree or be 1. Throws with both shapes.
 constexpr Shape broadcast_shapes(const Shape& a, const Shape& b, std::string_view op) {
   const Shape& longer = a.rank() >= b.rank() ? a : b;

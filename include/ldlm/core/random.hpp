@@ -53,8 +53,8 @@ class Generator {
 
 /// Uniform in [low, high); high - low must be a finite number.
 template <Floating T = float>
-Tensor<T> rand(const Shape& shape, Generator& generator, std::type_identity_t<T> low = T{0},
-               std::type_identity_t<T> high = T{1}, Device device = cpu) {
+Tensor<T> rand(const Shape& shape, Generator& generator, Number<T> low = T{0},
+               Number<T> high = T{1}, Device device = cpu) {
   LDLM_CHECK(low <= high && std::isfinite(high - low), "rand", "cannot draw from [", low, ", ",
              high, ')');
   Tensor<T> out = Tensor<T>::empty(shape, device);
@@ -66,8 +66,8 @@ Tensor<T> rand(const Shape& shape, Generator& generator, std::type_identity_t<T>
 }
 /// Normal with the given mean and standard deviation.
 template <Floating T = float>
-Tensor<T> randn(const Shape& shape, Generator& generator, std::type_identity_t<T> mean = T{0},
-                std::type_identity_t<T> stddev = T{1}, Device device = cpu) {
+Tensor<T> randn(const Shape& shape, Generator& generator, Number<T> mean = T{0},
+                Number<T> stddev = T{1}, Device device = cpu) {
   LDLM_CHECK(stddev >= T{0}, "randn", "the standard deviation must not be negative, got ", stddev);
   Tensor<T> out = Tensor<T>::empty(shape, device);
   if (out.numel() > 0) {
@@ -83,7 +83,7 @@ Tensor<T> randn_like(const Tensor<T>& like, Generator& generator) {
 }
 /// 1 with the given probability, else 0.
 template <Floating T = float>
-Tensor<T> bernoulli(const Shape& shape, Generator& generator, std::type_identity_t<T> probability,
+Tensor<T> bernoulli(const Shape& shape, Generator& generator, Number<T> probability,
                     Device device = cpu) {
   LDLM_CHECK(probability >= T{0} && probability <= T{1}, "bernoulli",
              "probability must lie in [0, 1], got ", probability);
@@ -97,14 +97,15 @@ Tensor<T> bernoulli(const Shape& shape, Generator& generator, std::type_identity
 /// One class of each row of non-negative weights (..., V), as likely as its weight -> (...).
 template <Floating T>
 Tensor<std::int64_t> categorical(const Tensor<T>& weights, Generator& generator) {
+  const Device device = weights.device("categorical");
   LDLM_CHECK_SHAPE(weights.rank() >= 1 && weights.size(-1) > 0, "categorical",
                    "needs at least one class, got ", to_string(weights.shape()));
   Shape shape = weights.shape();
   shape.erase(shape.rank() - 1);
-  auto out = Tensor<std::int64_t>::empty(shape, weights.device());
+  auto out = Tensor<std::int64_t>::empty(shape, device);
   if (out.numel() > 0) {
     const Tensor<T> rows = weights.contiguous().reshape({out.numel(), weights.size(-1)});
-    detail::kernel(weights.device(), &KernelTable<T>::categorical, "categorical")(
+    detail::kernel(device, &KernelTable<T>::categorical, "categorical")(
         generator.take(out.numel()), rows.view(), out.reshape({-1}).view());
   }
   return out;

@@ -110,9 +110,10 @@ class Storage {
     return block_->version.load(std::memory_order_relaxed);
   }
   void bump_version() const noexcept { block_->version.fetch_add(1, std::memory_order_relaxed); }
-  /// Whether this is the only handle.
+  /// Whether this is the only handle, and the memory nobody else's.
   [[nodiscard]] bool unique() const noexcept {
-    return block_->references.load(std::memory_order_acquire) == 0;
+    return (block_->allocator != nullptr || block_->memory != nullptr) &&
+           block_->references.load(std::memory_order_acquire) == 0;
   }
   friend bool operator==(const Storage&, const Storage&) = default;
 

@@ -16,6 +16,7 @@
 #include <utility>
 #include <vector>
 
+#include <ldlm/core/number.hpp>
 #include <ldlm/core/overlap.hpp>
 #include <ldlm/core/registry.hpp>
 #include <ldlm/core/storage.hpp>
@@ -79,7 +80,7 @@ class Tensor {
   static Tensor empty_like(const Layout& like, Device device = cpu) {
     return {Storage::allocate(checked_bytes(like.shape), device), dense_like(like)};
   }
-  static Tensor full(const Shape& shape, T value, Device device = cpu) {
+  static Tensor full(const Shape& shape, Number<T> value, Device device = cpu) {
     Tensor out = empty(shape, device);
     out.fill_(value);
     return out;
@@ -89,7 +90,9 @@ class Tensor {
     return full(shape, convert<T>(1.0F), device);
   }
   /// A tensor of rank 0.
-  static Tensor scalar(T value, Device device = cpu) { return full(Shape{}, value, device); }
+  static Tensor scalar(Number<T> value, Device device = cpu) {
+    return full(Shape{}, value, device);
+  }
   /// Row-major values; their number must be the shape's.
   static Tensor from_values(const Shape& shape, std::span<const T> values) {
     LDLM_CHECK_SHAPE(static_cast<std::int64_t>(values.size()) == shape.numel(), "from_values",
@@ -341,7 +344,7 @@ class Tensor {
   }
 
   /// Overwrites every element. Throws, as all ops in place do, if elements share memory.
-  void fill_(T value) const {
+  void fill_(Number<T> value) const {
     const Device on = device("fill_");
     if (numel() > 0) {
       detail::check_writable("fill_", view());
@@ -354,8 +357,9 @@ class Tensor {
   /// overlap in memory without being the same view.
   void copy_(const Tensor& source) const {
     const Device on = device("copy_");
+    const Device there = source.device("copy_");
     const Layout from = broadcast_to(source.layout_, shape(), "copy_");
-    if (source.device("copy_") != on) {
+    if (there != on) {
       copy_from_elsewhere(source);
     } else if (numel() > 0) {
       const View<const T> elements(source.data(), from);

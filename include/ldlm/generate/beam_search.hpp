@@ -21,6 +21,9 @@ enum class EarlyStopping : std::uint8_t {
   never,
 };
 
+/// More beams than this cost more than any text is worth.
+inline constexpr std::int64_t max_beams = 1000;
+
 struct BeamSearchOptions {
   StopOptions stop{};
   std::int64_t num_beams = 5;
@@ -32,7 +35,8 @@ struct BeamSearchOptions {
   /// Throws an Error that names the option which is out of range.
   void validate() const {
     stop.validate("beam_search");
-    LDLM_CHECK(num_beams > 0, "beam_search", "num_beams must be positive, got ", num_beams);
+    LDLM_CHECK(num_beams > 0 && num_beams <= max_beams, "beam_search", "num_beams must lie in [1, ",
+               max_beams, "], got ", num_beams);
     LDLM_CHECK(std::isfinite(length_penalty), "beam_search",
                "length_penalty must be a finite number, got ", length_penalty);
   }

@@ -64,7 +64,9 @@ std::span<const T> row_of(const Tensor<T>& matrix, std::size_t i) {
 /// The logits of a step, row-major in host memory: the one wait for a device that a token takes.
 template <CausalLm M>
 Tensor<typename M::value_type> step_to_host(M& model, const Tensor<std::int64_t>& ids) {
-  return model.step(ids).to(cpu).contiguous();
+  const auto logits = model.step(ids);
+  LDLM_CHECK_STATE(logits.defined(), "generate", "step() gave an undefined tensor");
+  return logits.to(cpu).contiguous();
 }
 
 /// Throws, before anything is computed, unless prompts and options can be generated from.

@@ -54,6 +54,7 @@ class Gpt2Session {
   Tensor<T> step(const Tensor<std::int64_t>& ids) {
     const NoGrad scope;
     const EvaluationMode mode;
+    LDLM_CHECK_STATE(ids.defined(), "Gpt2Session", "the ids are undefined");
     LDLM_CHECK_SHAPE(ids.rank() == 2, "Gpt2Session", "needs ids (B, n), got ",
                      to_string(ids.shape()));
     Gpt2Inputs<T> inputs;

@@ -21,8 +21,9 @@ template <CausalLm M>
       model, prompts, stop, on_token, [](std::span<const T> logits, std::size_t /*row*/) {
         LDLM_CHECK(std::none_of(logits.begin(), logits.end(), [](T x) { return std::isnan(x); }),
                    "greedy", "a logit is NaN");
-        return static_cast<std::int64_t>(std::max_element(logits.begin(), logits.end()) -
-                                         logits.begin());
+        const auto largest = std::max_element(logits.begin(), logits.end());
+        LDLM_CHECK(std::isfinite(*largest), "greedy", "the largest logit is ", *largest);
+        return static_cast<std::int64_t>(largest - logits.begin());
       });
 }
 

@@ -37,9 +37,6 @@ struct ScheduleConfig {
   [[nodiscard]] JsonValue to_json() const;
 };
 
-/// More beams than this cost more than any text is worth.
-inline constexpr std::int64_t max_beams = 1000;
-
 struct LdlmConfig {
   BertConfig encoder;
   Gpt2Config decoder;

@@ -221,7 +221,10 @@ struct Bert {
     }
     return {x, pooler.defined() ? tanh(pooler(x.select(1, 0))) : Variable<T>()};
   }
-  // (A template, so that {.ids = ...} means the other.)
+  // (Templates, so that {.ids = ...} means the other.)
+  BertOutput<T> operator()(const std::same_as<Tensor<std::int64_t>> auto& ids) const {
+    return (*this)({.ids = ids});
+  }
   BertOutput<T> operator()(const std::same_as<TokenBatch> auto& batch) const {
     return (*this)(bert_inputs(batch));
   }
@@ -337,6 +340,9 @@ struct BertForMaskedLM {
 
   /// Logits (B, T, V) of the token at each position.
   Variable<T> operator()(const BertInputs& inputs) const { return head(bert(inputs).hidden); }
+  Variable<T> operator()(const std::same_as<Tensor<std::int64_t>> auto& ids) const {
+    return (*this)({.ids = ids});
+  }
   Variable<T> operator()(const std::same_as<TokenBatch> auto& batch) const {
     return (*this)(bert_inputs(batch));
   }

@@ -275,6 +275,9 @@ struct Gpt2 {
 
   /// Logits (B, L + T, V): those at a position are for the token after it.
   Variable<T> operator()(const Gpt2Inputs<T>& inputs) const { return head(hidden(inputs)); }
+  Variable<T> operator()(const std::same_as<Tensor<std::int64_t>> auto& ids) const {
+    return (*this)({.ids = ids});
+  }
   /// The same of a batch of texts. Positions count from the left of the batch, as in transformers.
   Variable<T> operator()(const std::same_as<TokenBatch> auto& batch) const {
     return (*this)({.ids = batch.ids, .mask = batch.mask});

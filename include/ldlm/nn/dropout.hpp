@@ -40,7 +40,7 @@ class Dropout {
 
   Variable<T> operator()(const Operand<T> auto& x) const {
     const Variable<T>& v = as_variable(x);
-    Generator* const generator = active(v.requires_grad());
+    Generator* const generator = active(v.defined() && v.requires_grad());
     return generator != nullptr ? dropout(v, p_, *generator) : v;
   }
 

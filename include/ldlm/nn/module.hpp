@@ -354,7 +354,7 @@ void set_requires_grad(M& module, bool requires_grad) {
 }
 
 /// A copy with parameters and buffers of its own; tied ones stay tied to each other. Packed
-/// weights, which nothing changes, are shared.
+/// weights, which nothing changes, are shared. (An optimiser of the old ones does not know it.)
 template <Module M>
 [[nodiscard]] M clone(const M& module) {
   using T = scalar_t<M>;

@@ -12,6 +12,7 @@
 // Step n draws all its randomness from Generator(seed).fork(n) and its rows from the step number,
 // so a checkpoint needs no more than the weights, the optimiser's state and n.
 
+#include <algorithm>
 #include <chrono>
 #include <cmath>
 #include <concepts>
@@ -214,6 +215,10 @@ void Trainer<T>::take_step(const AnyLoss& loss, Sums& sums) {
     state_.check_finite("the loss", value);
     result.backward();
   }
+  LDLM_CHECK_STATE(std::any_of(parameters_.begin(), parameters_.end(),
+                               [](const Variable<T>& p) { return p.grad().defined(); }),
+                   "train", "the loss depends on none of the module's parameters at step ",
+                   step() + 1);
   const double norm = grad_norm(parameters_);
   state_.check_finite("the norm of the gradient", norm);
   const double most = options().clip_norm;

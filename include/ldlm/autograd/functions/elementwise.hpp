@@ -9,7 +9,8 @@ namespace ldlm {
 namespace detail {
 
 template <Floating T>
-Variable<T> unary(std::string_view name, UnaryOp op, const Variable<T>& x, T a = T{}, T b = T{}) {
+Variable<T> unary(std::string_view name, UnaryOp op, const Variable<T>& x, Number<T> a = T{},
+                  Number<T> b = T{}) {
   Tensor<T> y = ldlm::unary(op, x.value(name), a, b);
   const Tensor<T>& needed = saves_output(op) ? y : x.value();
   Saved<T> saved(name, needed);
@@ -118,9 +119,9 @@ Variable<T> extreme(bool largest, const Variable<T>& a, const Variable<T>& b) {
 #define LDLM_FUNCTION(name, saved) template <Floating T> Variable<T> name(const Variable<T>& x) { return detail::unary(#name, UnaryOp::name, x); }
 LDLM_UNARY_FUNCTIONS(LDLM_FUNCTION)
 #undef LDLM_FUNCTION
-template <Floating T> Variable<T> pow(const Variable<T>& x, std::type_identity_t<T> exponent) { return detail::unary("pow", UnaryOp::pow_scalar, x, exponent); }
+template <Floating T> Variable<T> pow(const Variable<T>& x, Number<T> exponent) { return detail::unary("pow", UnaryOp::pow_scalar, x, exponent); }
 /// See clamp of tensors. The gradient flows where low < x < high, as in PyTorch's clamp by numbers.
-template <Floating T> Variable<T> clamp(const Variable<T>& x, std::type_identity_t<T> low, std::type_identity_t<T> high) { detail::check_bounds(low, high); return detail::unary("clamp", UnaryOp::clamp, x, low, high); }
+template <Floating T> Variable<T> clamp(const Variable<T>& x, Number<T> low, Number<T> high) { detail::check_bounds<T>(low, high); return detail::unary("clamp", UnaryOp::clamp, x, low, high); }
 
 // Of two Variables, or a Variable and a Tensor; shapes broadcast.
 template <class A, class B> requires detail::AnyVariable<A, B> auto add(const A& a, const B& b) { return detail::add(as_variable(a), as_variable(b)); }
@@ -143,22 +144,22 @@ Variable<T> neg(const Variable<T>& x) {
   });
 }
 template <Floating T>
-Variable<T> add(const Variable<T>& x, std::type_identity_t<T> c) {
+Variable<T> add(const Variable<T>& x, Number<T> c) {
   return record("add", add(x.value("add"), c), {x.node()},
                 [](Tensor<T> dy, InputGrads<T> in) { in[0].add(std::move(dy)); });
 }
 template <Floating T>
-Variable<T> sub(const Variable<T>& x, std::type_identity_t<T> c) {
+Variable<T> sub(const Variable<T>& x, Number<T> c) {
   return record("sub", sub(x.value("sub"), c), {x.node()},
                 [](Tensor<T> dy, InputGrads<T> in) { in[0].add(std::move(dy)); });
 }
 template <Floating T>
-Variable<T> div(const Variable<T>& x, std::type_identity_t<T> c) {
+Variable<T> div(const Variable<T>& x, Number<T> c) {
   return record("div", div(x.value("div"), c), {x.node()},
                 [c](Tensor<T> dy, InputGrads<T> in) { in[0].add(div(dy, c)); });
 }
 template <Floating T>
-Variable<T> mul(const Variable<T>& x, std::type_identity_t<T> c) {
+Variable<T> mul(const Variable<T>& x, Number<T> c) {
   return record("mul", mul(x.value("mul"), c), {x.node()}, [c](Tensor<T> dy, InputGrads<T> in) {
     in[0].add(detail::scaled(std::move(dy), c));
   });
@@ -166,14 +167,14 @@ Variable<T> mul(const Variable<T>& x, std::type_identity_t<T> c) {
 
 // clang-format off
 template <Floating T> Variable<T> operator-(const Variable<T>& x) { return neg(x); }
-template <Floating T> Variable<T> operator+(const Variable<T>& x, std::type_identity_t<T> c) { return add(x, c); }
-template <Floating T> Variable<T> operator+(std::type_identity_t<T> c, const Variable<T>& x) { return add(x, c); }
-template <Floating T> Variable<T> operator-(const Variable<T>& x, std::type_identity_t<T> c) { return sub(x, c); }
-template <Floating T> Variable<T> operator-(std::type_identity_t<T> c, const Variable<T>& x) { return sub(Tensor<T>::scalar(c, x.device()), x); }
-template <Floating T> Variable<T> operator*(const Variable<T>& x, std::type_identity_t<T> c) { return mul(x, c); }
-template <Floating T> Variable<T> operator*(std::type_identity_t<T> c, const Variable<T>& x) { return mul(x, c); }
-template <Floating T> Variable<T> operator/(const Variable<T>& x, std::type_identity_t<T> c) { return div(x, c); }
-template <Floating T> Variable<T> operator/(std::type_identity_t<T> c, const Variable<T>& x) { return div(Tensor<T>::scalar(c, x.device()), x); }
+template <Floating T> Variable<T> operator+(const Variable<T>& x, Number<T> c) { return add(x, c); }
+template <Floating T> Variable<T> operator+(Number<T> c, const Variable<T>& x) { return add(x, c); }
+template <Floating T> Variable<T> operator-(const Variable<T>& x, Number<T> c) { return sub(x, c); }
+template <Floating T> Variable<T> operator-(Number<T> c, const Variable<T>& x) { return sub(Tensor<T>::scalar(c, x.value("sub").device()), x); }
+template <Floating T> Variable<T> operator*(const Variable<T>& x, Number<T> c) { return mul(x, c); }
+template <Floating T> Variable<T> operator*(Number<T> c, const Variable<T>& x) { return mul(x, c); }
+template <Floating T> Variable<T> operator/(const Variable<T>& x, Number<T> c) { return div(x, c); }
+template <Floating T> Variable<T> operator/(Number<T> c, const Variable<T>& x) { return div(Tensor<T>::scalar(c, x.value("div").device()), x); }
 // clang-format on
 
 /// condition ? a : b, elementwise; all three broadcast.
@@ -192,11 +193,11 @@ auto where(const Tensor<bool>& condition, const A& a, const B& b) {
 }
 
 template <Floating T>
-Variable<T> where(const Tensor<bool>& condition, const Variable<T>& a, std::type_identity_t<T> b) {
+Variable<T> where(const Tensor<bool>& condition, const Variable<T>& a, Number<T> b) {
   return where(condition, a, Tensor<T>::scalar(b, a.value("where").device()));
 }
 template <Floating T>
-Variable<T> where(const Tensor<bool>& condition, std::type_identity_t<T> a, const Variable<T>& b) {
+Variable<T> where(const Tensor<bool>& condition, Number<T> a, const Variable<T>& b) {
   return where(condition, Tensor<T>::scalar(a, b.value("where").device()), b);
 }
 
@@ -208,12 +209,12 @@ template <class A, class B> requires detail::AnyVariable<A, B> Tensor<bool> lt(c
 template <class A, class B> requires detail::AnyVariable<A, B> Tensor<bool> le(const A& a, const B& b) { return le(as_tensor(a), as_tensor(b)); }
 template <class A, class B> requires detail::AnyVariable<A, B> Tensor<bool> gt(const A& a, const B& b) { return gt(as_tensor(a), as_tensor(b)); }
 template <class A, class B> requires detail::AnyVariable<A, B> Tensor<bool> ge(const A& a, const B& b) { return ge(as_tensor(a), as_tensor(b)); }
-template <class T> Tensor<bool> eq(const Variable<T>& x, std::type_identity_t<T> c) { return eq(x.value("eq"), c); }
-template <class T> Tensor<bool> ne(const Variable<T>& x, std::type_identity_t<T> c) { return ne(x.value("ne"), c); }
-template <class T> Tensor<bool> lt(const Variable<T>& x, std::type_identity_t<T> c) { return lt(x.value("lt"), c); }
-template <class T> Tensor<bool> le(const Variable<T>& x, std::type_identity_t<T> c) { return le(x.value("le"), c); }
-template <class T> Tensor<bool> gt(const Variable<T>& x, std::type_identity_t<T> c) { return gt(x.value("gt"), c); }
-template <class T> Tensor<bool> ge(const Variable<T>& x, std::type_identity_t<T> c) { return ge(x.value("ge"), c); }
+template <class T> Tensor<bool> eq(const Variable<T>& x, Number<T> c) { return eq(x.value("eq"), c); }
+template <class T> Tensor<bool> ne(const Variable<T>& x, Number<T> c) { return ne(x.value("ne"), c); }
+template <class T> Tensor<bool> lt(const Variable<T>& x, Number<T> c) { return lt(x.value("lt"), c); }
+template <class T> Tensor<bool> le(const Variable<T>& x, Number<T> c) { return le(x.value("le"), c); }
+template <class T> Tensor<bool> gt(const Variable<T>& x, Number<T> c) { return gt(x.value("gt"), c); }
+template <class T> Tensor<bool> ge(const Variable<T>& x, Number<T> c) { return ge(x.value("ge"), c); }
 template <class A, class B> requires detail::AnyVariable<A, B> bool equal(const A& a, const B& b) { return equal(as_tensor(a), as_tensor(b)); }
 // clang-format on
 

@@ -61,7 +61,7 @@ Variable<T> cross_entropy(const Variable<T>& logits, const Tensor<std::int64_t>&
        saved = Saved<T>("cross_entropy", rows)](Tensor<T> dy, InputGrads<T> in) {
         const Tensor<T>& x = saved.get();
         const Tensor<T> weight = mul(dy, std::isfinite(share) ? share : T{0});
-        const bool in_place = saved.unique() && !in.retain_graph();
+        const bool in_place = saved.is_writable() && !in.retain_graph();
         Tensor<T> dx = in_place ? x : Tensor<T>::empty(x.shape(), x.device());
         detail::cross_entropy_backward("cross_entropy", x, ids.get(), options, lse, weight, dx);
         in[0].add(std::move(dx));
@@ -86,9 +86,10 @@ Variable<T> linear_cross_entropy(const Variable<T>& x, const Variable<T>& weight
   // Of the logits at a time. Each chunk adds to all of dweight, which pays from 256 rows on.
   constexpr std::int64_t chunk_bytes = std::int64_t{8} << 20;
   constexpr std::int64_t min_chunk_rows = 256;
-  LDLM_CHECK_SHAPE(x.rank() == 2 && weight.rank() == 2 && x.size(1) == weight.size(1), op,
-                   "needs x (N, C) and weight (V, C), got ", to_string(x.shape()), " and ",
-                   to_string(weight.shape()));
+  LDLM_CHECK_SHAPE(
+      x.value(op).rank() == 2 && weight.value(op).rank() == 2 && x.size(1) == weight.size(1), op,
+      "needs x (N, C) and weight (V, C), got ", to_string(x.shape()), " and ",
+      to_string(weight.shape()));
   LDLM_CHECK_SHAPE(targets.shape() == Shape{x.size(0)}, op, "targets ", to_string(targets.shape()),
                    " do not fit ", to_string(x.shape()));
   const Device device = x.device();

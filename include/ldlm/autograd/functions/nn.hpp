@@ -57,7 +57,7 @@ Variable<T> log_softmax(const Variable<T>& x, int axis = -1) {
 /// gamma and beta (C) or undefined.
 template <Floating T>
 Variable<T> layer_norm(const Variable<T>& x, const Variable<T>& gamma, const Variable<T>& beta,
-                       std::type_identity_t<T> epsilon = static_cast<T>(1e-5));
+                       Number<T> epsilon = static_cast<T>(1e-5));
 
 template <Floating T>
 using AddLayerNorm = AddLayerNormOf<Variable<T>>;
@@ -94,7 +94,7 @@ Variable<T> record_layer_norm(Node* rows, Tensor<T> y, LayerNormState<T> state,
 
 template <Floating T>
 Variable<T> layer_norm(const Variable<T>& x, const Variable<T>& gamma, const Variable<T>& beta,
-                       std::type_identity_t<T> epsilon) {
+                       Number<T> epsilon) {
   LayerNormState<T> state;
   const bool recorded = detail::records(x, gamma, beta);
   Tensor<T> y =
@@ -108,7 +108,7 @@ Variable<T> layer_norm(const Variable<T>& x, const Variable<T>& gamma, const Var
 template <Floating T>
 AddLayerNorm<T> add_layer_norm(const Variable<T>& x, const Variable<T>& residual,
                                const Variable<T>& gamma, const Variable<T>& beta,
-                               std::type_identity_t<T> epsilon = static_cast<T>(1e-5)) {
+                               Number<T> epsilon = static_cast<T>(1e-5)) {
   LayerNormState<T> state;
   Tensor<T> y = detail::layer_norm_as("add_layer_norm", x.value("add_layer_norm"),
                                       detail::value_of(gamma), detail::value_of(beta), epsilon,
@@ -141,7 +141,7 @@ requires detail::Mixed<X, R, G, B> AddLayerNorm<element_t<X>> add_layer_norm(
 /// or undefined.
 template <Floating T>
 Variable<T> rms_norm(const Variable<T>& x, const Variable<T>& gamma,
-                     std::type_identity_t<T> epsilon = static_cast<T>(1e-6)) {
+                     Number<T> epsilon = static_cast<T>(1e-6)) {
   static constexpr std::string_view op = "rms_norm";
   if (!detail::records(x, gamma)) {
     return Variable<T>(rms_norm(x.value("rms_norm"), detail::value_of(gamma), epsilon));
@@ -177,12 +177,13 @@ requires detail::Mixed<X, G> Variable<element_t<X>> rms_norm(
 /// Zeroes each element with probability p and scales the rest by 1 / (1 - p); with p = 0, x itself.
 /// Saves nothing but the place in the generator's stream.
 template <Floating T>
-Variable<T> dropout(const Variable<T>& x, std::type_identity_t<T> p, Generator& generator) {
+Variable<T> dropout(const Variable<T>& x, Number<T> p, Generator& generator) {
+  const Tensor<T>& value = x.value("dropout");
   if (p == T{0}) {
     return x;
   }
-  const PhiloxStream stream = generator.take(x.numel());
-  return record("dropout", dropout(x.value("dropout"), p, stream), {x.node()},
+  const PhiloxStream stream = generator.take(value.numel());
+  return record("dropout", dropout(value, p, stream), {x.node()},
                 [p, stream](Tensor<T> dy, InputGrads<T> in) {
                   if (detail::is_writable(dy) && dy.is_contiguous()) {
                     if (dy.numel() > 0) {

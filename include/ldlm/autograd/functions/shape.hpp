@@ -53,7 +53,7 @@ Variable<T> stack(std::span<const Variable<T>> parts, int axis = 0) {
   std::vector<Variable<T>> raised;
   raised.reserve(parts.size());
   for (const Variable<T>& part : parts) {
-    raised.push_back(part.unsqueeze(normalize_axis(axis, part.rank() + 1, "stack")));
+    raised.push_back(part.unsqueeze(normalize_axis(axis, part.value("stack").rank() + 1, "stack")));
   }
   return detail::concat_as("stack", std::span<const Variable<T>>(raised), axis);
 }
@@ -93,7 +93,7 @@ std::vector<Variable<T>> split(const Variable<T>& x, std::int64_t extent, int ax
 /// Adds `before` and `after` positions of `value` at the ends of an axis.
 template <Floating T>
 Variable<T> pad(const Variable<T>& x, int axis, std::int64_t before, std::int64_t after,
-                std::type_identity_t<T> value = T{}) {
+                Number<T> value = T{}) {
   Tensor<T> out = pad(x.value("pad"), axis, before, after, value);
   return record("pad", std::move(out), {x.node()},
                 [axis, before, extent = x.size(axis)](Tensor<T> dy, InputGrads<T> in) {

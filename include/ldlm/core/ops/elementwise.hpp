@@ -69,7 +69,7 @@ Tensor<bool> compare(CompareOp op, const Tensor<T>& a, const Tensor<T>& b, std::
 namespace detail {
 
 template <class T>
-Tensor<T> unary(UnaryOp op, const Tensor<T>& x, T a, T b, std::string_view name) {
+Tensor<T> unary(UnaryOp op, const Tensor<T>& x, Number<T> a, Number<T> b, std::string_view name) {
   Tensor<T> out = Tensor<T>::empty_like(x.layout(), x.device(name));
   if (out.numel() > 0) {
     kernel(out.device(), &KernelTable<T>::unary, name)(op, x.view(), out.view(), a, b);
@@ -78,7 +78,8 @@ Tensor<T> unary(UnaryOp op, const Tensor<T>& x, T a, T b, std::string_view name)
 }
 
 template <class T>
-void unary_in_place(UnaryOp op, const Tensor<T>& x, T a, T b, std::string_view name) {
+void unary_in_place(UnaryOp op, const Tensor<T>& x, Number<T> a, Number<T> b,
+                    std::string_view name) {
   const Device device = x.device(name);
   if (x.numel() > 0) {
     check_in_place(name, x.view());
@@ -104,13 +105,13 @@ constexpr T opposite(T c) {
 
 /// f(x) for any UnaryOp; the named functions below are the usual way. Same shape as x.
 template <class T>
-Tensor<T> unary(UnaryOp op, const Tensor<T>& x, T a = T{}, T b = T{}) {
+Tensor<T> unary(UnaryOp op, const Tensor<T>& x, Number<T> a = T{}, Number<T> b = T{}) {
   return detail::unary(op, x, a, b, name_of(op));
 }
 
 /// x = f(x), in place. Throws, as all ops in place do, if elements of x share memory.
 template <class T>
-void unary_(UnaryOp op, const Tensor<T>& x, T a = T{}, T b = T{}) {
+void unary_(UnaryOp op, const Tensor<T>& x, Number<T> a = T{}, Number<T> b = T{}) {
   detail::unary_in_place(op, x, a, b, "unary_");
 }
 
@@ -127,9 +128,9 @@ template <class T> Tensor<T> neg(const Tensor<T>& x) { return unary(UnaryOp::neg
 LDLM_UNARY_FUNCTIONS(LDLM_FUNCTION)
 #undef LDLM_FUNCTION
 /// x^exponent; 0.5 and -0.5 are square roots: NaN of -infinity.
-template <class T> Tensor<T> pow(const Tensor<T>& x, std::type_identity_t<T> exponent) { return unary(UnaryOp::pow_scalar, x, exponent); }
+template <class T> Tensor<T> pow(const Tensor<T>& x, Number<T> exponent) { return unary(UnaryOp::pow_scalar, x, exponent); }
 /// min(max(x, low), high): `high` everywhere if low > high. NaN stays NaN; a bound that is NaN is an Error.
-template <class T> Tensor<T> clamp(const Tensor<T>& x, std::type_identity_t<T> low, std::type_identity_t<T> high) { detail::check_bounds(low, high); return unary(UnaryOp::clamp, x, low, high); }
+template <class T> Tensor<T> clamp(const Tensor<T>& x, Number<T> low, Number<T> high) { detail::check_bounds<T>(low, high); return unary(UnaryOp::clamp, x, low, high); }
 
 template <class T> Tensor<T> add(const Tensor<T>& a, const Tensor<T>& b) { return detail::binary(BinaryOp::add, a, b, "add"); }
 template <class T> Tensor<T> sub(const Tensor<T>& a, const Tensor<T>& b) { return detail::binary(BinaryOp::sub, a, b, "sub"); }
@@ -139,24 +140,24 @@ template <class T> Tensor<T> pow(const Tensor<T>& a, const Tensor<T>& b) { retur
 /// The smaller and the larger of two; NaN if one of them is.
 template <class T> Tensor<T> minimum(const Tensor<T>& a, const Tensor<T>& b) { return detail::binary(BinaryOp::minimum, a, b, "minimum"); }
 template <class T> Tensor<T> maximum(const Tensor<T>& a, const Tensor<T>& b) { return detail::binary(BinaryOp::maximum, a, b, "maximum"); }
-template <class T> Tensor<T> add(const Tensor<T>& x, std::type_identity_t<T> c) { return unary(UnaryOp::add_scalar, x, c); }
-template <class T> Tensor<T> sub(const Tensor<T>& x, std::type_identity_t<T> c) { return detail::unary(UnaryOp::add_scalar, x, detail::opposite(c), T{}, "sub"); }
-template <class T> Tensor<T> mul(const Tensor<T>& x, std::type_identity_t<T> c) { return unary(UnaryOp::mul_scalar, x, c); }
-template <class T> Tensor<T> div(const Tensor<T>& x, std::type_identity_t<T> c) { return div(x, Tensor<T>::scalar(c, x.device("div"))); }
+template <class T> Tensor<T> add(const Tensor<T>& x, Number<T> c) { return unary(UnaryOp::add_scalar, x, c); }
+template <class T> Tensor<T> sub(const Tensor<T>& x, Number<T> c) { return detail::unary(UnaryOp::add_scalar, x, detail::opposite<T>(c), T{}, "sub"); }
+template <class T> Tensor<T> mul(const Tensor<T>& x, Number<T> c) { return unary(UnaryOp::mul_scalar, x, c); }
+template <class T> Tensor<T> div(const Tensor<T>& x, Number<T> c) { return div(x, Tensor<T>::scalar(c, x.device("div"))); }
 
 template <class T> Tensor<T> operator-(const Tensor<T>& x) { return neg(x); }
 template <class T> Tensor<T> operator+(const Tensor<T>& a, const Tensor<T>& b) { return add(a, b); }
 template <class T> Tensor<T> operator-(const Tensor<T>& a, const Tensor<T>& b) { return sub(a, b); }
 template <class T> Tensor<T> operator*(const Tensor<T>& a, const Tensor<T>& b) { return mul(a, b); }
 template <class T> Tensor<T> operator/(const Tensor<T>& a, const Tensor<T>& b) { return div(a, b); }
-template <class T> Tensor<T> operator+(const Tensor<T>& x, std::type_identity_t<T> c) { return add(x, c); }
-template <class T> Tensor<T> operator+(std::type_identity_t<T> c, const Tensor<T>& x) { return add(x, c); }
-template <class T> Tensor<T> operator-(const Tensor<T>& x, std::type_identity_t<T> c) { return sub(x, c); }
-template <class T> Tensor<T> operator-(std::type_identity_t<T> c, const Tensor<T>& x) { return sub(Tensor<T>::scalar(c, x.device("sub")), x); }
-template <class T> Tensor<T> operator*(const Tensor<T>& x, std::type_identity_t<T> c) { return mul(x, c); }
-template <class T> Tensor<T> operator*(std::type_identity_t<T> c, const Tensor<T>& x) { return mul(x, c); }
-template <class T> Tensor<T> operator/(const Tensor<T>& x, std::type_identity_t<T> c) { return div(x, c); }
-template <class T> Tensor<T> operator/(std::type_identity_t<T> c, const Tensor<T>& x) { return div(Tensor<T>::scalar(c, x.device("div")), x); }
+template <class T> Tensor<T> operator+(const Tensor<T>& x, Number<T> c) { return add(x, c); }
+template <class T> Tensor<T> operator+(Number<T> c, const Tensor<T>& x) { return add(x, c); }
+template <class T> Tensor<T> operator-(const Tensor<T>& x, Number<T> c) { return sub(x, c); }
+template <class T> Tensor<T> operator-(Number<T> c, const Tensor<T>& x) { return sub(Tensor<T>::scalar(c, x.device("sub")), x); }
+template <class T> Tensor<T> operator*(const Tensor<T>& x, Number<T> c) { return mul(x, c); }
+template <class T> Tensor<T> operator*(Number<T> c, const Tensor<T>& x) { return mul(x, c); }
+template <class T> Tensor<T> operator/(const Tensor<T>& x, Number<T> c) { return div(x, c); }
+template <class T> Tensor<T> operator/(Number<T> c, const Tensor<T>& x) { return div(Tensor<T>::scalar(c, x.device("div")), x); }
 
 /// a += b, and so on, in place: b broadcasts to a's shape. b may be the same view as a; throws if
 /// it overlaps a in memory otherwise, or if elements of a share memory.
@@ -164,10 +165,10 @@ template <class T> void add_(const Tensor<T>& a, const Tensor<T>& b) { detail::b
 template <class T> void sub_(const Tensor<T>& a, const Tensor<T>& b) { detail::binary_in_place(BinaryOp::sub, a, b, "sub_"); }
 template <class T> void mul_(const Tensor<T>& a, const Tensor<T>& b) { detail::binary_in_place(BinaryOp::mul, a, b, "mul_"); }
 template <class T> void div_(const Tensor<T>& a, const Tensor<T>& b) { detail::binary_in_place(BinaryOp::div, a, b, "div_"); }
-template <class T> void add_(const Tensor<T>& x, std::type_identity_t<T> c) { detail::unary_in_place(UnaryOp::add_scalar, x, c, T{}, "add_"); }
-template <class T> void sub_(const Tensor<T>& x, std::type_identity_t<T> c) { detail::unary_in_place(UnaryOp::add_scalar, x, detail::opposite(c), T{}, "sub_"); }
-template <class T> void mul_(const Tensor<T>& x, std::type_identity_t<T> c) { detail::unary_in_place(UnaryOp::mul_scalar, x, c, T{}, "mul_"); }
-template <class T> void div_(const Tensor<T>& x, std::type_identity_t<T> c) { div_(x, Tensor<T>::scalar(c, x.device("div_"))); }
+template <class T> void add_(const Tensor<T>& x, Number<T> c) { detail::unary_in_place(UnaryOp::add_scalar, x, c, T{}, "add_"); }
+template <class T> void sub_(const Tensor<T>& x, Number<T> c) { detail::unary_in_place(UnaryOp::add_scalar, x, detail::opposite<T>(c), T{}, "sub_"); }
+template <class T> void mul_(const Tensor<T>& x, Number<T> c) { detail::unary_in_place(UnaryOp::mul_scalar, x, c, T{}, "mul_"); }
+template <class T> void div_(const Tensor<T>& x, Number<T> c) { div_(x, Tensor<T>::scalar(c, x.device("div_"))); }
 
 /// add_ and so on as operators: they write the elements, which other handles and views share, so
 /// `x.slice(0, 0, 2) += y` changes x. (x = x + y makes a new tensor for x alone.)
@@ -175,10 +176,10 @@ template <class T> const Tensor<T>& operator+=(const Tensor<T>& a, const Tensor<
 template <class T> const Tensor<T>& operator-=(const Tensor<T>& a, const Tensor<T>& b) { sub_(a, b); return a; }
 template <class T> const Tensor<T>& operator*=(const Tensor<T>& a, const Tensor<T>& b) { mul_(a, b); return a; }
 template <class T> const Tensor<T>& operator/=(const Tensor<T>& a, const Tensor<T>& b) { div_(a, b); return a; }
-template <class T> const Tensor<T>& operator+=(const Tensor<T>& x, std::type_identity_t<T> c) { add_(x, c); return x; }
-template <class T> const Tensor<T>& operator-=(const Tensor<T>& x, std::type_identity_t<T> c) { sub_(x, c); return x; }
-template <class T> const Tensor<T>& operator*=(const Tensor<T>& x, std::type_identity_t<T> c) { mul_(x, c); return x; }
-template <class T> const Tensor<T>& operator/=(const Tensor<T>& x, std::type_identity_t<T> c) { div_(x, c); return x; }
+template <class T> const Tensor<T>& operator+=(const Tensor<T>& x, Number<T> c) { add_(x, c); return x; }
+template <class T> const Tensor<T>& operator-=(const Tensor<T>& x, Number<T> c) { sub_(x, c); return x; }
+template <class T> const Tensor<T>& operator*=(const Tensor<T>& x, Number<T> c) { mul_(x, c); return x; }
+template <class T> const Tensor<T>& operator/=(const Tensor<T>& x, Number<T> c) { div_(x, c); return x; }
 
 template <class T> Tensor<bool> eq(const Tensor<T>& a, const Tensor<T>& b) { return detail::compare(CompareOp::eq, a, b, "eq"); }
 template <class T> Tensor<bool> ne(const Tensor<T>& a, const Tensor<T>& b) { return detail::compare(CompareOp::ne, a, b, "ne"); }
@@ -186,17 +187,17 @@ template <class T> Tensor<bool> lt(const Tensor<T>& a, const Tensor<T>& b) { ret
 template <class T> Tensor<bool> le(const Tensor<T>& a, const Tensor<T>& b) { return detail::compare(CompareOp::le, a, b, "le"); }
 template <class T> Tensor<bool> gt(const Tensor<T>& a, const Tensor<T>& b) { return detail::compare(CompareOp::gt, a, b, "gt"); }
 template <class T> Tensor<bool> ge(const Tensor<T>& a, const Tensor<T>& b) { return detail::compare(CompareOp::ge, a, b, "ge"); }
-template <class T> Tensor<bool> eq(const Tensor<T>& x, std::type_identity_t<T> c) { return eq(x, Tensor<T>::scalar(c, x.device("eq"))); }
-template <class T> Tensor<bool> ne(const Tensor<T>& x, std::type_identity_t<T> c) { return ne(x, Tensor<T>::scalar(c, x.device("ne"))); }
-template <class T> Tensor<bool> lt(const Tensor<T>& x, std::type_identity_t<T> c) { return lt(x, Tensor<T>::scalar(c, x.device("lt"))); }
-template <class T> Tensor<bool> le(const Tensor<T>& x, std::type_identity_t<T> c) { return le(x, Tensor<T>::scalar(c, x.device("le"))); }
-template <class T> Tensor<bool> gt(const Tensor<T>& x, std::type_identity_t<T> c) { return gt(x, Tensor<T>::scalar(c, x.device("gt"))); }
-template <class T> Tensor<bool> ge(const Tensor<T>& x, std::type_identity_t<T> c) { return ge(x, Tensor<T>::scalar(c, x.device("ge"))); }
+template <class T> Tensor<bool> eq(const Tensor<T>& x, Number<T> c) { return eq(x, Tensor<T>::scalar(c, x.device("eq"))); }
+template <class T> Tensor<bool> ne(const Tensor<T>& x, Number<T> c) { return ne(x, Tensor<T>::scalar(c, x.device("ne"))); }
+template <class T> Tensor<bool> lt(const Tensor<T>& x, Number<T> c) { return lt(x, Tensor<T>::scalar(c, x.device("lt"))); }
+template <class T> Tensor<bool> le(const Tensor<T>& x, Number<T> c) { return le(x, Tensor<T>::scalar(c, x.device("le"))); }
+template <class T> Tensor<bool> gt(const Tensor<T>& x, Number<T> c) { return gt(x, Tensor<T>::scalar(c, x.device("gt"))); }
+template <class T> Tensor<bool> ge(const Tensor<T>& x, Number<T> c) { return ge(x, Tensor<T>::scalar(c, x.device("ge"))); }
 // clang-format on
 
 /// y += a * x, in place; x broadcasts to y's shape, and may overlap y only as the same view.
 template <class T>
-void axpy_(const Tensor<T>& y, std::type_identity_t<T> a, const Tensor<T>& x) {
+void axpy_(const Tensor<T>& y, Number<T> a, const Tensor<T>& x) {
   const Device device = detail::common_device("axpy_", y, x);
   const View<T> source = detail::broadcast_view(x, y.shape(), "axpy_");
   if (y.numel() > 0) {
@@ -224,11 +225,11 @@ Tensor<T> where(const Tensor<bool>& condition, const Tensor<T>& a, const Tensor<
 
 /// The same with a number in the place of one of them.
 template <class T>
-Tensor<T> where(const Tensor<bool>& condition, const Tensor<T>& a, std::type_identity_t<T> b) {
+Tensor<T> where(const Tensor<bool>& condition, const Tensor<T>& a, Number<T> b) {
   return where(condition, a, Tensor<T>::scalar(b, a.device("where")));
 }
 template <class T>
-Tensor<T> where(const Tensor<bool>& condition, std::type_identity_t<T> a, const Tensor<T>& b) {
+Tensor<T> where(const Tensor<bool>& condition, Number<T> a, const Tensor<T>& b) {
   return where(condition, Tensor<T>::scalar(a, b.device("where")), b);
 }
 
@@ -250,6 +251,8 @@ Tensor<To> cast(const Tensor<From>& x) {
 /// Whether shapes and all elements are the same (NaN equals nothing).
 template <class T>
 bool equal(const Tensor<T>& a, const Tensor<T>& b) {
+  static_cast<void>(a.device("equal"));
+  static_cast<void>(b.device("equal"));
   if (a.shape() != b.shape()) {
     return false;
   }

@@ -98,6 +98,7 @@ void index_add_(const Tensor<T>& out, const Tensor<std::int64_t>& index, const T
 /// out[.., i, ..] = x[.., index[.., i, ..], ..] along an axis; beside it, extents must agree.
 template <class T>
 Tensor<T> gather(const Tensor<T>& x, int axis, const Tensor<std::int64_t>& index) {
+  static_cast<void>(index.device("gather"));
   axis = normalize_axis(axis, x.rank(), "gather");
   Shape expected = x.shape();
   if (index.rank() == x.rank()) {

@@ -59,7 +59,7 @@ inline Shape matmul_batch(std::string_view op, const Shape& a, const Shape& b) {
 
 template <Floating T>
 void matmul_into_as(std::string_view op, const Tensor<T>& a, const Tensor<T>& b,
-                    const Tensor<T>& out, T alpha, T beta) {
+                    const Tensor<T>& out, Number<T> alpha, Number<T> beta) {
   const Device device = common_device(op, a, b, out);
   const Shape batch = matmul_batch(op, a.shape(), b.shape());
   const std::int64_t m = a.size(-2);
@@ -88,7 +88,7 @@ void matmul_into_as(std::string_view op, const Tensor<T>& a, const Tensor<T>& b,
 /// a or b in memory, or itself.
 template <Floating T>
 void matmul_into(const Tensor<T>& a, const Tensor<T>& b, const Tensor<T>& out,
-                 std::type_identity_t<T> alpha = T{1}, std::type_identity_t<T> beta = T{0}) {
+                 Number<T> alpha = T{1}, Number<T> beta = T{0}) {
   detail::matmul_into_as("matmul_into", a, b, out, alpha, beta);
 }
 

@@ -70,7 +70,7 @@ namespace detail {
 
 template <Floating T>
 Tensor<T> layer_norm_as(std::string_view op, const Tensor<T>& x, const Tensor<T>& gamma,
-                        const Tensor<T>& beta, T epsilon, const Tensor<T>& residual,
+                        const Tensor<T>& beta, Number<T> epsilon, const Tensor<T>& residual,
                         LayerNormState<T>* state) {
   const Device device = x.device(op);
   check_optional_devices(op, device, gamma, beta, residual);
@@ -109,7 +109,7 @@ Tensor<T> layer_norm_as(std::string_view op, const Tensor<T>& x, const Tensor<T>
 template <Floating T>
 Tensor<T> layer_norm(const Tensor<T>& x, const Tensor<std::type_identity_t<T>>& gamma,
                      const Tensor<std::type_identity_t<T>>& beta,
-                     std::type_identity_t<T> epsilon = static_cast<T>(1e-5)) {
+                     Number<T> epsilon = static_cast<T>(1e-5)) {
   return detail::layer_norm_as<T>("layer_norm", x, gamma, beta, epsilon, {}, nullptr);
 }
 
@@ -124,7 +124,7 @@ template <Floating T>
 AddLayerNormOf<Tensor<T>> add_layer_norm(const Tensor<T>& x, const Tensor<T>& residual,
                                          const Tensor<std::type_identity_t<T>>& gamma,
                                          const Tensor<std::type_identity_t<T>>& beta,
-                                         std::type_identity_t<T> epsilon = static_cast<T>(1e-5)) {
+                                         Number<T> epsilon = static_cast<T>(1e-5)) {
   LayerNormState<T> state;
   Tensor<T> y =
       detail::layer_norm_as<T>("add_layer_norm", x, gamma, beta, epsilon, residual, &state);
@@ -135,7 +135,7 @@ namespace detail {
 
 /// rms_norm; `rstd`, if given, receives 1 / sqrt(...), shape (...).
 template <Floating T>
-Tensor<T> rms_norm(const Tensor<T>& x, const Tensor<T>& gamma, T epsilon, Tensor<T>* rstd) {
+Tensor<T> rms_norm(const Tensor<T>& x, const Tensor<T>& gamma, Number<T> epsilon, Tensor<T>* rstd) {
   const Device device = x.device("rms_norm");
   check_optional_devices("rms_norm", device, gamma);
   const Tensor<T> rows = with_unit_rows(x, "rms_norm");
@@ -159,14 +159,14 @@ Tensor<T> rms_norm(const Tensor<T>& x, const Tensor<T>& gamma, T epsilon, Tensor
 /// or undefined.
 template <Floating T>
 Tensor<T> rms_norm(const Tensor<T>& x, const Tensor<std::type_identity_t<T>>& gamma,
-                   std::type_identity_t<T> epsilon = static_cast<T>(1e-6)) {
+                   Number<T> epsilon = static_cast<T>(1e-6)) {
   return detail::rms_norm<T>(x, gamma, epsilon, nullptr);
 }
 
 /// Zeroes each element with probability p and scales the rest by 1 / (1 - p). The same stream gives
 /// the same mask, so the backward pass calls this on the gradient.
 template <Floating T>
-Tensor<T> dropout(const Tensor<T>& x, std::type_identity_t<T> p, PhiloxStream stream) {
+Tensor<T> dropout(const Tensor<T>& x, Number<T> p, PhiloxStream stream) {
   LDLM_CHECK(p >= T{0} && p < T{1}, "dropout", "p must lie in [0, 1), got ", p);
   const Device device = x.device("dropout");
   const Tensor<T> source = x.contiguous();
@@ -178,7 +178,7 @@ Tensor<T> dropout(const Tensor<T>& x, std::type_identity_t<T> p, PhiloxStream st
   return out;
 }
 template <Floating T>
-Tensor<T> dropout(const Tensor<T>& x, std::type_identity_t<T> p, Generator& generator) {
+Tensor<T> dropout(const Tensor<T>& x, Number<T> p, Generator& generator) {
   return dropout(x, p, generator.take(x.numel()));
 }
 

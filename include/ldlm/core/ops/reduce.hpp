@@ -141,11 +141,11 @@ struct TopK {
 /// The k largest of each row (last axis), in falling order; ties by lower index.
 template <class T>
 TopK<T> top_k(const Tensor<T>& x, std::int64_t k) {
+  const Device device = x.device("top_k");
   LDLM_CHECK_SHAPE(x.rank() >= 1 && k >= 0 && k <= x.size(-1), "top_k", "k = ", k,
                    " does not fit the last axis of ", to_string(x.shape()));
   Shape shape = x.shape();
   shape[shape.rank() - 1] = k;
-  const Device device = x.device("top_k");
   TopK<T> out{Tensor<T>::empty(shape, device), Tensor<std::int64_t>::empty(shape, device)};
   if (shape.numel() > 0) {
     detail::kernel(x.device(), &KernelTable<T>::top_k, "top_k")(x.view(), out.values.view(),
@@ -161,8 +161,8 @@ Tensor<T> sum_to(const Tensor<T>& x, const Shape& shape) {
   if (x.shape() == shape) {
     return x;
   }
-  LDLM_CHECK_SHAPE(broadcast_shapes(shape, x.shape(), "sum_to") == x.shape(), "sum_to",
-                   to_string(shape), " does not broadcast to ", to_string(x.shape()));
+  LDLM_CHECK_SHAPE(broadcasts_to(shape, x.shape()), "sum_to", to_string(shape),
+                   " does not broadcast to ", to_string(x.shape()));
   const int shift = x.rank() - shape.rank();
   Shape kept = x.shape();
   for (int i = 0; i < kept.rank(); ++i) {

@@ -88,10 +88,11 @@ std::vector<Tensor<T>> split(const Tensor<T>& x, std::int64_t extent, int axis =
 /// Adds `before` and `after` positions of `value` at the ends of an axis.
 template <class T>
 Tensor<T> pad(const Tensor<T>& x, int axis, std::int64_t before, std::int64_t after,
-              std::type_identity_t<T> value = T{}) {
+              Number<T> value = T{}) {
   axis = normalize_axis(axis, x.rank(), "pad");
-  LDLM_CHECK(before >= 0 && after >= 0, "pad", "amounts must not be negative, got ", before,
-             " and ", after);
+  constexpr std::int64_t most = std::int64_t{1} << 60;  // their sum is a number, too
+  LDLM_CHECK(before >= 0 && after >= 0 && before <= most && after <= most, "pad",
+             "amounts must lie in [0, 2^60], got ", before, " and ", after);
   Shape shape = x.shape();
   const std::int64_t extent = shape[axis];
   shape[axis] += before + after;

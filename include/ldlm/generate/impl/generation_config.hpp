@@ -77,8 +77,8 @@ LDLM_BODY void GenerationConfig::read_decoding(const JsonReader& json, const Gpt
   read_key("top_p", top_p);
   rules.check(top_p > 0 && top_p <= 1, "top_p", "must lie in (0, 1], got ", top_p);
   read_key("num_beams", num_beams);
-  rules.check(num_beams >= 1 && num_beams <= 1000, "num_beams", "must lie in [1, 1000], got ",
-              num_beams);
+  rules.check(num_beams >= 1 && num_beams <= max_beams, "num_beams", "must lie in [1, ", max_beams,
+              "], got ", num_beams);
   rules.check(num_beams == 1 || !do_sample, "do_sample",
               "must be false with num_beams above 1: beams that are drawn are not supported");
   read_key("length_penalty", length_penalty);

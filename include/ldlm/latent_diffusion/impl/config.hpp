@@ -5,6 +5,7 @@
 
 #include <ldlm/diffusion/process.hpp>
 #include <ldlm/diffusion/schedule.hpp>
+#include <ldlm/generate/beam_search.hpp>
 #include <ldlm/latent_diffusion/config.hpp>
 #include <ldlm/models/bert_config.hpp>
 #include <ldlm/models/gpt2_config.hpp>

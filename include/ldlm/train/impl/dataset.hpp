@@ -44,7 +44,7 @@ LDLM_BODY bool Dataset::add(std::span<const TokenId> ids) {
 }
 
 LDLM_BODY std::span<const std::int32_t> Dataset::row(std::int64_t i) const {
-  LDLM_CHECK(i >= 0 && i < size(), "dataset", "row ", i, " of ", size());
+  LDLM_CHECK_INDEX(i >= 0 && i < size(), "dataset", "row ", i, " of ", size());
   return std::span<const std::int32_t>(ids_).subspan(static_cast<std::size_t>(i * length_),
                                                      static_cast<std::size_t>(length_));
 }
