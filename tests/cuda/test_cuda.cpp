@@ -1,4 +1,4 @@
-// The library on a card: what moves between devices, what waits for it, and what goes wrong.
+// The library on a card: what moves between devices, and what goes wrong.
 
 #include <doctest/doctest.h>
 
@@ -10,17 +10,10 @@
 #include <ldlm/core/format.hpp>
 #include <ldlm/core/ops.hpp>
 #include <ldlm/core/random.hpp>
-#include <ldlm/generate/gpt2_session.hpp>
-#include <ldlm/generate/sampling.hpp>
 #include <ldlm/nn/linear.hpp>
 #include <ldlm/nn/pack.hpp>
-#include <ldlm/optim/adam.hpp>
-#include <ldlm/optim/clip.hpp>
 
-#include "device_memory.hpp"
 #include "error_message.hpp"
-#include "paths.hpp"
-#include "runtime.hpp"
 
 using namespace ldlm;
 using Floats = Tensor<float>;
@@ -50,77 +43,12 @@ TEST_CASE("tensors move between devices") {
         std::vector<bool>{true, false});
 }
 
-TEST_CASE("what reads elements waits for the card, and nothing else does") {
-  const Floats x = Floats::full({2, 2}, 3, cuda);
-  auto before = cuda_emulator::synchronizations();
-  const auto waits = [&before] {
-    const auto now = cuda_emulator::synchronizations();
-    const auto count = now - before;
-    before = now;
-    return count;
-  };
-  const Floats y = matmul(x, x) + sum(x) - 1;
-  CHECK(waits() == 0);
-  CHECK(sum(y).item() == 4 * (18 + 12 - 1));
-  CHECK(waits() == 1);
-  CHECK(y.to_vector() == std::vector<float>(4, 29.0F));
-  CHECK(waits() == 1);
-  synchronize(cuda);
-  CHECK(waits() == 1);
-  // Ids on the host are checked there; those on the card are read back for it.
-  const auto ids = Tensor<std::int64_t>::from_values({3}, {1, 0, 1});
-  const Floats rows = embedding(x, ids);
-  CHECK(waits() == 0);
-  CHECK(embedding(x, ids.to(cuda)).to_vector() == rows.to_vector());
-  CHECK(waits() == 3);
-  CHECK_THROWS_WITH_AS((void)embedding(x, Tensor<std::int64_t>::full({1}, 2)),
-                       "[embedding] index 2 at position 0 is outside [0, 2)", IndexError);
-  CHECK_THROWS_WITH_AS((void)embedding(x, Tensor<std::int64_t>::full({1}, 2, cuda)),
-                       "[embedding] index 2 at position 0 is outside [0, 2)", IndexError);
-}
-
-TEST_CASE("a training step waits twice, for the loss and the norm of the gradient") {
-  Generator generator(1);
-  Linear<float> model(6, 4, generator);
-  to(model, cuda);
-  AdamW optimizer(parameters(model));
-  const Floats x = randn({8, 6}, generator).to(cuda);
-  const auto targets = Tensor<std::int64_t>::from_values({8}, {0, 1, 2, 3, 0, 1, 2, 3});
-  std::vector<float> losses;
-  for (int step = 0; step < 3; ++step) {
-    const auto before = cuda_emulator::synchronizations();
-    optimizer.zero_grad();
-    const Variable<float> loss = cross_entropy(model(x), targets);
-    loss.backward();
-    const double norm = grad_norm(parameters(model));
-    optimizer.step(clip_factor(norm, 1.0));
-    losses.push_back(loss.item());
-    CHECK(cuda_emulator::synchronizations() - before == 2);
-  }
-  CHECK(losses[2] < losses[0]);
-}
-
 namespace {
 struct Tied {
   Linear<float> first, second;
   void visit(auto&& v) { v("first", first), v("second", second); }
 };
 }  // namespace
-
-TEST_CASE("a generated token waits once, for its logits") {
-  auto model = Gpt2<float>::from_pretrained(ldlm_test::data_dir() + "/golden/models/gpt2");
-  to(model, cuda);
-  const auto prompts = Tensor<std::int64_t>::full({2, 3}, 5);
-  const auto waits = [&](std::int64_t tokens) {
-    Gpt2Session<float> session(model);
-    const auto before = cuda_emulator::synchronizations();
-    const auto texts = greedy(session, prompts, {.max_new_tokens = tokens});
-    CHECK(texts[0].size() == static_cast<std::size_t>(tokens));
-    return cuda_emulator::synchronizations() - before;
-  };
-  CHECK(waits(1) == 1);
-  CHECK(waits(6) == 6);
-}
 
 TEST_CASE("a module moves with its ties") {
   Generator generator(1);
@@ -185,7 +113,7 @@ TEST_CASE("the card is told of, and others than the first are refused") {
   const auto found = devices();
   REQUIRE(found.size() == 2);
   CHECK(found[1].device == cuda);
-  CHECK(found[1].name == "emulated, compute capability 9.0");
+  CHECK(contains(found[1].name, ", compute capability "));
   CHECK(found[1].memory >= found[1].free);
   const Device second{DeviceType::cuda, 1};
   const std::string reason =
@@ -234,12 +162,6 @@ TEST_CASE("integer ops that cannot be done") {
 TEST_CASE("no memory") {
   CHECK(contains(message_of([] { (void)Floats::empty({std::int64_t{1} << 40}, cuda); }),
                  "[allocate] no memory on the card for 4398046511104 bytes: "));
-  // What is cached is given back first.
-  const auto use = cuda_emulator::device_memory_use();
-  { const Floats large = Floats::empty({std::int64_t{1} << 20}, cuda); }
-  cuda_emulator::set_device_memory(use.used + (std::size_t{6} << 20));
-  CHECK(Floats::empty({std::int64_t{3} << 18}, cuda).defined());
-  cuda_emulator::set_device_memory(use.total);
 }
 
 TEST_CASE("elements beyond 2^31 of each other") {

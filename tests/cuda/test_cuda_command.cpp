@@ -38,7 +38,7 @@ std::vector<double> losses_of(const fs::path& log) {
 TEST_CASE("devices are listed") {
   const auto found = json_lines(output_of({"devices", "--json"}));
   REQUIRE(found.size() == 2);
-  CHECK(found[1].find("name")->as<std::string>() == "emulated, compute capability 9.0");
+  CHECK(found[1].find("name")->as<std::string>().find("compute capability") != std::string::npos);
   CHECK(found[1].find("memory")->as<double>() > 1e9);
   check_usage({"tokenize", "a text", "--device", "cuda"}, {"--device: has no effect"});
   check_usage({"devices", "--device", "gpu"}, {"--device: gpu not in {cpu,cuda}"});
