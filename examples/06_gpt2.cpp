@@ -1,4 +1,6 @@
-// GPT-2: train a tiny one from scratch, or load a published one, and let it write.
+// GPT-2: train a tiny one from scratch, or load a published one, and let it write. On a card, if
+// there is one and the program has the CUDA backend (-DLDLM_CUDA=ON, or link ldlm::cuda), else on
+// the CPU.
 //
 //   06_gpt2                    trains on the sentences below
 //   06_gpt2 FOLDER [PROMPT]    e.g. distilgpt2: config.json, model.safetensors and a tokenizer
@@ -38,7 +40,7 @@ Tokenizer learn_tokenizer() {
   return ldlm::train_bpe(sentences, options);
 }
 
-Gpt2<float> train(const Tokenizer& tokenizer) {
+Gpt2<float> train(const Tokenizer& tokenizer, ldlm::Device device) {
   ldlm::Gpt2Config config;
   config.vocab_size = static_cast<std::int64_t>(tokenizer.id_bound());
   config.bos_token_id = tokenizer.token_to_id(end_token).value();
@@ -50,6 +52,7 @@ Gpt2<float> train(const Tokenizer& tokenizer) {
   config.embd_pdrop = config.resid_pdrop = config.attn_pdrop = 0;
   ldlm::Generator generator(11);
   Gpt2<float> model(config, generator);
+  ldlm::to(model, device);  // before the optimiser is made
 
   ldlm::Dataset data(32, tokenizer.token_to_id(end_token).value());  // rows of 32 tokens
   for (const std::string& sentence : sentences) {
@@ -77,7 +80,9 @@ int main(int argc, char** argv) {
   const std::string prompt = argc > 2 ? argv[2] : loading ? "Once upon a time" : "The";
   try {
     const Tokenizer tokenizer = loading ? Tokenizer::from_folder(argv[1]) : learn_tokenizer();
-    const Gpt2<float> model = loading ? Gpt2<float>::from_pretrained(argv[1]) : train(tokenizer);
+    const ldlm::Device device = ldlm::devices().back().device;
+    Gpt2<float> model = loading ? Gpt2<float>::from_pretrained(argv[1]) : train(tokenizer, device);
+    ldlm::to(model, device);
     const bool from_end = !loading;  // the tiny model has learned its texts behind an end token
 
     std::cout << "\n-- Greedy, shown as it comes: the likeliest token, again and again.\n"

@@ -36,6 +36,9 @@ const std::vector<GemmCase> gemm_cases = {
     {33, 65, 17, {3}, 1, 0, true, Activation::gelu_tanh, true, true},
     {9, 31, 8, {}, 1, 1, false, Activation::silu, true, true},
     {1, 100, 50, {}, 1, 0, true, Activation::none, false, true},
+    {130, 129, 33, {2}, 0.5, 1, true, Activation::gelu, true, true},
+    {1100, 48, 5, {}, 1, 0, true},
+    {8, 64, 100, {3}, 1, 0, true, Activation::relu},
 };
 
 TEST_CASE("gemm kernels") {

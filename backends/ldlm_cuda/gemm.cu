@@ -1,112 +1,35 @@
 // Matrix products: C = act(alpha A B + beta C + bias) + residual, over a batch.
 
-#include <ldlm/core/weight_format.hpp>
+#include <ldlm_cuda/gemm_few_rows.cuh>
+#include <ldlm_cuda/gemm_tiled.cuh>
 #include <ldlm_cuda/kernels.hpp>
-#include <ldlm_cuda/launch.cuh>
-#include <ldlm_cuda/math.cuh>
 
 namespace ldlm::cuda_backend {
 
 namespace {
 
+inline constexpr int small_tile = 16;
+
+/// What is neither large nor of few rows: a thread an element of C.
 template <class T>
-__device__ T activate(Activation activation, T x) {
-  switch (activation) {
-    case Activation::none:
-      return x;
-    case Activation::relu:
-      return unary_value(UnaryOp::relu, x, T{}, T{});
-    case Activation::silu:
-      return unary_value(UnaryOp::silu, x, T{}, T{});
-    case Activation::gelu:
-      return unary_value(UnaryOp::gelu, x, T{}, T{});
-    case Activation::gelu_tanh:
-      return unary_value(UnaryOp::gelu_tanh, x, T{}, T{});
-  }
-  return x;
-}
-
-/// Element (i, j) of a packed matrix, (n, k).
-template <class Format>
-__device__ float packed_element(const PackedView& w, std::int64_t i, std::int64_t j) {
-  constexpr std::int64_t group = detail::group_of<Format>;
-  const float value =
-      Format::decode(w.data + detail::group_offset<Format>(i, j / group, w.k), j % group);
-  if constexpr (Format::group > 0) {
-    const std::int64_t groups = (w.k + group - 1) / group;
-    return value * static_cast<float>(w.scales[i * groups + j / group]);
-  } else {
-    return value;
-  }
-}
-__device__ float packed_element(const PackedView& w, std::int64_t i, std::int64_t j) {
-  switch (w.format) {
-    case WeightFormat::f32:
-      return packed_element<detail::F32Format>(w, i, j);
-    case WeightFormat::bf16:
-      return packed_element<detail::Bf16Format>(w, i, j);
-    case WeightFormat::int8:
-      return packed_element<detail::Int8Format>(w, i, j);
-    case WeightFormat::int4:
-      return packed_element<detail::Int4Format>(w, i, j);
-  }
-  return 0;
-}
-
-/// What becomes of the product's element (i, j) of a matrix of the batch.
-template <class T>
-__device__ void finish(const Gemm<T>& g, std::int64_t c_offset, std::int64_t i, std::int64_t j,
-                       T dot) {
-  const std::int64_t at = c_offset + i * g.c_row + j;
-  T value = g.alpha * dot;
-  if (g.beta != T{0}) {
-    value += g.beta * g.c[at];
-  }
-  if (g.bias != nullptr) {
-    value += g.bias[j];
-  }
-  if (g.pre_activation != nullptr) {
-    g.pre_activation[at] = value;
-  }
-  value = activate(g.activation, value);
-  if (g.residual != nullptr) {
-    value += g.residual[at];
-  }
-  g.c[at] = value;
-}
-
-inline constexpr int tile = 16;
-
-/// A block a tile of C, for operands of any strides: tiles of A and B pass through shared memory.
-template <class T>
-__global__ void gemm_kernel(const __grid_constant__ Gemm<T> g) {
+__global__ void gemm_small_kernel(const __grid_constant__ Gemm<T> g) {
+  constexpr int tile = small_tile;
   LDLM_SHARED(T, a_tile, tile * (tile + 1));
   LDLM_SHARED(T, b_tile, tile * (tile + 1));
-  std::int64_t a_offset = 0;
-  std::int64_t b_offset = 0;
-  std::int64_t c_offset = 0;
-  std::int64_t matrix = blockIdx.z;
-  for (int axis = g.batch_rank - 1; axis >= 0; --axis) {
-    const std::int64_t index = matrix % g.batch_shape[axis];
-    matrix /= g.batch_shape[axis];
-    a_offset += index * g.a_batch[axis];
-    b_offset += index * g.b_batch[axis];
-    c_offset += index * g.c_batch[axis];
-  }
-  const std::int64_t row = std::int64_t{blockIdx.y} * tile + threadIdx.y;
-  const std::int64_t column = std::int64_t{blockIdx.x} * tile + threadIdx.x;
+  const std::int64_t tile_columns = (g.n + tile - 1) / tile;
+  const std::int64_t tiles = (g.m + tile - 1) / tile * tile_columns;
+  const Product<T> product(g, blockIdx.x / tiles);
+  const std::int64_t number = blockIdx.x % tiles;
+  const std::int64_t row = number / tile_columns * tile + threadIdx.y;
+  const std::int64_t column = number % tile_columns * tile + threadIdx.x;
   T dot{};
   for (std::int64_t k = 0; k < g.k; k += tile) {
     const std::int64_t a_column = k + threadIdx.x;
     const std::int64_t b_row = k + threadIdx.y;
     a_tile[threadIdx.y * (tile + 1) + threadIdx.x] =
-        row < g.m && a_column < g.k ? g.a[a_offset + row * g.a_row + a_column * g.a_col] : T{};
-    T b{};
-    if (b_row < g.k && column < g.n) {
-      b = g.b_packed.data != nullptr ? static_cast<T>(packed_element(g.b_packed, column, b_row))
-                                     : g.b[b_offset + b_row * g.b_row + column * g.b_col];
-    }
-    b_tile[threadIdx.y * (tile + 1) + threadIdx.x] = b;
+        row < g.m && a_column < g.k ? product.a_at(row, a_column) : T{};
+    b_tile[threadIdx.y * (tile + 1) + threadIdx.x] =
+        b_row < g.k && column < g.n ? product.b_at(b_row, column) : T{};
     __syncthreads();
     for (int l = 0; l < tile; ++l) {
       dot += a_tile[threadIdx.y * (tile + 1) + l] * b_tile[l * (tile + 1) + threadIdx.x];
@@ -114,8 +37,12 @@ __global__ void gemm_kernel(const __grid_constant__ Gemm<T> g) {
     __syncthreads();
   }
   if (row < g.m && column < g.n) {
-    finish(g, c_offset, row, column, dot);
+    product.finish(row, column, dot);
   }
+}
+
+std::int64_t ceil_div(std::int64_t a, std::int64_t b) {
+  return (a + b - 1) / b;
 }
 
 }  // namespace
@@ -130,13 +57,25 @@ void gemm(const Gemm<T>& args) {
   if (args.m == 0 || args.n == 0 || matrices == 0) {
     return;
   }
-  const auto blocks = [](std::int64_t n) { return static_cast<unsigned>((n + tile - 1) / tile); };
-  LDLM_CHECK_SHAPE(blocks(args.m) <= 65535 && matrices <= 65535, "gemm", "a product of ", args.m,
-                   " rows and ", matrices, " matrices is too large");
-  launch(
-      "gemm", gemm_kernel<T>,
-      Grid{dim3(blocks(args.n), blocks(args.m), static_cast<unsigned>(matrices)), dim3(tile, tile)},
-      args);
+  const auto run = [&](void (*kernel)(const Gemm<T>), std::int64_t blocks, dim3 threads) {
+    LDLM_CHECK_SHAPE(blocks <= std::int64_t{0x7fffffff} / matrices, "gemm", "a product of ", args.m,
+                     " rows, ", args.n, " columns and ", matrices, " matrices is too large");
+    launch("gemm", kernel, Grid{dim3(static_cast<unsigned>(blocks * matrices)), threads}, args);
+  };
+  constexpr std::int64_t large = 48;  // rows and columns from which a large tile is worth it
+  if (args.m >= large && args.n >= large) {
+    run(gemm_tiled_kernel<T>, ceil_div(args.m, Tile<T>::extent) * ceil_div(args.n, Tile<T>::extent),
+        dim3(Tile<T>::threads));
+  } else if (args.m < large && args.n >= 32 && is_along_k(args)) {
+    run(gemm_few_rows_dot_kernel<T>,
+        ceil_div(args.m, few_rows) * ceil_div(args.n, usual_threads / 32), dim3(usual_threads));
+  } else if (args.m < large && args.n >= 32 && args.b_col == 1) {
+    run(gemm_few_rows_axpy_kernel<T>, ceil_div(args.m, few_rows) * ceil_div(args.n, 32),
+        dim3(usual_threads));
+  } else {
+    run(gemm_small_kernel<T>, ceil_div(args.m, small_tile) * ceil_div(args.n, small_tile),
+        dim3(small_tile, small_tile));
+  }
 }
 
 #define LDLM_INSTANTIATE(T) template void gemm(const Gemm<T>&);

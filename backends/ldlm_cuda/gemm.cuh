@@ -1,0 +1,106 @@
+#pragma once
+// What the kernels of products share: where a product's matrices lie, packed elements, and what
+// becomes of a sum, C = act(alpha A B + beta C + bias) + residual.
+
+#include <ldlm/core/kernel_table.hpp>
+#include <ldlm/core/weight_format.hpp>
+#include <ldlm_cuda/launch.cuh>
+#include <ldlm_cuda/math.cuh>
+
+namespace ldlm::cuda_backend {
+
+template <class T>
+__device__ T activate(Activation activation, T x) {
+  switch (activation) {
+    case Activation::none:
+      return x;
+    case Activation::relu:
+      return unary_value(UnaryOp::relu, x, T{}, T{});
+    case Activation::silu:
+      return unary_value(UnaryOp::silu, x, T{}, T{});
+    case Activation::gelu:
+      return unary_value(UnaryOp::gelu, x, T{}, T{});
+    case Activation::gelu_tanh:
+      return unary_value(UnaryOp::gelu_tanh, x, T{}, T{});
+  }
+  return x;
+}
+
+/// Element (i, j) of a packed matrix, (n, k).
+template <class Format>
+__device__ float packed_element(const PackedView& w, std::int64_t i, std::int64_t j) {
+  constexpr std::int64_t group = detail::group_of<Format>;
+  const float value =
+      Format::decode(w.data + detail::group_offset<Format>(i, j / group, w.k), j % group);
+  if constexpr (Format::group > 0) {
+    const std::int64_t groups = (w.k + group - 1) / group;
+    return value * static_cast<float>(w.scales[i * groups + j / group]);
+  } else {
+    return value;
+  }
+}
+__device__ inline float packed_element(const PackedView& w, std::int64_t i, std::int64_t j) {
+  switch (w.format) {
+    case WeightFormat::f32:
+      return packed_element<detail::F32Format>(w, i, j);
+    case WeightFormat::bf16:
+      return packed_element<detail::Bf16Format>(w, i, j);
+    case WeightFormat::int8:
+      return packed_element<detail::Int8Format>(w, i, j);
+    case WeightFormat::int4:
+      return packed_element<detail::Int4Format>(w, i, j);
+  }
+  return 0;
+}
+
+/// One product of the batch.
+template <class T>
+struct Product {
+  const Gemm<T>& g;
+  std::int64_t a = 0, b = 0, c = 0;  // where its matrices begin
+
+  __device__ Product(const Gemm<T>& gemm, std::int64_t number) : g(gemm) {
+    for (int axis = g.batch_rank - 1; axis >= 0; --axis) {
+      const std::int64_t index = number % g.batch_shape[axis];
+      number /= g.batch_shape[axis];
+      a += index * g.a_batch[axis];
+      b += index * g.b_batch[axis];
+      c += index * g.c_batch[axis];
+    }
+  }
+
+  __device__ T a_at(std::int64_t row, std::int64_t k) const {
+    return g.a[a + row * g.a_row + k * g.a_col];
+  }
+  __device__ T b_at(std::int64_t k, std::int64_t column) const {
+    return g.b_packed.data != nullptr ? static_cast<T>(packed_element(g.b_packed, column, k))
+                                      : g.b[b + k * g.b_row + column * g.b_col];
+  }
+  /// What becomes of the sum for an element of C.
+  __device__ void finish(std::int64_t row, std::int64_t column, T dot) const {
+    const std::int64_t at = c + row * g.c_row + column;
+    T value = g.alpha * dot;
+    if (g.beta != T{0}) {
+      value += g.beta * g.c[at];
+    }
+    if (g.bias != nullptr) {
+      value += g.bias[column];
+    }
+    if (g.pre_activation != nullptr) {
+      g.pre_activation[at] = value;
+    }
+    value = activate(g.activation, value);
+    if (g.residual != nullptr) {
+      value += g.residual[at];
+    }
+    g.c[at] = value;
+  }
+};
+
+/// Whether B's elements lie side by side along k, so that threads side by side should read it so.
+template <class T>
+__host__ __device__ bool is_along_k(const Gemm<T>& g) {
+  return g.b_packed.data != nullptr || (g.b_row == 1 && g.b_col != 1);
+}
+
+}  // namespace ldlm::cuda_backend
