@@ -1,6 +1,6 @@
-// What a card does in a second, and what tools/cuda.sh sets beside PyTorch on the same card: the cases
-// of bench_torch.py, under the same names. A JSON document a line: {"name", "unit", "rate"}, the
-// median of five times.
+// What a card does in a second, and what tools/cuda.sh sets beside PyTorch on the same card: the
+// cases of bench_torch.py, under the same names. A JSON document a line: {"name", "unit", "rate"},
+// the median of five times.
 //
 //   bench_cuda [--small] [the beginning of a name...]
 //
@@ -141,8 +141,9 @@ void products(const Bench& bench) {
     const std::int64_t k = bench.size(c.k, 9);
     const Floats a = drawn({m, k});
     const Floats b = drawn({n, k});
-    bench.rate("gemm/" + std::to_string(c.m) + 'x' + std::to_string(c.n) + 'x' + std::to_string(c.k),
-               "FLOP", 2.0 * static_cast<double>(m * n * k), [&] { (void)linear(a, b); });
+    bench.rate(
+        "gemm/" + std::to_string(c.m) + 'x' + std::to_string(c.n) + 'x' + std::to_string(c.k),
+        "FLOP", 2.0 * static_cast<double>(m * n * k), [&] { (void)linear(a, b); });
   }
 }
 
@@ -163,9 +164,8 @@ void attention(const Bench& bench) {
         (void)scaled_dot_product_attention(q, k, v, {.causal = true});
       });
       const Floats dy = drawn(shape);
-      bench.rate("attention/train/" + of, "FLOP", 3.5 * flops, [&] {
-        scaled_dot_product_attention(q, k, v, {.causal = true}).backward({dy});
-      });
+      bench.rate("attention/train/" + of, "FLOP", 3.5 * flops,
+                 [&] { scaled_dot_product_attention(q, k, v, {.causal = true}).backward({dy}); });
     }
   }
 }
@@ -210,10 +210,11 @@ void decoding(const Bench& bench) {
   for (const std::int64_t batch : {1, 32}) {
     const std::int64_t B = bench.size(batch, 2);
     const auto prompts = ids_below(model.config.vocab_size, {B, bench.size(16, 2)});
-    bench.rate("decode/gpt2/" + std::to_string(batch), "token", static_cast<double>(B * tokens), [&] {
-      Gpt2Session<float> session(model);
-      (void)greedy(session, prompts, {.max_new_tokens = tokens});
-    });
+    bench.rate("decode/gpt2/" + std::to_string(batch), "token", static_cast<double>(B * tokens),
+               [&] {
+                 Gpt2Session<float> session(model);
+                 (void)greedy(session, prompts, {.max_new_tokens = tokens});
+               });
   }
 }
 
