@@ -34,6 +34,10 @@ class AttentionHead {
     for (std::int64_t d = 0; d < channels; ++d) {
       dot += query[d] * key[d];
     }
+    return masked(dot, i, j);
+  }
+  /// scale * dot + mask
+  __device__ T masked(T dot, std::int64_t i, std::int64_t j) const {
     dot *= args_.scale;
     return args_.mask.data == nullptr ? dot
                                       : dot + row(args_.mask, i)[j * args_.mask.layout.strides[3]];

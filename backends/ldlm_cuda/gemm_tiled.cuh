@@ -113,10 +113,10 @@ __global__ void __launch_bounds__(256, sizeof(T) == 4 ? 2 : 1)
     __syncthreads();
   }
   // Rows one by one: what becomes of a sum is long code. The sums pass through local memory for it.
-#pragma unroll 1
+  LDLM_KEEP_LOOP
   for (int i = 0; i < part; ++i) {
     const std::int64_t row = first_row + Shape::position(thread_row, i);
-#pragma unroll
+    LDLM_UNROLL
     for (int j = 0; j < part; ++j) {
       const std::int64_t column = first_column + Shape::position(thread_column, j);
       if (row < g.m && column < g.n) {

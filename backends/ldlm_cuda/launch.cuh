@@ -19,6 +19,15 @@
 #define LDLM_SHARED(T, name, count) __shared__ T name[count]
 #endif
 
+/// Before a loop: write out every pass of it, or leave it a loop.
+#ifdef LDLM_CUDA_EMULATED
+#define LDLM_UNROLL
+#define LDLM_KEEP_LOOP
+#else
+#define LDLM_UNROLL _Pragma("unroll")
+#define LDLM_KEEP_LOOP _Pragma("unroll 1")
+#endif
+
 namespace ldlm::cuda_backend {
 
 /// Blocks and threads of a launch.
