@@ -23,10 +23,11 @@ std::atomic<std::size_t> in_use{0}, peak{0};
 // The size of each block is kept in front of it.
 constexpr std::size_t front = alignof(std::max_align_t);
 
-void* counted(std::size_t size) {
+/// Null if there is no memory.
+void* counted_or_null(std::size_t size) noexcept {
   void* const block = std::malloc(size + front);
   if (block == nullptr) {
-    throw std::bad_alloc();
+    return nullptr;
   }
   *static_cast<std::size_t*>(block) = size;
   const std::size_t now = in_use += size;
@@ -34,6 +35,14 @@ void* counted(std::size_t size) {
   while (seen < now && !peak.compare_exchange_weak(seen, now)) {
   }
   return static_cast<char*>(block) + front;
+}
+
+void* counted(std::size_t size) {
+  void* const memory = counted_or_null(size);
+  if (memory == nullptr) {
+    throw std::bad_alloc();
+  }
+  return memory;
 }
 
 void release(void* memory) noexcept {
@@ -51,6 +60,13 @@ void* operator new(std::size_t size) {
 }
 void* operator new[](std::size_t size) {
   return counted(size);
+}
+// The standard's call the ones above; a sanitizer's would not.
+void* operator new(std::size_t size, const std::nothrow_t&) noexcept {
+  return counted_or_null(size);
+}
+void* operator new[](std::size_t size, const std::nothrow_t&) noexcept {
+  return counted_or_null(size);
 }
 void operator delete(void* memory) noexcept {
   release(memory);
