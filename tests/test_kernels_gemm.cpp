@@ -1,3 +1,5 @@
+#include <array>
+
 #include <ldlm/core/kernel_table.hpp>
 
 #include "kernel_harness.hpp"
@@ -89,6 +91,40 @@ TEST_CASE("gemm kernels") {
                      g.residual = t.rows_in_out_again(out.shape()).data;
                    }
                    k.gemm(g);
+                 });
+  }
+}
+
+TEST_CASE("gemm kernels of factors that may be rounded to bf16") {
+  int number = 0;
+  for (const auto& [m, n, k] :
+       {std::array<std::int64_t, 3>{130, 129, 65}, {64, 300, 40}, {49, 48, 7}}) {
+    // With factors that are bf16 already nothing is lost but in the order of the sums.
+    check_kernel("bf16 gemm case " + std::to_string(number++), {4e-6, 6e-5},
+                 [&]<class T>(const KernelTable<T>& table, Context<T>& t) {
+                   const auto rounded = [](std::int64_t, T value) {
+                     return static_cast<T>(float{bf16(static_cast<float>(value))});
+                   };
+                   Gemm<T> g;
+                   g.m = m;
+                   g.n = n;
+                   g.k = k;
+                   g.allow_bf16 = true;
+                   const View<const T> a = t.made({m, k}, {-1, 1}, rounded);
+                   const View<const T> b = t.made({k, n}, {-1, 1}, rounded);
+                   const View<T> out = t.rows_in_out({m, n});
+                   g.a = a.data;
+                   g.a_row = a.stride(0);
+                   g.a_col = a.stride(1);
+                   g.b = b.data;
+                   g.b_row = b.stride(0);
+                   g.b_col = b.stride(1);
+                   g.beta = T{1};
+                   g.bias = t.plain({n}).data;
+                   g.activation = Activation::gelu;
+                   g.c = out.data;
+                   g.c_row = out.stride(0);
+                   table.gemm(g);
                  });
   }
 }

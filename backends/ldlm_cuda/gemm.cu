@@ -1,6 +1,7 @@
 // Matrix products: C = act(alpha A B + beta C + bias) + residual, over a batch.
 
 #include <ldlm_cuda/gemm_few_rows.cuh>
+#include <ldlm_cuda/gemm_mma.cuh>
 #include <ldlm_cuda/gemm_tiled.cuh>
 #include <ldlm_cuda/kernels.hpp>
 
@@ -63,6 +64,13 @@ void gemm(const Gemm<T>& args) {
     launch("gemm", kernel, Grid{dim3(static_cast<unsigned>(blocks * matrices)), threads}, args);
   };
   constexpr std::int64_t large = 48;  // rows and columns from which a large tile is worth it
+  if constexpr (std::is_same_v<T, float>) {
+    if (args.allow_bf16 && args.m >= large && args.n >= large) {
+      run(gemm_mma_kernel, ceil_div(args.m, MmaTile::extent) * ceil_div(args.n, MmaTile::extent),
+          dim3(MmaTile::threads));
+      return;
+    }
+  }
   if (args.m >= large && args.n >= large) {
     run(gemm_tiled_kernel<T>, ceil_div(args.m, Tile<T>::extent) * ceil_div(args.n, Tile<T>::extent),
         dim3(Tile<T>::threads));

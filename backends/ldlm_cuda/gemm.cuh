@@ -97,6 +97,26 @@ struct Product {
   }
 };
 
+/// The tile of C, of extent x extent, that a block computes.
+struct TilePlace {
+  std::int64_t matrix, row, column;  // which one of the batch; where the tile begins
+
+  /// Blocks go down groups of eight rows of tiles, so that those that run together share operands.
+  template <class T>
+  __device__ TilePlace(const Gemm<T>& g, std::int64_t extent) {
+    constexpr std::int64_t group = 8;
+    const std::int64_t tile_rows = (g.m + extent - 1) / extent;
+    const std::int64_t tile_columns = (g.n + extent - 1) / extent;
+    matrix = blockIdx.x / (tile_rows * tile_columns);
+    const std::int64_t number = blockIdx.x % (tile_rows * tile_columns);
+    const std::int64_t first = number / (group * tile_columns) * group;
+    const std::int64_t rows = tile_rows - first < group ? tile_rows - first : group;
+    const std::int64_t within = number - first * tile_columns;
+    row = (first + within % rows) * extent;
+    column = within / rows * extent;
+  }
+};
+
 /// Whether B's elements lie side by side along k, so that threads side by side should read it so.
 template <class T>
 __host__ __device__ bool is_along_k(const Gemm<T>& g) {

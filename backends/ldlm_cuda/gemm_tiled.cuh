@@ -57,19 +57,8 @@ __global__ void __launch_bounds__(256, sizeof(T) == 4 ? 2 : 1)
   T* const a_shared = a_strip[0].of;
   T* const b_shared = b_strip[0].of;
 
-  // Blocks go down groups of eight rows of tiles, so that those that run together share operands.
-  constexpr std::int64_t group = 8;
-  const std::int64_t tile_rows = (g.m + Shape::extent - 1) / Shape::extent;
-  const std::int64_t tile_columns = (g.n + Shape::extent - 1) / Shape::extent;
-  const std::int64_t tiles = tile_rows * tile_columns;
-  const Product<T> product(g, blockIdx.x / tiles);
-  const std::int64_t number = blockIdx.x % tiles;
-  const std::int64_t first_of_group = number / (group * tile_columns) * group;
-  const std::int64_t rows_of_group =
-      tile_rows - first_of_group < group ? tile_rows - first_of_group : group;
-  const std::int64_t within = number - first_of_group * tile_columns;
-  const std::int64_t first_row = (first_of_group + within % rows_of_group) * Shape::extent;
-  const std::int64_t first_column = within / rows_of_group * Shape::extent;
+  const TilePlace place(g, Shape::extent);
+  const Product<T> product(g, place.matrix);
 
   const Strip<T> a_part{g.a_col == 1};
   const Strip<T> b_part{is_along_k(g)};
@@ -77,10 +66,10 @@ __global__ void __launch_bounds__(256, sizeof(T) == 4 ? 2 : 1)
   T b_next[Shape::loads];
   const auto fetch = [&](std::int64_t first_k) {
     for (int i = 0; i < Shape::loads; ++i) {
-      const std::int64_t row = first_row + a_part.outer(i);
+      const std::int64_t row = place.row + a_part.outer(i);
       const std::int64_t a_k = first_k + a_part.k(i);
       a_next[i] = row < g.m && a_k < g.k ? product.a_at(row, a_k) : T{};
-      const std::int64_t column = first_column + b_part.outer(i);
+      const std::int64_t column = place.column + b_part.outer(i);
       const std::int64_t b_k = first_k + b_part.k(i);
       b_next[i] = column < g.n && b_k < g.k ? product.b_at(b_k, column) : T{};
     }
@@ -115,10 +104,10 @@ __global__ void __launch_bounds__(256, sizeof(T) == 4 ? 2 : 1)
   // Rows one by one: what becomes of a sum is long code. The sums pass through local memory for it.
   LDLM_KEEP_LOOP
   for (int i = 0; i < part; ++i) {
-    const std::int64_t row = first_row + Shape::position(thread_row, i);
+    const std::int64_t row = place.row + Shape::position(thread_row, i);
     LDLM_UNROLL
     for (int j = 0; j < part; ++j) {
-      const std::int64_t column = first_column + Shape::position(thread_column, j);
+      const std::int64_t column = place.column + Shape::position(thread_column, j);
       if (row < g.m && column < g.n) {
         product.finish(row, column, sums[i][j]);
       }

@@ -7,7 +7,9 @@
 #include <string>
 #include <vector>
 
+#include <ldlm/core/dtype.hpp>
 #include <ldlm_cuda/launch.cuh>
+#include <ldlm_cuda/mma.cuh>
 
 #include "runtime.hpp"
 
@@ -186,6 +188,53 @@ TEST_CASE("half a warp works on its own") {
         }) == cudaSuccess);
   CHECK(out.values()[0] == 15);
   CHECK(out.values()[16] == -1);
+}
+
+TEST_CASE("mma multiplies what the manual's figures say that lanes hold") {
+  // A[i][k] = i + 16 k and B[k][j] = 1 for one k and j: D's column j is A's column k. Exact in
+  // bf16.
+  const auto product = [](int k_set, int j_set, bool swapped) {
+    const Array<float> out(32 * 4);
+    float* const at = out.data();
+    CHECK(run_kernel(dim3(1), dim3(32), [=] {
+            const int group = static_cast<int>(threadIdx.x) / 4;
+            const int two = 2 * (static_cast<int>(threadIdx.x) % 4);
+            const auto a_pair = [](int row, int k) {
+              const auto value = [row](int at_k) { return static_cast<float>(row + 16 * at_k); };
+              return ldlm::cuda_backend::pack_bf16(value(k), value(k + 1));
+            };
+            const auto b_pair = [=](int k) {
+              const auto value = [=](int at_k) {
+                return at_k == k_set && group == j_set ? 1.0F : 0.0F;
+              };
+              return ldlm::cuda_backend::pack_bf16(value(k), value(k + 1));
+            };
+            unsigned a[4] = {a_pair(group, two), a_pair(group + 8, two), a_pair(group, two + 8),
+                             a_pair(group + 8, two + 8)};
+            if (swapped) {
+              std::swap(a[0], a[1]);
+            }
+            const unsigned b[2] = {b_pair(two), b_pair(two + 8)};
+            float d[4] = {};
+            ldlm::cuda_backend::mma_bf16(d, a, b);
+            std::copy(d, d + 4, at + 4 * threadIdx.x);
+          }) == cudaSuccess);
+    return out.values();
+  };
+  for (int k = 0; k < 16; k += 3) {
+    for (int j = 0; j < 8; j += 2) {
+      const auto d = product(k, j, false);
+      for (int lane = 0; lane < 32; ++lane) {
+        for (int i = 0; i < 4; ++i) {
+          const int row = lane / 4 + i / 2 * 8;
+          const int column = 2 * (lane % 4) + i % 2;
+          const float expected = column == j ? static_cast<float>(row + 16 * k) : 0.0F;
+          CHECK(d[static_cast<std::size_t>(4 * lane + i)] == expected);
+        }
+      }
+    }
+  }
+  CHECK(product(3, 2, true) != product(3, 2, false));  // values in the wrong registers are seen
 }
 
 TEST_CASE("a barrier that some threads never reach") {

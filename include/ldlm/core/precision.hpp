@@ -16,7 +16,7 @@ inline std::atomic<MatmulPrecision> product_precision{MatmulPrecision::highest};
 }
 
 /// The precision of products from the next one on, in every thread; `highest` unless it is set. On
-/// a processor without bf16 products `medium` changes nothing.
+/// a processor without bf16 products `medium` changes nothing; every card that is used has them.
 inline void set_matmul_precision(MatmulPrecision precision) {
   detail::product_precision.store(precision, std::memory_order_relaxed);
 }

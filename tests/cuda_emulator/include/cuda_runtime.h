@@ -6,6 +6,7 @@
 // What nvcc's grammar has and C++ has not is written with the macros of
 // <ldlm_cuda/launch.cuh>: launches and shared memory.
 
+#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -117,6 +118,34 @@ inline unsigned ballot(unsigned mask, bool vote, const Where& where) {
   WarpCall call{WarpOp::ballot, mask, 0, 32, vote ? 1U : 0U, 0, place_of(where)};
   warp_call(call);
   return static_cast<unsigned>(call.out);
+}
+/// mma.m16n8k16 of bf16 with float sums, by all lanes of a warp (PTX ISA, 9.7.14): each lane's
+/// registers, two neighbours along k in each, are those of its rows and columns.
+inline void mma_m16n8k16(float (&d)[4], const unsigned (&a)[4], const unsigned (&b)[2],
+                         const Where& where = Where::current()) {
+  const auto of_lane = [&](unsigned value, int lane) {
+    return shuffle(WarpOp::shuffle, 0xffffffffU, value, lane, 32, where);
+  };
+  const auto half = [](unsigned pair, int high) {
+    return std::bit_cast<float>(high != 0 ? pair & 0xffff0000U : pair << 16);
+  };
+  const unsigned thread = threadIdx.x + blockDim.x * (threadIdx.y + blockDim.y * threadIdx.z);
+  const int group = static_cast<int>(thread % 32 / 4);
+  const int member = static_cast<int>(thread % 4);
+  for (int late = 0; late < 2; ++late) {  // (the order of a card's sum is its own)
+    for (int holder = 0; holder < 4; ++holder) {  // of a row of A, or a column of B
+      const unsigned upper = of_lane(a[2 * late], group * 4 + holder);
+      const unsigned lower = of_lane(a[2 * late + 1], group * 4 + holder);
+      const unsigned left = of_lane(b[late], 2 * member * 4 + holder);
+      const unsigned right = of_lane(b[late], (2 * member + 1) * 4 + holder);
+      for (int high = 0; high < 2; ++high) {
+        d[0] += half(upper, high) * half(left, high);
+        d[1] += half(upper, high) * half(right, high);
+        d[2] += half(lower, high) * half(left, high);
+        d[3] += half(lower, high) * half(right, high);
+      }
+    }
+  }
 }
 }  // namespace cuda_emulator
 
