@@ -35,6 +35,18 @@ TEST_CASE("gather_rows and scatter_add_rows kernels") {
   }
 }
 
+TEST_CASE("scatter_add_rows kernels of many ids, in large tables") {
+  for (const auto& [rows, count] : {std::pair(600, 1500), std::pair(70'000, 700)}) {
+    check_kernel("scatter_add_rows " + std::to_string(rows), {1e-5, 1e-5},
+                 [&]<class T>(const KernelTable<T>& k, Context<T>& t) {
+                   const View<const T> in = t.in({count, 3});
+                   const Values below{0, static_cast<double>(rows), false, true};
+                   const auto ids = t.template in_of<std::int64_t>({count}, below);
+                   k.scatter_add_rows(in, ids, t.in_out({rows, 3}));
+                 });
+  }
+}
+
 TEST_CASE("gather_rows kernels of storage types") {
   const std::vector<std::int64_t> ids{2, 0, 2};
   std::vector<bf16> table;

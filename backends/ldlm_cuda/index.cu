@@ -3,6 +3,7 @@
 
 #include <ldlm_cuda/kernels.hpp>
 #include <ldlm_cuda/math.cuh>
+#include <ldlm_cuda/sort.cuh>
 #include <ldlm_cuda/walk.cuh>
 
 namespace ldlm::cuda_backend {
@@ -47,43 +48,26 @@ __global__ void gather_rows_kernel(const __grid_constant__ RowWalk walk, const T
   }
 }
 
-/// A block an id: the one of the first row that has it adds up all that have it, in their order.
+/// A block an id, over the rows that have it, in their order; `numbers` as sort_numbers makes them.
 template <class T>
-__global__ void scatter_add_rows_kernel(const __grid_constant__ RowWalk walk, const T* in, T* out) {
-  LDLM_SHARED(int, found, 1);
-  LDLM_SHARED(int, matches, usual_threads);
+__global__ void scatter_add_rows_kernel(const __grid_constant__ RowWalk walk, const int* numbers,
+                                        const T* in, T* out) {
+  const auto id_of = [&](std::int64_t place) { return walk.ids[numbers[place] * walk.id_step]; };
   for (std::int64_t first = blockIdx.x; first < walk.count; first += gridDim.x) {
-    const std::int64_t id = walk.ids[first * walk.id_step];
-    if (threadIdx.x == 0) {
-      found[0] = 0;
+    const std::int64_t id = id_of(first);
+    if (first > 0 && id_of(first - 1) == id) {
+      continue;
     }
-    __syncthreads();
-    for (std::int64_t i = threadIdx.x; i < first; i += blockDim.x) {
-      if (walk.ids[i * walk.id_step] == id) {
-        atomicAdd(&found[0], 1);
+    for (std::int64_t c = threadIdx.x; c < walk.row.count; c += blockDim.x) {
+      std::int64_t at[2];
+      locate(walk.row, c, at);
+      T* const to = out + id * walk.step[1] + at[1];
+      T total = *to;
+      for (std::int64_t i = first; i < walk.count && id_of(i) == id; ++i) {
+        total = plus(total, in[numbers[i] * walk.step[0] + at[0]]);
       }
+      *to = total;
     }
-    __syncthreads();
-    const bool is_first = found[0] == 0;
-    for (std::int64_t from = first; is_first && from < walk.count; from += blockDim.x) {
-      const std::int64_t mine = from + threadIdx.x;
-      matches[threadIdx.x] = mine < walk.count && walk.ids[mine * walk.id_step] == id ? 1 : 0;
-      __syncthreads();
-      for (std::int64_t c = threadIdx.x; c < walk.row.count; c += blockDim.x) {
-        std::int64_t at[2];
-        locate(walk.row, c, at);
-        T* const to = out + id * walk.step[1] + at[1];
-        T total = *to;
-        for (unsigned k = 0; k < blockDim.x; ++k) {
-          if (matches[k] != 0) {
-            total = plus(total, in[(from + k) * walk.step[0] + at[0]]);
-          }
-        }
-        *to = total;
-      }
-      __syncthreads();
-    }
-    __syncthreads();
   }
 }
 
@@ -143,10 +127,16 @@ template <class T>
 void scatter_add_rows(View<const T> in, View<const std::int64_t> ids, View<T> out) {
   const RowWalk walk = make_row_walk(in, out, ids);
   if (in.numel() > 0) {
+    const auto bytes = static_cast<std::size_t>(walk.count) * sizeof(int);
+    const Scratch numbers(bytes);
+    const Scratch spare(bytes);
+    sort_numbers(walk.ids, walk.id_step, walk.count, out.size(0), numbers.as<int>(),
+                 spare.as<int>());
     const std::int64_t blocks =
         std::min<std::int64_t>(walk.count, std::int64_t{64} * multiprocessors());
     launch("scatter_add_rows", scatter_add_rows_kernel<T>,
-           Grid{dim3(static_cast<unsigned>(blocks)), dim3(usual_threads)}, walk, in.data, out.data);
+           Grid{dim3(static_cast<unsigned>(blocks)), dim3(usual_threads)}, walk, numbers.as<int>(),
+           in.data, out.data);
   }
 }
 template <class T>
