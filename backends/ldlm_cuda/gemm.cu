@@ -65,8 +65,9 @@ void gemm(const Gemm<T>& args) {
   };
   constexpr std::int64_t large = 48;  // rows and columns from which a large tile is worth it
   if constexpr (std::is_same_v<T, float>) {
-    if (args.allow_bf16 && args.m >= large && args.n >= large) {
-      run(gemm_mma_kernel, ceil_div(args.m, MmaTile::extent) * ceil_div(args.n, MmaTile::extent),
+    if ((args.allow_bf16 || args.allow_tf32) && args.m >= large && args.n >= large) {
+      run(args.allow_bf16 ? gemm_mma_kernel<Bf16Factors> : gemm_mma_kernel<Tf32Factors>,
+          ceil_div(args.m, MmaTile::extent) * ceil_div(args.n, MmaTile::extent),
           dim3(MmaTile::threads));
       return;
     }

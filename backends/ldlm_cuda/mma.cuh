@@ -1,42 +1,73 @@
 #pragma once
-// Products of a warp on tensor cores: D (16, 8) += A (16, 16) B (16, 8), bf16 factors, float sums.
+// Products of a warp on tensor cores: D (16, 8) += A (16, 8 words) B (8 words, 8), with sums of
+// float. A word is a register: two factors of bf16 that are neighbours along k, the lower one in
+// its lower half, or one of tf32, a float without the last 13 bits of its mantissa.
 //
-// Of lane 4g + t, a register holds two neighbours along k, the lower one in its lower half:
-//   a[0]: row g, k = 2t       a[1]: row g + 8, k = 2t       b[0]: k = 2t, column g
-//   a[2]: row g, k = 2t + 8   a[3]: row g + 8, k = 2t + 8   b[1]: k = 2t + 8, column g
+// Of lane 4g + t:
+//   a[0]: row g, word t       a[1]: row g + 8, word t       b[0]: word t, column g
+//   a[2]: row g, word t + 4   a[3]: row g + 8, word t + 4   b[1]: word t + 4, column g
 //   d[0], d[1]: row g, columns 2t, 2t + 1                   d[2], d[3]: row g + 8
-// (PTX ISA, "Matrix Fragments for mma.m16n8k16 with floating point type".)
+// (PTX ISA, the fragments of mma.m16n8k16 of .bf16 and of mma.m16n8k8 of .tf32.)
+
+#include <bit>
 
 #include <ldlm/core/dtype.hpp>
 #include <ldlm_cuda/launch.cuh>
 
 namespace ldlm::cuda_backend {
 
+struct Bf16Factors {
+  static constexpr int per_word = 2;
+
+  /// Each is rounded to the nearest bf16.
+  __device__ static unsigned pack(const float (&values)[2]) {
 #ifdef LDLM_CUDA_EMULATED
-
-__device__ inline unsigned pack_bf16(float low, float high) {
-  return unsigned{bf16(low).bits} | unsigned{bf16(high).bits} << 16;
-}
-__device__ inline void mma_bf16(float (&d)[4], const unsigned (&a)[4], const unsigned (&b)[2]) {
-  cuda_emulator::mma_m16n8k16(d, a, b);
-}
-
+    return unsigned{bf16(values[0]).bits} | unsigned{bf16(values[1]).bits} << 16;
 #else
-
-/// Two floats, each rounded to the nearest bf16, in one register.
-__device__ inline unsigned pack_bf16(float low, float high) {
-  unsigned packed;
-  asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(packed) : "f"(high), "f"(low));
-  return packed;
-}
-__device__ inline void mma_bf16(float (&d)[4], const unsigned (&a)[4], const unsigned (&b)[2]) {
-  asm volatile(
-      "mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, "
-      "{%8, %9}, {%0, %1, %2, %3};"
-      : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
-      : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
-}
-
+    unsigned word;
+    asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(word) : "f"(values[1]), "f"(values[0]));
+    return word;
 #endif
+  }
+  __device__ static void multiply(float (&d)[4], const unsigned (&a)[4], const unsigned (&b)[2]) {
+#ifdef LDLM_CUDA_EMULATED
+    cuda_emulator::mma_m16n8(d, a, b, 2);
+#else
+    asm volatile(
+        "mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, "
+        "{%8, %9}, {%0, %1, %2, %3};"
+        : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
+        : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
+#endif
+  }
+};
+
+struct Tf32Factors {
+  static constexpr int per_word = 1;
+
+  /// Rounded to the nearest, halves away from zero.
+  __device__ static unsigned pack(const float (&values)[1]) {
+#ifdef LDLM_CUDA_EMULATED
+    const auto bits = std::bit_cast<unsigned>(values[0]);
+    const bool finite = (bits & 0x7f800000U) != 0x7f800000U;
+    return (finite ? bits + 0x1000U : bits) & 0xffffe000U;
+#else
+    unsigned word;
+    asm("cvt.rna.tf32.f32 %0, %1;" : "=r"(word) : "f"(values[0]));
+    return word;
+#endif
+  }
+  __device__ static void multiply(float (&d)[4], const unsigned (&a)[4], const unsigned (&b)[2]) {
+#ifdef LDLM_CUDA_EMULATED
+    cuda_emulator::mma_m16n8(d, a, b, 1);
+#else
+    asm volatile(
+        "mma.sync.aligned.m16n8k8.row.col.f32.tf32.tf32.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, "
+        "{%8, %9}, {%0, %1, %2, %3};"
+        : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
+        : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
+#endif
+  }
+};
 
 }  // namespace ldlm::cuda_backend

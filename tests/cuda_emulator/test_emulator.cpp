@@ -193,6 +193,7 @@ TEST_CASE("half a warp works on its own") {
 TEST_CASE("mma multiplies what the manual's figures say that lanes hold") {
   // A[i][k] = i + 16 k and B[k][j] = 1 for one k and j: D's column j is A's column k. Exact in
   // bf16.
+  using Factors = ldlm::cuda_backend::Bf16Factors;
   const auto product = [](int k_set, int j_set, bool swapped) {
     const Array<float> out(32 * 4);
     float* const at = out.data();
@@ -201,13 +202,13 @@ TEST_CASE("mma multiplies what the manual's figures say that lanes hold") {
             const int two = 2 * (static_cast<int>(threadIdx.x) % 4);
             const auto a_pair = [](int row, int k) {
               const auto value = [row](int at_k) { return static_cast<float>(row + 16 * at_k); };
-              return ldlm::cuda_backend::pack_bf16(value(k), value(k + 1));
+              return Factors::pack({value(k), value(k + 1)});
             };
             const auto b_pair = [=](int k) {
               const auto value = [=](int at_k) {
                 return at_k == k_set && group == j_set ? 1.0F : 0.0F;
               };
-              return ldlm::cuda_backend::pack_bf16(value(k), value(k + 1));
+              return Factors::pack({value(k), value(k + 1)});
             };
             unsigned a[4] = {a_pair(group, two), a_pair(group + 8, two), a_pair(group, two + 8),
                              a_pair(group + 8, two + 8)};
@@ -216,7 +217,7 @@ TEST_CASE("mma multiplies what the manual's figures say that lanes hold") {
             }
             const unsigned b[2] = {b_pair(two), b_pair(two + 8)};
             float d[4] = {};
-            ldlm::cuda_backend::mma_bf16(d, a, b);
+            Factors::multiply(d, a, b);
             std::copy(d, d + 4, at + 4 * threadIdx.x);
           }) == cudaSuccess);
     return out.values();
@@ -235,6 +236,37 @@ TEST_CASE("mma multiplies what the manual's figures say that lanes hold") {
     }
   }
   CHECK(product(3, 2, true) != product(3, 2, false));  // values in the wrong registers are seen
+}
+
+TEST_CASE("mma of tf32 loses the last 13 bits of the factors") {
+  using Factors = ldlm::cuda_backend::Tf32Factors;
+  const Array<float> out(32 * 4);
+  float* const at = out.data();
+  // A[i][k] = i + 16 k + 2^-20, of which tf32 keeps no more than i + 16 k; B is 1 at (5, 3).
+  CHECK(run_kernel(dim3(1), dim3(32), [at] {
+          const int group = static_cast<int>(threadIdx.x) / 4;
+          const int lane = static_cast<int>(threadIdx.x) % 4;
+          const auto a_word = [](int row, int k) {
+            return Factors::pack({static_cast<float>(row + 16 * k) + 0x1p-20F});
+          };
+          const auto b_word = [group](int k) {
+            return Factors::pack({k == 5 && group == 3 ? 1.0F : 0.0F});
+          };
+          const unsigned a[4] = {a_word(group, lane), a_word(group + 8, lane),
+                                 a_word(group, lane + 4), a_word(group + 8, lane + 4)};
+          const unsigned b[2] = {b_word(lane), b_word(lane + 4)};
+          float d[4] = {};
+          Factors::multiply(d, a, b);
+          std::copy(d, d + 4, at + 4 * threadIdx.x);
+        }) == cudaSuccess);
+  const auto d = out.values();
+  for (int lane = 0; lane < 32; ++lane) {
+    for (int i = 0; i < 4; ++i) {
+      const int row = lane / 4 + i / 2 * 8;
+      const bool set = 2 * (lane % 4) + i % 2 == 3;
+      CHECK(d[static_cast<std::size_t>(4 * lane + i)] == static_cast<float>(set ? row + 80 : 0));
+    }
+  }
 }
 
 TEST_CASE("a barrier that some threads never reach") {

@@ -59,8 +59,8 @@ int main(int argc, char** argv) {
   app.add_option("--threads", common.threads, "Threads to use; 0: one per core")
       ->check(CLI::Range(0, 1024));
   app.add_option("--matmul-precision", common.precision,
-                 "highest, or medium: products of bf16 where the processor has fast ones")
-      ->check(CLI::IsMember({"highest", "medium"}));
+                 "highest; high: products of tf32 on a card; medium: of bf16 where they are fast")
+      ->check(CLI::IsMember({"highest", "high", "medium"}));
   app.add_option("--device", common.device_name, "Where models compute; see `ldlm devices`")
       ->check(CLI::IsMember({"cpu", "cuda"}));
   app.add_flag("--json", common.json, "Print results as JSON, a document a line");
@@ -71,6 +71,7 @@ int main(int argc, char** argv) {
       set_num_threads(common.threads);
     }
     set_matmul_precision(common.precision == "medium" ? MatmulPrecision::medium
+                         : common.precision == "high" ? MatmulPrecision::high
                                                       : MatmulPrecision::highest);
   });
   command::add_text_commands(app, common);

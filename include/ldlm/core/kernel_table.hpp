@@ -31,7 +31,8 @@ struct Gemm {
   const T* b = nullptr;
   std::int64_t b_row = 0, b_col = 0;
   PackedView b_packed{};    // B transposed, (n, k), in place of b; no batch axes
-  bool allow_bf16 = false;  // elements of A and B may be rounded to bf16, sums stay in T
+  bool allow_tf32 = false;  // elements of A and B may be rounded to tf32, sums stay in T
+  bool allow_bf16 = false;  // the same, to bf16
   bool allow_int8 = false;  // A may be rounded to 8 bits in groups of 32, if B is int8 or int4
   T* c = nullptr;
   std::int64_t c_row = 0;

@@ -8,6 +8,7 @@ namespace ldlm {
 
 enum class MatmulPrecision : std::uint8_t {
   highest,  // in float throughout
+  high,     // factors may be rounded to tf32 (10 bits of mantissa) where that is faster: on a card
   medium,   // factors may be rounded to bf16 where that is faster; sums stay in float
 };
 

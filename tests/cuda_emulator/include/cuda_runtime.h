@@ -119,15 +119,17 @@ inline unsigned ballot(unsigned mask, bool vote, const Where& where) {
   warp_call(call);
   return static_cast<unsigned>(call.out);
 }
-/// mma.m16n8k16 of bf16 with float sums, by all lanes of a warp (PTX ISA, 9.7.14): each lane's
-/// registers, two neighbours along k in each, are those of its rows and columns.
-inline void mma_m16n8k16(float (&d)[4], const unsigned (&a)[4], const unsigned (&b)[2],
-                         const Where& where = Where::current()) {
+/// mma.m16n8k16 of bf16 (two factors a word) or mma.m16n8k8 of tf32 (one), with float sums, by all
+/// lanes of a warp: each lane's words are those of its rows and columns (PTX ISA).
+inline void mma_m16n8(float (&d)[4], const unsigned (&a)[4], const unsigned (&b)[2], int per_word,
+                      const Where& where = Where::current()) {
   const auto of_lane = [&](unsigned value, int lane) {
     return shuffle(WarpOp::shuffle, 0xffffffffU, value, lane, 32, where);
   };
-  const auto half = [](unsigned pair, int high) {
-    return std::bit_cast<float>(high != 0 ? pair & 0xffff0000U : pair << 16);
+  const auto factor = [per_word](unsigned word, int number) {
+    return std::bit_cast<float>(per_word == 1   ? word & 0xffffe000U
+                                : number == 1 ? word & 0xffff0000U
+                                              : word << 16);
   };
   const unsigned thread = threadIdx.x + blockDim.x * (threadIdx.y + blockDim.y * threadIdx.z);
   const int group = static_cast<int>(thread % 32 / 4);
@@ -138,11 +140,11 @@ inline void mma_m16n8k16(float (&d)[4], const unsigned (&a)[4], const unsigned (
       const unsigned lower = of_lane(a[2 * late + 1], group * 4 + holder);
       const unsigned left = of_lane(b[late], 2 * member * 4 + holder);
       const unsigned right = of_lane(b[late], (2 * member + 1) * 4 + holder);
-      for (int high = 0; high < 2; ++high) {
-        d[0] += half(upper, high) * half(left, high);
-        d[1] += half(upper, high) * half(right, high);
-        d[2] += half(lower, high) * half(left, high);
-        d[3] += half(lower, high) * half(right, high);
+      for (int i = 0; i < per_word; ++i) {
+        d[0] += factor(upper, i) * factor(left, i);
+        d[1] += factor(upper, i) * factor(right, i);
+        d[2] += factor(lower, i) * factor(left, i);
+        d[3] += factor(lower, i) * factor(right, i);
       }
     }
   }

@@ -26,6 +26,7 @@ Gemm<T> make_gemm(View<const T> a, View<const T> b, View<T> out) {
   args.b_col = b.stride(r - 1);
   args.c = out.data;
   args.c_row = out.stride(r - 2);
+  args.allow_tf32 = matmul_precision() == MatmulPrecision::high;
   args.allow_bf16 = matmul_precision() == MatmulPrecision::medium;
   args.batch_rank = r - 2;
   for (int i = 0; i < r - 2; ++i) {
@@ -161,6 +162,7 @@ Tensor<T> linear(const Tensor<T>& x, const Shape& weight, const LinearEpilogue<T
   args.a_col = rows.layout().stride(1);
   args.c = out.data();
   args.c_row = n;
+  args.allow_tf32 = matmul_precision() == MatmulPrecision::high;
   args.allow_bf16 = matmul_precision() == MatmulPrecision::medium;
   set_weight(args);
   args.bias = bias.data();
