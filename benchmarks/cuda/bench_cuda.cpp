@@ -12,11 +12,13 @@
 #include <functional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include <ldlm/autograd/autograd.hpp>
 #include <ldlm/core/devices.hpp>
 #include <ldlm/core/ops.hpp>
+#include <ldlm/core/precision.hpp>
 #include <ldlm/core/random.hpp>
 #include <ldlm/generate/gpt2_session.hpp>
 #include <ldlm/generate/sampling.hpp>
@@ -130,6 +132,12 @@ void memory_bound(const Bench& bench) {
   }
 }
 
+/// How exactly products are computed, and what their names end with.
+constexpr std::pair<MatmulPrecision, const char*> precisions[] = {
+    {MatmulPrecision::highest, "/f32"},
+    {MatmulPrecision::high, "/tf32"},
+    {MatmulPrecision::medium, "/bf16"}};
+
 void products(const Bench& bench) {
   struct Case {
     std::int64_t m, n, k;
@@ -141,9 +149,16 @@ void products(const Bench& bench) {
     const std::int64_t k = bench.size(c.k, 9);
     const Floats a = drawn({m, k});
     const Floats b = drawn({n, k});
-    bench.rate(
-        "gemm/" + std::to_string(c.m) + 'x' + std::to_string(c.n) + 'x' + std::to_string(c.k),
-        "FLOP", 2.0 * static_cast<double>(m * n * k), [&] { (void)linear(a, b); });
+    const std::string name =
+        "gemm/" + std::to_string(c.m) + 'x' + std::to_string(c.n) + 'x' + std::to_string(c.k);
+    for (const auto& [precision, suffix] : precisions) {
+      if (precision == MatmulPrecision::highest || c.m > 32) {
+        set_matmul_precision(precision);
+        bench.rate(name + suffix, "FLOP", 2.0 * static_cast<double>(m * n * k),
+                   [&] { (void)linear(a, b); });
+      }
+    }
+    set_matmul_precision(MatmulPrecision::highest);
   }
 }
 
@@ -193,13 +208,17 @@ void training(const Bench& bench) {
   const std::int64_t B = bench.size(8, 2);
   const std::int64_t T = bench.size(1024, 16);
   const auto ids = ids_below(model.config.vocab_size, {B, T});
-  bench.rate("train/gpt2/f32", "token", static_cast<double>(B * T), [&] {
-    optimizer.zero_grad();
-    const Variable<float> loss = model.loss({.ids = ids}, ids);
-    loss.backward();
-    optimizer.step();
-    (void)loss.item();
-  });
+  for (const auto& [precision, suffix] : precisions) {
+    set_matmul_precision(precision);
+    bench.rate(std::string("train/gpt2") + suffix, "token", static_cast<double>(B * T), [&] {
+      optimizer.zero_grad();
+      const Variable<float> loss = model.loss({.ids = ids}, ids);
+      loss.backward();
+      optimizer.step();
+      (void)loss.item();
+    });
+  }
+  set_matmul_precision(MatmulPrecision::highest);
 }
 
 void decoding(const Bench& bench) {

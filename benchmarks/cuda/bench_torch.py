@@ -1,10 +1,12 @@
 #!/usr/bin/env python3
 """The cases of bench_cuda.cpp in PyTorch, under the same names, on the same card: a JSON document a
-line. Products and attention are of true f32, as there, unless the name says otherwise.
+line. All is of true f32, as there, unless the name says otherwise: tf32 is PyTorch's own, bf16 are
+products of bf16 tensors, and a training under autocast.
 
 usage: bench_torch.py [--small] [--device cpu] [the beginning of a name...]
 """
 import argparse
+import contextlib
 import json
 import time
 
@@ -52,6 +54,13 @@ def ids_below(bound, *shape):
     return torch.randint(bound, shape, device=DEVICE)
 
 
+@contextlib.contextmanager
+def tf32():
+    torch.set_float32_matmul_precision("high")
+    yield
+    torch.set_float32_matmul_precision("highest")
+
+
 def memory_bound():
     rows, columns = size(32768, 8), size(1024, 16)
     x = drawn(rows, columns)
@@ -89,10 +98,15 @@ def memory_bound():
 def products():
     for m, n, k in ((4096, 4096, 4096), (8192, 768, 768), (8192, 3072, 768), (8192, 768, 3072),
                     (1, 3072, 768), (32, 3072, 768)):
-        name = f"gemm/{m}x{n}x{k}"
+        name, large = f"gemm/{m}x{n}x{k}", m > 32
         m, n, k = size(m, 5), size(n, 7), size(k, 9)
         a, b = drawn(m, k), drawn(n, k)
-        rate(name, "FLOP", 2 * m * n * k, lambda a=a, b=b: F.linear(a, b))
+        rate(name + "/f32", "FLOP", 2 * m * n * k, lambda a=a, b=b: F.linear(a, b))
+        if large:
+            with tf32():
+                rate(name + "/tf32", "FLOP", 2 * m * n * k, lambda a=a, b=b: F.linear(a, b))
+            a, b = a.bfloat16(), b.bfloat16()  # ours reads and writes floats
+            rate(name + "/bf16", "FLOP", 2 * m * n * k, lambda a=a, b=b: F.linear(a, b))
 
 
 def attention():
@@ -135,7 +149,14 @@ def training():
         optimizer.step()
         loss.item()
 
+    def autocast_step():
+        with torch.autocast(DEVICE.type, dtype=torch.bfloat16):
+            step()
+
     rate("train/gpt2/f32", "token", batch * length, step)
+    with tf32():
+        rate("train/gpt2/tf32", "token", batch * length, step)
+    rate("train/gpt2/bf16", "token", batch * length, autocast_step)
 
 
 def decoding():
