@@ -10,7 +10,8 @@ int main() {
   const auto y = matmul(x, x);
   std::cout << "cpu: " << ldlm::device_info(ldlm::cpu).name << "\n";
   try {
-    std::cout << "cuda: " << ldlm::device_info(ldlm::cuda).name << "\n";
+    const ldlm::DeviceInfo info = ldlm::device_info(ldlm::cuda);
+    std::cout << "cuda: " << info.name << "\n";
     const auto card = x.to(ldlm::cuda);
     const auto difference = max(abs(matmul(card, card).to(ldlm::cpu) - y)).item();
     std::cout << "largest difference of a product: " << difference << "\n";
