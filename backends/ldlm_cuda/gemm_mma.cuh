@@ -10,9 +10,10 @@ namespace ldlm::cuda_backend {
 
 struct MmaTile {
   static constexpr int threads = 256;
-  static constexpr int extent = 128;                       // rows and columns of C in a block
-  static constexpr int words = 16;                         // of a row of a strip
-  static constexpr int pitch = words + 4;                  // in words: no two lanes share a bank
+  static constexpr int extent = 128;       // rows and columns of C in a block
+  static constexpr int words = 16;         // of a row of a strip
+  static constexpr int pitch = words + 4;  // in words: no two lanes share a bank
+  static constexpr int shared_words = extent * pitch;
   static constexpr int loads = extent * words / threads;   // words of a strip, by a thread
   static constexpr int warp_rows = 64, warp_columns = 32;  // of C in a warp: 2 x 4 warps
   static constexpr int m_parts = warp_rows / 16, n_parts = warp_columns / 8;
@@ -42,8 +43,8 @@ __global__ void __launch_bounds__(MmaTile::threads)
     gemm_mma_kernel(const __grid_constant__ Gemm<float> g) {
   using Shape = MmaTile;
   constexpr int per_word = Factors::per_word;
-  LDLM_SHARED(unsigned, a_shared, Shape::extent* Shape::pitch);
-  LDLM_SHARED(unsigned, b_shared, Shape::extent* Shape::pitch);
+  LDLM_SHARED(unsigned, a_shared, MmaTile::shared_words);
+  LDLM_SHARED(unsigned, b_shared, MmaTile::shared_words);
   const TilePlace place(g, Shape::extent);
   const Product<float> product(g, place.matrix);
 
