@@ -16,7 +16,7 @@ nvcc=$(command -v nvcc || command -v /usr/local/cuda/bin/nvcc) || {
 }
 
 mkdir -p "$build"
-sources=$(find CMakeLists.txt include backends/ldlm_cuda tests/cuda benchmarks/cuda tools/cuda.sh \
+sources=$(find CMakeLists.txt include backends tests benchmarks/cuda tools \
   -type f | sort | xargs cat | sha256sum | cut -c1-16)
 # stage <name> <command...>: runs it, unless it is done; its output goes to <build>/<name>.log, too.
 wanted=("$@")

@@ -63,17 +63,21 @@ void gemm(const Gemm<T>& args) {
                      " rows, ", args.n, " columns and ", matrices, " matrices is too large");
     launch("gemm", kernel, Grid{dim3(static_cast<unsigned>(blocks * matrices)), threads}, args);
   };
+  const bool packed = args.b_packed.data != nullptr;
   constexpr std::int64_t large = 48;  // rows and columns from which a large tile is worth it
   if constexpr (std::is_same_v<T, float>) {
-    if ((args.allow_bf16 || args.allow_tf32) && args.m >= large && args.n >= large) {
-      run(args.allow_bf16 ? gemm_mma_kernel<Bf16Factors> : gemm_mma_kernel<Tf32Factors>,
+    if ((args.allow_bf16 || (args.allow_tf32 && !packed)) && args.m >= large && args.n >= large) {
+      run(packed            ? gemm_mma_kernel<Bf16Factors, true>
+          : args.allow_bf16 ? gemm_mma_kernel<Bf16Factors, false>
+                            : gemm_mma_kernel<Tf32Factors, false>,
           ceil_div(args.m, MmaTile::extent) * ceil_div(args.n, MmaTile::extent),
           dim3(MmaTile::threads));
       return;
     }
   }
   if (args.m >= large && args.n >= large) {
-    run(gemm_tiled_kernel<T>, ceil_div(args.m, Tile<T>::extent) * ceil_div(args.n, Tile<T>::extent),
+    run(packed ? gemm_tiled_kernel<T, true> : gemm_tiled_kernel<T, false>,
+        ceil_div(args.m, Tile<T>::extent) * ceil_div(args.n, Tile<T>::extent),
         dim3(Tile<T>::threads));
   } else if (args.m < large && args.n >= 32 && is_along_k(args)) {
     run(gemm_few_rows_dot_kernel<T>,

@@ -72,9 +72,17 @@ struct Product {
   __device__ T a_at(std::int64_t row, std::int64_t k) const {
     return g.a[a + row * g.a_row + k * g.a_col];
   }
+  template <bool packed>
   __device__ T b_at(std::int64_t k, std::int64_t column) const {
-    return g.b_packed.data != nullptr ? static_cast<T>(packed_element(g.b_packed, column, k))
-                                      : g.b[b + k * g.b_row + column * g.b_col];
+    if constexpr (packed) {
+      return static_cast<T>(packed_element(g.b_packed, column, k));
+    } else {
+      return g.b[b + k * g.b_row + column * g.b_col];
+    }
+  }
+  /// The same where that is no matter of a kernel of its own.
+  __device__ T b_at(std::int64_t k, std::int64_t column) const {
+    return g.b_packed.data != nullptr ? b_at<true>(k, column) : b_at<false>(k, column);
   }
   /// What becomes of the sum for an element of C.
   __device__ void finish(std::int64_t row, std::int64_t column, T dot) const {

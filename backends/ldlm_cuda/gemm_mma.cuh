@@ -38,7 +38,7 @@ struct MmaStrip {
   }
 };
 
-template <class Factors>
+template <class Factors, bool packed>
 __global__ void __launch_bounds__(MmaTile::threads)
     gemm_mma_kernel(const __grid_constant__ Gemm<float> g) {
   using Shape = MmaTile;
@@ -64,7 +64,7 @@ __global__ void __launch_bounds__(MmaTile::threads)
       const std::int64_t column = place.column + b_part.outer(i);
       for (int e = 0; e < per_word; ++e) {
         const std::int64_t k = first_k + per_word * b_part.word(i) + e;
-        values[e] = column < g.n && k < g.k ? product.b_at(k, column) : 0.0F;
+        values[e] = column < g.n && k < g.k ? product.template b_at<packed>(k, column) : 0.0F;
       }
       b_next[i] = Factors::pack(values);
     }
@@ -84,8 +84,8 @@ __global__ void __launch_bounds__(MmaTile::threads)
     if (first_k + per_word * Shape::words < g.k) {
       fetch(first_k + per_word * Shape::words);
     }
-    LDLM_UNROLL
-    for (int word = 0; word < Shape::words; word += 8) {
+    LDLM_KEEP_LOOP  // for the registers
+        for (int word = 0; word < Shape::words; word += 8) {
       unsigned b[Shape::n_parts][2];
       for (int n = 0; n < Shape::n_parts; ++n) {
         const unsigned* const at =

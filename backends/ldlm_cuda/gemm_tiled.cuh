@@ -47,8 +47,9 @@ struct Strip {
   }
 };
 
-template <class T>
-__global__ void __launch_bounds__(256, sizeof(T) == 4 ? 2 : 1)
+/// packed: whether B is. (To decode elements takes registers, of which other products have none.)
+template <class T, bool packed>
+__global__ void __launch_bounds__(Tile<T>::threads)
     gemm_tiled_kernel(const __grid_constant__ Gemm<T> g) {
   using Shape = Tile<T>;
   constexpr int part = Shape::part;
@@ -71,7 +72,7 @@ __global__ void __launch_bounds__(256, sizeof(T) == 4 ? 2 : 1)
       a_next[i] = row < g.m && a_k < g.k ? product.a_at(row, a_k) : T{};
       const std::int64_t column = place.column + b_part.outer(i);
       const std::int64_t b_k = first_k + b_part.k(i);
-      b_next[i] = column < g.n && b_k < g.k ? product.b_at(b_k, column) : T{};
+      b_next[i] = column < g.n && b_k < g.k ? product.template b_at<packed>(b_k, column) : T{};
     }
   };
 

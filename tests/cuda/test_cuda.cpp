@@ -82,6 +82,18 @@ TEST_CASE("packed weights move, multiply and are looked up") {
     CHECK(message_of([&] { (void)linear(x, card); }) == "[linear] tensors are on cpu:0 and cuda:0");
     CHECK(unpack(card).to_vector() == unpack(host).to_vector());
   }
+  // Of many rows and columns, where the other factor may be rounded to bf16, too.
+  const Floats wide = randn({65, 70}, generator);
+  const Floats rows = randn({60, 70}, generator);
+  for (const auto& [format, most] :
+       {std::pair(WeightFormat::f32, 1e-4F), std::pair(WeightFormat::bf16, 0.2F),
+        std::pair(WeightFormat::int8, 0.2F), std::pair(WeightFormat::int4, 0.2F)}) {
+    CAPTURE(name_of(format));
+    const PackedMatrix host = pack(wide, format);
+    const Floats plain = matmul(rows, unpack(host).transpose(0, 1));
+    const Floats card = linear(rows.to(cuda), host.to(cuda)).to(cpu);
+    CHECK(max(abs(card - plain)).item() < most);
+  }
   Linear<float> layer(70, 33, generator);
   const auto before = layer(x).value();
   pack(layer, WeightFormat::int8);
