@@ -35,13 +35,19 @@ enum class Form {
 inline constexpr Form forms[] = {Form::contiguous, Form::permuted, Form::sliced, Form::broadcast};
 
 /// Of float results; double's is double_scale times that, plus `reference`: how far the reference
-/// in double may itself be from the truth, relatively.
+/// in double may itself be from the truth, relatively; bf16's may be `of_rounded` more from it,
+/// where operands are results that were rounded.
 struct Tolerance {
   double relative = 0;
   double absolute = 0;
   double reference = 0;
+  double of_rounded = 0;
 };
 inline constexpr double double_scale = 1e-8;
+/// Of bf16, whose results are rounded once: half a unit of 8 bits more.
+inline Tolerance for_bf16(const Tolerance& t) {
+  return {t.relative + 0x1p-8, t.absolute + t.of_rounded + 1e-38};
+}
 inline Tolerance for_double(const Tolerance& t) {
   return {t.relative * double_scale + t.reference, t.absolute * double_scale};
 }
@@ -158,8 +164,9 @@ class Context {
  public:
   using Element = T;
 
-  Context(unsigned seed, int variation, Device device)
-      : random_(seed), variation_(variation), device_(device) {}
+  /// With `of_bf16` all numbers are those that bf16 can hold.
+  Context(unsigned seed, int variation, Device device, bool of_bf16 = false)
+      : random_(seed), variation_(variation), device_(device), of_bf16_(of_bf16) {}
 
   /// The kernels that prepare what another one takes: the oracle, or the device's own where that
   /// cannot reach the memory.
@@ -220,6 +227,10 @@ class Context {
   View<T> plain_in_out(const Shape& shape, Values values = {}) {
     return add_in_out(shape, Form::contiguous, true, values);
   }
+  template <class U>
+  View<U> plain_in_out_of(const Shape& shape, Values values = {}) {
+    return track(make<U>(shape, Form::contiguous, true, values));
+  }
 
   /// The outputs' elements in row-major order, after the kernel ran. Fails the test if memory
   /// beside them has changed.
@@ -263,7 +274,12 @@ class Context {
   Operand<U>& make(const Shape& shape, Form form, bool unit_rows, const Values& values) {
     auto operand = std::make_shared<Operand<U>>(shape, form, unit_rows, device_);
     for (U& element : *operand) {
-      element = static_cast<U>(draw(values));
+      const double value = draw(values);
+      if constexpr (Floating<U>) {
+        element = of_bf16_ ? convert<U>(convert<bf16>(value)) : convert<U>(value);
+      } else {
+        element = static_cast<U>(value);
+      }
     }
     operand->push();
     keep_.push_back(operand);
@@ -304,6 +320,7 @@ class Context {
   std::mt19937 random_;
   int variation_;
   Device device_;
+  bool of_bf16_;
   int operands_ = 0;
   Form last_form_ = Form::contiguous;
   std::vector<std::shared_ptr<void>> keep_;
@@ -312,10 +329,11 @@ class Context {
 
 using Outputs = std::vector<std::vector<double>>;
 
-/// Runs a case on a device.
+/// Runs a case on a device; as it would be with bf16, where `of_bf16`.
 template <class T, class Body>
-Outputs run_case(const Body& body, unsigned seed, int variation, Device device) {
-  Context<T> context(seed, variation, device);
+Outputs run_case(const Body& body, unsigned seed, int variation, Device device,
+                 bool of_bf16 = std::same_as<T, bf16>) {
+  Context<T> context(seed, variation, device, of_bf16);
   body(kernels<T>(device), context);
   return context.outputs();
 }
@@ -370,9 +388,9 @@ class ThreadCount {
   int before_;
 };
 
-/// One case in one variation: the tested device in float and double against the reference in
-/// double, the reference in float as well, and 1, 2 and 3 threads against each other (of a card
-/// three runs, whose blocks an emulated one orders differently). `tolerance` is that of float.
+/// One case in one variation: the tested device in float, double and bf16 against the reference in
+/// double, the reference in float and bf16 as well, and 1, 2 and 3 threads against each other (of a
+/// card three runs, whose blocks an emulated one orders differently). `tolerance` is that of float.
 template <class Body>
 void check_variation(const std::string& name, const Tolerance& tolerance, const Body& body,
                      int variation) {
@@ -382,17 +400,25 @@ void check_variation(const std::string& name, const Tolerance& tolerance, const 
   const Tolerance fine = for_double(tolerance);
   check_close(run_case<float>(body, seed, variation, reference_cpu), expected, tolerance,
               what + ", reference float");
+  const Outputs of_bf16 = run_case<double>(body, seed, variation, reference_cpu, true);
+  const Tolerance rounded = for_bf16(tolerance);
+  check_close(run_case<bf16>(body, seed, variation, reference_cpu), of_bf16, rounded,
+              what + ", reference bf16");
   const Device device = device_under_test();
+  std::vector<Outputs> half;
   std::vector<Outputs> single;
   std::vector<Outputs> twice;
   for (int threads = 1; threads <= (takes_sample() ? 2 : 3); ++threads) {
     const ThreadCount scope(threads);
+    half.push_back(run_case<bf16>(body, seed, variation, device));
     single.push_back(run_case<float>(body, seed, variation, device));
     twice.push_back(run_case<double>(body, seed, variation, device));
   }
+  check_close(half[0], of_bf16, rounded, what + ", bf16");
   check_close(single[0], expected, tolerance, what + ", float");
   check_close(twice[0], expected, fine, what + ", double");
   for (std::size_t i = 1; i < single.size(); ++i) {
+    CHECK_MESSAGE(same_bits(half[0], half[i]), what << ": threads change bf16 results");
     CHECK_MESSAGE(same_bits(single[0], single[i]), what << ": threads change float results");
     CHECK_MESSAGE(same_bits(twice[0], twice[i]), what << ": threads change double results");
   }
@@ -418,6 +444,8 @@ void check_extremes(const std::string& name, const Tolerance& tolerance, const B
     check_close(run_case<double>(body, seed, 0, device),
                 run_case<double>(body, seed, 0, reference_cpu), for_double(tolerance),
                 name + ", extreme double");
+    check_close(run_case<bf16>(body, seed, 0, device), run_case<bf16>(body, seed, 0, reference_cpu),
+                for_bf16(tolerance), name + ", extreme bf16");
   }
 }
 

@@ -44,8 +44,9 @@ Tensor<std::int64_t> ids_of(const ldlm::Shape& shape, std::vector<std::int64_t> 
 
 }  // namespace
 
-TEST_CASE_TEMPLATE("the encoder agrees with transformers", T, float, double) {
+TEST_CASE_TEMPLATE("the encoder agrees with transformers", T, float, double, ldlm::bf16) {
   Golden golden("bert");
+  golden.expect<T>(0.05);
   const auto bert = on_device(Bert<T>::from_pretrained(golden_folder("bert")));
   const auto out = bert(inputs_of(golden));
   golden.check(out.hidden.value(), "hidden");

@@ -56,6 +56,23 @@ constexpr float quiet_nan = std::numeric_limits<float>::quiet_NaN();
 
 }  // namespace
 
+// As PyTorch's finfo says, and as the bits are.
+static_assert(std::numeric_limits<bf16>::max() == 3.3895313892515355e38F);
+static_assert(std::numeric_limits<bf16>::lowest() == -3.3895313892515355e38F);
+static_assert(std::numeric_limits<bf16>::min() == 1.1754943508222875e-38F);
+static_assert(std::numeric_limits<bf16>::epsilon() == 0.0078125F);
+static_assert(std::numeric_limits<bf16>::denorm_min() == 9.183549615799121e-41F);
+static_assert(std::numeric_limits<bf16>::infinity() == std::numeric_limits<float>::infinity());
+static_assert(std::numeric_limits<bf16>::digits == 8 && std::numeric_limits<bf16>::digits10 == 2);
+static_assert(std::numeric_limits<bf16>::max_exponent == 128);
+static_assert(std::numeric_limits<bf16>::min_exponent == -125);
+static_assert(std::numeric_limits<f16>::max() == 65504);
+static_assert(std::numeric_limits<f16>::min() == 6.103515625e-05F);
+static_assert(std::numeric_limits<f16>::epsilon() == 0.0009765625F);
+static_assert(std::numeric_limits<f16>::denorm_min() == 0x1p-24F);
+static_assert(std::numeric_limits<f16>::max_exponent == 16);
+static_assert(std::numeric_limits<f16>::min_exponent == -13);
+
 TEST_CASE("every f16 survives the way through float") {
   int wrong = 0;
   for (std::uint32_t bits = 0; bits < 0x10000U; ++bits) {
@@ -169,5 +186,6 @@ TEST_CASE("dtypes have names, sizes and types") {
   CHECK(name_of(DType::u16) == "u16");
   CHECK(name_of(DType::boolean) == "bool");
   static_assert(Scalar<float> && Scalar<const bool> && !Scalar<long double> && !Scalar<char*>);
-  static_assert(Floating<float> && Floating<double> && !Floating<bf16> && !Floating<int>);
+  static_assert(Floating<float> && Floating<double> && Floating<bf16> && !Floating<f16> &&
+                !Floating<int>);
 }

@@ -64,8 +64,8 @@ TEST_CASE("unary kernels") {
   for (const UnaryCase& c : unary_cases) {
     for (const Shape& shape : all_shapes()) {
       const auto body = [&]<class T>(const KernelTable<T>& k, Context<T>& t) {
-        k.unary(c.op, t.in(shape, c.values), t.out(shape), static_cast<T>(c.a),
-                static_cast<T>(c.b));
+        k.unary(c.op, t.in(shape, c.values), t.out(shape), static_cast<ComputeType<T>>(c.a),
+                static_cast<ComputeType<T>>(c.b));
       };
       check_kernel(std::string(c.name) + to_string(shape), c.tolerance, body);
     }
@@ -111,8 +111,8 @@ TEST_CASE("unary kernels of extreme values") {
       continue;  // whether -infinity gives NaN or 0 is not part of their contract
     }
     const auto body = [&]<class T>(const KernelTable<T>& k, Context<T>& t) {
-      k.unary(c.op, t.plain({300}, {-20, 20, true}), t.plain_out({300}), static_cast<T>(c.a),
-              static_cast<T>(c.b));
+      k.unary(c.op, t.plain({300}, {-20, 20, true}), t.plain_out({300}),
+              static_cast<ComputeType<T>>(c.a), static_cast<ComputeType<T>>(c.b));
     };
     check_extremes(c.name, {std::max(c.tolerance.relative, 1e-6), 2e-38}, body);
   }
@@ -122,7 +122,7 @@ TEST_CASE("unary kernels in place, over threads") {
   for (const UnaryCase& c : unary_cases) {
     const auto body = [&]<class T>(const KernelTable<T>& k, Context<T>& t) {
       const View<T> x = t.in_out(large_shape(), c.values);
-      k.unary(c.op, x, x, static_cast<T>(c.a), static_cast<T>(c.b));
+      k.unary(c.op, x, x, static_cast<ComputeType<T>>(c.a), static_cast<ComputeType<T>>(c.b));
     };
     check_variation(c.name, c.tolerance, body, 0);
     check_variation(c.name, c.tolerance, body, 2);
@@ -143,15 +143,16 @@ TEST_CASE("unary_backward kernels") {
     const Tolerance tolerance{std::max(4e-6, c.tolerance.relative), 1e-6};
     for (const Shape& shape : {Shape{}, Shape{0}, Shape{33}, Shape{17, 5}, Shape{2, 3, 4, 5}}) {
       const auto body = [&]<class T>(const KernelTable<T>& k, Context<T>& t) {
-        k.unary_backward(c.op, t.in(shape, saved), t.in(shape), t.out(shape), static_cast<T>(c.a),
-                         static_cast<T>(c.b));
+        k.unary_backward(c.op, t.in(shape, saved), t.in(shape), t.out(shape),
+                         static_cast<ComputeType<T>>(c.a), static_cast<ComputeType<T>>(c.b));
       };
       check_kernel(std::string(c.name) + " backward" + to_string(shape), tolerance, body);
     }
     const auto in_place = [&]<class T>(const KernelTable<T>& k, Context<T>& t) {
       const View<const T> x = t.in(large_shape(), saved);
       const View<T> dy = t.in_out(large_shape());
-      k.unary_backward(c.op, x, dy, dy, static_cast<T>(c.a), static_cast<T>(c.b));
+      k.unary_backward(c.op, x, dy, dy, static_cast<ComputeType<T>>(c.a),
+                       static_cast<ComputeType<T>>(c.b));
     };
     check_variation(std::string(c.name) + " backward in place", tolerance, in_place, 0);
   }
@@ -262,7 +263,7 @@ TEST_CASE("fill, copy and axpy kernels") {
     check_kernel("axpy" + to_string(shape), {2e-7, 2e-7},
                  [&]<class T>(const KernelTable<T>& k, Context<T>& t) {
                    const View<const T> x = t.in(shape);
-                   k.axpy(static_cast<T>(0.3), x, t.in_out(shape));
+                   k.axpy(static_cast<ComputeType<T>>(0.3), x, t.in_out(shape));
                  });
   }
 }

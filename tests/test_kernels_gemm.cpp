@@ -62,8 +62,8 @@ TEST_CASE("gemm kernels") {
                    g.m = c.m;
                    g.n = c.n;
                    g.k = c.k;
-                   g.alpha = static_cast<T>(c.alpha);
-                   g.beta = static_cast<T>(c.beta);
+                   g.alpha = static_cast<ComputeType<T>>(c.alpha);
+                   g.beta = static_cast<ComputeType<T>>(c.beta);
                    g.a = a.data;
                    g.a_row = a.stride(r);
                    g.a_col = a.stride(r + 1);
@@ -104,7 +104,7 @@ TEST_CASE("gemm kernels of factors that may be rounded") {
     check_kernel("rounded gemm case " + std::to_string(number++), {4e-6, 6e-5},
                  [&]<class T>(const KernelTable<T>& table, Context<T>& t) {
                    const auto rounded = [](std::int64_t, T value) {
-                     return static_cast<T>(float{bf16(static_cast<float>(value))});
+                     return convert<T>(convert<bf16>(value));
                    };
                    Gemm<T> g;
                    g.m = m;
@@ -120,7 +120,7 @@ TEST_CASE("gemm kernels of factors that may be rounded") {
                    g.b = b.data;
                    g.b_row = b.stride(0);
                    g.b_col = b.stride(1);
-                   g.beta = T{1};
+                   g.beta = 1;
                    g.bias = t.plain({n}).data;
                    g.activation = Activation::gelu;
                    g.c = out.data;

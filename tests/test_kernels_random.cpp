@@ -18,28 +18,28 @@ TEST_CASE("uniform, normal and bernoulli kernels draw the words of the stream") 
     for (const PhiloxStream& stream : streams) {
       const std::string suffix = to_string(shape);
       check_variation(
-          "uniform" + suffix, {2e-7, 2e-7},
+          "uniform" + suffix, {2e-7, 2e-7, 0, 0.016},
           [&]<class T>(const KernelTable<T>& k, Context<T>& t) {
-            k.uniform(stream, T{-1}, T{3}, t.plain_out(shape));
+            k.uniform(stream, -1, 3, t.plain_out(shape));
           },
           0);
       check_variation(
           "normal" + suffix, {4e-6, 2e-6},
           [&]<class T>(const KernelTable<T>& k, Context<T>& t) {
-            k.normal(stream, static_cast<T>(0.5), T{2}, t.plain_out(shape));
+            k.normal(stream, 0.5F, 2, t.plain_out(shape));
           },
           0);
       check_variation(
           "bernoulli" + suffix, {},
           [&]<class T>(const KernelTable<T>& k, Context<T>& t) {
-            k.bernoulli(stream, static_cast<T>(0.25), t.plain_out(shape));
+            k.bernoulli(stream, 0.25F, t.plain_out(shape));
           },
           0);
       check_variation(
           "dropout" + suffix, {2e-7, 0},
           [&]<class T>(const KernelTable<T>& k, Context<T>& t) {
             const View<T> x = t.plain_in_out(shape);
-            k.dropout(stream, static_cast<T>(0.25), x, x);
+            k.dropout(stream, 0.25F, x, x);
           },
           0);
     }
@@ -50,6 +50,13 @@ TEST_CASE("uniform numbers stay below the upper bound") {
   std::vector<float> x(200000);
   kernels<float>(cpu).uniform({1, 0}, 16777215.0F, 16777216.0F, {x.data(), Layout(Shape{200000})});
   CHECK(*std::max_element(x.begin(), x.end()) < 16777216.0F);
+  for (const float high : {1.0F, 0.0F, -1.0F, 2.0F}) {  // which one in 2^9 is rounded to
+    std::vector<bf16> y(20000);
+    kernels<bf16>(cpu).uniform({1, 0}, high - 1, high, {y.data(), Layout(Shape{20000})});
+    const auto largest = *std::max_element(y.begin(), y.end());
+    CHECK(largest < high);
+    CHECK(largest > high - 0.01F);
+  }
 }
 
 TEST_CASE("random fills have the moments they should") {
@@ -106,14 +113,22 @@ TEST_CASE("adam kernels") {
       check_variation(
           "adam " + std::to_string(n), {4e-6, 1e-6},
           [&]<class T>(const KernelTable<T>& k, Context<T>& t) {
-            const auto number = [](double x) { return static_cast<T>(x); };
-            const AdamStep<T> step{number(1e-2), number(0.9), number(0.999),
+            using C = ComputeType<T>;
+            const auto number = [](double x) { return static_cast<C>(x); };
+            const AdamStep<C> step{number(1e-2), number(0.9), number(0.999),
                                    number(1e-8), number(0.1), number(0.19),
                                    number(0.01), decoupled,   number(0.5)};
-            const View<T> w = t.plain_in_out({n});
+            const View<T> rounded = t.plain_out({n});
+            const View<C> w = t.template plain_in_out_of<C>({n});
             const View<const T> g = t.plain({n});
-            const View<T> m = t.plain_in_out({n});
-            k.adam(step, w, g, m, t.plain_in_out({n}, {0, 4}));
+            const View<C> m = t.template plain_in_out_of<C>({n});
+            const View<C> v = t.template plain_in_out_of<C>({n}, {0, 4});
+            if constexpr (std::same_as<T, C>) {
+              k.adam(step, w, g, {}, m, v);
+              k.copy(w, rounded);
+            } else {
+              k.adam(step, rounded, g, w, m, v);
+            }
           },
           0);
     }

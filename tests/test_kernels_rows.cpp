@@ -89,15 +89,16 @@ TEST_CASE("layer_norm kernels with every set of optional arguments") {
       check_kernel("layer_norm" + to_string(shape) + " with " + std::to_string(with),
                    {2e-5, shape.back() <= 2 ? 2e-3 : 1e-5},
                    [&]<class T>(const KernelTable<T>& k, Context<T>& t) {
+                     using C = ComputeType<T>;
                      const View<const T> x = t.rows(shape, {-1, 3});
                      const View<const T> r = residual ? t.rows(shape) : View<const T>{};
                      const View<const T> g = gamma ? t.plain(columns) : View<const T>{};
                      const View<const T> b = beta ? t.plain(columns) : View<const T>{};
                      const View<T> sum = state ? t.rows_out(shape) : View<T>{};
                      const View<T> y = t.rows_out(shape);
-                     const View<T> mean = state ? t.out(stats) : View<T>{};
-                     k.layer_norm(x, r, g, b, static_cast<T>(1e-5), sum, y, mean,
-                                  state ? t.out(stats) : View<T>{});
+                     const View<C> mean = state ? t.template out_of<C>(stats) : View<C>{};
+                     k.layer_norm(x, r, g, b, static_cast<C>(1e-5), sum, y, mean,
+                                  state ? t.template out_of<C>(stats) : View<C>{});
                    });
     }
   }
@@ -112,11 +113,12 @@ TEST_CASE("layer_norm_backward kernels") {
       check_kernel("layer_norm_backward" + to_string(shape) + " with " + std::to_string(with),
                    {1e-5, 1e-5 + 3e-6 * rows},
                    [&]<class T>(const KernelTable<T>& k, Context<T>& t) {
+                     using C = ComputeType<T>;
                      const View<const T> x = t.rows(shape);
                      const bool affine = (with & 1U) != 0;
                      const View<const T> gamma = affine ? t.plain(columns) : View<const T>{};
-                     const View<const T> mean = t.in(stats, {-0.5, 0.5});
-                     const View<const T> rstd = t.in(stats, {0.5, 2});
+                     const auto mean = t.template in_of<C>(stats, {-0.5, 0.5});
+                     const auto rstd = t.template in_of<C>(stats, {0.5, 2});
                      const View<const T> dy = t.rows(shape);
                      const View<T> dx = t.rows_out(shape);
                      const bool wanted = (with & 2U) != 0;
@@ -136,17 +138,19 @@ TEST_CASE("rms_norm kernels") {
     for (const bool affine : {false, true}) {
       check_kernel("rms_norm" + to_string(shape), {4e-6, 1e-7},
                    [&]<class T>(const KernelTable<T>& k, Context<T>& t) {
+                     using C = ComputeType<T>;
                      const View<const T> x = t.rows(shape);
                      const View<const T> gamma = affine ? t.plain(columns) : View<const T>{};
                      const View<T> y = t.rows_out(shape);
-                     k.rms_norm(x, gamma, static_cast<T>(1e-6), y,
-                                affine ? t.out(stats) : View<T>{});
+                     k.rms_norm(x, gamma, static_cast<C>(1e-6), y,
+                                affine ? t.template out_of<C>(stats) : View<C>{});
                    });
       check_kernel("rms_norm_backward" + to_string(shape), {1e-5, 1e-5 + 3e-6 * rows},
                    [&]<class T>(const KernelTable<T>& k, Context<T>& t) {
+                     using C = ComputeType<T>;
                      const View<const T> x = t.rows(shape);
                      const View<const T> gamma = affine ? t.plain(columns) : View<const T>{};
-                     const View<const T> rstd = t.in(stats, {0.5, 2});
+                     const auto rstd = t.template in_of<C>(stats, {0.5, 2});
                      const View<const T> dy = t.rows(shape);
                      const View<T> dx = t.rows_out(shape);
                      k.rms_norm_backward(x, gamma, rstd, dy, dx,
@@ -166,19 +170,21 @@ TEST_CASE("cross_entropy kernels") {
       const std::string suffix = to_string(shape) + " smoothing " + std::to_string(smoothing);
       check_kernel("cross_entropy" + suffix, {2e-6, 2e-6},
                    [&]<class T>(const KernelTable<T>& k, Context<T>& t) {
+                     using C = ComputeType<T>;
                      const View<const T> logits = t.rows(shape, {-8, 8});
                      const auto targets = t.template in_of<std::int64_t>(rows, classes);
-                     const View<T> loss = t.out(rows);
-                     k.cross_entropy(logits, targets, ignore, static_cast<T>(smoothing), loss,
-                                     t.out(rows));
+                     const View<C> loss = t.template out_of<C>(rows);
+                     k.cross_entropy(logits, targets, ignore, static_cast<C>(smoothing), loss,
+                                     t.template out_of<C>(rows));
                    });
       check_kernel("cross_entropy_backward" + suffix, {4e-6, 1e-6},
                    [&]<class T>(const KernelTable<T>& k, Context<T>& t) {
+                     using C = ComputeType<T>;
                      const View<T> logits = t.rows_in_out(shape, {-8, 8});
                      const auto targets = t.template in_of<std::int64_t>(rows, classes);
-                     const View<const T> lse = t.in(rows, {9, 12});
-                     k.cross_entropy_backward(logits, targets, ignore, static_cast<T>(smoothing),
-                                              lse, t.in(rows), logits);
+                     const auto lse = t.template in_of<C>(rows, {9, 12});
+                     k.cross_entropy_backward(logits, targets, ignore, static_cast<C>(smoothing),
+                                              lse, t.template in_of<C>(rows, {}), logits);
                    });
     }
   }
@@ -186,8 +192,9 @@ TEST_CASE("cross_entropy kernels") {
       "cross_entropy", {3e-6, 2e-6}, []<class T>(const KernelTable<T>& k, Context<T>& t) {
         const View<const T> logits = t.plain({50, 4}, {-9, 9, true});
         const auto targets = t.template plain_of<std::int64_t>({50}, {0, 4, false, true});
-        const View<T> loss = t.plain_out({50});
-        k.cross_entropy(logits, targets, -100, T{0}, loss, t.plain_out({50}));
+        using C = ComputeType<T>;
+        const View<C> loss = t.template out_of<C>({50});
+        k.cross_entropy(logits, targets, -100, C{0}, loss, t.template out_of<C>({50}));
       });
   // -infinity alone, as a masked class gives it, is no NaN.
   const std::vector<float> masked{-INFINITY, 1.0F, -INFINITY, 1.0F};

@@ -25,8 +25,9 @@ declare -A allowed=(
   [generate]="core json autograd nn io text models"
   [train]="core files json autograd nn optim io text models"
   [latent_diffusion]="core files json autograd nn optim io text models diffusion generate train"
-  [ldlm_reference]="core"
-  [ldlm_simd]="core ldlm_reference"
+  [ldlm_bf16]="core"
+  [ldlm_reference]="core ldlm_bf16"
+  [ldlm_simd]="core ldlm_bf16 ldlm_reference"
   [ldlm_cuda]="core"
 )
 max_lines=600

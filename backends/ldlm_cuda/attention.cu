@@ -8,12 +8,10 @@ namespace ldlm::cuda_backend {
 
 namespace {
 
-inline constexpr unsigned attention_threads = 128;
-
 /// A block a tile of queries, over the tiles of keys that they see.
-template <int parts>
+template <class T, int parts>
 __global__ void __launch_bounds__(tile_threads)
-    attention_tiled_kernel(const __grid_constant__ Attention<float> args, std::int64_t tiles) {
+    attention_tiled_kernel(const __grid_constant__ Attention<T> args, std::int64_t tiles) {
   LDLM_TILE_THREAD(thread);
   const std::int64_t heads = args.q.layout.shape[1];
   const std::int64_t queries = args.q.layout.shape[2];
@@ -25,8 +23,8 @@ __global__ void __launch_bounds__(tile_threads)
     const std::int64_t first_row =
         (tile_rows_of_head - 1 - number % tile_rows_of_head) * tile_extent;
     const std::int64_t head_number = number / tile_rows_of_head;
-    const AttentionHead<float> head(args, head_number / heads, head_number % heads);
-    const TileRows q = tile_rows(head, args.q, first_row);
+    const AttentionHead<T> head(args, head_number / heads, head_number % heads);
+    const TileRows<T> q = tile_rows(head, args.q, first_row);
     const std::int64_t visible = head.visible(last_of_tile(first_row, queries));
     float largest[4], sum[4], out[4][parts];
     for (int i = 0; i < 4; ++i) {
@@ -74,10 +72,10 @@ __global__ void __launch_bounds__(tile_threads)
       if (row >= queries) {
         continue;
       }
-      float* const to = head.row(args.out, row);
+      T* const to = head.row(args.out, row);
       for (int c = 0; c < parts; ++c) {
         if (thread.channel(c) < channels) {
-          to[thread.channel(c)] = largest[i] == lowest ? 0.0F : out[i][c] / sum[i];
+          to[thread.channel(c)] = rounded<T>(largest[i] == lowest ? 0.0F : out[i][c] / sum[i]);
         }
       }
       if (thread.column(0) == 0 && args.lse.data != nullptr) {
@@ -87,55 +85,56 @@ __global__ void __launch_bounds__(tile_threads)
   }
 }
 
-/// Any head size and element type. A block works on a query, in stretches of keys whose weights are
-/// kept in shared memory.
+/// Any head size and element type. A block works on some channels of a query, in stretches of keys
+/// whose weights are kept in shared memory.
 template <class T>
 __global__ void attention_kernel(const __grid_constant__ Attention<T> args, std::int64_t rows) {
-  LDLM_SHARED(T, weights, attention_threads);
+  using C = ComputeType<T>;
+  LDLM_SHARED(C, weights, attention_threads);
   const std::int64_t heads = args.q.layout.shape[1];
   const std::int64_t queries = args.q.layout.shape[2];
   const std::int64_t channels = args.q.layout.shape[3];
-  const T lowest = -static_cast<T>(INFINITY);
-  for (std::int64_t number = blockIdx.x; number < rows; number += gridDim.x) {
-    const std::int64_t i = number % queries;
-    const AttentionHead<T> head(args, number / queries / heads, number / queries % heads);
+  const std::int64_t parts = channel_parts(channels);
+  const C lowest = -static_cast<C>(INFINITY);
+  for (std::int64_t number = blockIdx.x; number < rows * parts; number += gridDim.x) {
+    const std::int64_t part = number % parts;
+    const std::int64_t i = number / parts % queries;
+    const std::int64_t head_number = number / parts / queries;
+    const AttentionHead<T> head(args, head_number / heads, head_number % heads);
     const T* const query = head.row(args.q, i);
     T* const out = head.row(args.out, i);
     const std::int64_t visible = head.visible(i);
-    // Every thread keeps the channels that are its own in `out` until the end.
-    for (std::int64_t d = threadIdx.x; d < channels; d += blockDim.x) {
-      out[d] = T{};
-    }
-    T largest = lowest;
-    T sum{};
+    C mixed[channels_each] = {};
+    C largest = lowest;
+    C sum{};
     for (std::int64_t first = 0; first < visible; first += blockDim.x) {
       const std::int64_t j = first + threadIdx.x;
-      const T score = j < visible ? head.score(query, i, j) : lowest;
-      const T most = Largest::combine(largest, combine_block<Largest>(score, lowest));
+      const C score = j < visible ? head.score(query, i, j) : lowest;
+      const C most = Largest::combine(largest, combine_block<Largest>(score, lowest));
       if (most == lowest) {
         continue;  // all masked so far; the same in every thread
       }
-      const T weight = j < visible ? exp(score - most) : T{};
-      const T correction = largest == lowest ? T{} : exp(largest - most);
+      const C weight = j < visible ? exp(score - most) : C{};
+      const C correction = largest == lowest ? C{} : exp(largest - most);
       sum = sum * correction + sum_block(weight);
-      weights[threadIdx.x] = j < visible ? weight * head.dropout_factor(i, j) : T{};
+      weights[threadIdx.x] = j < visible ? weight * head.dropout_factor(i, j) : C{};
       __syncthreads();
       const std::int64_t count =
           visible - first < std::int64_t{blockDim.x} ? visible - first : blockDim.x;
-      for (std::int64_t d = threadIdx.x; d < channels; d += blockDim.x) {
-        T mixed = out[d] * correction;
+      for_channels(part, channels, [&](int c, std::int64_t channel) {
+        C total = mixed[c] * correction;
         for (std::int64_t k = 0; k < count; ++k) {
-          mixed += weights[k] * head.row(args.v, first + k)[d];
+          total += weights[k] * widened(head.row(args.v, first + k)[channel]);
         }
-        out[d] = mixed;
-      }
+        mixed[c] = total;
+      });
       __syncthreads();
       largest = most;
     }
-    for (std::int64_t d = threadIdx.x; d < channels; d += blockDim.x) {
-      out[d] = largest == lowest ? T{} : out[d] / sum;
-    }
-    if (threadIdx.x == 0 && args.lse.data != nullptr) {
+    for_channels(part, channels, [&](int c, std::int64_t channel) {
+      out[channel] = rounded<T>(largest == lowest ? C{} : mixed[c] / sum);
+    });
+    if (part == 0 && threadIdx.x == 0 && args.lse.data != nullptr) {
       *head.row(args.lse, i) = largest == lowest ? lowest : largest + log(sum);
     }
   }
@@ -147,17 +146,18 @@ template <class T>
 void attention(const Attention<T>& args) {
   const std::int64_t heads = args.q.size(0) * args.q.size(1);
   const std::int64_t rows = heads * args.q.size(2);
-  if constexpr (std::is_same_v<T, float>) {
+  if constexpr (std::is_same_v<ComputeType<T>, float>) {
     if (rows > 0 && takes_tiles(args)) {
       const std::int64_t tiles = heads * tiles_of(args.q.size(2));
       launch("attention",
-             args.q.size(3) <= 64 ? attention_tiled_kernel<4> : attention_tiled_kernel<8>,
+             args.q.size(3) <= 64 ? attention_tiled_kernel<T, 4> : attention_tiled_kernel<T, 8>,
              grid_of_tiles(tiles), args, tiles);
       return;
     }
   }
   if (rows > 0) {
-    const std::int64_t blocks = std::min<std::int64_t>(rows, std::int64_t{256} * multiprocessors());
+    const std::int64_t blocks = std::min<std::int64_t>(rows * channel_parts(args.q.size(3)),
+                                                       std::int64_t{256} * multiprocessors());
     launch("attention", attention_kernel<T>,
            Grid{dim3(static_cast<unsigned>(blocks)), dim3(attention_threads)}, args, rows);
   }

@@ -9,6 +9,8 @@ namespace ldlm::cuda_backend {
 template <class T>
 class AttentionHead {
  public:
+  using C = ComputeType<T>;
+
   __device__ AttentionHead(const Attention<T>& args, std::int64_t b, std::int64_t h)
       : args_(args), b_(b), h_(h) {}
 
@@ -27,39 +29,65 @@ class AttentionHead {
   }
 
   /// scale * q_i k_j + mask
-  __device__ T score(const T* query, std::int64_t i, std::int64_t j) const {
-    const T* const key = row(args_.k, j);
-    const std::int64_t channels = args_.q.layout.shape[3];
-    T dot{};
-    for (std::int64_t d = 0; d < channels; ++d) {
-      dot += query[d] * key[d];
-    }
-    return masked(dot, i, j);
+  __device__ C score(const T* query, std::int64_t i, std::int64_t j) const {
+    return masked(dot(query, row(args_.k, j)), i, j);
   }
   /// scale * dot + mask
-  __device__ T masked(T dot, std::int64_t i, std::int64_t j) const {
+  __device__ C masked(C dot, std::int64_t i, std::int64_t j) const {
     dot *= args_.scale;
-    return args_.mask.data == nullptr ? dot
-                                      : dot + row(args_.mask, i)[j * args_.mask.layout.strides[3]];
+    return args_.mask.data == nullptr
+               ? dot
+               : dot + widened(row(args_.mask, i)[j * args_.mask.layout.strides[3]]);
+  }
+  /// Of two rows of D.
+  __device__ C dot(const T* a, const T* b) const {
+    const std::int64_t channels = args_.q.layout.shape[3];
+    C sum{};
+    for (std::int64_t d = 0; d < channels; ++d) {
+      sum += widened(a[d]) * widened(b[d]);
+    }
+    return sum;
   }
 
   /// What dropout multiplies the weight of key j with.
-  __device__ T dropout_factor(std::int64_t i, std::int64_t j) const {
-    if (args_.dropout == T{}) {
-      return T{1};
+  __device__ C dropout_factor(std::int64_t i, std::int64_t j) const {
+    if (args_.dropout == C{}) {
+      return C{1};
     }
     const std::int64_t element =
         ((b_ * args_.q.layout.shape[1] + h_) * args_.q.layout.shape[2] + i) *
             args_.k.layout.shape[2] +
         j;
-    const T u = static_cast<T>(
+    const C u = static_cast<C>(
         uniform_from_bits(philox_word(args_.stream, static_cast<std::uint64_t>(element))));
-    return u >= args_.dropout ? T{1} / (T{1} - args_.dropout) : T{};
+    return u >= args_.dropout ? C{1} / (C{1} - args_.dropout) : C{};
   }
 
  private:
   const Attention<T>& args_;
   std::int64_t b_, h_;
 };
+
+// The kernels for any head size: a block works on a row of channels, some of them at a time, which
+// its threads keep in registers.
+inline constexpr int attention_threads = 128;
+inline constexpr int channels_each = 4;  // that a thread keeps
+
+/// Calls f(number, channel) for those of a thread's channels that exist; `part` is of all.
+template <class F>
+__device__ void for_channels(std::int64_t part, std::int64_t channels, const F& f) {
+  LDLM_UNROLL
+  for (int c = 0; c < channels_each; ++c) {
+    const std::int64_t channel =
+        (part * channels_each + c) * attention_threads + static_cast<std::int64_t>(threadIdx.x);
+    if (channel < channels) {
+      f(c, channel);
+    }
+  }
+}
+__host__ __device__ inline std::int64_t channel_parts(std::int64_t channels) {
+  constexpr std::int64_t at_once = attention_threads * channels_each;
+  return (channels + at_once - 1) / at_once;
+}
 
 }  // namespace ldlm::cuda_backend

@@ -8,35 +8,23 @@ namespace ldlm::cuda_backend {
 
 namespace {
 
-inline constexpr unsigned attention_threads = 128;
-
-template <class T>
-__device__ T dot(const T* a, const T* b, std::int64_t n) {
-  T sum{};
-  for (std::int64_t d = 0; d < n; ++d) {
-    sum += a[d] * b[d];
-  }
-  return sum;
-}
-
 /// With p the softmax weight of (i, j), f its dropout factor and dp = f grad_out v_j: p and
 /// ds = scale p (dp - total), total being the sum of p dp over the query's keys.
-template <class T>
+template <class C>
 struct Pair {
-  T weight, factor, slope;
+  C weight, factor, slope;
 };
-template <class T>
-__device__ Pair<T> pair_of(const AttentionBackward<T>& args, const AttentionHead<T>& head,
-                           std::int64_t i, std::int64_t j, T total) {
+template <class T, class C = ComputeType<T>>
+__device__ Pair<C> pair_of(const AttentionBackward<T>& args, const AttentionHead<T>& head,
+                           std::int64_t i, std::int64_t j, C total) {
   const Attention<T>& forward = args.forward;
-  const T lse = *head.row(forward.lse, i);
-  if (lse == -static_cast<T>(INFINITY)) {
-    return {T{}, T{}, T{}};
+  const C lse = *head.row(forward.lse, i);
+  if (lse == -static_cast<C>(INFINITY)) {
+    return {C{}, C{}, C{}};
   }
-  const T weight = exp(head.score(head.row(forward.q, i), i, j) - lse);
-  const T factor = head.dropout_factor(i, j);
-  const T dp =
-      factor * dot(head.row(args.grad_out, i), head.row(forward.v, j), forward.q.layout.shape[3]);
+  const C weight = exp(head.score(head.row(forward.q, i), i, j) - lse);
+  const C factor = head.dropout_factor(i, j);
+  const C dp = factor * head.dot(head.row(args.grad_out, i), head.row(forward.v, j));
   return {weight, factor, forward.scale * weight * (dp - total)};
 }
 
@@ -44,25 +32,22 @@ __device__ Pair<T> pair_of(const AttentionBackward<T>& args, const AttentionHead
 /// p f v_j.
 template <class T>
 __global__ void totals_kernel(const __grid_constant__ AttentionBackward<T> args, std::int64_t rows,
-                              T* totals) {
+                              ComputeType<T>* totals) {
   const std::int64_t heads = args.forward.q.layout.shape[1];
   const std::int64_t queries = args.forward.q.layout.shape[2];
-  const std::int64_t channels = args.forward.q.layout.shape[3];
   for (std::int64_t number = first_index(); number < rows; number += index_step()) {
     const AttentionHead<T> head(args.forward, number / queries / heads, number / queries % heads);
     const std::int64_t i = number % queries;
-    totals[number] = dot(static_cast<const T*>(head.row(args.forward.out, i)),
-                         head.row(args.grad_out, i), channels);
+    totals[number] = head.dot(head.row(args.forward.out, i), head.row(args.grad_out, i));
   }
 }
 
 /// scores -> weights, and their gradients -> slopes (see Pair), of a tile; `query` and `key` number
 /// its elements.
-template <class Query, class Key>
-__device__ void weights_and_slopes(const AttentionBackward<float>& args,
-                                   const AttentionHead<float>& head, const float* totals,
-                                   const Query& query, const Key& key, float (&scores)[4][4],
-                                   float (&slopes)[4][4]) {
+template <class T, class Query, class Key>
+__device__ void weights_and_slopes(const AttentionBackward<T>& args, const AttentionHead<T>& head,
+                                   const float* totals, const Query& query, const Key& key,
+                                   float (&scores)[4][4], float (&slopes)[4][4]) {
   const std::int64_t queries = args.forward.q.layout.shape[2];
   LDLM_UNROLL
   for (int i = 0; i < 4; ++i) {
@@ -85,41 +70,41 @@ __device__ void weights_and_slopes(const AttentionBackward<float>& args,
   }
 }
 
-template <int parts>
-__device__ void write_rows(const TileThread& thread, const AttentionHead<float>& head,
-                           const View<float>& view, std::int64_t first,
+template <class T, int parts>
+__device__ void write_rows(const TileThread& thread, const AttentionHead<T>& head,
+                           const View<T>& view, std::int64_t first,
                            const float (&values)[4][parts]) {
   LDLM_UNROLL
   for (int i = 0; i < 4; ++i) {
     const std::int64_t row = first + thread.row(i);
     for (int c = 0; c < parts; ++c) {
       if (row < view.layout.shape[2] && thread.channel(c) < view.layout.shape[3]) {
-        head.row(view, row)[thread.channel(c)] = values[i][c];
+        head.row(view, row)[thread.channel(c)] = rounded<T>(values[i][c]);
       }
     }
   }
 }
 
 /// A block a tile of queries, over the tiles of keys that they see.
-template <int parts>
+template <class T, int parts>
 __global__ void __launch_bounds__(tile_threads)
-    grad_q_tiled_kernel(const __grid_constant__ AttentionBackward<float> args, std::int64_t tiles,
+    grad_q_tiled_kernel(const __grid_constant__ AttentionBackward<T> args, std::int64_t tiles,
                         const float* totals) {
   LDLM_TILE_THREAD(thread);
-  const Attention<float>& forward = args.forward;
+  const Attention<T>& forward = args.forward;
   const std::int64_t heads = forward.q.layout.shape[1];
   const std::int64_t queries = forward.q.layout.shape[2];
   const std::int64_t tiles_of_head = (queries + tile_extent - 1) / tile_extent;
   for (std::int64_t number = blockIdx.x; number < tiles; number += gridDim.x) {
     const std::int64_t first_row = (tiles_of_head - 1 - number % tiles_of_head) * tile_extent;
     const std::int64_t head_number = number / tiles_of_head;
-    const AttentionHead<float> head(forward, head_number / heads, head_number % heads);
+    const AttentionHead<T> head(forward, head_number / heads, head_number % heads);
     const std::int64_t visible = head.visible(last_of_tile(first_row, queries));
     float grad[4][parts] = {};
     for (std::int64_t first = 0; first < visible; first += tile_extent) {
       float scores[4][4];
       float slopes[4][4];
-      const TileRows k = tile_rows(head, forward.k, first);
+      const TileRows<T> k = tile_rows(head, forward.k, first);
       thread.multiply(tile_rows(head, forward.q, first_row), k, scores);
       thread.multiply(tile_rows(head, args.grad_out, first_row), tile_rows(head, forward.v, first),
                       slopes);
@@ -135,12 +120,12 @@ __global__ void __launch_bounds__(tile_threads)
 }
 
 /// A block a tile of keys, over the tiles of queries that see them.
-template <int parts>
+template <class T, int parts>
 __global__ void __launch_bounds__(tile_threads)
-    grad_kv_tiled_kernel(const __grid_constant__ AttentionBackward<float> args, std::int64_t tiles,
+    grad_kv_tiled_kernel(const __grid_constant__ AttentionBackward<T> args, std::int64_t tiles,
                          const float* totals) {
   LDLM_TILE_THREAD(thread);
-  const Attention<float>& forward = args.forward;
+  const Attention<T>& forward = args.forward;
   const std::int64_t heads = forward.q.layout.shape[1];
   const std::int64_t queries = forward.q.layout.shape[2];
   const std::int64_t keys = forward.k.layout.shape[2];
@@ -148,7 +133,7 @@ __global__ void __launch_bounds__(tile_threads)
   for (std::int64_t number = blockIdx.x; number < tiles; number += gridDim.x) {
     const std::int64_t first_key = number % tiles_of_head * tile_extent;
     const std::int64_t head_number = number / tiles_of_head;
-    const AttentionHead<float> head(forward, head_number / heads, head_number % heads);
+    const AttentionHead<T> head(forward, head_number / heads, head_number % heads);
     // The first query that sees the first key.
     const std::int64_t seen_from = forward.causal ? first_key - (keys - queries) : 0;
     float grad_k[4][parts] = {};
@@ -157,8 +142,8 @@ __global__ void __launch_bounds__(tile_threads)
          first < queries; first += tile_extent) {
       float scores[4][4];
       float slopes[4][4];
-      const TileRows q = tile_rows(head, forward.q, first);
-      const TileRows grad_out = tile_rows(head, args.grad_out, first);
+      const TileRows<T> q = tile_rows(head, forward.q, first);
+      const TileRows<T> grad_out = tile_rows(head, args.grad_out, first);
       thread.multiply(tile_rows(head, forward.k, first_key), q, scores);
       thread.multiply(tile_rows(head, forward.v, first_key), grad_out, slopes);
       weights_and_slopes(
@@ -175,61 +160,66 @@ __global__ void __launch_bounds__(tile_threads)
   }
 }
 
+/// Any head size and element type. A block works on some channels of a query's gradient.
 template <class T>
 __global__ void grad_q_kernel(const __grid_constant__ AttentionBackward<T> args, std::int64_t rows,
-                              const T* totals) {
-  LDLM_SHARED(T, slopes, attention_threads);
+                              const ComputeType<T>* totals) {
+  using C = ComputeType<T>;
+  LDLM_SHARED(C, slopes, attention_threads);
   const std::int64_t heads = args.forward.q.layout.shape[1];
   const std::int64_t queries = args.forward.q.layout.shape[2];
   const std::int64_t channels = args.forward.q.layout.shape[3];
-  for (std::int64_t number = blockIdx.x; number < rows; number += gridDim.x) {
-    const std::int64_t i = number % queries;
-    const AttentionHead<T> head(args.forward, number / queries / heads, number / queries % heads);
-    T* const grad = head.row(args.grad_q, i);
+  const std::int64_t parts = channel_parts(channels);
+  for (std::int64_t number = blockIdx.x; number < rows * parts; number += gridDim.x) {
+    const std::int64_t part = number % parts;
+    const std::int64_t row = number / parts;
+    const std::int64_t i = row % queries;
+    const AttentionHead<T> head(args.forward, row / queries / heads, row / queries % heads);
     const std::int64_t visible = head.visible(i);
-    for (std::int64_t d = threadIdx.x; d < channels; d += blockDim.x) {
-      grad[d] = T{};
-    }
+    C grad[channels_each] = {};
     for (std::int64_t first = 0; first < visible; first += blockDim.x) {
       const std::int64_t j = first + threadIdx.x;
-      slopes[threadIdx.x] = j < visible ? pair_of(args, head, i, j, totals[number]).slope : T{};
+      slopes[threadIdx.x] = j < visible ? pair_of(args, head, i, j, totals[row]).slope : C{};
       __syncthreads();
       const std::int64_t count =
           visible - first < std::int64_t{blockDim.x} ? visible - first : blockDim.x;
-      for (std::int64_t d = threadIdx.x; d < channels; d += blockDim.x) {
-        T sum = grad[d];
+      for_channels(part, channels, [&](int c, std::int64_t channel) {
+        C sum = grad[c];
         for (std::int64_t k = 0; k < count; ++k) {
-          sum += slopes[k] * head.row(args.forward.k, first + k)[d];
+          sum += slopes[k] * widened(head.row(args.forward.k, first + k)[channel]);
         }
-        grad[d] = sum;
-      }
+        grad[c] = sum;
+      });
       __syncthreads();
     }
+    T* const out = head.row(args.grad_q, i);
+    for_channels(part, channels,
+                 [&](int c, std::int64_t channel) { out[channel] = rounded<T>(grad[c]); });
   }
 }
 
+/// The same of the gradients of a key and its value.
 template <class T>
 __global__ void grad_kv_kernel(const __grid_constant__ AttentionBackward<T> args, std::int64_t rows,
-                               const T* totals) {
-  LDLM_SHARED(T, slopes, attention_threads);
-  LDLM_SHARED(T, weights, attention_threads);
+                               const ComputeType<T>* totals) {
+  using C = ComputeType<T>;
+  LDLM_SHARED(C, slopes, attention_threads);
+  LDLM_SHARED(C, weights, attention_threads);
   const std::int64_t heads = args.forward.q.layout.shape[1];
   const std::int64_t queries = args.forward.q.layout.shape[2];
   const std::int64_t channels = args.forward.q.layout.shape[3];
   const std::int64_t keys = args.forward.k.layout.shape[2];
-  for (std::int64_t number = blockIdx.x; number < rows; number += gridDim.x) {
-    const std::int64_t j = number % keys;
-    const std::int64_t batch_head = number / keys;
+  const std::int64_t parts = channel_parts(channels);
+  for (std::int64_t number = blockIdx.x; number < rows * parts; number += gridDim.x) {
+    const std::int64_t part = number % parts;
+    const std::int64_t j = number / parts % keys;
+    const std::int64_t batch_head = number / parts / keys;
     const AttentionHead<T> head(args.forward, batch_head / heads, batch_head % heads);
-    T* const grad_k = head.row(args.grad_k, j);
-    T* const grad_v = head.row(args.grad_v, j);
-    for (std::int64_t d = threadIdx.x; d < channels; d += blockDim.x) {
-      grad_k[d] = T{};
-      grad_v[d] = T{};
-    }
+    C grad_k[channels_each] = {};
+    C grad_v[channels_each] = {};
     for (std::int64_t first = 0; first < queries; first += blockDim.x) {
       const std::int64_t i = first + threadIdx.x;
-      Pair<T> pair{T{}, T{}, T{}};
+      Pair<C> pair{C{}, C{}, C{}};
       if (i < queries && j < head.visible(i)) {
         pair = pair_of(args, head, i, j, totals[batch_head * queries + i]);
       }
@@ -238,18 +228,24 @@ __global__ void grad_kv_kernel(const __grid_constant__ AttentionBackward<T> args
       __syncthreads();
       const std::int64_t count =
           queries - first < std::int64_t{blockDim.x} ? queries - first : blockDim.x;
-      for (std::int64_t d = threadIdx.x; d < channels; d += blockDim.x) {
-        T k_sum = grad_k[d];
-        T v_sum = grad_v[d];
+      for_channels(part, channels, [&](int c, std::int64_t channel) {
+        C k_sum = grad_k[c];
+        C v_sum = grad_v[c];
         for (std::int64_t k = 0; k < count; ++k) {
-          k_sum += slopes[k] * head.row(args.forward.q, first + k)[d];
-          v_sum += weights[k] * head.row(args.grad_out, first + k)[d];
+          k_sum += slopes[k] * widened(head.row(args.forward.q, first + k)[channel]);
+          v_sum += weights[k] * widened(head.row(args.grad_out, first + k)[channel]);
         }
-        grad_k[d] = k_sum;
-        grad_v[d] = v_sum;
-      }
+        grad_k[c] = k_sum;
+        grad_v[c] = v_sum;
+      });
       __syncthreads();
     }
+    T* const to_k = head.row(args.grad_k, j);
+    T* const to_v = head.row(args.grad_v, j);
+    for_channels(part, channels, [&](int c, std::int64_t channel) {
+      to_k[channel] = rounded<T>(grad_k[c]);
+      to_v[channel] = rounded<T>(grad_v[c]);
+    });
   }
 }
 
@@ -261,15 +257,17 @@ void attention_backward(const AttentionBackward<T>& args) {
   const std::int64_t heads = q.size(0) * q.size(1);
   const std::int64_t rows = heads * q.size(2);
   const std::int64_t keys = heads * args.forward.k.size(2);
-  const Scratch scratch(static_cast<std::size_t>(rows) * sizeof(T));
-  const auto grid = [](std::int64_t n) {
-    const std::int64_t blocks = std::min<std::int64_t>(n, std::int64_t{256} * multiprocessors());
+  using C = ComputeType<T>;
+  const Scratch scratch(static_cast<std::size_t>(rows) * sizeof(C));
+  const auto grid = [&](std::int64_t n) {
+    const std::int64_t blocks =
+        std::min<std::int64_t>(n * channel_parts(q.size(3)), std::int64_t{256} * multiprocessors());
     return Grid{dim3(static_cast<unsigned>(blocks)), dim3(attention_threads)};
   };
   if (rows > 0) {
-    launch("attention_backward", totals_kernel<T>, grid_over(rows), args, rows, scratch.as<T>());
+    launch("attention_backward", totals_kernel<T>, grid_over(rows), args, rows, scratch.as<C>());
   }
-  if constexpr (std::is_same_v<T, float>) {
+  if constexpr (std::is_same_v<C, float>) {
     if (takes_tiles(args.forward)) {
       const auto run = [&](auto* kernel, std::int64_t tiles) {
         if (tiles > 0) {
@@ -278,17 +276,18 @@ void attention_backward(const AttentionBackward<T>& args) {
         }
       };
       const bool narrow = q.size(3) <= 64;
-      run(narrow ? grad_q_tiled_kernel<4> : grad_q_tiled_kernel<8>, heads * tiles_of(q.size(2)));
-      run(narrow ? grad_kv_tiled_kernel<4> : grad_kv_tiled_kernel<8>,
+      run(narrow ? grad_q_tiled_kernel<T, 4> : grad_q_tiled_kernel<T, 8>,
+          heads * tiles_of(q.size(2)));
+      run(narrow ? grad_kv_tiled_kernel<T, 4> : grad_kv_tiled_kernel<T, 8>,
           heads * tiles_of(args.forward.k.size(2)));
       return;
     }
   }
   if (rows > 0) {
-    launch("attention_backward", grad_q_kernel<T>, grid(rows), args, rows, scratch.as<T>());
+    launch("attention_backward", grad_q_kernel<T>, grid(rows), args, rows, scratch.as<C>());
   }
   if (keys > 0) {
-    launch("attention_backward", grad_kv_kernel<T>, grid(keys), args, keys, scratch.as<T>());
+    launch("attention_backward", grad_kv_kernel<T>, grid(keys), args, keys, scratch.as<C>());
   }
 }
 

@@ -104,21 +104,21 @@ struct Cast {
 template <class T>
 struct Unary {
   UnaryOp op;
-  T a, b;
+  ComputeType<T> a, b;
   const T* x;
   T* y;
   __device__ void operator()(const std::int64_t (&at)[2]) const {
-    y[at[1]] = unary_value(op, x[at[0]], a, b);
+    y[at[1]] = rounded<T>(unary_value(op, widened(x[at[0]]), a, b));
   }
 };
 template <class T>
 struct UnaryBackward {
   UnaryOp op;
-  T a, b;
+  ComputeType<T> a, b;
   const T *saved, *dy;
   T* dx;
   __device__ void operator()(const std::int64_t (&at)[3]) const {
-    dx[at[2]] = unary_gradient(op, saved[at[0]], dy[at[1]], a, b);
+    dx[at[2]] = rounded<T>(unary_gradient(op, widened(saved[at[0]]), widened(dy[at[1]]), a, b));
   }
 };
 template <class T>
@@ -127,7 +127,7 @@ struct Binary {
   const T *a, *b;
   T* out;
   __device__ void operator()(const std::int64_t (&at)[3]) const {
-    out[at[2]] = binary_value(op, a[at[0]], b[at[1]]);
+    out[at[2]] = rounded<T>(binary_value(op, widened(a[at[0]]), widened(b[at[1]])));
   }
 };
 template <class T>
@@ -136,16 +136,16 @@ struct Compare {
   const T *a, *b;
   bool* out;
   __device__ void operator()(const std::int64_t (&at)[3]) const {
-    out[at[2]] = compare_value(op, a[at[0]], b[at[1]]);
+    out[at[2]] = compare_value(op, widened(a[at[0]]), widened(b[at[1]]));
   }
 };
 template <class T>
 struct Axpy {
-  T a;
+  ComputeType<T> a;
   const T* x;
   T* y;
   __device__ void operator()(const std::int64_t (&at)[2]) const {
-    y[at[1]] = plus(y[at[1]], times(a, x[at[0]]));
+    y[at[1]] = rounded<T>(plus(widened(y[at[1]]), times(a, widened(x[at[0]]))));
   }
 };
 
@@ -176,7 +176,7 @@ bool any_of(bool negative, View<const T> x, const char* op) {
 
 /// Throws for an op that elements of T do not have.
 template <class T>
-void check_unary(UnaryOp op, T a) {
+void check_unary(UnaryOp op, ComputeType<T> a) {
   visit_op(op, [](auto) {});
   if constexpr (std::is_integral_v<T>) {
     switch (op) {
@@ -236,12 +236,13 @@ void cast(DType from, View<const void> in, View<T> out) {
   run_walk("cast", Cast<T>{from, in.data, out.data}, in, out);
 }
 template <class T>
-void unary(UnaryOp op, View<const T> x, View<T> y, T a, T b) {
-  check_unary(op, a);
+void unary(UnaryOp op, View<const T> x, View<T> y, ComputeType<T> a, ComputeType<T> b) {
+  check_unary<T>(op, a);
   run_walk(name_of(op).data(), Unary<T>{op, a, b, x.data, y.data}, x, y);
 }
 template <class T>
-void unary_backward(UnaryOp op, View<const T> saved, View<const T> dy, View<T> dx, T a, T b) {
+void unary_backward(UnaryOp op, View<const T> saved, View<const T> dy, View<T> dx, ComputeType<T> a,
+                    ComputeType<T> b) {
   visit_op(op, [](auto) {});
   run_walk("unary_backward", UnaryBackward<T>{op, a, b, saved.data, dy.data, dx.data}, saved, dy,
            dx);
@@ -257,7 +258,7 @@ void compare(CompareOp op, View<const T> a, View<const T> b, View<bool> out) {
   run_walk(name_of(op).data(), Compare<T>{op, a.data, b.data, out.data}, a, b, out);
 }
 template <class T>
-void axpy(T a, View<const T> x, View<T> y) {
+void axpy(ComputeType<T> a, View<const T> x, View<T> y) {
   run_walk("axpy", Axpy<T>{a, x.data, y.data}, x, y);
 }
 
@@ -267,16 +268,17 @@ void axpy(T a, View<const T> x, View<T> y) {
   template void cast(DType, View<const void>, View<T>);
 LDLM_ALL_TYPES(LDLM_INSTANTIATE)
 #undef LDLM_INSTANTIATE
-#define LDLM_INSTANTIATE(T)                                                     \
-  template void where(View<const bool>, View<const T>, View<const T>, View<T>); \
-  template void unary(UnaryOp, View<const T>, View<T>, T, T);                   \
-  template void binary(BinaryOp, View<const T>, View<const T>, View<T>);        \
-  template void compare(CompareOp, View<const T>, View<const T>, View<bool>);   \
-  template void axpy(T, View<const T>, View<T>);
+#define LDLM_INSTANTIATE(T)                                                             \
+  template void where(View<const bool>, View<const T>, View<const T>, View<T>);         \
+  template void unary(UnaryOp, View<const T>, View<T>, ComputeType<T>, ComputeType<T>); \
+  template void binary(BinaryOp, View<const T>, View<const T>, View<T>);                \
+  template void compare(CompareOp, View<const T>, View<const T>, View<bool>);           \
+  template void axpy(ComputeType<T>, View<const T>, View<T>);
 LDLM_COMPUTING_TYPES(LDLM_INSTANTIATE)
 #undef LDLM_INSTANTIATE
-#define LDLM_INSTANTIATE(T) \
-  template void unary_backward(UnaryOp, View<const T>, View<const T>, View<T>, T, T);
+#define LDLM_INSTANTIATE(T)                                                                    \
+  template void unary_backward(UnaryOp, View<const T>, View<const T>, View<T>, ComputeType<T>, \
+                               ComputeType<T>);
 LDLM_FLOATING_TYPES(LDLM_INSTANTIATE)
 #undef LDLM_INSTANTIATE
 

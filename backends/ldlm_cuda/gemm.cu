@@ -15,22 +15,23 @@ inline constexpr int small_tile = 16;
 template <class T>
 __global__ void gemm_small_kernel(const __grid_constant__ Gemm<T> g) {
   constexpr int tile = small_tile;
-  LDLM_SHARED(T, a_tile, tile * (tile + 1));
-  LDLM_SHARED(T, b_tile, tile * (tile + 1));
+  using C = ComputeType<T>;
+  LDLM_SHARED(C, a_tile, tile * (tile + 1));
+  LDLM_SHARED(C, b_tile, tile * (tile + 1));
   const std::int64_t tile_columns = (g.n + tile - 1) / tile;
   const std::int64_t tiles = (g.m + tile - 1) / tile * tile_columns;
   const Product<T> product(g, blockIdx.x / tiles);
   const std::int64_t number = blockIdx.x % tiles;
   const std::int64_t row = number / tile_columns * tile + threadIdx.y;
   const std::int64_t column = number % tile_columns * tile + threadIdx.x;
-  T dot{};
+  C dot{};
   for (std::int64_t k = 0; k < g.k; k += tile) {
     const std::int64_t a_column = k + threadIdx.x;
     const std::int64_t b_row = k + threadIdx.y;
     a_tile[threadIdx.y * (tile + 1) + threadIdx.x] =
-        row < g.m && a_column < g.k ? product.a_at(row, a_column) : T{};
+        row < g.m && a_column < g.k ? product.a_at(row, a_column) : C{};
     b_tile[threadIdx.y * (tile + 1) + threadIdx.x] =
-        b_row < g.k && column < g.n ? product.b_at(b_row, column) : T{};
+        b_row < g.k && column < g.n ? product.b_at(b_row, column) : C{};
     __syncthreads();
     for (int l = 0; l < tile; ++l) {
       dot += a_tile[threadIdx.y * (tile + 1) + l] * b_tile[l * (tile + 1) + threadIdx.x];
@@ -65,20 +66,26 @@ void gemm(const Gemm<T>& args) {
   };
   const bool packed = args.b_packed.data != nullptr;
   constexpr std::int64_t large = 48;  // rows and columns from which a large tile is worth it
+  [[maybe_unused]] const auto run_mma = [&](void (*kernel)(const Gemm<T>)) {
+    run(kernel, ceil_div(args.m, MmaTile::extent) * ceil_div(args.n, MmaTile::extent),
+        dim3(MmaTile::threads));
+  };
   if constexpr (std::is_same_v<T, float>) {
     if ((args.allow_bf16 || (args.allow_tf32 && !packed)) && args.m >= large && args.n >= large) {
-      run(packed            ? gemm_mma_kernel<Bf16Factors, true>
-          : args.allow_bf16 ? gemm_mma_kernel<Bf16Factors, false>
-                            : gemm_mma_kernel<Tf32Factors, false>,
-          ceil_div(args.m, MmaTile::extent) * ceil_div(args.n, MmaTile::extent),
-          dim3(MmaTile::threads));
+      run_mma(packed            ? gemm_mma_kernel<T, Bf16Factors, true>
+              : args.allow_bf16 ? gemm_mma_kernel<T, Bf16Factors, false>
+                                : gemm_mma_kernel<T, Tf32Factors, false>);
       return;
     }
   }
   if (args.m >= large && args.n >= large) {
-    run(packed ? gemm_tiled_kernel<T, true> : gemm_tiled_kernel<T, false>,
-        ceil_div(args.m, Tile<T>::extent) * ceil_div(args.n, Tile<T>::extent),
-        dim3(Tile<T>::threads));
+    if constexpr (std::is_same_v<T, bf16>) {
+      run_mma(gemm_mma_kernel<T, Bf16Factors, false>);
+    } else {
+      run(packed ? gemm_tiled_kernel<T, true> : gemm_tiled_kernel<T, false>,
+          ceil_div(args.m, Tile<T>::extent) * ceil_div(args.n, Tile<T>::extent),
+          dim3(Tile<T>::threads));
+    }
   } else if (args.m < large && args.n >= 32 && is_along_k(args)) {
     run(gemm_few_rows_dot_kernel<T>,
         ceil_div(args.m, few_rows) * ceil_div(args.n, usual_threads / 32), dim3(usual_threads));

@@ -56,6 +56,7 @@ __device__ inline float packed_element(const PackedView& w, std::int64_t i, std:
 /// One product of the batch.
 template <class T>
 struct Product {
+  using C = ComputeType<T>;
   const Gemm<T>& g;
   std::int64_t a = 0, b = 0, c = 0;  // where its matrices begin
 
@@ -69,39 +70,39 @@ struct Product {
     }
   }
 
-  __device__ T a_at(std::int64_t row, std::int64_t k) const {
-    return g.a[a + row * g.a_row + k * g.a_col];
+  __device__ C a_at(std::int64_t row, std::int64_t k) const {
+    return widened(g.a[a + row * g.a_row + k * g.a_col]);
   }
   template <bool packed>
-  __device__ T b_at(std::int64_t k, std::int64_t column) const {
+  __device__ C b_at(std::int64_t k, std::int64_t column) const {
     if constexpr (packed) {
-      return static_cast<T>(packed_element(g.b_packed, column, k));
+      return static_cast<C>(packed_element(g.b_packed, column, k));
     } else {
-      return g.b[b + k * g.b_row + column * g.b_col];
+      return widened(g.b[b + k * g.b_row + column * g.b_col]);
     }
   }
   /// The same where that is no matter of a kernel of its own.
-  __device__ T b_at(std::int64_t k, std::int64_t column) const {
+  __device__ C b_at(std::int64_t k, std::int64_t column) const {
     return g.b_packed.data != nullptr ? b_at<true>(k, column) : b_at<false>(k, column);
   }
   /// What becomes of the sum for an element of C.
-  __device__ void finish(std::int64_t row, std::int64_t column, T dot) const {
+  __device__ void finish(std::int64_t row, std::int64_t column, C dot) const {
     const std::int64_t at = c + row * g.c_row + column;
-    T value = g.alpha * dot;
-    if (g.beta != T{0}) {
-      value += g.beta * g.c[at];
+    C value = g.alpha * dot;
+    if (g.beta != C{0}) {
+      value += g.beta * widened(g.c[at]);
     }
     if (g.bias != nullptr) {
-      value += g.bias[column];
+      value += widened(g.bias[column]);
     }
     if (g.pre_activation != nullptr) {
-      g.pre_activation[at] = value;
+      g.pre_activation[at] = rounded<T>(value);
     }
     value = activate(g.activation, value);
     if (g.residual != nullptr) {
-      value += g.residual[at];
+      value += widened(g.residual[at]);
     }
-    g.c[at] = value;
+    g.c[at] = rounded<T>(value);
   }
 };
 

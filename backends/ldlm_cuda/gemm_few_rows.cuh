@@ -23,9 +23,9 @@ __global__ void gemm_few_rows_dot_kernel(const __grid_constant__ Gemm<T> g) {
   if (column >= g.n) {
     return;
   }
-  T sums[few_rows] = {};
+  ComputeType<T> sums[few_rows] = {};
   for (std::int64_t k = lane; k < g.k; k += 32) {
-    const T b = product.b_at(k, column);
+    const ComputeType<T> b = product.b_at(k, column);
     for (int i = 0; i < few_rows; ++i) {
       if (first_row + i < g.m) {
         sums[i] += product.a_at(first_row + i, k) * b;
@@ -33,7 +33,7 @@ __global__ void gemm_few_rows_dot_kernel(const __grid_constant__ Gemm<T> g) {
     }
   }
   for (int i = 0; i < few_rows; ++i) {
-    const T sum = combine_warp<Add>(sums[i]);
+    const ComputeType<T> sum = combine_warp<Add>(sums[i]);
     if (lane == 0 && first_row + i < g.m) {
       product.finish(first_row + i, column, sum);
     }
@@ -45,7 +45,7 @@ template <class T>
 __global__ void gemm_few_rows_axpy_kernel(const __grid_constant__ Gemm<T> g) {
   constexpr int slices = usual_threads / 32;
   static_assert(slices == few_rows);  // a slice of threads adds up a row
-  LDLM_SHARED(T, partial, slices * few_rows * 32);
+  LDLM_SHARED(ComputeType<T>, partial, slices * few_rows * 32);
   const std::int64_t groups = (g.m + few_rows - 1) / few_rows;
   const std::int64_t blocks = (g.n + 31) / 32;
   const std::int64_t group = blockIdx.x / blocks;
@@ -54,9 +54,9 @@ __global__ void gemm_few_rows_axpy_kernel(const __grid_constant__ Gemm<T> g) {
   const int lane = static_cast<int>(threadIdx.x) % 32;
   const int slice = static_cast<int>(threadIdx.x) / 32;
   const std::int64_t column = blockIdx.x % blocks * 32 + lane;
-  T sums[few_rows] = {};
+  ComputeType<T> sums[few_rows] = {};
   for (std::int64_t k = slice; k < g.k && column < g.n; k += slices) {
-    const T b = product.b_at(k, column);
+    const ComputeType<T> b = product.b_at(k, column);
     for (int i = 0; i < few_rows; ++i) {
       if (first_row + i < g.m) {
         sums[i] += product.a_at(first_row + i, k) * b;
@@ -68,7 +68,7 @@ __global__ void gemm_few_rows_axpy_kernel(const __grid_constant__ Gemm<T> g) {
   }
   __syncthreads();
   if (column < g.n && first_row + slice < g.m) {
-    T sum{};
+    ComputeType<T> sum{};
     for (int from = 0; from < slices; ++from) {
       sum += partial[(from * few_rows + slice) * 32 + lane];
     }

@@ -1,5 +1,5 @@
 #pragma once
-// Products of large matrices of floats on tensor cores, where the factors may be rounded to bf16 or
+// Products of large matrices on tensor cores: of bf16, and of floats that may be rounded to bf16 or
 // tf32. As gemm_tiled.cuh, but that a warp computes a part of the tile, and that strips hold words
 // (see mma.cuh).
 
@@ -38,15 +38,15 @@ struct MmaStrip {
   }
 };
 
-template <class Factors, bool packed>
+template <class T, class Factors, bool packed>
 __global__ void __launch_bounds__(MmaTile::threads)
-    gemm_mma_kernel(const __grid_constant__ Gemm<float> g) {
+    gemm_mma_kernel(const __grid_constant__ Gemm<T> g) {
   using Shape = MmaTile;
   constexpr int per_word = Factors::per_word;
   LDLM_SHARED(unsigned, a_shared, MmaTile::shared_words);
   LDLM_SHARED(unsigned, b_shared, MmaTile::shared_words);
   const TilePlace place(g, Shape::extent);
-  const Product<float> product(g, place.matrix);
+  const Product<T> product(g, place.matrix);
 
   const MmaStrip a_part{g.a_col == 1};
   const MmaStrip b_part{is_along_k(g)};

@@ -62,11 +62,11 @@ __global__ void scatter_add_rows_kernel(const __grid_constant__ RowWalk walk, co
       std::int64_t at[2];
       locate(walk.row, c, at);
       T* const to = out + id * walk.step[1] + at[1];
-      T total = *to;
+      ComputeType<T> total = widened(*to);
       for (std::int64_t i = first; i < walk.count && id_of(i) == id; ++i) {
-        total = plus(total, in[numbers[i] * walk.step[0] + at[0]]);
+        total = plus(total, widened(in[numbers[i] * walk.step[0] + at[0]]));
       }
-      *to = total;
+      *to = rounded<T>(total);
     }
   }
 }
@@ -90,12 +90,12 @@ struct ScatterAddLine {
   std::int64_t in_step;
   const std::int64_t* index;
   std::int64_t index_step;
-  T* out;
+  ComputeType<T>* out;
   std::int64_t out_step;
   __device__ void operator()(const std::int64_t (&at)[3]) const {
     for (std::int64_t i = 0; i < extent; ++i) {
-      T& o = out[at[2] + index[at[1] + i * index_step] * out_step];
-      o = plus(o, in[at[0] + i * in_step]);
+      ComputeType<T>& o = out[at[2] + index[at[1] + i * index_step] * out_step];
+      o = plus(o, widened(in[at[0] + i * in_step]));
     }
   }
 };
@@ -146,10 +146,21 @@ void gather(View<const T> in, int axis, View<const std::int64_t> index, View<T> 
 }
 template <class T>
 void scatter_add(View<const T> in, int axis, View<const std::int64_t> index, View<T> out) {
-  run_walk("scatter_add",
-           ScatterAddLine<T>{in.size(axis), in.data, in.stride(axis), index.data,
-                             index.stride(axis), out.data, out.stride(axis)},
-           line_starts(in, axis), line_starts(index, axis), line_starts(out, axis));
+  const auto add = [&](const View<ComputeType<T>>& sums) {
+    run_walk("scatter_add",
+             ScatterAddLine<T>{in.size(axis), in.data, in.stride(axis), index.data,
+                               index.stride(axis), sums.data, sums.stride(axis)},
+             line_starts(in, axis), line_starts(index, axis), line_starts(sums, axis));
+  };
+  if constexpr (std::is_same_v<T, bf16>) {  // sums of floats, which are rounded once
+    const Scratch memory(static_cast<std::size_t>(out.numel()) * sizeof(float));
+    const View<float> sums(memory.as<float>(), Layout(out.shape()));
+    cast<float>(DType::bf16, View<const void>(out.data, out.layout), sums);
+    add(sums);
+    cast<bf16>(DType::f32, View<const void>(sums.data, sums.layout), out);
+  } else {
+    add(out);
+  }
 }
 
 #define LDLM_INSTANTIATE(T) \

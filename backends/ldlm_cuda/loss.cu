@@ -9,39 +9,41 @@ namespace {
 
 template <class T>
 struct CrossEntropy {
+  using C = ComputeType<T>;
   std::int64_t classes, ignore;
-  T smoothing;
+  C smoothing;
   const T* logits;
   const std::int64_t* targets;
-  T *loss, *lse;
+  C *loss, *lse;
   /// logits, targets, loss, lse
   __device__ void operator()(const std::int64_t (&at)[4]) const {
     const T* const x = logits + at[0];
-    const T lowest = -static_cast<T>(INFINITY);
-    T largest = lowest;
-    for_columns(classes, [&](std::int64_t c) { largest = Largest::combine(largest, x[c]); });
+    const C lowest = -static_cast<C>(INFINITY);
+    C largest = lowest;
+    for_columns(classes,
+                [&](std::int64_t c) { largest = Largest::combine(largest, widened(x[c])); });
     largest = combine_block<Largest>(largest, lowest);
-    T sum{};
-    T distances{};  // what the mean of a smoothed target needs
+    C sum{};
+    C distances{};  // what the mean of a smoothed target needs
     for_columns(classes, [&](std::int64_t c) {
-      sum += largest != lowest ? exp(x[c] - largest) : T{};
-      distances += smoothing != T{} ? x[c] - largest : T{};
+      sum += largest != lowest ? exp(widened(x[c]) - largest) : C{};
+      distances += smoothing != C{} ? widened(x[c]) - largest : C{};
     });
     sum = sum_block(sum);
     distances = sum_block(distances);
     if (threadIdx.x != 0) {
       return;
     }
-    const T log_sum = log(sum);
+    const C log_sum = log(sum);
     lse[at[3]] = largest + log_sum;
     const std::int64_t target = targets[at[1]];
     if (target == ignore) {
-      loss[at[2]] = T{};
+      loss[at[2]] = C{};
       return;
     }
-    T wanted = (T{1} - smoothing) * (x[target] - largest);
-    if (smoothing != T{}) {
-      wanted += smoothing * distances / static_cast<T>(classes);
+    C wanted = (C{1} - smoothing) * (widened(x[target]) - largest);
+    if (smoothing != C{}) {
+      wanted += smoothing * distances / static_cast<C>(classes);
     }
     loss[at[2]] = log_sum - wanted;
   }
@@ -49,21 +51,22 @@ struct CrossEntropy {
 
 template <class T>
 struct CrossEntropyBackward {
+  using C = ComputeType<T>;
   std::int64_t classes, ignore;
-  T smoothing;
+  C smoothing;
   const T* logits;
   const std::int64_t* targets;
-  const T *lse, *dloss;
+  const C *lse, *dloss;
   T* dlogits;
   /// logits, targets, lse, dloss, dlogits
   __device__ void operator()(const std::int64_t (&at)[5]) const {
     const std::int64_t target = targets[at[1]];
-    const T total = lse[at[2]];
-    const T scale = dloss[at[3]];
+    const C total = lse[at[2]];
+    const C scale = dloss[at[3]];
     for_columns(classes, [&](std::int64_t c) {
-      const T wanted = smoothing / static_cast<T>(classes) + (c == target ? T{1} - smoothing : T{});
-      const T gradient = scale * (exp(logits[at[0] + c] - total) - wanted);
-      dlogits[at[4] + c] = target == ignore ? T{} : gradient;
+      const C wanted = smoothing / static_cast<C>(classes) + (c == target ? C{1} - smoothing : C{});
+      const C gradient = scale * (exp(widened(logits[at[0] + c]) - total) - wanted);
+      dlogits[at[4] + c] = rounded<T>(target == ignore ? C{} : gradient);
     });
   }
 };
@@ -72,7 +75,7 @@ struct CrossEntropyBackward {
 
 template <class T>
 void cross_entropy(View<const T> logits, View<const std::int64_t> targets, std::int64_t ignore,
-                   T smoothing, View<T> loss, View<T> lse) {
+                   ComputeType<T> smoothing, View<ComputeType<T>> loss, View<ComputeType<T>> lse) {
   run_rows("cross_entropy", logits.size(1),
            CrossEntropy<T>{logits.size(1), ignore, smoothing, logits.data, targets.data, loss.data,
                            lse.data},
@@ -80,19 +83,21 @@ void cross_entropy(View<const T> logits, View<const std::int64_t> targets, std::
 }
 template <class T>
 void cross_entropy_backward(View<const T> logits, View<const std::int64_t> targets,
-                            std::int64_t ignore, T smoothing, View<const T> lse,
-                            View<const T> dloss, View<T> dlogits) {
+                            std::int64_t ignore, ComputeType<T> smoothing,
+                            View<const ComputeType<T>> lse, View<const ComputeType<T>> dloss,
+                            View<T> dlogits) {
   run_rows("cross_entropy_backward", logits.size(1),
            CrossEntropyBackward<T>{logits.size(1), ignore, smoothing, logits.data, targets.data,
                                    lse.data, dloss.data, dlogits.data},
            row_starts(logits), targets, lse, dloss, row_starts(dlogits));
 }
 
-#define LDLM_INSTANTIATE(T)                                                                      \
-  template void cross_entropy(View<const T>, View<const std::int64_t>, std::int64_t, T, View<T>, \
-                              View<T>);                                                          \
-  template void cross_entropy_backward(View<const T>, View<const std::int64_t>, std::int64_t, T, \
-                                       View<const T>, View<const T>, View<T>);
+#define LDLM_INSTANTIATE(T)                                                                   \
+  template void cross_entropy(View<const T>, View<const std::int64_t>, std::int64_t,          \
+                              ComputeType<T>, View<ComputeType<T>>, View<ComputeType<T>>);    \
+  template void cross_entropy_backward(View<const T>, View<const std::int64_t>, std::int64_t, \
+                                       ComputeType<T>, View<const ComputeType<T>>,            \
+                                       View<const ComputeType<T>>, View<T>);
 LDLM_FLOATING_TYPES(LDLM_INSTANTIATE)
 #undef LDLM_INSTANTIATE
 

@@ -1,11 +1,13 @@
 #pragma once
-// Functions of one or two numbers, on the card. float is computed in float, double in double.
+// Functions of one or two numbers, on the card. float is computed in float, double in double, and
+// bf16 in float: kernels widen what they read and round what they write.
 
 #include <cmath>
 #include <concepts>
 #include <cstdint>
 #include <type_traits>
 
+#include <ldlm/core/dtype.hpp>
 #include <ldlm_cuda/launch.cuh>
 
 namespace ldlm::cuda_backend {
@@ -16,6 +18,23 @@ inline constexpr double gelu_tanh_cubic = 0.044715;
 inline constexpr double inverse_sqrt2 = 0.70710678118654752440;
 inline constexpr double inverse_sqrt_2pi = 0.39894228040143267794;
 inline constexpr double two_over_sqrt_pi = 1.12837916709551257390;
+
+/// An element as what it is computed in, and back.
+template <class T>
+__device__ ComputeType<T> widened(T x) {
+  return convert<ComputeType<T>>(x);
+}
+template <class T>
+__device__ T rounded(ComputeType<T> x) {
+#ifndef LDLM_CUDA_EMULATED
+  if constexpr (std::is_same_v<T, bf16>) {
+    T out;
+    asm("cvt.rn.bf16.f32 %0, %1;" : "=h"(out.bits) : "f"(x));
+    return out;
+  }
+#endif
+  return convert<T>(x);
+}
 
 template <class T>
 __device__ T constant(double value) {

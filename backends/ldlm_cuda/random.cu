@@ -32,40 +32,43 @@ using Words = std::array<std::uint32_t, 4>;
 
 template <class T>
 struct Uniform {
-  T low, range, high, below;
+  using C = ComputeType<T>;
+  C low, range, high;
+  T below;
   T* out;
   std::int64_t n;
   __device__ void operator()(std::int64_t i, const Words& words) const {
     for (int k = 0; k < 4 && i + k < n; ++k) {
-      const T u = static_cast<T>(uniform_from_bits(words[static_cast<std::size_t>(k)]));
-      const T value = fma(range, u, low);
-      out[i + k] = value < high ? value : below;
+      const C u = static_cast<C>(uniform_from_bits(words[static_cast<std::size_t>(k)]));
+      const T value = rounded<T>(fma(range, u, low));
+      out[i + k] = widened(value) < high ? value : below;
     }
   }
 };
 
 template <class T>
 struct Normal {
-  T mean, stddev;
+  using C = ComputeType<T>;
+  C mean, stddev;
   T* out;
   std::int64_t n;
   __device__ void operator()(std::int64_t i, const Words& words) const {
     for (int k = 0; k < 4 && i + k < n; k += 2) {
-      const T u0 = static_cast<T>(uniform_from_bits(words[static_cast<std::size_t>(k)]));
-      const T u1 = static_cast<T>(uniform_from_bits(words[static_cast<std::size_t>(k + 1)]));
-      const T r = stddev * sqrt(T{-2} * log(T{1} - u0));
+      const C u0 = static_cast<C>(uniform_from_bits(words[static_cast<std::size_t>(k)]));
+      const C u1 = static_cast<C>(uniform_from_bits(words[static_cast<std::size_t>(k + 1)]));
+      const C r = stddev * sqrt(C{-2} * log(C{1} - u0));
       // Taking out quarter turns is exact: both keep their digits near their zeros.
-      const T quarter = rint(u1 * T{4});
-      const T angle = (u1 - quarter * constant<T>(0.25)) * constant<T>(6.28318530717958647693);
-      const T s = sin(angle);
-      const T c = cos(angle);
+      const C quarter = rint(u1 * C{4});
+      const C angle = (u1 - quarter * constant<C>(0.25)) * constant<C>(6.28318530717958647693);
+      const C s = sin(angle);
+      const C c = cos(angle);
       const int turns = static_cast<int>(quarter);
       const bool swapped = turns == 1 || turns == 3;
-      const T x = swapped ? s : c;
-      const T y = swapped ? c : s;
-      out[i + k] = fma(r, turns == 1 || turns == 2 ? -x : x, mean);
+      const C x = swapped ? s : c;
+      const C y = swapped ? c : s;
+      out[i + k] = rounded<T>(fma(r, turns == 1 || turns == 2 ? -x : x, mean));
       if (i + k + 1 < n) {
-        out[i + k + 1] = fma(r, turns == 2 || turns == 3 ? -y : y, mean);
+        out[i + k + 1] = rounded<T>(fma(r, turns == 2 || turns == 3 ? -y : y, mean));
       }
     }
   }
@@ -73,27 +76,29 @@ struct Normal {
 
 template <class T>
 struct Bernoulli {
-  T probability;
+  using C = ComputeType<T>;
+  C probability;
   T* out;
   std::int64_t n;
   __device__ void operator()(std::int64_t i, const Words& words) const {
     for (int k = 0; k < 4 && i + k < n; ++k) {
-      const T u = static_cast<T>(uniform_from_bits(words[static_cast<std::size_t>(k)]));
-      out[i + k] = u < probability ? T{1} : T{0};
+      const C u = static_cast<C>(uniform_from_bits(words[static_cast<std::size_t>(k)]));
+      out[i + k] = rounded<T>(u < probability ? C{1} : C{0});
     }
   }
 };
 
 template <class T>
 struct Dropout {
-  T p, factor;
+  using C = ComputeType<T>;
+  C p, factor;
   const T* x;
   T* y;
   std::int64_t n;
   __device__ void operator()(std::int64_t i, const Words& words) const {
     for (int k = 0; k < 4 && i + k < n; ++k) {
-      const T u = static_cast<T>(uniform_from_bits(words[static_cast<std::size_t>(k)]));
-      y[i + k] = u >= p ? x[i + k] * factor : T{0};
+      const C u = static_cast<C>(uniform_from_bits(words[static_cast<std::size_t>(k)]));
+      y[i + k] = rounded<T>(u >= p ? widened(x[i + k]) * factor : C{0});
     }
   }
 };
@@ -113,8 +118,8 @@ __global__ void categorical_kernel(PhiloxStream stream, const T* weights, std::i
     double sum = 0;
     bool good = true;
     for (std::int64_t c = 0; c < classes; ++c) {
-      good = good && w[c] >= T{0};
-      sum += static_cast<double>(w[c]);
+      good = good && widened(w[c]) >= 0;
+      sum += static_cast<double>(widened(w[c]));
     }
     if (!good || !(sum > 0 && sum <= 1.79769313486231570815e308)) {
       atomicMin(&bad->row, static_cast<unsigned long long>(row));
@@ -125,8 +130,8 @@ __global__ void categorical_kernel(PhiloxStream stream, const T* weights, std::i
     std::int64_t drawn = -1;
     double cumulative = 0;
     for (std::int64_t c = 0; c < classes && !(drawn >= 0 && cumulative > threshold); ++c) {
-      cumulative += static_cast<double>(w[c]);
-      drawn = w[c] > T{0} ? c : drawn;  // a class without weight is never drawn
+      cumulative += static_cast<double>(widened(w[c]));
+      drawn = widened(w[c]) > 0 ? c : drawn;  // a class without weight is never drawn
     }
     out[row * out_step] = drawn;
   }
@@ -135,22 +140,27 @@ __global__ void categorical_kernel(PhiloxStream stream, const T* weights, std::i
 }  // namespace
 
 template <class T>
-void uniform(PhiloxStream stream, T low, T high, View<T> out) {
+void uniform(PhiloxStream stream, ComputeType<T> low, ComputeType<T> high, View<T> out) {
+  T below;
+  if constexpr (std::is_same_v<T, bf16>) {
+    below = low < high ? largest_below(high) : bf16(low);
+  } else {
+    below = std::nextafter(high, low);
+  }
   run_philox("uniform", stream, out.numel(),
-             Uniform<T>{low, high - low, high, std::nextafter(high, low), out.data, out.numel()});
+             Uniform<T>{low, high - low, high, below, out.data, out.numel()});
 }
 template <class T>
-void normal(PhiloxStream stream, T mean, T stddev, View<T> out) {
+void normal(PhiloxStream stream, ComputeType<T> mean, ComputeType<T> stddev, View<T> out) {
   run_philox("normal", stream, out.numel(), Normal<T>{mean, stddev, out.data, out.numel()});
 }
 template <class T>
-void bernoulli(PhiloxStream stream, T probability, View<T> out) {
+void bernoulli(PhiloxStream stream, ComputeType<T> probability, View<T> out) {
   run_philox("bernoulli", stream, out.numel(), Bernoulli<T>{probability, out.data, out.numel()});
 }
 template <class T>
-void dropout(PhiloxStream stream, T p, View<const T> x, View<T> y) {
-  run_philox("dropout", stream, y.numel(),
-             Dropout<T>{p, T{1} / (T{1} - p), x.data, y.data, y.numel()});
+void dropout(PhiloxStream stream, ComputeType<T> p, View<const T> x, View<T> y) {
+  run_philox("dropout", stream, y.numel(), Dropout<T>{p, 1 / (1 - p), x.data, y.data, y.numel()});
 }
 template <class T>
 void categorical(PhiloxStream stream, View<const T> weights, View<std::int64_t> out) {
@@ -169,11 +179,11 @@ void categorical(PhiloxStream stream, View<const T> weights, View<std::int64_t> 
              " are negative or NaN, or their sum is not positive and finite");
 }
 
-#define LDLM_INSTANTIATE(T)                                       \
-  template void uniform(PhiloxStream, T, T, View<T>);             \
-  template void normal(PhiloxStream, T, T, View<T>);              \
-  template void bernoulli(PhiloxStream, T, View<T>);              \
-  template void dropout(PhiloxStream, T, View<const T>, View<T>); \
+#define LDLM_INSTANTIATE(T)                                                     \
+  template void uniform(PhiloxStream, ComputeType<T>, ComputeType<T>, View<T>); \
+  template void normal(PhiloxStream, ComputeType<T>, ComputeType<T>, View<T>);  \
+  template void bernoulli(PhiloxStream, ComputeType<T>, View<T>);               \
+  template void dropout(PhiloxStream, ComputeType<T>, View<const T>, View<T>);  \
   template void categorical(PhiloxStream, View<const T>, View<std::int64_t>);
 LDLM_FLOATING_TYPES(LDLM_INSTANTIATE)
 #undef LDLM_INSTANTIATE

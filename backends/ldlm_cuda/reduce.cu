@@ -91,16 +91,17 @@ __global__ void reduce_kernel(const __grid_constant__ ReduceWalks walks, ReduceO
   for (std::int64_t row = blockIdx.x; row < walks.kept.count; row += gridDim.x) {
     std::int64_t at[2];
     locate(walks.kept, row, at);
-    Partial<T> mine{T{}, false};
+    using C = ComputeType<T>;
+    Partial<C> mine{C{}, false};
     for (std::int64_t i = threadIdx.x; i < walks.reduced.count; i += blockDim.x) {
       std::int64_t from[1];
       locate(walks.reduced, i, from);
-      const T x = taken(op, in[at[0] + from[0]]);
-      mine = combine(op, mine, Partial<T>{x, true});
+      const C x = taken(op, widened(in[at[0] + from[0]]));
+      mine = combine(op, mine, Partial<C>{x, true});
     }
     mine = reduce_block(op, mine);
     if (threadIdx.x == 0) {
-      out[at[1]] = mine.value;
+      out[at[1]] = rounded<T>(mine.value);
     }
   }
 }
@@ -112,13 +113,14 @@ __global__ void reduce_few_kernel(const __grid_constant__ ReduceWalks walks, Red
   for (std::int64_t row = first_index(); row < walks.kept.count; row += index_step()) {
     std::int64_t at[2];
     locate(walks.kept, row, at);
-    Partial<T> mine{T{}, false};
+    using C = ComputeType<T>;
+    Partial<C> mine{C{}, false};
     for (std::int64_t i = 0; i < walks.reduced.count; ++i) {
       std::int64_t from[1];
       locate(walks.reduced, i, from);
-      mine = combine(op, mine, Partial<T>{taken(op, in[at[0] + from[0]]), true});
+      mine = combine(op, mine, Partial<C>{taken(op, widened(in[at[0] + from[0]])), true});
     }
-    out[at[1]] = mine.value;
+    out[at[1]] = rounded<T>(mine.value);
   }
 }
 

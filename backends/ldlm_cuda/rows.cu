@@ -19,13 +19,15 @@ struct ExpSum {
   T largest, sum;
 };
 template <class T>
-__device__ ExpSum<T> exp_sum(const T* x, std::int64_t columns, std::int64_t step) {
-  T largest = minus_infinity<T>();
-  for_columns(columns, [&](std::int64_t i) { largest = Largest::combine(largest, x[i * step]); });
-  largest = combine_block<Largest>(largest, minus_infinity<T>());
-  T sum{};
-  if (largest != minus_infinity<T>()) {
-    for_columns(columns, [&](std::int64_t i) { sum += exp(x[i * step] - largest); });
+__device__ ExpSum<ComputeType<T>> exp_sum(const T* x, std::int64_t columns, std::int64_t step) {
+  using C = ComputeType<T>;
+  C largest = minus_infinity<C>();
+  for_columns(columns,
+              [&](std::int64_t i) { largest = Largest::combine(largest, widened(x[i * step])); });
+  largest = combine_block<Largest>(largest, minus_infinity<C>());
+  C sum{};
+  if (largest != minus_infinity<C>()) {
+    for_columns(columns, [&](std::int64_t i) { sum += exp(widened(x[i * step]) - largest); });
   }
   return {largest, sum_block(sum)};
 }
@@ -41,15 +43,12 @@ struct Softmax {
   __device__ void operator()(const std::int64_t (&at)[2]) const {
     const T* const in = x + at[0];
     T* const out = y + at[1];
-    const ExpSum<T> row = exp_sum(in, columns, from);
-    if (logarithm) {
-      const T log_sum = log(row.sum);
-      for_columns(columns,
-                  [&](std::int64_t i) { out[i * to] = (in[i * from] - row.largest) - log_sum; });
-    } else {
-      for_columns(columns,
-                  [&](std::int64_t i) { out[i * to] = exp(in[i * from] - row.largest) / row.sum; });
-    }
+    const ExpSum<ComputeType<T>> row = exp_sum(in, columns, from);
+    const ComputeType<T> log_sum = log(row.sum);
+    for_columns(columns, [&](std::int64_t i) {
+      const ComputeType<T> distance = widened(in[i * from]) - row.largest;
+      out[i * to] = rounded<T>(logarithm ? distance - log_sum : exp(distance) / row.sum);
+    });
   }
 };
 
@@ -67,15 +66,17 @@ struct SoftmaxBackward {
     const T* const p = y + at[0];
     const T* const g = dy + at[1];
     T* const out = dx + at[2];
-    T total{};
+    using C = ComputeType<T>;
+    C total{};
     for_columns(columns, [&](std::int64_t i) {
-      total += logarithm ? g[i * dy_step] : p[i * y_step] * g[i * dy_step];
+      const C grad = widened(g[i * dy_step]);
+      total += logarithm ? grad : widened(p[i * y_step]) * grad;
     });
     total = sum_block(total);
     for_columns(columns, [&](std::int64_t i) {
-      const T value = p[i * y_step];
-      const T grad = g[i * dy_step];
-      out[i * dx_step] = logarithm ? grad - exp(value) * total : value * (grad - total);
+      const C value = widened(p[i * y_step]);
+      const C grad = widened(g[i * dy_step]);
+      out[i * dx_step] = rounded<T>(logarithm ? grad - exp(value) * total : value * (grad - total));
     });
   }
 };
@@ -83,40 +84,43 @@ struct SoftmaxBackward {
 /// Layer norm, or with `rms` the root mean square norm: no mean, no residual, no beta.
 template <class T>
 struct Norm {
+  using C = ComputeType<T>;
   bool rms;
   std::int64_t columns;
-  T epsilon;
+  C epsilon;
   const T *x, *residual, *gamma, *beta;
-  T *sum, *y, *mean, *rstd;
+  T *sum, *y;
+  C *mean, *rstd;
   /// x, residual, sum, y, mean, rstd
   __device__ void operator()(const std::int64_t (&at)[6]) const {
-    const T n = static_cast<T>(columns);
+    const C n = static_cast<C>(columns);
     const auto element = [&](std::int64_t i) {
-      return residual != nullptr ? x[at[0] + i] + residual[at[1] + i] : x[at[0] + i];
+      const C own = widened(x[at[0] + i]);
+      return residual != nullptr ? own + widened(residual[at[1] + i]) : own;
     };
-    T mu{};
+    C mu{};
     if (!rms) {
-      T total{};
+      C total{};
       for_columns(columns, [&](std::int64_t i) { total += element(i); });
       mu = sum_block(total) / n;
-      T rest{};  // what rounding left: of equal elements the mean is then that element
+      C rest{};  // what rounding left: of equal elements the mean is then that element
       for_columns(columns, [&](std::int64_t i) { rest += element(i) - mu; });
       mu += sum_block(rest) / n;
     }
-    T squares{};
+    C squares{};
     for_columns(columns, [&](std::int64_t i) {
-      const T d = element(i) - mu;
+      const C d = element(i) - mu;
       squares += d * d;
     });
-    const T r = T{1} / sqrt(sum_block(squares) / n + epsilon);
+    const C r = C{1} / sqrt(sum_block(squares) / n + epsilon);
     for_columns(columns, [&](std::int64_t i) {
-      const T s = element(i);
-      const T g = gamma != nullptr ? gamma[i] : T{1};
-      const T b = beta != nullptr ? beta[i] : T{};
+      const C s = element(i);
+      const C g = gamma != nullptr ? widened(gamma[i]) : C{1};
+      const C b = beta != nullptr ? widened(beta[i]) : C{};
       if (sum != nullptr) {
-        sum[at[2] + i] = s;
+        sum[at[2] + i] = rounded<T>(s);
       }
-      y[at[3] + i] = (s - mu) * r * g + b;
+      y[at[3] + i] = rounded<T>((s - mu) * r * g + b);
     });
     if (threadIdx.x == 0) {
       if (mean != nullptr) {
@@ -132,29 +136,33 @@ struct Norm {
 /// dx of a norm.
 template <class T>
 struct NormBackward {
+  using C = ComputeType<T>;
   bool rms;
   std::int64_t columns;
-  const T *x, *gamma, *mean, *rstd, *dy;
+  const T *x, *gamma;
+  const C *mean, *rstd;
+  const T* dy;
   T* dx;
   /// x, mean, rstd, dy, dx
   __device__ void operator()(const std::int64_t (&at)[5]) const {
-    const T mu = rms ? T{} : mean[at[1]];
-    const T r = rstd[at[2]];
-    const T n = static_cast<T>(columns);
-    const auto normalised = [&](std::int64_t i) { return (x[at[0] + i] - mu) * r; };
+    const C mu = rms ? C{} : mean[at[1]];
+    const C r = rstd[at[2]];
+    const C n = static_cast<C>(columns);
+    const auto normalised = [&](std::int64_t i) { return (widened(x[at[0] + i]) - mu) * r; };
     const auto grad = [&](std::int64_t i) {
-      return gamma != nullptr ? dy[at[3] + i] * gamma[i] : dy[at[3] + i];
+      const C own = widened(dy[at[3] + i]);
+      return gamma != nullptr ? own * widened(gamma[i]) : own;
     };
-    T mean_g{};
-    T mean_gn{};
+    C mean_g{};
+    C mean_gn{};
     for_columns(columns, [&](std::int64_t i) {
       mean_g += grad(i);
       mean_gn += grad(i) * normalised(i);
     });
-    mean_g = rms ? T{} : sum_block(mean_g) / n;
+    mean_g = rms ? C{} : sum_block(mean_g) / n;
     mean_gn = sum_block(mean_gn) / n;
     for_columns(columns, [&](std::int64_t i) {
-      dx[at[4] + i] = r * (grad(i) - mean_g - normalised(i) * mean_gn);
+      dx[at[4] + i] = rounded<T>(r * (grad(i) - mean_g - normalised(i) * mean_gn));
     });
   }
 };
@@ -164,8 +172,10 @@ template <class T>
 struct ParameterGradient {
   bool rms;
   std::int64_t columns, rows_each;
-  const T *x, *mean, *rstd, *dy;
-  T *gamma_parts, *beta_parts;  // (parts, C)
+  const T* x;
+  const ComputeType<T>*mean, *rstd;
+  const T* dy;
+  ComputeType<T>*gamma_parts, *beta_parts;  // (parts, C)
 };
 template <class T>
 __global__ void parameter_gradient_kernel(const __grid_constant__ Walk<4> walk,
@@ -177,41 +187,45 @@ __global__ void parameter_gradient_kernel(const __grid_constant__ Walk<4> walk,
   const std::int64_t first = std::int64_t{blockIdx.y} * args.rows_each;
   const std::int64_t last =
       first + args.rows_each < walk.count ? first + args.rows_each : walk.count;
-  T gamma{};
-  T beta{};
+  using C = ComputeType<T>;
+  C gamma{};
+  C beta{};
   for (std::int64_t row = first; row < last; ++row) {
     std::int64_t at[4];
     locate(walk, row, at);
-    const T mu = args.rms ? T{} : args.mean[at[1]];
-    const T g = args.dy[at[3] + column];
-    gamma += g * ((args.x[at[0] + column] - mu) * args.rstd[at[2]]);
+    const C mu = args.rms ? C{} : args.mean[at[1]];
+    const C g = widened(args.dy[at[3] + column]);
+    gamma += g * ((widened(args.x[at[0] + column]) - mu) * args.rstd[at[2]]);
     beta += g;
   }
   args.gamma_parts[blockIdx.y * args.columns + column] = gamma;
   args.beta_parts[blockIdx.y * args.columns + column] = beta;
 }
 template <class T>
-__global__ void sum_parts_kernel(std::int64_t columns, std::int64_t parts, const T* gamma_parts,
-                                 const T* beta_parts, T* dgamma, T* dbeta) {
+__global__ void sum_parts_kernel(std::int64_t columns, std::int64_t parts,
+                                 const ComputeType<T>* gamma_parts,
+                                 const ComputeType<T>* beta_parts, T* dgamma, T* dbeta) {
   for (std::int64_t c = first_index(); c < columns; c += index_step()) {
-    T gamma{};
-    T beta{};
+    ComputeType<T> gamma{};
+    ComputeType<T> beta{};
     for (std::int64_t part = 0; part < parts; ++part) {
       gamma += gamma_parts[part * columns + c];
       beta += beta_parts[part * columns + c];
     }
     if (dgamma != nullptr) {
-      dgamma[c] = gamma;
+      dgamma[c] = rounded<T>(gamma);
     }
     if (dbeta != nullptr) {
-      dbeta[c] = beta;
+      dbeta[c] = rounded<T>(beta);
     }
   }
 }
 
 template <class T>
-void parameter_gradient(const char* op, bool rms, View<const T> x, View<const T> mean,
-                        View<const T> rstd, View<const T> dy, View<T> dgamma, View<T> dbeta) {
+void parameter_gradient(const char* op, bool rms, View<const T> x, View<const ComputeType<T>> mean,
+                        View<const ComputeType<T>> rstd, View<const T> dy, View<T> dgamma,
+                        View<T> dbeta) {
+  using C = ComputeType<T>;
   const std::int64_t columns = x.shape().back();
   if ((dgamma.empty() && dbeta.empty()) || columns == 0) {
     return;
@@ -220,9 +234,9 @@ void parameter_gradient(const char* op, bool rms, View<const T> x, View<const T>
   const auto walk = make_walk_in_order(rows, statistic(mean, rows.shape()), rstd, row_starts(dy));
   constexpr std::int64_t rows_each = 32;
   const std::int64_t parts = (walk.count + rows_each - 1) / rows_each;
-  const Scratch scratch(static_cast<std::size_t>(2 * parts * columns) * sizeof(T));
-  T* const gamma_parts = scratch.as<T>();
-  T* const beta_parts = gamma_parts + parts * columns;
+  const Scratch scratch(static_cast<std::size_t>(2 * parts * columns) * sizeof(C));
+  C* const gamma_parts = scratch.as<C>();
+  C* const beta_parts = gamma_parts + parts * columns;
   if (parts > 0) {
     constexpr unsigned threads = 64;
     const auto blocks = static_cast<unsigned>((columns + threads - 1) / threads);
@@ -269,7 +283,8 @@ void log_softmax_backward(View<const T> y, View<const T> dy, View<T> dx) {
 }
 template <class T>
 void layer_norm(View<const T> x, View<const T> residual, View<const T> gamma, View<const T> beta,
-                T epsilon, View<T> sum, View<T> y, View<T> mean, View<T> rstd) {
+                ComputeType<T> epsilon, View<T> sum, View<T> y, View<ComputeType<T>> mean,
+                View<ComputeType<T>> rstd) {
   const View<const T> rows = row_starts(x);
   const Shape& shape = rows.shape();
   run_rows("layer_norm", x.shape().back(),
@@ -279,7 +294,8 @@ void layer_norm(View<const T> x, View<const T> residual, View<const T> gamma, Vi
            row_starts(y), statistic(mean, shape), statistic(rstd, shape));
 }
 template <class T>
-void rms_norm(View<const T> x, View<const T> gamma, T epsilon, View<T> y, View<T> rstd) {
+void rms_norm(View<const T> x, View<const T> gamma, ComputeType<T> epsilon, View<T> y,
+              View<ComputeType<T>> rstd) {
   const View<const T> rows = row_starts(x);
   const Shape& shape = rows.shape();
   const View<T> none;
@@ -290,9 +306,9 @@ void rms_norm(View<const T> x, View<const T> gamma, T epsilon, View<T> y, View<T
            statistic(none, shape), statistic(rstd, shape));
 }
 template <class T>
-void layer_norm_backward(View<const T> x, View<const T> gamma, View<const T> mean,
-                         View<const T> rstd, View<const T> dy, View<T> dx, View<T> dgamma,
-                         View<T> dbeta) {
+void layer_norm_backward(View<const T> x, View<const T> gamma, View<const ComputeType<T>> mean,
+                         View<const ComputeType<T>> rstd, View<const T> dy, View<T> dx,
+                         View<T> dgamma, View<T> dbeta) {
   // The parameters' gradients first: dx may be where dy is.
   parameter_gradient("layer_norm_backward", false, x, mean, rstd, dy, dgamma, dbeta);
   run_rows("layer_norm_backward", x.shape().back(),
@@ -301,9 +317,9 @@ void layer_norm_backward(View<const T> x, View<const T> gamma, View<const T> mea
            row_starts(x), mean, rstd, row_starts(dy), row_starts(dx));
 }
 template <class T>
-void rms_norm_backward(View<const T> x, View<const T> gamma, View<const T> rstd, View<const T> dy,
-                       View<T> dx, View<T> dgamma) {
-  const View<const T> none;
+void rms_norm_backward(View<const T> x, View<const T> gamma, View<const ComputeType<T>> rstd,
+                       View<const T> dy, View<T> dx, View<T> dgamma) {
+  const View<const ComputeType<T>> none;
   parameter_gradient("rms_norm_backward", true, x, none, rstd, dy, dgamma, View<T>{});
   run_rows("rms_norm_backward", x.shape().back(),
            NormBackward<T>{true, x.shape().back(), x.data, gamma.data, nullptr, rstd.data, dy.data,
@@ -312,18 +328,21 @@ void rms_norm_backward(View<const T> x, View<const T> gamma, View<const T> rstd,
            row_starts(dx));
 }
 
-#define LDLM_INSTANTIATE(T)                                                                        \
-  template void softmax(View<const T>, View<T>);                                                   \
-  template void log_softmax(View<const T>, View<T>);                                               \
-  template void softmax_backward(View<const T>, View<const T>, View<T>);                           \
-  template void log_softmax_backward(View<const T>, View<const T>, View<T>);                       \
-  template void layer_norm(View<const T>, View<const T>, View<const T>, View<const T>, T, View<T>, \
-                           View<T>, View<T>, View<T>);                                             \
-  template void layer_norm_backward(View<const T>, View<const T>, View<const T>, View<const T>,    \
-                                    View<const T>, View<T>, View<T>, View<T>);                     \
-  template void rms_norm(View<const T>, View<const T>, T, View<T>, View<T>);                       \
-  template void rms_norm_backward(View<const T>, View<const T>, View<const T>, View<const T>,      \
-                                  View<T>, View<T>);
+#define LDLM_INSTANTIATE(T)                                                                      \
+  template void softmax(View<const T>, View<T>);                                                 \
+  template void log_softmax(View<const T>, View<T>);                                             \
+  template void softmax_backward(View<const T>, View<const T>, View<T>);                         \
+  template void log_softmax_backward(View<const T>, View<const T>, View<T>);                     \
+  template void layer_norm(View<const T>, View<const T>, View<const T>, View<const T>,           \
+                           ComputeType<T>, View<T>, View<T>, View<ComputeType<T>>,               \
+                           View<ComputeType<T>>);                                                \
+  template void layer_norm_backward(View<const T>, View<const T>, View<const ComputeType<T>>,    \
+                                    View<const ComputeType<T>>, View<const T>, View<T>, View<T>, \
+                                    View<T>);                                                    \
+  template void rms_norm(View<const T>, View<const T>, ComputeType<T>, View<T>,                  \
+                         View<ComputeType<T>>);                                                  \
+  template void rms_norm_backward(View<const T>, View<const T>, View<const ComputeType<T>>,      \
+                                  View<const T>, View<T>, View<T>);
 LDLM_FLOATING_TYPES(LDLM_INSTANTIATE)
 #undef LDLM_INSTANTIATE
 

@@ -10,7 +10,8 @@ namespace ldlm::reference {
 /// Adam (Kingma & Ba, 2015, algorithm 1); `decoupled` decays the weight itself (Loshchilov &
 /// Hutter, 2019, algorithm 2).
 template <std::floating_point T>
-void adam(const AdamStep<T>& step, View<T> parameter, View<const T> grad, View<T> m, View<T> v) {
+void adam(const AdamStep<T>& step, View<T> parameter, View<const T> grad, View<T> /*master*/,
+          View<T> m, View<T> v) {
   using W = Wide<T>;
   for (std::int64_t i = 0; i < parameter.numel(); ++i) {
     W w = parameter.data[i];

@@ -2,6 +2,7 @@
 // The reference kernels as tables: every kernel as a plain loop, for every element type that gives
 // it a meaning.
 
+#include <ldlm_bf16/table.hpp>
 #include <ldlm_reference/attention.hpp>
 #include <ldlm_reference/index.hpp>
 #include <ldlm_reference/loss.hpp>
@@ -23,6 +24,9 @@ constexpr KernelTable<T> make_table() {
   t.cast = cast<T>;
   t.gather_rows = gather_rows<T>;
   if constexpr (Computing<T>) {
+    t.gather = gather<T>;
+  }
+  if constexpr (Computing<T> && !std::same_as<T, bf16>) {
     t.unary = unary<T>;
     t.binary = binary<T>;
     t.compare = compare<T>;
@@ -32,13 +36,12 @@ constexpr KernelTable<T> make_table() {
     t.arg_reduce = arg_reduce<T>;
     t.top_k = top_k<T>;
     t.scatter_add_rows = scatter_add_rows<T>;
-    t.gather = gather<T>;
     t.scatter_add = scatter_add<T>;
   }
   if constexpr (Computing<T> && std::integral<T> && !std::same_as<T, bool>) {
     t.find_outside = find_outside<T>;
   }
-  if constexpr (Floating<T>) {
+  if constexpr (std::floating_point<T>) {
     t.unary_backward = unary_backward<T>;
     t.softmax = softmax<T>;
     t.softmax_backward = softmax_backward<T>;
@@ -67,9 +70,31 @@ constexpr KernelTable<T> make_table() {
 
 /// The reference kernels for elements of type T.
 template <Scalar T>
+const KernelTable<T>& table();
+
+namespace detail {
+/// Those of bf16 are made of these.
+struct Bf16Tables {
+  static const KernelTable<float>& of_float() { return table<float>(); }
+  static const KernelTable<bf16>& of_bf16() { return table<bf16>(); }
+  template <class F>
+  static void parallel_for(std::int64_t begin, std::int64_t end, std::int64_t /*grain*/,
+                           const F& f) {
+    f(begin, end);
+  }
+};
+}  // namespace detail
+
+template <Scalar T>
 const KernelTable<T>& table() {
-  static constexpr KernelTable<T> kernels = detail::make_table<T>();
-  return kernels;
+  if constexpr (std::same_as<T, bf16>) {
+    static constexpr KernelTable<T> kernels =
+        bf16_backend::make_table<detail::Bf16Tables>(detail::make_table<T>());
+    return kernels;
+  } else {
+    static constexpr KernelTable<T> kernels = detail::make_table<T>();
+    return kernels;
+  }
 }
 
 }  // namespace ldlm::reference

@@ -8,7 +8,8 @@
 namespace ldlm::simd {
 
 template <class T, class Arch>
-void adam(const AdamStep<T>& step, View<T> parameter, View<const T> grad, View<T> m, View<T> v) {
+void adam(const AdamStep<T>& step, View<T> parameter, View<const T> grad, View<T> /*master*/,
+          View<T> m, View<T> v) {
   using B = Batch<T, Arch>;
   constexpr std::int64_t W = width<T, Arch>;
   const B keep1(step.beta1), keep2(step.beta2), add1(1 - step.beta1), add2(1 - step.beta2);

@@ -3,6 +3,7 @@
 // that this unit is compiled for, if the processor has it; a unit compiled for a larger set wins.
 
 #include <ldlm_reference/table.hpp>
+#include <ldlm_simd/bf16.hpp>
 #include <ldlm_simd/table.hpp>
 
 namespace ldlm::simd::detail {
@@ -11,7 +12,7 @@ namespace ldlm::simd::detail {
 template <class T>
 constexpr KernelTable<T> make_base() {
   KernelTable<T> t;
-  if constexpr (Floating<T>) {
+  if constexpr (std::floating_point<T>) {
     t.scatter_add = reference::scatter_add<T>;
     t.categorical = reference::categorical<T>;
   } else {
@@ -19,6 +20,9 @@ constexpr KernelTable<T> make_base() {
     t.copy = nullptr;
     t.cast = nullptr;
     t.gather_rows = nullptr;
+  }
+  if constexpr (std::same_as<T, bf16>) {
+    t = bf16_backend::make_table<Bf16Tables>(t);
   }
   return t;
 }

@@ -45,7 +45,7 @@ KernelTable<T> make_table(const KernelTable<T>& base) {
   t.copy = copy<T, Arch>;
   t.cast = cast<T, Arch>;
   t.gather_rows = gather_rows<T, Arch>;
-  if constexpr (Floating<T>) {
+  if constexpr (std::floating_point<T>) {
     t.gemm = gemm<T, Arch>;
     t.fill = fill<T, Arch>;
     t.unary = unary<T, Arch>;

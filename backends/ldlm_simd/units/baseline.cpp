@@ -2,13 +2,20 @@
 // units.
 
 #include <ldlm_reference/reference.hpp>
+#include <ldlm_simd/bf16.hpp>
 #include <ldlm_simd/units/unit.hpp>
 
 namespace ldlm::simd::units {
 
 template <class T>
 const KernelTable<T>& base_table() {
-  return reference::table<T>();
+  if constexpr (std::same_as<T, bf16>) {
+    static constexpr KernelTable<T> kernels =
+        bf16_backend::make_table<detail::Bf16Tables>(reference::detail::make_table<T>());
+    return kernels;
+  } else {
+    return reference::table<T>();
+  }
 }
 template const KernelTable<double>& base_table<double>();
 template const KernelTable<float>& base_table<float>();

@@ -130,7 +130,7 @@ class FunctionNode final : public SlotNode<T> {
 
 /// c * grad.
 template <class T>
-Tensor<T> scaled(Tensor<T> grad, std::type_identity_t<T> c) {
+Tensor<T> scaled(Tensor<T> grad, Number<T> c) {
   if (!is_writable(grad)) {
     return mul(grad, c);
   }
@@ -140,18 +140,18 @@ Tensor<T> scaled(Tensor<T> grad, std::type_identity_t<T> c) {
 
 /// The same with a factor that may lie on a device, which is then not waited for.
 template <class T>
-Tensor<T> scaled(Tensor<T> grad, const Tensor<T>& c) {
+Tensor<T> scaled(Tensor<T> grad, const Tensor<ComputeType<T>>& c) {
   if (is_host_memory(c.device())) {
-    const T factor = c.item();
-    return factor == T{1} ? std::move(grad) : scaled(std::move(grad), factor);
+    const ComputeType<T> factor = c.item();
+    return factor == 1 ? std::move(grad) : scaled(std::move(grad), factor);
   }
-  return mul(grad, c);
+  return mul(grad, cast<T>(c));
 }
 
 /// grad * f'(x), where `saved` is x, or f(x) if saves_output(op).
 template <class T>
-Tensor<T> unary_backward(UnaryOp op, const Tensor<T>& saved, Tensor<T> grad, Number<T> a = T{},
-                         Number<T> b = T{}) {
+Tensor<T> unary_backward(UnaryOp op, const Tensor<T>& saved, Tensor<T> grad, Number<T> a = 0,
+                         Number<T> b = 0) {
   Tensor<T> dx = is_writable(grad) ? grad : Tensor<T>::empty(grad.shape(), grad.device());
   if (dx.numel() > 0) {
     kernel(dx.device(), &KernelTable<T>::unary_backward, name_of(op))(op, saved.view(), grad.view(),

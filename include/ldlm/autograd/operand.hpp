@@ -36,7 +36,7 @@ inline constexpr bool is_variable<Variable<T>> = true;
 
 }  // namespace detail
 
-/// A Tensor<T> or a Variable<T> of floats or doubles.
+/// A Tensor<T> or a Variable<T> of float, double or bf16.
 template <class X>
 concept TensorOrVariable = requires {
   typename detail::ElementOf<X>::type;
@@ -72,6 +72,13 @@ concept Operands = (TensorOrVariable<X> && ...) && requires {
 template <class... X>
 requires Operands<X...>
 using result_t = typename detail::ResultOf<X...>::type;
+
+/// A loss of these: as result_t, of float for operands of bf16.
+template <class... X>
+requires Operands<X...>
+using loss_t = std::conditional_t<(detail::is_variable<X> || ...),
+                                  Variable<ComputeType<element_t<result_t<X...>>>>,
+                                  Tensor<ComputeType<element_t<result_t<X...>>>>>;
 
 /// The operand as a Variable: itself, or a leaf without gradient that shares the Tensor's elements.
 /// Undefined ones stay so.

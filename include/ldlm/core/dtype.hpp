@@ -1,6 +1,6 @@
 #pragma once
-// Scalar types: the compute types (float, double, integers, bool) and the storage-only types
-// bf16 and f16, which convert to and from float and do no arithmetic of their own.
+// Scalar types: float, double, integers, bool; and bf16 and f16, which convert to and from float
+// and do no arithmetic of their own: tensors of bf16 are computed with in float.
 
 #include <bit>
 #include <concepts>
@@ -30,6 +30,19 @@ struct bf16 {
     return static_cast<std::uint16_t>((x + 0x7fffU + ((x >> 16) & 1U)) >> 16);
   }
 };
+
+/// The largest bf16 below a number that is not -infinity or NaN.
+constexpr bf16 largest_below(float x) {
+  bf16 value(x);
+  if (value >= x) {  // one step down: away from 0 below it, and past both zeros
+    constexpr std::uint16_t least_negative = 0x8001;
+    const bool zero = (value.bits & 0x7fffU) == 0;
+    const bool negative = (value.bits & 0x8000U) != 0;
+    value.bits = zero ? least_negative
+                      : static_cast<std::uint16_t>(negative ? value.bits + 1 : value.bits - 1);
+  }
+  return value;
+}
 
 /// IEEE 754 binary16. Conversion rounds to nearest even, with subnormals and infinities.
 struct f16 {
@@ -75,6 +88,48 @@ struct f16 {
     return static_cast<std::uint16_t>(sign | ((mantissa + half - 1U + odd) >> shift));
   }
 };
+
+}  // namespace ldlm
+
+namespace ldlm::detail {
+
+/// What std::numeric_limits says of a type of 16 bits: its mantissa and exponent have so many.
+template <class T, int mantissa, int exponent>
+struct HalfLimits {
+  static constexpr bool is_specialized = true, is_signed = true, is_integer = false,
+                        is_exact = false, is_iec559 = true, is_bounded = true, is_modulo = false,
+                        has_infinity = true, has_quiet_NaN = true, has_signaling_NaN = true,
+                        traps = false, tinyness_before = false;
+  static constexpr std::float_round_style round_style = std::round_to_nearest;
+  static constexpr int radix = 2, digits = mantissa + 1, max_exponent = 1 << (exponent - 1),
+                       min_exponent = 3 - max_exponent, digits10 = mantissa * 301 / 1000,
+                       max_digits10 = digits * 301 / 1000 + 2,
+                       max_exponent10 = max_exponent * 301 / 1000,
+                       min_exponent10 = min_exponent * 301 / 1000;
+  static constexpr T min() { return of(1 << mantissa); }
+  static constexpr T max() { return of(infinity_bits - 1); }
+  static constexpr T lowest() { return of(0x8000 | (infinity_bits - 1)); }
+  static constexpr T epsilon() { return of((max_exponent - 1 - mantissa) << mantissa); }
+  static constexpr T round_error() { return of((max_exponent - 2) << mantissa); }
+  static constexpr T infinity() { return of(infinity_bits); }
+  static constexpr T quiet_NaN() { return of(infinity_bits | 1 << (mantissa - 1)); }
+  static constexpr T signaling_NaN() { return of(infinity_bits | 1); }
+  static constexpr T denorm_min() { return of(1); }
+
+ private:
+  static constexpr int infinity_bits = ((1 << exponent) - 1) << mantissa;
+  static constexpr T of(int bits) { return std::bit_cast<T>(static_cast<std::uint16_t>(bits)); }
+};
+
+}  // namespace ldlm::detail
+
+/// Unspecialised, they would say that infinity is 0.
+template <>
+class std::numeric_limits<ldlm::bf16> : public ldlm::detail::HalfLimits<ldlm::bf16, 7, 8> {};
+template <>
+class std::numeric_limits<ldlm::f16> : public ldlm::detail::HalfLimits<ldlm::f16, 10, 5> {};
+
+namespace ldlm {
 
 /// Every element type that a tensor or a safetensors file can hold.
 enum class DType : std::uint8_t {
@@ -158,7 +213,12 @@ concept Scalar = requires {
 
 /// Types with arithmetic and gradients.
 template <class T>
-concept Floating = std::same_as<T, float> || std::same_as<T, double>;
+concept Floating = std::same_as<T, float> || std::same_as<T, double> || std::same_as<T, bf16>;
+
+/// What elements of T are computed in: float for bf16 and f16, else T. Numbers beside a tensor,
+/// sums and statistics of its elements, and an optimiser's state are of this type.
+template <Scalar T>
+using ComputeType = std::conditional_t<std::same_as<T, bf16> || std::same_as<T, f16>, float, T>;
 
 /// Types with arithmetic; the others are for storage, and have fill, copy, cast and gather_rows.
 template <class T>

@@ -25,7 +25,7 @@ inline constexpr int max_batch_rank = 4;
 template <class T>
 struct Gemm {
   std::int64_t m = 0, n = 0, k = 0;
-  T alpha = T{1}, beta = T{0};  // beta == 0: C is not read, and may hold NaN
+  ComputeType<T> alpha{1}, beta{0};  // beta == 0: C is not read, and may hold NaN
   const T* a = nullptr;
   std::int64_t a_row = 0, a_col = 0;
   const T* b = nullptr;
@@ -59,10 +59,11 @@ struct Attention {
   View<T> out;
   View<const T> mask;   // added to the scores, broadcast to (B, H, Tq, Tk); empty: absent
   bool causal = false;  // query i sees keys j <= i + (Tk - Tq)
-  T scale = T{1};
-  T dropout = T{0};  // probability; element ((b*H + h)*Tq + i)*Tk + j of `stream` decides
+  ComputeType<T> scale{1};
+  ComputeType<T> dropout{0};  // probability; element ((b*H + h)*Tq + i)*Tk + j of `stream` decides
   PhiloxStream stream;
-  View<T> lse;  // (B, H, Tq) log-sum-exp of each row, for the backward pass; empty: not wanted
+  View<ComputeType<T>>
+      lse;  // (B, H, Tq) log-sum-exp of each row, for the backward pass; empty: not wanted
 };
 
 template <class T>
@@ -82,8 +83,11 @@ struct AdamStep {
 };
 
 /// Every kernel for elements of type T. N rows, C columns, V classes; "rows" means the last axis.
+/// Elements of bf16 are computed with in float, and what is an element again is rounded once.
 template <class T>
 struct KernelTable {
+  using Compute = ComputeType<T>;
+
   const char* name = "none";  // of the backend
   InstructionSet instruction_set = InstructionSet::none;
 
@@ -92,16 +96,16 @@ struct KernelTable {
   void (*fill)(View<T> out, T value) = nullptr;
   void (*copy)(View<const T> in, View<T> out) = nullptr;
   void (*cast)(DType from, View<const void> in, View<T> out) = nullptr;
-  void (*unary)(UnaryOp op, View<const T> x, View<T> y, T a, T b) = nullptr;
+  void (*unary)(UnaryOp op, View<const T> x, View<T> y, Compute a, Compute b) = nullptr;
   /// dx = dy * f'(x), where saved is x, or y if saves_output(op).
-  void (*unary_backward)(UnaryOp op, View<const T> saved, View<const T> dy, View<T> dx, T a,
-                         T b) = nullptr;
+  void (*unary_backward)(UnaryOp op, View<const T> saved, View<const T> dy, View<T> dx, Compute a,
+                         Compute b) = nullptr;
   void (*binary)(BinaryOp op, View<const T> a, View<const T> b, View<T> out) = nullptr;
   void (*compare)(CompareOp op, View<const T> a, View<const T> b, View<bool> out) = nullptr;
   void (*where)(View<const bool> condition, View<const T> a, View<const T> b,
                 View<T> out) = nullptr;
   /// y += a * x
-  void (*axpy)(T a, View<const T> x, View<T> y) = nullptr;
+  void (*axpy)(Compute a, View<const T> x, View<T> y) = nullptr;
 
   // Reductions: `out` has the rank of `in`, with extent 1 on the reduced axes.
   // sum of no elements is 0; max and min are never called on none. NaN wins in max and min.
@@ -121,16 +125,16 @@ struct KernelTable {
   /// y = (x + residual - mean) * rstd * gamma + beta. residual, sum, gamma, beta, mean, rstd may be
   /// empty; `sum`, if given, receives x + residual. gamma, beta: (C), contiguous.
   void (*layer_norm)(View<const T> x, View<const T> residual, View<const T> gamma,
-                     View<const T> beta, T epsilon, View<T> sum, View<T> y, View<T> mean,
-                     View<T> rstd) = nullptr;
+                     View<const T> beta, Compute epsilon, View<T> sum, View<T> y,
+                     View<Compute> mean, View<Compute> rstd) = nullptr;
   /// x is the normalised input (x + residual). dgamma and dbeta (C) may be empty; overwritten.
-  void (*layer_norm_backward)(View<const T> x, View<const T> gamma, View<const T> mean,
-                              View<const T> rstd, View<const T> dy, View<T> dx, View<T> dgamma,
-                              View<T> dbeta) = nullptr;
+  void (*layer_norm_backward)(View<const T> x, View<const T> gamma, View<const Compute> mean,
+                              View<const Compute> rstd, View<const T> dy, View<T> dx,
+                              View<T> dgamma, View<T> dbeta) = nullptr;
   /// y = x / sqrt(mean(x^2) + epsilon) * gamma
-  void (*rms_norm)(View<const T> x, View<const T> gamma, T epsilon, View<T> y,
-                   View<T> rstd) = nullptr;
-  void (*rms_norm_backward)(View<const T> x, View<const T> gamma, View<const T> rstd,
+  void (*rms_norm)(View<const T> x, View<const T> gamma, Compute epsilon, View<T> y,
+                   View<Compute> rstd) = nullptr;
+  void (*rms_norm_backward)(View<const T> x, View<const T> gamma, View<const Compute> rstd,
                             View<const T> dy, View<T> dx, View<T> dgamma) = nullptr;
 
   // Matrices.
@@ -152,26 +156,28 @@ struct KernelTable {
   // `ignore` count nothing. loss (N), lse (N): log-sum-exp of each row, for the backward pass.
   // With smoothing s the target is 1 - s on the class plus s / V on every class.
   void (*cross_entropy)(View<const T> logits, View<const std::int64_t> targets, std::int64_t ignore,
-                        T smoothing, View<T> loss, View<T> lse) = nullptr;
+                        Compute smoothing, View<Compute> loss, View<Compute> lse) = nullptr;
   /// dlogits = dloss[row] * (softmax - target); dlogits may be logits.
   void (*cross_entropy_backward)(View<const T> logits, View<const std::int64_t> targets,
-                                 std::int64_t ignore, T smoothing, View<const T> lse,
-                                 View<const T> dloss, View<T> dlogits) = nullptr;
+                                 std::int64_t ignore, Compute smoothing, View<const Compute> lse,
+                                 View<const Compute> dloss, View<T> dlogits) = nullptr;
 
-  // Random numbers; `out` contiguous, element i takes word i of the stream.
-  void (*uniform)(PhiloxStream stream, T low, T high, View<T> out) = nullptr;
+  // Random numbers; `out` contiguous, element i takes word i of the stream. (Rounded to bf16, a
+  // number below `high` may be `high`, and then is the largest below it.)
+  void (*uniform)(PhiloxStream stream, Compute low, Compute high, View<T> out) = nullptr;
   /// Box-Muller on the word pairs (0, 1) and (2, 3) of a block:
   /// r = sqrt(-2 log(1 - u0)), then r cos(2 pi u1), r sin(2 pi u1).
-  void (*normal)(PhiloxStream stream, T mean, T stddev, View<T> out) = nullptr;
-  void (*bernoulli)(PhiloxStream stream, T probability, View<T> out) = nullptr;
+  void (*normal)(PhiloxStream stream, Compute mean, Compute stddev, View<T> out) = nullptr;
+  void (*bernoulli)(PhiloxStream stream, Compute probability, View<T> out) = nullptr;
   /// y = x / (1 - p) where uniform >= p, else 0. Contiguous; y may be x; also its own backward.
-  void (*dropout)(PhiloxStream stream, T p, View<const T> x, View<T> y) = nullptr;
+  void (*dropout)(PhiloxStream stream, Compute p, View<const T> x, View<T> y) = nullptr;
   /// Draws a class from each row of non-negative weights (N, V), unit stride on V; out (N).
   void (*categorical)(PhiloxStream stream, View<const T> weights, View<std::int64_t> out) = nullptr;
 
-  // Optimiser; contiguous, all of one size.
-  void (*adam)(const AdamStep<T>& step, View<T> parameter, View<const T> grad, View<T> m,
-               View<T> v) = nullptr;
+  // Optimiser; contiguous, all of one size. The step is made on `master`, of which the parameter is
+  // then the rounding; there is none where both would be of one type.
+  void (*adam)(const AdamStep<Compute>& step, View<T> parameter, View<const T> grad,
+               View<Compute> master, View<Compute> m, View<Compute> v) = nullptr;
 
   /// First position of an index outside [low, high), or -1. (Integer tables only.)
   std::int64_t (*find_outside)(View<const T> indices, T low, T high) = nullptr;

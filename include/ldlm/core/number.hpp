@@ -1,11 +1,12 @@
 #pragma once
-// Number<T>: a number beside a tensor of T in an op's parameters.
+// Number<T>: a number beside a tensor of T in an op's parameters; of bf16 and f16 a float.
 
 #include <concepts>
 #include <string>
 #include <type_traits>
 #include <utility>
 
+#include <ldlm/core/dtype.hpp>
 #include <ldlm/core/error.hpp>
 
 namespace ldlm {
@@ -19,9 +20,11 @@ struct NumberOf {
   T value;
 
   template <class U>
-  requires std::is_arithmetic_v<U> || std::same_as<U, T>
-  // NOLINTNEXTLINE(google-explicit-constructor): numbers are written as they are
-  constexpr NumberOf(U number) : value(static_cast<T>(number)) {
+  requires std::is_arithmetic_v<U> || std::same_as<U, T> ||
+      (std::floating_point<T> && (std::same_as<U, bf16> || std::same_as<U, f16>))
+      // NOLINTNEXTLINE(google-explicit-constructor): numbers are written as they are
+      constexpr NumberOf(U number)
+      : value(static_cast<T>(number)) {
     if constexpr (is_integer<T> && is_integer<U>) {
       LDLM_CHECK(std::in_range<T>(number), "number", number, " is outside of the elements' range");
     }
@@ -45,6 +48,6 @@ struct NumberOf {
 
 /// Not deduced: T is the tensor's.
 template <class T>
-using Number = std::type_identity_t<detail::NumberOf<T>>;
+using Number = std::type_identity_t<detail::NumberOf<ComputeType<T>>>;
 
 }  // namespace ldlm

@@ -53,8 +53,8 @@ class Generator {
 
 /// Uniform in [low, high); high - low must be a finite number.
 template <Floating T = float>
-Tensor<T> rand(const Shape& shape, Generator& generator, Number<T> low = T{0},
-               Number<T> high = T{1}, Device device = cpu) {
+Tensor<T> rand(const Shape& shape, Generator& generator, Number<T> low = 0, Number<T> high = 1,
+               Device device = cpu) {
   LDLM_CHECK(low <= high && std::isfinite(high - low), "rand", "cannot draw from [", low, ", ",
              high, ')');
   Tensor<T> out = Tensor<T>::empty(shape, device);
@@ -66,9 +66,9 @@ Tensor<T> rand(const Shape& shape, Generator& generator, Number<T> low = T{0},
 }
 /// Normal with the given mean and standard deviation.
 template <Floating T = float>
-Tensor<T> randn(const Shape& shape, Generator& generator, Number<T> mean = T{0},
-                Number<T> stddev = T{1}, Device device = cpu) {
-  LDLM_CHECK(stddev >= T{0}, "randn", "the standard deviation must not be negative, got ", stddev);
+Tensor<T> randn(const Shape& shape, Generator& generator, Number<T> mean = 0, Number<T> stddev = 1,
+                Device device = cpu) {
+  LDLM_CHECK(stddev >= 0, "randn", "the standard deviation must not be negative, got ", stddev);
   Tensor<T> out = Tensor<T>::empty(shape, device);
   if (out.numel() > 0) {
     detail::kernel(device, &KernelTable<T>::normal, "randn")(generator.take(out.numel()), mean,
@@ -79,13 +79,13 @@ Tensor<T> randn(const Shape& shape, Generator& generator, Number<T> mean = T{0},
 /// Standard normal, of the shape of `like` and on its device.
 template <Floating T>
 Tensor<T> randn_like(const Tensor<T>& like, Generator& generator) {
-  return randn<T>(like.shape(), generator, T{0}, T{1}, like.device("randn_like"));
+  return randn<T>(like.shape(), generator, 0, 1, like.device("randn_like"));
 }
 /// 1 with the given probability, else 0.
 template <Floating T = float>
 Tensor<T> bernoulli(const Shape& shape, Generator& generator, Number<T> probability,
                     Device device = cpu) {
-  LDLM_CHECK(probability >= T{0} && probability <= T{1}, "bernoulli",
+  LDLM_CHECK(probability >= 0 && probability <= 1, "bernoulli",
              "probability must lie in [0, 1], got ", probability);
   Tensor<T> out = Tensor<T>::empty(shape, device);
   if (out.numel() > 0) {

@@ -85,9 +85,11 @@ class Tensor {
     out.fill_(value);
     return out;
   }
-  static Tensor zeros(const Shape& shape, Device device = cpu) { return full(shape, T{}, device); }
+  static Tensor zeros(const Shape& shape, Device device = cpu) {
+    return full(shape, ComputeType<T>{}, device);
+  }
   static Tensor ones(const Shape& shape, Device device = cpu) {
-    return full(shape, convert<T>(1.0F), device);
+    return full(shape, convert<ComputeType<T>>(1.0F), device);
   }
   /// A tensor of rank 0.
   static Tensor scalar(Number<T> value, Device device = cpu) {
@@ -116,8 +118,9 @@ class Tensor {
     return {Storage::borrow(data, checked_bytes(shape), device, std::move(release)), Layout(shape)};
   }
   /// start, start + step, ... up to but not including stop.
-  static Tensor arange(T start, T stop, T step = T{1}) requires(std::integral<T> || Floating<T>) {
-    LDLM_CHECK(step != T{}, "arange", "step must not be 0");
+  static Tensor arange(ComputeType<T> start, ComputeType<T> stop,
+                       ComputeType<T> step = 1) requires(std::integral<T> || Floating<T>) {
+    LDLM_CHECK(step != 0, "arange", "step must not be 0");
     const std::int64_t count = count_steps(start, stop, step);
     Tensor out = empty({count});
     for (std::int64_t i = 0; i < count; ++i) {
@@ -126,18 +129,20 @@ class Tensor {
             static_cast<T>(static_cast<std::uint64_t>(start) +
                            static_cast<std::uint64_t>(i) * static_cast<std::uint64_t>(step));
       } else {
-        out.data()[i] = start + static_cast<T>(i) * step;
+        out.data()[i] = static_cast<T>(start + static_cast<ComputeType<T>>(i) * step);
       }
     }
     return out;
   }
   /// `count` evenly spaced values, both ends included.
-  static Tensor linspace(T start, T stop, std::int64_t count) requires Floating<T> {
+  static Tensor linspace(ComputeType<T> start, ComputeType<T> stop,
+                         std::int64_t count) requires Floating<T> {
+    using C = ComputeType<T>;
     LDLM_CHECK(count >= 0, "linspace", "count must not be negative, got ", count);
     Tensor out = empty({count});
     for (std::int64_t i = 0; i < count; ++i) {
-      const T weight = count > 1 ? static_cast<T>(i) / static_cast<T>(count - 1) : T{0};
-      out.data()[i] = weight == T{1} ? stop : start + (stop - start) * weight;
+      const C weight = count > 1 ? static_cast<C>(i) / static_cast<C>(count - 1) : C{0};
+      out.data()[i] = static_cast<T>(weight == C{1} ? stop : start + (stop - start) * weight);
     }
     return out;
   }
@@ -348,11 +353,12 @@ class Tensor {
     const Device on = device("fill_");
     if (numel() > 0) {
       detail::check_writable("fill_", view());
-      detail::kernel(on, &KernelTable<T>::fill, "fill_")(view(), value);
+      detail::kernel(on, &KernelTable<T>::fill, "fill_")(
+          view(), convert<T>(static_cast<ComputeType<T>>(value)));
       storage_.bump_version();
     }
   }
-  void zero_() const { fill_(T{}); }
+  void zero_() const { fill_(ComputeType<T>{}); }
   /// Overwrites with another tensor, of any device, broadcast to this shape. Throws if the two
   /// overlap in memory without being the same view.
   void copy_(const Tensor& source) const {
@@ -413,12 +419,12 @@ class Tensor {
   }
 
   // How many of start, start + step, ... lie before stop.
-  static std::int64_t count_steps(T start, T stop, T step) {
-    if (step > T{} ? start >= stop : start <= stop) {
+  static std::int64_t count_steps(ComputeType<T> start, ComputeType<T> stop, ComputeType<T> step) {
+    if (step > 0 ? start >= stop : start <= stop) {
       return 0;
     }
     if constexpr (std::integral<T>) {  // unsigned differences: no overflow, no rounding
-      const bool up = step > T{};
+      const bool up = step > 0;
       const auto first = static_cast<std::uint64_t>(start);
       const auto last = static_cast<std::uint64_t>(stop);
       const auto stride = static_cast<std::uint64_t>(step);

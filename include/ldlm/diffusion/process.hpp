@@ -32,7 +32,7 @@ Tensor<T> per_row(std::span<const double> alpha_bars, const Tensor<T>& z, Functi
   for (std::size_t i = 0; i < alpha_bars.size(); ++i) {
     LDLM_CHECK(alpha_bars[i] > 0.0 && alpha_bars[i] <= 1.0, "diffusion",
                "abar must lie in (0, 1], got ", alpha_bars[i]);
-    out.data()[i] = static_cast<T>(f(alpha_bars[i]));
+    out.data()[i] = convert<T>(f(alpha_bars[i]));
   }
   return out.to(z.device());
 }

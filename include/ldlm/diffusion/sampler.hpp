@@ -97,8 +97,8 @@ Tensor<T> denoise_from(Tensor<T> z, const NoiseSchedule& schedule,
         const double h = NoiseSchedule::log_snr_of(as) / 2.0 - lambda;
         if (previous_x0.defined()) {
           const double r = (lambda - previous_lambda) / h;
-          estimate = mul(x0, static_cast<T>(1.0 + 0.5 / r));
-          axpy_(estimate, static_cast<T>(-0.5 / r), previous_x0);
+          estimate = mul(x0, 1.0 + 0.5 / r);
+          axpy_(estimate, -0.5 / r, previous_x0);
         }
         previous_x0 = x0;
         previous_lambda = lambda;
@@ -106,10 +106,10 @@ Tensor<T> denoise_from(Tensor<T> z, const NoiseSchedule& schedule,
         break;
       }
     }
-    z = mul(z, static_cast<T>(step.zt_weight));
-    axpy_(z, static_cast<T>(step.x0_weight), estimate);
+    z = mul(z, step.zt_weight);
+    axpy_(z, step.x0_weight, estimate);
     if (step.stddev > 0.0) {
-      add_(z, randn<T>(z.shape(), generator, T{0}, static_cast<T>(step.stddev), z.device()));
+      add_(z, randn<T>(z.shape(), generator, 0, step.stddev, z.device()));
     }
   }
   return x0;
@@ -121,7 +121,7 @@ Tensor<T> sample_diffusion(const Shape& shape, const NoiseSchedule& schedule, De
                            const SamplerOptions& options, Generator& generator,
                            Device device = cpu) {
   options.validate();
-  Tensor<T> z = randn<T>(shape, generator, T{0}, T{1}, device);
+  Tensor<T> z = randn<T>(shape, generator, 0, 1, device);
   return denoise_from(std::move(z), schedule,
                       schedule.timesteps(options.steps > 0 ? options.steps : schedule.steps()),
                       std::forward<Denoise>(denoise), options, generator);

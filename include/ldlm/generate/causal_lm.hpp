@@ -63,10 +63,11 @@ std::span<const T> row_of(const Tensor<T>& matrix, std::size_t i) {
 
 /// The logits of a step, row-major in host memory: the one wait for a device that a token takes.
 template <CausalLm M>
-Tensor<typename M::value_type> step_to_host(M& model, const Tensor<std::int64_t>& ids) {
+Tensor<ComputeType<typename M::value_type>> step_to_host(M& model,
+                                                         const Tensor<std::int64_t>& ids) {
   const auto logits = model.step(ids);
   LDLM_CHECK_STATE(logits.defined(), "generate", "step() gave an undefined tensor");
-  return logits.to(cpu).contiguous();
+  return cast<ComputeType<typename M::value_type>>(logits.to(cpu).contiguous());
 }
 
 /// Throws, before anything is computed, unless prompts and options can be generated from.
@@ -90,8 +91,9 @@ void check_request(std::string_view op, const M& model, const Tensor<std::int64_
 
 /// Feeds the prompts (B, n) and checks what comes back: logits (B, V), row-major.
 template <CausalLm M>
-Tensor<typename M::value_type> first_step(M& model, const Tensor<std::int64_t>& prompts,
-                                          const StopOptions& stop) {
+Tensor<ComputeType<typename M::value_type>> first_step(M& model,
+                                                       const Tensor<std::int64_t>& prompts,
+                                                       const StopOptions& stop) {
   if constexpr (requires { model.begin(std::int64_t{}); }) {
     model.begin(prompts.size(1) + stop.max_new_tokens);
   }

@@ -15,7 +15,7 @@ template <CausalLm M>
 [[nodiscard]] TokenSequences greedy(M& model, const Tensor<std::int64_t>& prompts,
                                     const StopOptions& stop = {},
                                     const TokenCallback& on_token = {}) {
-  using T = typename M::value_type;
+  using T = ComputeType<typename M::value_type>;
   detail::check_request("greedy", model, prompts, stop);
   return detail::generate_rows(
       model, prompts, stop, on_token, [](std::span<const T> logits, std::size_t /*row*/) {
@@ -108,7 +108,7 @@ template <CausalLm M>
 [[nodiscard]] TokenSequences sample(M& model, const Tensor<std::int64_t>& prompts,
                                     const SamplingOptions& options, Generator& generator,
                                     const TokenCallback& on_token = {}) {
-  using T = typename M::value_type;
+  using T = ComputeType<typename M::value_type>;
   options.validate();
   detail::check_request("sample", model, prompts, options.stop);
   const Generator base(

@@ -48,8 +48,8 @@ struct CheckpointState {
 template <Floating T>
 struct BasicCheckpoint : CheckpointState {
   NamedTensors<T> model{};
-  NamedTensors<T> optimizer{};  // may be empty, as the next two
-  NamedTensors<T> ema{};
+  NamedTensors<ComputeType<T>> optimizer{};  // may be empty, as the next two
+  NamedTensors<ComputeType<T>> ema{};
   NamedTensors<T> best{};  // a model that was better in an evaluation
 };
 using Checkpoint = BasicCheckpoint<float>;
@@ -63,13 +63,14 @@ struct CheckpointEntry {
 
 namespace detail {
 
-/// The files of tensors of a checkpoint.
-template <Floating T>
-inline constexpr std::array checkpoint_parts{
-    std::pair{"model.safetensors", &BasicCheckpoint<T>::model},
-    std::pair{"optimizer.safetensors", &BasicCheckpoint<T>::optimizer},
-    std::pair{"ema.safetensors", &BasicCheckpoint<T>::ema},
-    std::pair{"best.safetensors", &BasicCheckpoint<T>::best}};
+/// Calls f(name, tensors) for each file of tensors of a checkpoint.
+template <class Checkpoint, class F>
+void for_each_part(Checkpoint& checkpoint, const F& f) {
+  f("model.safetensors", checkpoint.model);
+  f("optimizer.safetensors", checkpoint.optimizer);
+  f("ema.safetensors", checkpoint.ema);
+  f("best.safetensors", checkpoint.best);
+}
 
 std::filesystem::path save_checkpoint_files(
     const std::filesystem::path& root, const CheckpointState& state,
@@ -102,31 +103,32 @@ std::filesystem::path save_checkpoint(const std::filesystem::path& root,
                                       const BasicCheckpoint<T>& checkpoint,
                                       std::size_t keep_last = 3) {
   std::vector<std::pair<std::string, SafetensorsWriter>> files;
-  for (const auto& [name, part] : detail::checkpoint_parts<T>) {
-    if (!(checkpoint.*part).empty()) {
-      files.emplace_back(name, SafetensorsWriter().add(checkpoint.*part));
+  detail::for_each_part(checkpoint, [&](const char* name, const auto& part) {
+    if (!part.empty()) {
+      files.emplace_back(name, SafetensorsWriter().add(part));
     }
-  }
+  });
   return detail::save_checkpoint_files(root, checkpoint, std::move(files), keep_last);
 }
 
 /// Loads a checkpoint's folder, bit for bit as it was saved; tensors are in the order of their
 /// names. Throws Error with the file and the reason for an incomplete checkpoint, one whose files
-/// were not saved together, and one of tensors that are no T.
+/// were not saved together, and one of tensors that are no T (or, of an optimiser of bf16, float).
 template <Floating T = float>
 [[nodiscard]] BasicCheckpoint<T> load_checkpoint(const std::filesystem::path& folder) {
-  constexpr auto& parts = detail::checkpoint_parts<T>;
-  std::array<std::string_view, parts.size()> names;
-  std::transform(parts.begin(), parts.end(), names.begin(), [](const auto& p) { return p.first; });
-  const detail::CheckpointFiles opened = detail::open_checkpoint_files(folder, names);
   BasicCheckpoint<T> out;
+  std::vector<std::string_view> names;
+  detail::for_each_part(out, [&](const char* name, const auto&) { names.emplace_back(name); });
+  const detail::CheckpointFiles opened = detail::open_checkpoint_files(folder, names);
   static_cast<CheckpointState&>(out) = opened.state;
-  for (const auto& [name, file] : opened.files) {
-    const auto part = std::find(names.begin(), names.end(), name) - names.begin();
-    for (const TensorInfo& tensor : file.tensors()) {
-      (out.*parts[static_cast<std::size_t>(part)].second)
-          .emplace_back(tensor.name, file.template tensor<T>(tensor.name));
-    }
+  for (const auto& [file_name, file] : opened.files) {
+    detail::for_each_part(out, [&]<class U>(std::string_view name, NamedTensors<U>& part) {
+      if (name == file_name) {
+        for (const TensorInfo& tensor : file.tensors()) {
+          part.emplace_back(tensor.name, file.template tensor<U>(tensor.name));
+        }
+      }
+    });
   }
   return out;
 }

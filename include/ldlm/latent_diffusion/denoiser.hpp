@@ -21,14 +21,15 @@ struct Diffusion {
 
 /// What a denoiser takes as time: log-SNRs, or the nearest timesteps of the schedule; (B).
 template <Floating T>
-[[nodiscard]] Tensor<T> denoiser_times(const ReverseTransformer<T>& model,
-                                       const Diffusion& diffusion,
-                                       std::span<const double> alpha_bars) {
-  Tensor<T> out = Tensor<T>::empty({static_cast<std::int64_t>(alpha_bars.size())});
+[[nodiscard]] Tensor<ComputeType<T>> denoiser_times(const ReverseTransformer<T>& model,
+                                                    const Diffusion& diffusion,
+                                                    std::span<const double> alpha_bars) {
+  using C = ComputeType<T>;
+  Tensor<C> out = Tensor<C>::empty({static_cast<std::int64_t>(alpha_bars.size())});
   for (std::size_t i = 0; i < alpha_bars.size(); ++i) {
     out.data()[i] = model.config.time_conditioning == TimeConditioning::log_snr
-                        ? static_cast<T>(NoiseSchedule::log_snr_of(alpha_bars[i]))
-                        : static_cast<T>(diffusion.schedule.nearest(alpha_bars[i]));
+                        ? static_cast<C>(NoiseSchedule::log_snr_of(alpha_bars[i]))
+                        : static_cast<C>(diffusion.schedule.nearest(alpha_bars[i]));
   }
   return out;
 }

@@ -349,8 +349,8 @@ struct BertForMaskedLM {
 
   /// Mean cross-entropy of `labels` (B, T) at the positions where they are not `ignore_index`. The
   /// head runs for those alone. Throws if there is none.
-  Variable<T> loss(const BertInputs& inputs, const Tensor<std::int64_t>& labels,
-                   std::int64_t ignore_index = -100) const {
+  Variable<ComputeType<T>> loss(const BertInputs& inputs, const Tensor<std::int64_t>& labels,
+                                std::int64_t ignore_index = -100) const {
     LDLM_CHECK_STATE(inputs.ids.defined(), "bert", "the ids are undefined");
     LDLM_CHECK_SHAPE(labels.shape() == inputs.ids.shape(), "bert", "labels ",
                      to_string(labels.shape()), " do not fit ids ", to_string(inputs.ids.shape()));

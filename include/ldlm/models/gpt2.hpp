@@ -286,8 +286,8 @@ struct Gpt2 {
   /// Mean cross-entropy of `labels` (B, T), which are the ids but for those that shall not count
   /// (ignore_index). Each is predicted from the position before it: the first one from the prefix,
   /// and not at all without one. The logits are never held all at once.
-  Variable<T> loss(const Gpt2Inputs<T>& inputs, const Tensor<std::int64_t>& labels,
-                   const CrossEntropyOptions<T>& options = {}) const {
+  Variable<ComputeType<T>> loss(const Gpt2Inputs<T>& inputs, const Tensor<std::int64_t>& labels,
+                                const CrossEntropyOptions<T>& options = {}) const {
     LDLM_CHECK_STATE(inputs.ids.defined(), "gpt2", "the ids are undefined");
     LDLM_CHECK_SHAPE(labels.shape() == inputs.ids.shape(), "gpt2", "labels ",
                      to_string(labels.shape()), " do not fit ids ", to_string(inputs.ids.shape()));

@@ -14,9 +14,8 @@ class Initializer {
   Initializer(Generator* generator, double stddev) : generator_(generator), stddev_(stddev) {}
 
   [[nodiscard]] Variable<T> normal(const Shape& shape, double scale = 1) const {
-    return Variable<T>(generator_ != nullptr
-                           ? randn<T>(shape, *generator_, T{0}, static_cast<T>(scale * stddev_))
-                           : Tensor<T>::empty(shape),
+    return Variable<T>(generator_ != nullptr ? randn<T>(shape, *generator_, 0, scale * stddev_)
+                                             : Tensor<T>::empty(shape),
                        true);
   }
   [[nodiscard]] Variable<T> zeros(const Shape& shape) const {

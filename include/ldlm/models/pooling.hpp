@@ -43,7 +43,7 @@ template <Floating T>
         first = first < 0 ? t : first;
         last = t;
         const double weight = mode == PoolingMode::weightedmean ? static_cast<double>(number) : 1.0;
-        weights[t] = static_cast<T>(weight);
+        weights[t] = convert<T>(weight);
         total += weight;
       }
     }
@@ -51,9 +51,9 @@ template <Floating T>
     const double divisor = mode == PoolingMode::mean_sqrt_len_tokens ? std::sqrt(total) : total;
     for (std::int64_t t = 0; t < length; ++t) {
       if (mode == PoolingMode::cls || mode == PoolingMode::lasttoken) {
-        weights[t] = static_cast<T>(t == (mode == PoolingMode::cls ? first : last) ? 1 : 0);
+        weights[t] = convert<T>(t == (mode == PoolingMode::cls ? first : last) ? 1 : 0);
       } else {
-        weights[t] = static_cast<T>(static_cast<double>(weights[t]) / divisor);
+        weights[t] = convert<T>(static_cast<double>(weights[t]) / divisor);
       }
     }
   }
@@ -106,7 +106,7 @@ template <TensorOrVariable X>
   if (mode == PoolingMode::max) {
     const Tensor<T> hidden =
         Tensor<T>::scalar(-std::numeric_limits<T>::infinity(), states.device());
-    const Tensor<T> zero = Tensor<T>::scalar(T{0}, states.device());
+    const Tensor<T> zero = Tensor<T>::scalar(0, states.device());
     return max(states + where(gt(weights, zero), zero, hidden).unsqueeze(2), 1);
   }
   // (B, 1, T) x (B, T, C): one pass over the states.
@@ -117,7 +117,7 @@ template <TensorOrVariable X>
 template <TensorOrVariable X>
 [[nodiscard]] X normalize_rows(const X& x) {
   using T = element_t<X>;
-  return x / maximum(norm(x, -1, true), Tensor<T>::scalar(static_cast<T>(1e-12), x.device()));
+  return x / maximum(norm(x, -1, true), Tensor<T>::scalar(1e-12, x.device()));
 }
 
 }  // namespace ldlm

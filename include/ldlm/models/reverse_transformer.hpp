@@ -38,7 +38,7 @@ template <Floating T>
   const std::int64_t half = dim / 2;
   Tensor<T> frequencies = Tensor<T>::empty({half});
   for (std::int64_t i = 0; i < half; ++i) {
-    frequencies.data()[i] = static_cast<T>(
+    frequencies.data()[i] = convert<T>(
         std::exp(-std::log(10000.0) * static_cast<double>(i) / static_cast<double>(half)));
   }
   const Tensor<T> angles = times.unsqueeze(1) * frequencies.to(times.device());
@@ -48,10 +48,10 @@ template <Floating T>
 /// A batch of noisy latents.
 template <Floating T>
 struct ReverseTransformerInputs {
-  Variable<T> z;           // (B, L, d), or (B, d) for L = 1
-  Tensor<T> times;         // (B): timesteps (concat) or log signal-to-noise ratios (log_snr)
-  Tensor<bool> mask{};     // (B, L), false where a latent is padding
-  Variable<T> estimate{};  // like z: the previous estimate; zeros if undefined
+  Variable<T> z;                 // (B, L, d), or (B, d) for L = 1
+  Tensor<ComputeType<T>> times;  // (B): timesteps (concat) or log signal-to-noise ratios (log_snr)
+  Tensor<bool> mask{};           // (B, L), false where a latent is padding
+  Variable<T> estimate{};        // like z: the previous estimate; zeros if undefined
 };
 
 template <Floating T = float>
@@ -188,15 +188,15 @@ struct ReverseTransformer {
                           ? inputs.estimate
                           : Variable<T>(Tensor<T>::zeros(z.shape(), z.device())));
     }
-    const Tensor<T> times = inputs.times.to(z.device());
+    const Tensor<ComputeType<T>> times = inputs.times.to(z.device());
     Variable<T> x;
     if (config.time_conditioning == TimeConditioning::concat) {
-      const Tensor<T> time = timestep_embedding(times, config.width);
+      const Tensor<T> time = cast<T>(timestep_embedding(times, config.width));
       parts.emplace_back(time.unsqueeze(1).expand({z.size(0), z.size(1), config.width}));
       x = time_projection(concat(parts, 2));
     } else {
       // Ratios span some -20..20: scaled, so that near ones can be told apart.
-      const Variable<T> time(timestep_embedding(times * T{25}, config.width));
+      const Variable<T> time(cast<T>(timestep_embedding(times * 25, config.width)));
       x = input_projection(parts.size() > 1 ? concat(parts, 2) : z) +
           time_embedding.second(time_embedding.first(time, Activation::silu)).unsqueeze(1);
     }

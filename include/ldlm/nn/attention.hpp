@@ -29,7 +29,7 @@ template <Floating T>
   LDLM_CHECK_SHAPE(real.rank() == 2, "padding_mask", "needs (B, Tk), got ",
                    to_string(real.shape()));
   const Tensor<T> hidden = Tensor<T>::scalar(-std::numeric_limits<T>::infinity(), home);
-  const Tensor<T> mask = where(real, Tensor<T>::scalar(T{0}, home), hidden);
+  const Tensor<T> mask = where(real, Tensor<T>::scalar(0, home), hidden);
   return mask.to(device).unsqueeze(1).unsqueeze(1);
 }
 template <Floating T>

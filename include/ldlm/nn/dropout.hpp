@@ -33,9 +33,10 @@ class Dropout {
   using value_type = T;
 
   Dropout() = default;
-  explicit Dropout(double p) : p_(static_cast<T>(p)) {
+  explicit Dropout(double p) : p_(static_cast<ComputeType<T>>(p)) {
     LDLM_CHECK(p >= 0 && p < 1, "Dropout", "p must lie in [0, 1), got ", p);
-    LDLM_CHECK(p_ < T{1}, "Dropout", "p is so near to 1 that it is 1 as ", name_of(dtype_of<T>));
+    LDLM_CHECK(p_ < 1, "Dropout", "p is so near to 1 that it is 1 as ",
+               name_of(dtype_of<ComputeType<T>>));
   }
 
   Variable<T> operator()(const Operand<T> auto& x) const {
@@ -44,11 +45,11 @@ class Dropout {
     return generator != nullptr ? dropout(v, p_, *generator) : v;
   }
 
-  [[nodiscard]] T p() const noexcept { return p_; }
+  [[nodiscard]] ComputeType<T> p() const noexcept { return p_; }
   /// What to draw from, if anything is dropped: in training, with p > 0; else null. `recorded`:
   /// whether what it is for has a gradient.
   [[nodiscard]] Generator* active(bool recorded = false) const {
-    if (!(p_ > T{0})) {
+    if (!(p_ > 0)) {
       return nullptr;
     }
     if (recorded && grad_enabled() && model_mode() == ModelMode::unsaid) {
@@ -61,7 +62,7 @@ class Dropout {
   void visit(V&& /*v*/) {}
 
  private:
-  T p_{};
+  ComputeType<T> p_{};
 };
 
 }  // namespace ldlm

@@ -20,7 +20,7 @@ struct Embedding {
     LDLM_CHECK(count > 0 && dim > 0, "Embedding", "extents must be positive, got ", count, " and ",
                dim);
     LDLM_CHECK(stddev >= 0, "Embedding", "stddev must not be negative, got ", stddev);
-    weight = Variable<T>(randn<T>({count, dim}, generator, T{0}, static_cast<T>(stddev)), true);
+    weight = Variable<T>(randn<T>({count, dim}, generator, 0, stddev), true);
   }
 
   Variable<T> operator()(const Tensor<std::int64_t>& ids) const { return embedding(weight, ids); }

@@ -25,13 +25,13 @@ Fans fans(const Tensor<T>& weight, std::string_view op) {
 /// Uniform in [low, high).
 template <Floating T>
 void uniform_(const Tensor<T>& weight, Generator& generator, double low, double high) {
-  weight.copy_(rand<T>(weight.shape(), generator, static_cast<T>(low), static_cast<T>(high)));
+  weight.copy_(rand<T>(weight.shape(), generator, low, high));
 }
 
 /// Normal.
 template <Floating T>
 void normal_(const Tensor<T>& weight, Generator& generator, double mean, double stddev) {
-  weight.copy_(randn<T>(weight.shape(), generator, static_cast<T>(mean), static_cast<T>(stddev)));
+  weight.copy_(randn<T>(weight.shape(), generator, mean, stddev));
 }
 
 /// Uniform within gain * sqrt(6 / (fan_in + fan_out)) (Glorot & Bengio, 2010).

@@ -22,8 +22,7 @@ struct Linear {
     LDLM_CHECK(in > 0 && out > 0, "Linear", "extents must be positive, got ", in, " and ", out);
     const double bound = 1 / std::sqrt(static_cast<double>(in));
     const auto draw = [&](const Shape& shape) {
-      return Variable<T>(rand<T>(shape, generator, static_cast<T>(-bound), static_cast<T>(bound)),
-                         true);
+      return Variable<T>(rand<T>(shape, generator, -bound, bound), true);
     };
     weight = Weight<T>(draw({out, in}));
     if (with_bias) {

@@ -332,6 +332,16 @@ void load_state_dict(M& module, const NamedTensors<scalar_t<M>>& tensors, bool s
   copy_tensors(tensors, state_dict(module), strict, "load_state_dict");
 }
 
+/// A state dict in another element type, which a module of that type loads.
+template <Scalar To, Scalar From>
+[[nodiscard]] NamedTensors<To> cast(const NamedTensors<From>& tensors) {
+  NamedTensors<To> out;
+  for (const auto& [name, tensor] : tensors) {
+    out.emplace_back(name, cast<To>(tensor));
+  }
+  return out;
+}
+
 /// Drops the gradients of all parameters.
 template <Module M>
 void zero_grad(M& module) {

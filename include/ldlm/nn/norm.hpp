@@ -33,12 +33,11 @@ struct LayerNorm {
   }
 
   Variable<T> operator()(const Operand<T> auto& x) const {
-    return layer_norm(as_variable(x), weight, bias, static_cast<T>(epsilon));
+    return layer_norm(as_variable(x), weight, bias, epsilon);
   }
   /// {sum, normalized}: x + residual and its normalisation, made in one pass over memory.
   AddLayerNorm<T> operator()(const Operand<T> auto& x, const Operand<T> auto& residual) const {
-    return add_layer_norm(as_variable(x), as_variable(residual), weight, bias,
-                          static_cast<T>(epsilon));
+    return add_layer_norm(as_variable(x), as_variable(residual), weight, bias, epsilon);
   }
 
   template <class V>
@@ -63,7 +62,7 @@ struct RMSNorm {
   }
 
   Variable<T> operator()(const Operand<T> auto& x) const {
-    return rms_norm(as_variable(x), weight, static_cast<T>(epsilon));
+    return rms_norm(as_variable(x), weight, epsilon);
   }
 
   template <class V>

@@ -165,9 +165,9 @@ Variable<T> embedding(const Weight<T>& table, const Tensor<std::int64_t>& ids) {
 /// cross_entropy(linear(x, weight), targets): x (R, K), targets (R) -> scalar. With a dense weight
 /// the logits are never held all at once.
 template <Floating T>
-Variable<T> linear_cross_entropy(const Operand<T> auto& x, const Weight<T>& weight,
-                                 const Tensor<std::int64_t>& targets,
-                                 const CrossEntropyOptions<std::type_identity_t<T>>& options = {}) {
+Variable<ComputeType<T>> linear_cross_entropy(
+    const Operand<T> auto& x, const Weight<T>& weight, const Tensor<std::int64_t>& targets,
+    const CrossEntropyOptions<std::type_identity_t<T>>& options = {}) {
   return weight.is_packed()
              ? cross_entropy(linear(x, weight), targets, options)
              : ldlm::linear_cross_entropy(as_variable(x), weight.matrix(), targets, options);

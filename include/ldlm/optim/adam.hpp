@@ -1,12 +1,14 @@
 #pragma once
 // Adam (Kingma & Ba, 2015) and AdamW (Loshchilov & Hutter, 2019), as in torch.optim. Each
-// parameter takes one call of one kernel, in place.
+// parameter takes one call of one kernel, in place. Parameters of bf16 are moved in floats, see
+// optim/master.hpp.
 
 #include <algorithm>
 #include <cmath>
 #include <optional>
 
 #include <ldlm/core/ops/reduce.hpp>
+#include <ldlm/optim/master.hpp>
 #include <ldlm/optim/optimizer.hpp>
 #include <ldlm/optim/parameter_group.hpp>
 
@@ -74,20 +76,22 @@ class AdamBase {
                        "' is strided; parameters must be contiguous");
       const Tensor<T> grad = entry.slot.parameter.grad().contiguous();
       const auto steps = static_cast<double>(++entry.steps);
-      AdamStep<T> args;
-      args.learning_rate = static_cast<T>(options_.learning_rate * entry.slot.learning_rate_factor);
-      args.beta1 = static_cast<T>(options_.beta1);
-      args.beta2 = static_cast<T>(options_.beta2);
-      args.epsilon = static_cast<T>(options_.epsilon);
-      args.weight_decay = static_cast<T>(entry.slot.weight_decay);
+      AdamStep<C> args;
+      args.learning_rate = static_cast<C>(options_.learning_rate * entry.slot.learning_rate_factor);
+      args.beta1 = static_cast<C>(options_.beta1);
+      args.beta2 = static_cast<C>(options_.beta2);
+      args.epsilon = static_cast<C>(options_.epsilon);
+      args.weight_decay = static_cast<C>(entry.slot.weight_decay);
       // Of the rounded betas, so that the rounding of 1 - beta cancels.
-      args.bias_correction1 = static_cast<T>(1 - std::pow(static_cast<double>(args.beta1), steps));
-      args.bias_correction2 = static_cast<T>(1 - std::pow(static_cast<double>(args.beta2), steps));
+      args.bias_correction1 = static_cast<C>(1 - std::pow(static_cast<double>(args.beta1), steps));
+      args.bias_correction2 = static_cast<C>(1 - std::pow(static_cast<double>(args.beta2), steps));
       args.decoupled = Decoupled;
-      args.grad_scale = static_cast<T>(grad_scale);
+      args.grad_scale = static_cast<C>(grad_scale);
       detail::kernel(p.device(), &KernelTable<T>::adam, name)(
-          args, p.view(), grad.view(), entry.mean.view(), entry.variance.view());
+          args, p.view(), grad.view(), entry.master.up_to_date(p).view(), entry.mean.view(),
+          entry.variance.view());
       p.storage().bump_version();
+      entry.master.note(p);
     }
   }
 
@@ -99,36 +103,41 @@ class AdamBase {
   }
 
   /// "<name>.exp_avg", "<name>.exp_avg_sq" (which share memory with the optimiser) and
-  /// "<name>.step".
-  [[nodiscard]] NamedTensors<T> state_dict() const {
-    NamedTensors<T> state;
+  /// "<name>.step"; for bf16 "<name>.master", too.
+  [[nodiscard]] NamedTensors<ComputeType<T>> state_dict() const {
+    NamedTensors<C> state;
     for (const Entry& entry : entries_) {
+      entry.master.add_to(state, entry.slot.name);
       state.emplace_back(entry.slot.name + ".exp_avg", entry.mean);
       state.emplace_back(entry.slot.name + ".exp_avg_sq", entry.variance);
-      state.emplace_back(entry.slot.name + ".step", Tensor<T>::scalar(static_cast<T>(entry.steps)));
+      state.emplace_back(entry.slot.name + ".step", Tensor<C>::scalar(static_cast<C>(entry.steps)));
     }
     return state;
   }
   /// Throws, and changes nothing, unless names and shapes are those of state_dict(), steps are
   /// whole numbers, means are finite and those of squares not negative.
-  void load_state_dict(const NamedTensors<T>& state) {
-    const NamedTensors<T> own = state_dict();
+  void load_state_dict(const NamedTensors<ComputeType<T>>& state) {
+    const NamedTensors<C> own = state_dict();
     for (const auto& [key, tensor] : state) {
       if (key.ends_with(".step")) {
         detail::check_count_state(name, key, tensor);
         continue;
       }
       detail::check_finite_state(name, key, tensor);
-      LDLM_CHECK(key.ends_with(".exp_avg") || tensor.numel() == 0 || min(tensor).item() >= 0, name,
-                 key, " holds a negative number");
+      LDLM_CHECK(!key.ends_with(".exp_avg_sq") || tensor.numel() == 0 || min(tensor).item() >= 0,
+                 name, key, " holds a negative number");
     }
     copy_tensors(state, own, true, name);
     for (std::size_t i = 0; i < entries_.size(); ++i) {
-      entries_[i].steps = static_cast<std::int64_t>(own[3 * i + 2].second.item());
+      const std::size_t last = own.size() / entries_.size() * (i + 1) - 1;
+      entries_[i].steps = static_cast<std::int64_t>(own[last].second.item());
+      entries_[i].master.forget();
     }
   }
 
  private:
+  using C = ComputeType<T>;
+
   static double decay_of(const Options& options) {
     return options.weight_decay.value_or(Decoupled ? 0.01 : 0);
   }
@@ -142,14 +151,16 @@ class AdamBase {
     }
     for (auto& slot : detail::make_slots(groups, name)) {
       const Tensor<T>& p = slot.parameter.value();
-      entries_.push_back({std::move(slot), Tensor<T>::zeros(p.shape(), p.device()),
-                          Tensor<T>::zeros(p.shape(), p.device()), 0});
+      entries_.push_back({std::move(slot), detail::Master<T>(p),
+                          Tensor<C>::zeros(p.shape(), p.device()),
+                          Tensor<C>::zeros(p.shape(), p.device()), 0});
     }
   }
 
   struct Entry {
     detail::Slot<T> slot;
-    Tensor<T> mean, variance;  // moving averages of the gradient and its square
+    detail::Master<T> master;
+    Tensor<C> mean, variance;  // moving averages of the gradient and its square
     std::int64_t steps;
   };
 

@@ -14,21 +14,22 @@ namespace ldlm {
 /// Euclidean norm of all gradients together; parameters without one count nothing.
 template <Floating T>
 [[nodiscard]] double grad_norm(const std::vector<Variable<T>>& parameters) {
-  std::vector<Tensor<T>> norms;
+  using C = ComputeType<T>;
+  std::vector<Tensor<C>> norms;
   for (const Variable<T>& parameter : parameters) {
     if (parameter.grad().defined()) {
-      norms.push_back(norm(parameter.grad()));
+      norms.push_back(norm(cast<C>(parameter.grad())));
     }
   }
   double squares = 0;
-  const auto add = [&squares](T part) {
+  const auto add = [&squares](C part) {
     squares += static_cast<double>(part) * static_cast<double>(part);
   };
   if (!norms.empty() && !is_host_memory(norms.front().device())) {
-    const std::vector<T> parts = stack(norms).to_vector();  // waits once for all
+    const std::vector<C> parts = stack(norms).to_vector();  // waits once for all
     std::for_each(parts.begin(), parts.end(), add);
   } else {
-    std::for_each(norms.begin(), norms.end(), [&](const Tensor<T>& part) { add(part.item()); });
+    std::for_each(norms.begin(), norms.end(), [&](const Tensor<C>& part) { add(part.item()); });
   }
   return std::sqrt(squares);
 }
@@ -55,7 +56,7 @@ double clip_grad_norm_(const std::vector<Variable<T>>& parameters, double max_no
   if (factor < 1) {
     for (const Variable<T>& parameter : parameters) {
       if (parameter.grad().defined()) {
-        mul_(parameter.grad(), static_cast<T>(factor));
+        mul_(parameter.grad(), factor);
       }
     }
   }

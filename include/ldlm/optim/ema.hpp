@@ -18,7 +18,7 @@ class Ema {
       : parameters_(std::move(parameters)), decay_(decay), warmup_(warmup) {
     LDLM_CHECK(decay >= 0 && decay < 1, "Ema", "decay must lie in [0, 1), got ", decay);
     for (const auto& [name, parameter] : parameters_) {
-      averages_.push_back(parameter.value().clone());
+      averages_.push_back(cast<C>(parameter.value().clone()));
     }
   }
 
@@ -29,47 +29,55 @@ class Ema {
     const auto n = static_cast<double>(updates_);
     const double d = warmup_ ? std::min(decay_, (1 + n) / (10 + n)) : decay_;
     for (std::size_t i = 0; i < averages_.size(); ++i) {
-      mul_(averages_[i], static_cast<T>(d));
-      axpy_(averages_[i], static_cast<T>(1 - d), parameters_[i].second.value());
+      mul_(averages_[i], d);
+      axpy_(averages_[i], 1 - d, cast<C>(parameters_[i].second.value()));
     }
   }
 
-  /// Exchanges parameters and averages; no element is copied. A second call undoes it. See
-  /// EmaScope.
+  /// The parameters take the averages' place, which for bf16 are rounded; a second call gives them
+  /// back their values. No element is copied. See EmaScope.
   void swap() {  // NOLINT(bugprone-exception-escape): it swaps no two Emas
-    for (std::size_t i = 0; i < averages_.size(); ++i) {
-      Tensor<T> old = parameters_[i].second.value();
-      parameters_[i].second.set_value(averages_[i]);
-      averages_[i] = std::move(old);
+    if (swapped_) {
+      for (std::size_t i = 0; i < averages_.size(); ++i) {
+        parameters_[i].second.set_value(std::move(values_[i]));
+      }
+      values_.clear();
+    } else {
+      for (std::size_t i = 0; i < averages_.size(); ++i) {
+        values_.push_back(parameters_[i].second.value());
+        parameters_[i].second.set_value(cast<T>(averages_[i]));
+      }
     }
     swapped_ = !swapped_;
   }
 
   /// The averages under their parameters' names, and "ema.updates". Shares memory.
-  [[nodiscard]] NamedTensors<T> state_dict() const {
-    NamedTensors<T> state;
+  [[nodiscard]] NamedTensors<ComputeType<T>> state_dict() const {
+    NamedTensors<C> state;
     for (std::size_t i = 0; i < averages_.size(); ++i) {
-      state.emplace_back(parameters_[i].first,
-                         swapped_ ? parameters_[i].second.value() : averages_[i]);
+      state.emplace_back(parameters_[i].first, averages_[i]);
     }
-    state.emplace_back("ema.updates", Tensor<T>::scalar(static_cast<T>(updates_)));
+    state.emplace_back("ema.updates", Tensor<C>::scalar(static_cast<C>(updates_)));
     return state;
   }
   /// Throws, and changes nothing, unless names and shapes are those of state_dict(), and the number
   /// of updates is a whole one.
-  void load_state_dict(const NamedTensors<T>& state) {
+  void load_state_dict(const NamedTensors<ComputeType<T>>& state) {
     LDLM_CHECK_STATE(!swapped_, "Ema", "cannot load while the averages are swapped in");
-    if (const Tensor<T>* const updates = find(state, "ema.updates")) {
+    if (const Tensor<C>* const updates = find(state, "ema.updates")) {
       detail::check_count_state("Ema", "ema.updates", *updates);
     }
-    const NamedTensors<T> own = state_dict();
+    const NamedTensors<C> own = state_dict();
     copy_tensors(state, own, true, "Ema");
     updates_ = static_cast<std::int64_t>(own.back().second.item());
   }
 
  private:
+  using C = ComputeType<T>;
+
   NamedParameters<T> parameters_;
-  std::vector<Tensor<T>> averages_;
+  std::vector<Tensor<C>> averages_;
+  std::vector<Tensor<T>> values_;  // of the parameters, while the averages are in their place
   double decay_;
   bool warmup_;
   bool swapped_ = false;

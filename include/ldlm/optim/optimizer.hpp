@@ -17,20 +17,22 @@
 namespace ldlm {
 
 /// Moves parameters of T. step(f) takes every gradient times f; state_dict() is what, beside the
-/// settings, the next steps depend on, under names "<parameter>.<what>"; load_state_dict() throws,
-/// and changes nothing, for a state of other names or shapes.
+/// settings, the next steps depend on (floats for parameters of bf16), under names
+/// "<parameter>.<what>"; load_state_dict() throws, and changes nothing, for a state of other names
+/// or shapes.
 ///
 /// It may also have `name`, a string, settings(), numbers with their names on which the steps
 /// depend as well (both are compared where a training is resumed), and parameters(), those that it
 /// moves with their names.
 template <class O, class T>
 concept Optimizer = Floating<T> &&
-    requires(O& optimizer, const O& fixed, const NamedTensors<T>& state, double number) {
+    requires(O& optimizer, const O& fixed, const NamedTensors<ComputeType<T>>& state,
+             double number) {
   { fixed.learning_rate() } -> std::convertible_to<double>;
   optimizer.set_learning_rate(number);
   optimizer.step(number);
   optimizer.zero_grad();
-  { fixed.state_dict() } -> std::convertible_to<NamedTensors<T>>;
+  { fixed.state_dict() } -> std::convertible_to<NamedTensors<ComputeType<T>>>;
   optimizer.load_state_dict(state);
 };
 
@@ -52,8 +54,8 @@ class AnyOptimizer {
   virtual void set_learning_rate(double rate) = 0;
   virtual void step(double grad_scale) = 0;
   virtual void zero_grad() = 0;
-  [[nodiscard]] virtual NamedTensors<T> state_dict() const = 0;
-  virtual void load_state_dict(const NamedTensors<T>& state) = 0;
+  [[nodiscard]] virtual NamedTensors<ComputeType<T>> state_dict() const = 0;
+  virtual void load_state_dict(const NamedTensors<ComputeType<T>>& state) = 0;
 };
 
 /// Holds an optimiser, or refers to one where O is a reference.
@@ -87,8 +89,12 @@ class OptimizerOf final : public AnyOptimizer<T> {
   void set_learning_rate(double rate) override { optimizer_.set_learning_rate(rate); }
   void step(double grad_scale) override { optimizer_.step(grad_scale); }
   void zero_grad() override { optimizer_.zero_grad(); }
-  [[nodiscard]] NamedTensors<T> state_dict() const override { return optimizer_.state_dict(); }
-  void load_state_dict(const NamedTensors<T>& state) override { optimizer_.load_state_dict(state); }
+  [[nodiscard]] NamedTensors<ComputeType<T>> state_dict() const override {
+    return optimizer_.state_dict();
+  }
+  void load_state_dict(const NamedTensors<ComputeType<T>>& state) override {
+    optimizer_.load_state_dict(state);
+  }
 
  private:
   O optimizer_;

@@ -5,6 +5,7 @@
 #include <optional>
 
 #include <ldlm/core/ops/elementwise.hpp>
+#include <ldlm/optim/master.hpp>
 #include <ldlm/optim/optimizer.hpp>
 #include <ldlm/optim/parameter_group.hpp>
 
@@ -58,30 +59,34 @@ class SGD {
   void step(double grad_scale = 1) {
     for (std::size_t i = 0; i < slots_.size(); ++i) {
       const auto& slot = slots_[i];
-      const Tensor<T>& grad = slot.parameter.grad();
-      if (!grad.defined()) {
+      if (!slot.parameter.grad().defined()) {
         continue;
       }
-      const Tensor<T>& p = slot.parameter.value();
+      const Tensor<C> grad = cast<C>(slot.parameter.grad());
+      const Tensor<C> p = moved(i);
       const double rate = options_.learning_rate * slot.learning_rate_factor;
       const double mu = options_.momentum;
       if (mu > 0) {
-        const Tensor<T>& b = momentum_[i];
-        mul_(b, static_cast<T>(mu));
-        axpy_(b, static_cast<T>(grad_scale), grad);
+        const Tensor<C>& b = momentum_[i];
+        mul_(b, mu);
+        axpy_(b, grad_scale, grad);
         if (slot.weight_decay != 0) {
-          axpy_(b, static_cast<T>(slot.weight_decay), p);
+          axpy_(b, slot.weight_decay, p);
         }
       }
       const bool plain = mu == 0 || options_.nesterov;  // the gradient itself moves p, too
       if (plain && slot.weight_decay != 0) {
-        mul_(p, static_cast<T>(1 - rate * slot.weight_decay));
+        mul_(p, 1 - rate * slot.weight_decay);
       }
       if (plain) {
-        axpy_(p, static_cast<T>(-rate * grad_scale), grad);
+        axpy_(p, -rate * grad_scale, grad);
       }
       if (mu > 0) {
-        axpy_(p, static_cast<T>(options_.nesterov ? -rate * mu : -rate), momentum_[i]);
+        axpy_(p, options_.nesterov ? -rate * mu : -rate, momentum_[i]);
+      }
+      if constexpr (detail::Master<T>::exists) {
+        slot.parameter.value().copy_(cast<T>(p));
+        masters_[i].note(slot.parameter.value());
       }
     }
   }
@@ -93,9 +98,13 @@ class SGD {
     }
   }
 
-  /// "<name>.momentum_buffer"; empty without momentum. Shares memory with the optimiser.
-  [[nodiscard]] NamedTensors<T> state_dict() const {
-    NamedTensors<T> state;
+  /// "<name>.momentum_buffer", if there is momentum, and for bf16 "<name>.master". Shares memory
+  /// with the optimiser.
+  [[nodiscard]] NamedTensors<ComputeType<T>> state_dict() const {
+    NamedTensors<C> state;
+    for (std::size_t i = 0; i < slots_.size(); ++i) {
+      masters_[i].add_to(state, slots_[i].name);
+    }
     for (std::size_t i = 0; i < momentum_.size(); ++i) {
       state.emplace_back(slots_[i].name + ".momentum_buffer", momentum_[i]);
     }
@@ -103,31 +112,48 @@ class SGD {
   }
   /// Throws, and changes nothing, unless names and shapes are those of state_dict(), and all is
   /// finite.
-  void load_state_dict(const NamedTensors<T>& state) {
+  void load_state_dict(const NamedTensors<ComputeType<T>>& state) {
     for (const auto& [key, tensor] : state) {
       detail::check_finite_state("SGD", key, tensor);
     }
     copy_tensors(state, state_dict(), true, "SGD");
+    for (auto& master : masters_) {
+      master.forget();
+    }
   }
 
  private:
+  using C = ComputeType<T>;
+
+  /// What a step changes: the parameter, or its floats.
+  [[nodiscard]] Tensor<C> moved(std::size_t i) {
+    const Tensor<T>& parameter = slots_[i].parameter.value();
+    if constexpr (detail::Master<T>::exists) {
+      return masters_[i].up_to_date(parameter);
+    } else {
+      return parameter;
+    }
+  }
+
   SGD(const SgdOptions& options, const std::vector<ParameterGroup<T>>& groups)
       : options_(options), slots_(detail::make_slots(groups, "SGD")) {
     detail::check_not_negative("SGD", "learning_rate", options.learning_rate);
     detail::check_not_negative("SGD", "momentum", options.momentum);
     LDLM_CHECK(!options.nesterov || options.momentum > 0, "SGD",
                "Nesterov's momentum must be positive");
-    if (options_.momentum > 0) {
-      for (const auto& slot : slots_) {
+    for (const auto& slot : slots_) {
+      masters_.emplace_back(slot.parameter.value());
+      if (options_.momentum > 0) {
         momentum_.push_back(
-            Tensor<T>::zeros(slot.parameter.shape(), slot.parameter.value().device()));
+            Tensor<C>::zeros(slot.parameter.shape(), slot.parameter.value().device()));
       }
     }
   }
 
   SgdOptions options_;
   std::vector<detail::Slot<T>> slots_;
-  std::vector<Tensor<T>> momentum_;
+  std::vector<detail::Master<T>> masters_;
+  std::vector<Tensor<C>> momentum_;
 };
 
 template <Floating T>

@@ -16,8 +16,9 @@ enum class PaddingTokens : std::uint8_t { read, masked };
 /// Masked-language-model loss of an encoder on texts (B, T), padded with the end token, see
 /// mask_for_prediction.
 template <Floating T>
-Variable<T> masked_lm_loss(const BertForMaskedLM<T>& model, const Tensor<std::int64_t>& ids,
-                           const SpecialIds& special, PaddingTokens padding, Generator& generator) {
+Variable<ComputeType<T>> masked_lm_loss(const BertForMaskedLM<T>& model,
+                                        const Tensor<std::int64_t>& ids, const SpecialIds& special,
+                                        PaddingTokens padding, Generator& generator) {
   const MaskedTexts texts =
       mask_for_prediction(ids, special, model.bert.config.vocab_size, generator);
   return model.loss(
@@ -27,8 +28,8 @@ Variable<T> masked_lm_loss(const BertForMaskedLM<T>& model, const Tensor<std::in
 
 /// Causal-language-model loss of a decoder on texts (B, T): every text follows an end token.
 template <Floating T>
-Variable<T> causal_lm_loss(const Gpt2<T>& model, const Tensor<std::int64_t>& ids,
-                           std::int64_t end) {
+Variable<ComputeType<T>> causal_lm_loss(const Gpt2<T>& model, const Tensor<std::int64_t>& ids,
+                                        std::int64_t end) {
   const auto start = Tensor<std::int64_t>::full({ids.size(0), 1}, end);
   const auto ignored = Tensor<std::int64_t>::full({ids.size(0), 1}, ignored_target);
   return model.loss({.ids = concat({start, ids}, 1)},

@@ -124,15 +124,21 @@ class Trainer {
   }
 
  private:
-  using AnyLoss = std::function<Variable<T>(std::int64_t, Generator&)>;
+  using Loss = Variable<ComputeType<T>>;
+  using AnyLoss = std::function<Loss(std::int64_t, Generator&)>;
 
   template <class F, class Argument>
-  static Variable<T> call(F& loss, const Argument& argument, Generator& generator) {
+  static Loss call(F& loss, const Argument& argument, Generator& generator) {
     if constexpr (std::invocable<F&, const Argument&, Generator&>) {
-      return loss(argument, generator);
+      return as_float(loss(argument, generator));
     } else {
-      return loss(argument);
+      return as_float(loss(argument));
     }
+  }
+  /// A loss of bf16, such as a mean(), is taken, too.
+  static Loss as_float(const Loss& loss) { return loss; }
+  static Loss as_float(const Variable<T>& loss) requires(!std::same_as<Variable<T>, Loss>) {
+    return loss.defined() ? cast<ComputeType<T>>(loss) : Loss();
   }
 
   /// What has come up since the last report.
@@ -148,7 +154,7 @@ class Trainer {
 
   TrainEnd run_steps(std::int64_t rows, const AnyLoss& loss, const TrainHooks& hooks);
   void take_step(const AnyLoss& loss, Sums& sums);
-  void check_loss(const Variable<T>& loss) const;
+  void check_loss(const Loss& loss) const;
   void move_parameters(double learning_rate, double grad_scale);
   [[nodiscard]] TrainProgress progress(const Sums& sums) const;
   [[nodiscard]] Evaluation evaluate(const std::function<double()>& error);
@@ -209,7 +215,7 @@ void Trainer<T>::take_step(const AnyLoss& loss, Sums& sums) {
   double value = 0.0;
   {
     const TrainingMode training(generator);
-    const Variable<T> result = loss(step(), generator);
+    const Loss result = loss(step(), generator);
     check_loss(result);
     value = static_cast<double>(result.item());
     state_.check_finite("the loss", value);
@@ -237,7 +243,7 @@ void Trainer<T>::take_step(const AnyLoss& loss, Sums& sums) {
 }
 
 template <Floating T>
-void Trainer<T>::check_loss(const Variable<T>& loss) const {
+void Trainer<T>::check_loss(const Loss& loss) const {
   LDLM_CHECK_STATE(loss.defined(), "train", "the loss is undefined at step ", step() + 1,
                    "; it must be a Variable of one element");
   LDLM_CHECK_SHAPE(loss.numel() == 1, "train", "the loss has the shape ", to_string(loss.shape()),

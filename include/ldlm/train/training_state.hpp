@@ -98,11 +98,13 @@ class TrainingState {
   void check_fits(const std::filesystem::path& folder, const NamedTensors<T>& saved) const;
 
   /// The first of the tensors that holds NaN or infinity, or null.
-  static const std::string* first_not_finite(const NamedTensors<T>& tensors) {
+  template <Floating U>
+  static const std::string* first_not_finite(const NamedTensors<U>& tensors) {
     for (const auto& [name, tensor] : tensors) {
-      const Tensor<T> values = tensor.to(cpu).contiguous();
-      const T* const data = values.data();
-      if (!std::all_of(data, data + values.numel(), [](T v) { return std::isfinite(v); })) {
+      const Tensor<U> values = tensor.to(cpu).contiguous();
+      const U* const data = values.data();
+      if (!std::all_of(data, data + values.numel(),
+                       [](ComputeType<U> v) { return std::isfinite(v); })) {
         return &name;
       }
     }
@@ -110,8 +112,8 @@ class TrainingState {
   }
 
   template <class Part>
-  static void load_part(const std::filesystem::path& file, const NamedTensors<T>& tensors,
-                        Part& part) {
+  static void load_part(const std::filesystem::path& file,
+                        const NamedTensors<ComputeType<T>>& tensors, Part& part) {
     try {
       part.load_state_dict(tensors);
     } catch (const Error& error) {
@@ -188,12 +190,12 @@ std::optional<std::int64_t> TrainingState<T>::resume() {
     check_fits(*folder / "best.safetensors", checkpoint.best);
   }
   compare_context(*folder, checkpoint.config, options.context, changed);
-  for (const auto& [file, part] : checkpoint_parts<T>) {
-    const std::string* const name = first_not_finite(checkpoint.*part);
+  for_each_part(checkpoint, [&](const char* file, const auto& part) {
+    const std::string* const name = first_not_finite(part);
     LDLM_CHECK_FILE(name == nullptr, "train", (*folder / file).native(), ": ", *name,
                     " holds NaN or infinity. To go on from an earlier checkpoint, remove ",
                     folder->native());
-  }
+  });
   std::optional<Ema<T>> averages;
   if (options.ema_decay > 0.0) {
     averages.emplace(trained, options.ema_decay, true);

@@ -9,8 +9,8 @@ namespace ldlm {
 namespace detail {
 
 template <Floating T>
-Variable<T> unary(std::string_view name, UnaryOp op, const Variable<T>& x, Number<T> a = T{},
-                  Number<T> b = T{}) {
+Variable<T> unary(std::string_view name, UnaryOp op, const Variable<T>& x, Number<T> a = 0,
+                  Number<T> b = 0) {
   Tensor<T> y = ldlm::unary(op, x.value(name), a, b);
   const Tensor<T>& needed = saves_output(op) ? y : x.value();
   Saved<T> saved(name, needed);
@@ -34,7 +34,7 @@ Variable<T> sub(const Variable<T>& a, const Variable<T>& b) {
   return record("sub", ldlm::sub(a.value("sub"), b.value("sub")), {a.node(), b.node()},
                 [](Tensor<T> dy, InputGrads<T> in) {
                   in[0].add(dy);
-                  in[1].add([&] { return scaled(std::move(dy), T{-1}); });
+                  in[1].add([&] { return scaled(std::move(dy), -1); });
                 });
 }
 
@@ -60,7 +60,7 @@ Variable<T> div(const Variable<T>& a, const Variable<T>& b) {
                   in[1].add([&] {  // -dy (a / b) / b: in this order 0 / b stays 0 for any b
                     Tensor<T> db = ldlm::div(y.get(), b.get());
                     mul_(db, dy);
-                    return scaled(std::move(db), T{-1});
+                    return scaled(std::move(db), -1);
                   });
                   in[0].add([&] { return ldlm::div(dy, b.get()); });
                 });
@@ -74,9 +74,9 @@ Variable<T> pow(const Variable<T>& a, const Variable<T>& b) {
   return record("pow", y, {a.node(), b.node()},
                 [a = Saved<T>("pow", a.value()), b = Saved<T>("pow", b.value()),
                  y = std::move(power)](Tensor<T> dy, InputGrads<T> in) {
-                  const Tensor<T> zero = Tensor<T>::scalar(T{0}, dy.device());
+                  const Tensor<T> zero = Tensor<T>::scalar(0, dy.device());
                   in[0].add([&] {  // b a^(b - 1), which for b = 0 is 0 even where a = 0
-                    const Tensor<T> slope = ldlm::mul(b.get(), ldlm::pow(a.get(), b.get() - T{1}));
+                    const Tensor<T> slope = ldlm::mul(b.get(), ldlm::pow(a.get(), b.get() - 1));
                     return ldlm::mul(dy, ldlm::where(eq(b.get(), zero), zero, slope));
                   });
                   in[1].add([&] {  // a^b log(a)
@@ -100,8 +100,8 @@ Variable<T> extreme(bool largest, const Variable<T>& a, const Variable<T>& b) {
       {a.node(), b.node()},
       [largest, a = Saved<T>(name, a.value(name)), b = Saved<T>(name, b.value(name))](
           Tensor<T> dy, InputGrads<T> in) {
-        const Tensor<T> zero = Tensor<T>::scalar(T{0}, dy.device());
-        const Tensor<T> shared = ldlm::where(eq(a.get(), b.get()), ldlm::mul(dy, T{0.5}), dy);
+        const Tensor<T> zero = Tensor<T>::scalar(0, dy.device());
+        const Tensor<T> shared = ldlm::where(eq(a.get(), b.get()), ldlm::mul(dy, 0.5), dy);
         in[0].add([&] {
           const Tensor<bool> beaten = largest ? lt(a.get(), b.get()) : gt(a.get(), b.get());
           return ldlm::where(beaten, zero, shared);
@@ -121,7 +121,7 @@ LDLM_UNARY_FUNCTIONS(LDLM_FUNCTION)
 #undef LDLM_FUNCTION
 template <Floating T> Variable<T> pow(const Variable<T>& x, Number<T> exponent) { return detail::unary("pow", UnaryOp::pow_scalar, x, exponent); }
 /// See clamp of tensors. The gradient flows where low < x < high, as in PyTorch's clamp by numbers.
-template <Floating T> Variable<T> clamp(const Variable<T>& x, Number<T> low, Number<T> high) { detail::check_bounds<T>(low, high); return detail::unary("clamp", UnaryOp::clamp, x, low, high); }
+template <Floating T> Variable<T> clamp(const Variable<T>& x, Number<T> low, Number<T> high) { detail::check_bounds<ComputeType<T>>(low, high); return detail::unary("clamp", UnaryOp::clamp, x, low, high); }
 
 // Of two Variables, or a Variable and a Tensor; shapes broadcast.
 template <class A, class B> requires detail::AnyVariable<A, B> auto add(const A& a, const B& b) { return detail::add(as_variable(a), as_variable(b)); }
@@ -140,7 +140,7 @@ template <class A, class B> requires detail::AnyVariable<A, B> auto operator/(co
 template <Floating T>
 Variable<T> neg(const Variable<T>& x) {
   return record("neg", neg(x.value("neg")), {x.node()}, [](Tensor<T> dy, InputGrads<T> in) {
-    in[0].add(detail::scaled(std::move(dy), T{-1}));
+    in[0].add(detail::scaled(std::move(dy), -1));
   });
 }
 template <Floating T>
@@ -186,7 +186,7 @@ auto where(const Tensor<bool>& condition, const A& a, const B& b) {
   const Variable<T>& y = as_variable(b);
   return record("where", where(condition, x.value("where"), y.value("where")), {x.node(), y.node()},
                 [chosen = Saved<bool>("where", condition)](Tensor<T> dy, InputGrads<T> in) {
-                  const Tensor<T> zero = Tensor<T>::scalar(T{0}, dy.device());
+                  const Tensor<T> zero = Tensor<T>::scalar(0, dy.device());
                   in[0].add([&] { return where(chosen.get(), dy, zero); });
                   in[1].add([&] { return where(chosen.get(), zero, dy); });
                 });

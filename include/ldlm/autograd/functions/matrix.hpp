@@ -22,11 +22,11 @@ void add_product(const InputGrad<T>& grad, const Tensor<T>& a, const Tensor<T>& 
   const std::int64_t m = a.size(0);
   const std::int64_t n = b.size(1);
   const Tensor<T> rows = view_as(target.buffer, {m, n});
-  const T beta = target.add ? T{1} : T{0};
+  const ComputeType<T> beta = target.add ? 1 : 0;
   if (rows.defined() && (n == 1 || rows.layout().stride(1) == 1)) {
-    matmul_into(a, b, rows, T{1}, beta);
+    matmul_into(a, b, rows, 1, beta);
   } else if (rows.defined() && (m == 1 || rows.layout().stride(0) == 1)) {
-    matmul_into(b.transpose(0, 1), a.transpose(0, 1), rows.transpose(0, 1), T{1}, beta);
+    matmul_into(b.transpose(0, 1), a.transpose(0, 1), rows.transpose(0, 1), 1, beta);
   } else if (target.add) {
     add_(target.buffer, matmul(a, b).reshape(grad.shape()));
   } else {

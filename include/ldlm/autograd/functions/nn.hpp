@@ -57,7 +57,7 @@ Variable<T> log_softmax(const Variable<T>& x, int axis = -1) {
 /// gamma and beta (C) or undefined.
 template <Floating T>
 Variable<T> layer_norm(const Variable<T>& x, const Variable<T>& gamma, const Variable<T>& beta,
-                       Number<T> epsilon = static_cast<T>(1e-5));
+                       Number<T> epsilon = 1e-5);
 
 template <Floating T>
 using AddLayerNorm = AddLayerNormOf<Variable<T>>;
@@ -108,7 +108,7 @@ Variable<T> layer_norm(const Variable<T>& x, const Variable<T>& gamma, const Var
 template <Floating T>
 AddLayerNorm<T> add_layer_norm(const Variable<T>& x, const Variable<T>& residual,
                                const Variable<T>& gamma, const Variable<T>& beta,
-                               Number<T> epsilon = static_cast<T>(1e-5)) {
+                               Number<T> epsilon = 1e-5) {
   LayerNormState<T> state;
   Tensor<T> y = detail::layer_norm_as("add_layer_norm", x.value("add_layer_norm"),
                                       detail::value_of(gamma), detail::value_of(beta), epsilon,
@@ -125,14 +125,13 @@ AddLayerNorm<T> add_layer_norm(const Variable<T>& x, const Variable<T>& residual
 /// The same of Variables and Tensors.
 template <class X, class G = Variable<element_t<X>>, class B = Variable<element_t<X>>>
 requires detail::Mixed<X, G, B> Variable<element_t<X>> layer_norm(
-    const X& x, const G& gamma, const B& beta,
-    element_t<X> epsilon = static_cast<element_t<X>>(1e-5)) {
+    const X& x, const G& gamma, const B& beta, Number<element_t<X>> epsilon = 1e-5) {
   return layer_norm(as_variable(x), as_variable(gamma), as_variable(beta), epsilon);
 }
 template <class X, class R, class G = Variable<element_t<X>>, class B = Variable<element_t<X>>>
 requires detail::Mixed<X, R, G, B> AddLayerNorm<element_t<X>> add_layer_norm(
     const X& x, const R& residual, const G& gamma, const B& beta,
-    element_t<X> epsilon = static_cast<element_t<X>>(1e-5)) {
+    Number<element_t<X>> epsilon = 1e-5) {
   return add_layer_norm(as_variable(x), as_variable(residual), as_variable(gamma),
                         as_variable(beta), epsilon);
 }
@@ -140,14 +139,13 @@ requires detail::Mixed<X, R, G, B> AddLayerNorm<element_t<X>> add_layer_norm(
 /// x / sqrt(mean(x^2) + epsilon) * gamma over rows (Zhang & Sennrich, 2019). x (..., C), gamma (C)
 /// or undefined.
 template <Floating T>
-Variable<T> rms_norm(const Variable<T>& x, const Variable<T>& gamma,
-                     Number<T> epsilon = static_cast<T>(1e-6)) {
+Variable<T> rms_norm(const Variable<T>& x, const Variable<T>& gamma, Number<T> epsilon = 1e-6) {
   static constexpr std::string_view op = "rms_norm";
   if (!detail::records(x, gamma)) {
     return Variable<T>(rms_norm(x.value("rms_norm"), detail::value_of(gamma), epsilon));
   }
   const Tensor<T> rows = detail::with_unit_rows(x.value(op), op);
-  Tensor<T> rstd;
+  Tensor<ComputeType<T>> rstd;
   Tensor<T> y = detail::rms_norm<T>(rows, detail::value_of(gamma), epsilon, &rstd);
   return record(op, std::move(y), {x.node(), detail::node_of(gamma)},
                 [x = Saved<T>(op, rows), rstd, gamma = Saved<T>(op, detail::value_of(gamma))](
@@ -169,8 +167,8 @@ Variable<T> rms_norm(const Variable<T>& x, const Variable<T>& gamma,
 
 /// The same of a Variable and a Tensor.
 template <class X, class G = Variable<element_t<X>>>
-requires detail::Mixed<X, G> Variable<element_t<X>> rms_norm(
-    const X& x, const G& gamma, element_t<X> epsilon = static_cast<element_t<X>>(1e-6)) {
+requires detail::Mixed<X, G> Variable<element_t<X>> rms_norm(const X& x, const G& gamma,
+                                                             Number<element_t<X>> epsilon = 1e-6) {
   return rms_norm(as_variable(x), as_variable(gamma), epsilon);
 }
 
@@ -179,7 +177,7 @@ requires detail::Mixed<X, G> Variable<element_t<X>> rms_norm(
 template <Floating T>
 Variable<T> dropout(const Variable<T>& x, Number<T> p, Generator& generator) {
   const Tensor<T>& value = x.value("dropout");
-  if (p == T{0}) {
+  if (p == 0) {
     return x;
   }
   const PhiloxStream stream = generator.take(value.numel());
@@ -248,7 +246,7 @@ Variable<T> scaled_dot_product_attention(
     return Variable<T>(
         scaled_dot_product_attention(q.value(op), k.value(op), v.value(op), options));
   }
-  Tensor<T> lse;
+  Tensor<ComputeType<T>> lse;
   Tensor<T> out = detail::attention<T>(q.value(op), k.value(op), v.value(op), options, &lse);
   Saved<T> result(op, out);
   Saved<T> mask(op, options.mask);

@@ -42,7 +42,8 @@ Variable<T> sum(const Variable<T>& x, const Axes& axes = all_axes, bool keep = f
 /// Arithmetic mean; of no elements: NaN.
 template <Floating T>
 Variable<T> mean(const Variable<T>& x, const Axes& axes = all_axes, bool keep = false) {
-  const T share = T{1} / static_cast<T>(detail::reduced_count(x.value("mean"), axes, "mean"));
+  using C = ComputeType<T>;
+  const C share = C{1} / static_cast<C>(detail::reduced_count(x.value("mean"), axes, "mean"));
   return record(
       "mean", mean(x.value(), axes, keep), {x.node()},
       [share, kept = detail::kept_shape(x, axes, "mean")](Tensor<T> dy, InputGrads<T> in) {
@@ -70,7 +71,7 @@ Variable<T> norm(const Variable<T>& x, const Axes& axes = all_axes, bool keep = 
                 [kept = detail::kept_shape(x, axes, "norm"), x = Saved<T>("norm", x.value()),
                  y = std::move(result)](Tensor<T> dy, InputGrads<T> in) {
                   // x / y first: neither leaves the range that the quotient has.
-                  const Tensor<T> zero = Tensor<T>::scalar(T{0}, dy.device());
+                  const Tensor<T> zero = Tensor<T>::scalar(0, dy.device());
                   const Tensor<T> length = y.get().reshape(kept);
                   const Tensor<T> slope = where(eq(length, zero), zero, div(x.get(), length));
                   mul_(slope, dy.reshape(kept));
@@ -83,12 +84,12 @@ template <Floating T>
 Variable<T> var(const Variable<T>& x, const Axes& axes = all_axes, int correction = 1,
                 bool keep = false) {
   const auto divisor =
-      static_cast<T>(detail::reduced_count(x.value("var"), axes, "var") - correction);
+      static_cast<ComputeType<T>>(detail::reduced_count(x.value("var"), axes, "var") - correction);
   return record("var", var(x.value(), axes, correction, keep), {x.node()},
                 [axes, divisor, kept = detail::kept_shape(x, axes, "var"),
                  x = Saved<T>("var", x.value())](Tensor<T> dy, InputGrads<T> in) {
                   const Tensor<T> centred = detail::centred(x.get(), axes);
-                  mul_(centred, mul(dy.reshape(kept), T{2} / divisor));
+                  mul_(centred, mul(dy.reshape(kept), 2 / divisor));
                   in[0].add(centred);
                 });
 }

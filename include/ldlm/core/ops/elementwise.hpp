@@ -105,13 +105,15 @@ constexpr T opposite(T c) {
 
 /// f(x) for any UnaryOp; the named functions below are the usual way. Same shape as x.
 template <class T>
-Tensor<T> unary(UnaryOp op, const Tensor<T>& x, Number<T> a = T{}, Number<T> b = T{}) {
+Tensor<T> unary(UnaryOp op, const Tensor<T>& x, Number<T> a = ComputeType<T>{},
+                Number<T> b = ComputeType<T>{}) {
   return detail::unary(op, x, a, b, name_of(op));
 }
 
 /// x = f(x), in place. Throws, as all ops in place do, if elements of x share memory.
 template <class T>
-void unary_(UnaryOp op, const Tensor<T>& x, Number<T> a = T{}, Number<T> b = T{}) {
+void unary_(UnaryOp op, const Tensor<T>& x, Number<T> a = ComputeType<T>{},
+            Number<T> b = ComputeType<T>{}) {
   detail::unary_in_place(op, x, a, b, "unary_");
 }
 
@@ -130,7 +132,7 @@ LDLM_UNARY_FUNCTIONS(LDLM_FUNCTION)
 /// x^exponent; 0.5 and -0.5 are square roots: NaN of -infinity.
 template <class T> Tensor<T> pow(const Tensor<T>& x, Number<T> exponent) { return unary(UnaryOp::pow_scalar, x, exponent); }
 /// min(max(x, low), high): `high` everywhere if low > high. NaN stays NaN; a bound that is NaN is an Error.
-template <class T> Tensor<T> clamp(const Tensor<T>& x, Number<T> low, Number<T> high) { detail::check_bounds<T>(low, high); return unary(UnaryOp::clamp, x, low, high); }
+template <class T> Tensor<T> clamp(const Tensor<T>& x, Number<T> low, Number<T> high) { detail::check_bounds<ComputeType<T>>(low, high); return unary(UnaryOp::clamp, x, low, high); }
 
 template <class T> Tensor<T> add(const Tensor<T>& a, const Tensor<T>& b) { return detail::binary(BinaryOp::add, a, b, "add"); }
 template <class T> Tensor<T> sub(const Tensor<T>& a, const Tensor<T>& b) { return detail::binary(BinaryOp::sub, a, b, "sub"); }
@@ -141,7 +143,7 @@ template <class T> Tensor<T> pow(const Tensor<T>& a, const Tensor<T>& b) { retur
 template <class T> Tensor<T> minimum(const Tensor<T>& a, const Tensor<T>& b) { return detail::binary(BinaryOp::minimum, a, b, "minimum"); }
 template <class T> Tensor<T> maximum(const Tensor<T>& a, const Tensor<T>& b) { return detail::binary(BinaryOp::maximum, a, b, "maximum"); }
 template <class T> Tensor<T> add(const Tensor<T>& x, Number<T> c) { return unary(UnaryOp::add_scalar, x, c); }
-template <class T> Tensor<T> sub(const Tensor<T>& x, Number<T> c) { return detail::unary(UnaryOp::add_scalar, x, detail::opposite<T>(c), T{}, "sub"); }
+template <class T> Tensor<T> sub(const Tensor<T>& x, Number<T> c) { return detail::unary(UnaryOp::add_scalar, x, detail::opposite<ComputeType<T>>(c), ComputeType<T>{}, "sub"); }
 template <class T> Tensor<T> mul(const Tensor<T>& x, Number<T> c) { return unary(UnaryOp::mul_scalar, x, c); }
 template <class T> Tensor<T> div(const Tensor<T>& x, Number<T> c) { return div(x, Tensor<T>::scalar(c, x.device("div"))); }
 
@@ -165,9 +167,9 @@ template <class T> void add_(const Tensor<T>& a, const Tensor<T>& b) { detail::b
 template <class T> void sub_(const Tensor<T>& a, const Tensor<T>& b) { detail::binary_in_place(BinaryOp::sub, a, b, "sub_"); }
 template <class T> void mul_(const Tensor<T>& a, const Tensor<T>& b) { detail::binary_in_place(BinaryOp::mul, a, b, "mul_"); }
 template <class T> void div_(const Tensor<T>& a, const Tensor<T>& b) { detail::binary_in_place(BinaryOp::div, a, b, "div_"); }
-template <class T> void add_(const Tensor<T>& x, Number<T> c) { detail::unary_in_place(UnaryOp::add_scalar, x, c, T{}, "add_"); }
-template <class T> void sub_(const Tensor<T>& x, Number<T> c) { detail::unary_in_place(UnaryOp::add_scalar, x, detail::opposite<T>(c), T{}, "sub_"); }
-template <class T> void mul_(const Tensor<T>& x, Number<T> c) { detail::unary_in_place(UnaryOp::mul_scalar, x, c, T{}, "mul_"); }
+template <class T> void add_(const Tensor<T>& x, Number<T> c) { detail::unary_in_place(UnaryOp::add_scalar, x, c, ComputeType<T>{}, "add_"); }
+template <class T> void sub_(const Tensor<T>& x, Number<T> c) { detail::unary_in_place(UnaryOp::add_scalar, x, detail::opposite<ComputeType<T>>(c), ComputeType<T>{}, "sub_"); }
+template <class T> void mul_(const Tensor<T>& x, Number<T> c) { detail::unary_in_place(UnaryOp::mul_scalar, x, c, ComputeType<T>{}, "mul_"); }
 template <class T> void div_(const Tensor<T>& x, Number<T> c) { div_(x, Tensor<T>::scalar(c, x.device("div_"))); }
 
 /// add_ and so on as operators: they write the elements, which other handles and views share, so

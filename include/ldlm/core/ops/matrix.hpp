@@ -88,8 +88,8 @@ void matmul_into_as(std::string_view op, const Tensor<T>& a, const Tensor<T>& b,
 /// unit stride on n; the batch axes of a and b broadcast to those of out. Throws if `out` overlaps
 /// a or b in memory, or itself.
 template <Floating T>
-void matmul_into(const Tensor<T>& a, const Tensor<T>& b, const Tensor<T>& out,
-                 Number<T> alpha = T{1}, Number<T> beta = T{0}) {
+void matmul_into(const Tensor<T>& a, const Tensor<T>& b, const Tensor<T>& out, Number<T> alpha = 1,
+                 Number<T> beta = 0) {
   detail::matmul_into_as("matmul_into", a, b, out, alpha, beta);
 }
 
@@ -110,7 +110,7 @@ Tensor<T> matmul(const Tensor<T>& a, const Tensor<T>& b) {
     return matmul(a.flatten(0, -2), b).reshape(shape);  // one longer matrix, not a batch
   }
   Tensor<T> out = Tensor<T>::empty(shape, device);
-  detail::matmul_into_as("matmul", a, b, out, T{1}, T{0});
+  detail::matmul_into_as<T>("matmul", a, b, out, 1, 0);
   return out;
 }
 

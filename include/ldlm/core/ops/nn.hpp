@@ -61,9 +61,9 @@ Tensor<T> log_softmax(const Tensor<T>& x, int axis = -1) {
 /// What layer_norm computed beside its result; the backward pass needs it.
 template <class T>
 struct LayerNormState {
-  Tensor<T> sum;   // x + residual, or x
-  Tensor<T> mean;  // (...)
-  Tensor<T> rstd;  // (...)
+  Tensor<T> sum;                // x + residual, or x
+  Tensor<ComputeType<T>> mean;  // (...)
+  Tensor<ComputeType<T>> rstd;  // (...)
 };
 
 namespace detail {
@@ -88,8 +88,8 @@ Tensor<T> layer_norm_as(std::string_view op, const Tensor<T>& x, const Tensor<T>
   if (state != nullptr) {
     const Shape shape = without_last(x.shape());
     saved.sum = residual.defined() ? Tensor<T>::empty(x.shape(), device) : rows;
-    saved.mean = Tensor<T>::empty(shape, device);
-    saved.rstd = Tensor<T>::empty(shape, device);
+    saved.mean = Tensor<ComputeType<T>>::empty(shape, device);
+    saved.rstd = Tensor<ComputeType<T>>::empty(shape, device);
   }
   if (out.numel() > 0) {
     const Tensor<T> g = gamma.contiguous();
@@ -108,8 +108,7 @@ Tensor<T> layer_norm_as(std::string_view op, const Tensor<T>& x, const Tensor<T>
 /// gamma and beta (C) or undefined.
 template <Floating T>
 Tensor<T> layer_norm(const Tensor<T>& x, const Tensor<std::type_identity_t<T>>& gamma,
-                     const Tensor<std::type_identity_t<T>>& beta,
-                     Number<T> epsilon = static_cast<T>(1e-5)) {
+                     const Tensor<std::type_identity_t<T>>& beta, Number<T> epsilon = 1e-5) {
   return detail::layer_norm_as<T>("layer_norm", x, gamma, beta, epsilon, {}, nullptr);
 }
 
@@ -124,7 +123,7 @@ template <Floating T>
 AddLayerNormOf<Tensor<T>> add_layer_norm(const Tensor<T>& x, const Tensor<T>& residual,
                                          const Tensor<std::type_identity_t<T>>& gamma,
                                          const Tensor<std::type_identity_t<T>>& beta,
-                                         Number<T> epsilon = static_cast<T>(1e-5)) {
+                                         Number<T> epsilon = 1e-5) {
   LayerNormState<T> state;
   Tensor<T> y =
       detail::layer_norm_as<T>("add_layer_norm", x, gamma, beta, epsilon, residual, &state);
@@ -135,7 +134,8 @@ namespace detail {
 
 /// rms_norm; `rstd`, if given, receives 1 / sqrt(...), shape (...).
 template <Floating T>
-Tensor<T> rms_norm(const Tensor<T>& x, const Tensor<T>& gamma, Number<T> epsilon, Tensor<T>* rstd) {
+Tensor<T> rms_norm(const Tensor<T>& x, const Tensor<T>& gamma, Number<T> epsilon,
+                   Tensor<ComputeType<T>>* rstd) {
   const Device device = x.device("rms_norm");
   check_optional_devices("rms_norm", device, gamma);
   const Tensor<T> rows = with_unit_rows(x, "rms_norm");
@@ -143,12 +143,13 @@ Tensor<T> rms_norm(const Tensor<T>& x, const Tensor<T>& gamma, Number<T> epsilon
   check_row_parameter(gamma, rows.size(-1), "gamma", "rms_norm");
   Tensor<T> out = Tensor<T>::empty(x.shape(), device);
   if (rstd != nullptr) {
-    *rstd = Tensor<T>::empty(without_last(x.shape()), device);
+    *rstd = Tensor<ComputeType<T>>::empty(without_last(x.shape()), device);
   }
   if (out.numel() > 0) {
     const Tensor<T> g = gamma.contiguous();
     kernel(device, &KernelTable<T>::rms_norm, "rms_norm")(
-        rows.view(), g.view(), epsilon, out.view(), rstd != nullptr ? rstd->view() : View<T>{});
+        rows.view(), g.view(), epsilon, out.view(),
+        rstd != nullptr ? rstd->view() : View<ComputeType<T>>{});
   }
   return out;
 }
@@ -159,7 +160,7 @@ Tensor<T> rms_norm(const Tensor<T>& x, const Tensor<T>& gamma, Number<T> epsilon
 /// or undefined.
 template <Floating T>
 Tensor<T> rms_norm(const Tensor<T>& x, const Tensor<std::type_identity_t<T>>& gamma,
-                   Number<T> epsilon = static_cast<T>(1e-6)) {
+                   Number<T> epsilon = 1e-6) {
   return detail::rms_norm<T>(x, gamma, epsilon, nullptr);
 }
 
@@ -167,7 +168,7 @@ Tensor<T> rms_norm(const Tensor<T>& x, const Tensor<std::type_identity_t<T>>& ga
 /// the same mask, so the backward pass calls this on the gradient.
 template <Floating T>
 Tensor<T> dropout(const Tensor<T>& x, Number<T> p, PhiloxStream stream) {
-  LDLM_CHECK(p >= T{0} && p < T{1}, "dropout", "p must lie in [0, 1), got ", p);
+  LDLM_CHECK(p >= 0 && p < 1, "dropout", "p must lie in [0, 1), got ", p);
   const Device device = x.device("dropout");
   const Tensor<T> source = x.contiguous();
   Tensor<T> out = Tensor<T>::empty(x.shape(), device);
@@ -187,8 +188,8 @@ template <class T>
 struct AttentionOptions {
   Tensor<T> mask{};     // added to the scores; broadcasts to (B, H, Tq, Tk); -infinity hides a key
   bool causal = false;  // query i sees keys j <= i + (Tk - Tq)
-  T scale = T{0};       // 0: 1 / sqrt(D)
-  T dropout = T{0};
+  ComputeType<T> scale{0};  // 0: 1 / sqrt(D)
+  ComputeType<T> dropout{0};
   PhiloxStream stream{};  // of the dropout
 };
 
@@ -210,8 +211,8 @@ Attention<T> make_attention(const Tensor<T>& q, const Tensor<T>& k, const Tensor
                    op, "shapes do not fit: q ", to_string(q.shape()), ", k ", to_string(k.shape()),
                    ", v ", to_string(v.shape()));
   LDLM_CHECK_SHAPE(q.size(3) > 0, op, "heads have no channels: ", to_string(q.shape()));
-  LDLM_CHECK(options.dropout >= T{0} && options.dropout < T{1}, op,
-             "dropout must lie in [0, 1), got ", options.dropout);
+  LDLM_CHECK(options.dropout >= 0 && options.dropout < 1, op, "dropout must lie in [0, 1), got ",
+             options.dropout);
   LDLM_CHECK_SHAPE(!options.causal || q.size(2) <= k.size(2), op, "causal needs Tq <= Tk, got ",
                    q.size(2), " and ", k.size(2));
   Attention<T> args;
@@ -222,7 +223,8 @@ Attention<T> make_attention(const Tensor<T>& q, const Tensor<T>& k, const Tensor
     args.mask = broadcast_view(options.mask, {q.size(0), q.size(1), q.size(2), k.size(2)}, op);
   }
   args.causal = options.causal;
-  args.scale = options.scale != T{0} ? options.scale : T{1} / std::sqrt(static_cast<T>(q.size(3)));
+  using C = ComputeType<T>;
+  args.scale = options.scale != 0 ? options.scale : 1 / std::sqrt(static_cast<C>(q.size(3)));
   args.dropout = options.dropout;
   args.stream = options.stream;
   return args;
@@ -231,7 +233,7 @@ Attention<T> make_attention(const Tensor<T>& q, const Tensor<T>& k, const Tensor
 /// scaled_dot_product_attention; `lse`, if given, receives each row's log-sum-exp, (B, H, Tq).
 template <Floating T>
 Tensor<T> attention(const Tensor<T>& q, const Tensor<T>& k, const Tensor<T>& v,
-                    const AttentionOptions<T>& options, Tensor<T>* lse) {
+                    const AttentionOptions<T>& options, Tensor<ComputeType<T>>* lse) {
   const Device device = common_device(attention_name, q, k, v);
   check_optional_devices(attention_name, device, options.mask);
   const Tensor<T> q_rows = with_unit_rows(q, attention_name);
@@ -241,7 +243,7 @@ Tensor<T> attention(const Tensor<T>& q, const Tensor<T>& k, const Tensor<T>& v,
   Tensor<T> out =
       Tensor<T>::empty({q.size(0), q.size(2), q.size(1), q.size(3)}, device).transpose(1, 2);
   if (lse != nullptr) {
-    *lse = Tensor<T>::empty({q.size(0), q.size(1), q.size(2)}, device);
+    *lse = Tensor<ComputeType<T>>::empty({q.size(0), q.size(1), q.size(2)}, device);
     args.lse = lse->view();
   }
   args.out = out.view();
@@ -267,15 +269,17 @@ Tensor<T> scaled_dot_product_attention(
 template <class T>
 struct CrossEntropyOptions {
   std::int64_t ignore_index = -100;  // rows with this target count nothing
-  T label_smoothing = T{0};
+  ComputeType<T> label_smoothing{0};
 };
 
 namespace detail {
 
 template <Floating T>
-Tensor<T> cross_entropy_rows_as(std::string_view op, const Tensor<T>& logits,
-                                const Tensor<std::int64_t>& targets,
-                                const CrossEntropyOptions<T>& options, Tensor<T>* lse) {
+Tensor<ComputeType<T>> cross_entropy_rows_as(std::string_view op, const Tensor<T>& logits,
+                                             const Tensor<std::int64_t>& targets,
+                                             const CrossEntropyOptions<T>& options,
+                                             Tensor<ComputeType<T>>* lse) {
+  using Loss = Tensor<ComputeType<T>>;
   const Device device = logits.device(op);
   const Device here = targets.device(op);
   LDLM_CHECK_DEVICE(here == device || (is_host_memory(here) && !is_host_memory(device)), op,
@@ -283,7 +287,7 @@ Tensor<T> cross_entropy_rows_as(std::string_view op, const Tensor<T>& logits,
   LDLM_CHECK_SHAPE(logits.rank() == 2 && targets.shape() == Shape{logits.size(0)}, op,
                    "needs logits (N, V) and targets (N), got ", to_string(logits.shape()), " and ",
                    to_string(targets.shape()));
-  LDLM_CHECK(options.label_smoothing >= T{0} && options.label_smoothing <= T{1}, op,
+  LDLM_CHECK(options.label_smoothing >= 0 && options.label_smoothing <= 1, op,
              "label smoothing must lie in [0, 1], got ", options.label_smoothing);
   const std::int64_t classes = logits.size(1);
   // Checked on the host, as indices are (see core/ops/index.hpp).
@@ -296,8 +300,8 @@ Tensor<T> cross_entropy_rows_as(std::string_view op, const Tensor<T>& logits,
   }
   const Tensor<std::int64_t> ids = targets.to(device).contiguous();
   const Tensor<T> rows = with_unit_rows(logits, op);
-  Tensor<T> loss = Tensor<T>::empty({logits.size(0)}, device);
-  Tensor<T> row_lse = Tensor<T>::empty({logits.size(0)}, device);
+  Loss loss = Loss::empty({logits.size(0)}, device);
+  Loss row_lse = Loss::empty({logits.size(0)}, device);
   if (loss.numel() > 0) {
     kernel(device, &KernelTable<T>::cross_entropy, op)(
         rows.view(), ids.view(), options.ignore_index, options.label_smoothing, loss.view(),
@@ -312,11 +316,13 @@ Tensor<T> cross_entropy_rows_as(std::string_view op, const Tensor<T>& logits,
 }  // namespace detail
 
 /// Per-row loss -log softmax(logits)[target]: logits (N, V), targets (N) -> (N), 0 where ignored.
-/// `lse`, if given, receives the log-sum-exp of each row. Throws on a target outside [0, V).
+/// `lse`, if given, receives the log-sum-exp of each row. Losses of bf16 are floats. Throws on a
+/// target outside [0, V).
 template <Floating T>
-Tensor<T> cross_entropy_rows(const Tensor<T>& logits, const Tensor<std::int64_t>& targets,
-                             const CrossEntropyOptions<std::type_identity_t<T>>& options = {},
-                             Tensor<T>* lse = nullptr) {
+Tensor<ComputeType<T>> cross_entropy_rows(
+    const Tensor<T>& logits, const Tensor<std::int64_t>& targets,
+    const CrossEntropyOptions<std::type_identity_t<T>>& options = {},
+    Tensor<ComputeType<T>>* lse = nullptr) {
   return detail::cross_entropy_rows_as("cross_entropy_rows", logits, targets, options, lse);
 }
 

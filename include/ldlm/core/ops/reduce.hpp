@@ -63,7 +63,8 @@ template <Floating T>
 Tensor<T> mean(const Tensor<T>& x, const Axes& axes = all_axes, bool keep = false) {
   Tensor<T> out = detail::reduce(ReduceOp::sum, x, axes, keep, "mean");
   const std::int64_t count = detail::reduced_count(x, axes, "mean");
-  mul_(out, count > 0 ? T{1} / static_cast<T>(count) : std::numeric_limits<T>::quiet_NaN());
+  using C = ComputeType<T>;
+  mul_(out, count > 0 ? C{1} / static_cast<C>(count) : std::numeric_limits<C>::quiet_NaN());
   return out;
 }
 /// Largest element; NaN if there is one. Throws on no elements.
@@ -92,7 +93,7 @@ template <Floating T>
 Tensor<T> centred(const Tensor<T>& x, const Axes& axes) {
   Tensor<T> out = sub(x, mean(x, axes, true));
   const Tensor<T> rest = mean(out, axes, true);
-  const Tensor<T> zero = Tensor<T>::scalar(T{0}, x.device());
+  const Tensor<T> zero = Tensor<T>::scalar(0, x.device());
   sub_(out, where(eq(sub(rest, rest), zero), rest, zero));
   return out;
 }
@@ -103,22 +104,23 @@ Tensor<T> centred(const Tensor<T>& x, const Axes& axes) {
 template <Floating T>
 Tensor<T> var(const Tensor<T>& x, const Axes& axes = all_axes, int correction = 1,
               bool keep = false) {
-  constexpr T infinity = std::numeric_limits<T>::infinity();
+  using C = ComputeType<T>;
+  constexpr C infinity = std::numeric_limits<C>::infinity();
   const Device device = x.device("var");
   const std::int64_t divisor = detail::reduced_count(x, axes, "var") - correction;
-  const T factor = divisor > 0 ? T{1} / static_cast<T>(divisor) : infinity;
+  const C factor = divisor > 0 ? C{1} / static_cast<C>(divisor) : infinity;
   const auto sum_of_squares = [&](const Tensor<T>& of) {
     return detail::reduce(ReduceOp::sum_squares, detail::centred(of, axes), axes, keep, "var");
   };
   const Tensor<T> squares = sum_of_squares(x);
   Tensor<T> out = mul(squares, factor);
-  if (out.numel() > 0 && !std::isfinite(max(squares).item())) {
+  if (out.numel() > 0 && !std::isfinite(static_cast<C>(max(squares).item()))) {
     // A sum overflowed, perhaps: of numbers so small that none does, up to 2^32 of them.
-    const T small = std::ldexp(T{1}, -std::numeric_limits<T>::max_exponent * 5 / 8);
+    const C small = std::ldexp(C{1}, -std::numeric_limits<C>::max_exponent * 5 / 8);
     const Tensor<T> scaled = mul(sum_of_squares(mul(x, small)), factor);
-    mul_(scaled, T{1} / small);
-    mul_(scaled, T{1} / small);
-    out = where(eq(sub(squares, squares), Tensor<T>::scalar(T{0}, device)), out, scaled);
+    mul_(scaled, C{1} / small);
+    mul_(scaled, C{1} / small);
+    out = where(eq(sub(squares, squares), Tensor<T>::scalar(0, device)), out, scaled);
   }
   return out;
 }

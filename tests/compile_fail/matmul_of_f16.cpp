@@ -1,9 +1,9 @@
-// bf16 is a storage type: it is cast before it is computed with.
+// f16 is a storage type: it is cast before it is computed with.
 // expect: no matching function|constraints not satisfied
 
 #include <ldlm/core/ops.hpp>
 
-ldlm::Tensor<float> product(const ldlm::Tensor<ldlm::bf16>& a) {
+ldlm::Tensor<float> product(const ldlm::Tensor<ldlm::f16>& a) {
 #ifdef LDLM_MUST_FAIL
   return ldlm::matmul(a, a);
 #else
