@@ -9,9 +9,9 @@ namespace ldlm::cuda_backend {
 namespace {
 
 /// A block a tile of queries, over the tiles of keys that they see.
-template <class T, int parts>
+template <int parts>
 __global__ void __launch_bounds__(tile_threads)
-    attention_tiled_kernel(const __grid_constant__ Attention<T> args, std::int64_t tiles) {
+    attention_tiled_kernel(const __grid_constant__ Attention<float> args, std::int64_t tiles) {
   LDLM_TILE_THREAD(thread);
   const std::int64_t heads = args.q.layout.shape[1];
   const std::int64_t queries = args.q.layout.shape[2];
@@ -23,8 +23,8 @@ __global__ void __launch_bounds__(tile_threads)
     const std::int64_t first_row =
         (tile_rows_of_head - 1 - number % tile_rows_of_head) * tile_extent;
     const std::int64_t head_number = number / tile_rows_of_head;
-    const AttentionHead<T> head(args, head_number / heads, head_number % heads);
-    const TileRows<T> q = tile_rows(head, args.q, first_row);
+    const AttentionHead<float> head(args, head_number / heads, head_number % heads);
+    const TileRows q = tile_rows(head, args.q, first_row);
     const std::int64_t visible = head.visible(last_of_tile(first_row, queries));
     float largest[4], sum[4], out[4][parts];
     for (int i = 0; i < 4; ++i) {
@@ -72,10 +72,10 @@ __global__ void __launch_bounds__(tile_threads)
       if (row >= queries) {
         continue;
       }
-      T* const to = head.row(args.out, row);
+      float* const to = head.row(args.out, row);
       for (int c = 0; c < parts; ++c) {
         if (thread.channel(c) < channels) {
-          to[thread.channel(c)] = rounded<T>(largest[i] == lowest ? 0.0F : out[i][c] / sum[i]);
+          to[thread.channel(c)] = largest[i] == lowest ? 0.0F : out[i][c] / sum[i];
         }
       }
       if (thread.column(0) == 0 && args.lse.data != nullptr) {
@@ -146,11 +146,17 @@ template <class T>
 void attention(const Attention<T>& args) {
   const std::int64_t heads = args.q.size(0) * args.q.size(1);
   const std::int64_t rows = heads * args.q.size(2);
-  if constexpr (std::is_same_v<ComputeType<T>, float>) {
+  if constexpr (std::is_same_v<T, bf16>) {
+    if (rows > 0 && takes_tiles(args)) {
+      attention_mma(args);
+      return;
+    }
+  }
+  if constexpr (std::is_same_v<T, float>) {
     if (rows > 0 && takes_tiles(args)) {
       const std::int64_t tiles = heads * tiles_of(args.q.size(2));
       launch("attention",
-             args.q.size(3) <= 64 ? attention_tiled_kernel<T, 4> : attention_tiled_kernel<T, 8>,
+             args.q.size(3) <= 64 ? attention_tiled_kernel<4> : attention_tiled_kernel<8>,
              grid_of_tiles(tiles), args, tiles);
       return;
     }

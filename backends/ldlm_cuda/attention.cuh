@@ -68,6 +68,21 @@ class AttentionHead {
   std::int64_t b_, h_;
 };
 
+/// At most, of attention in tiles.
+inline constexpr std::int64_t tile_channels = 128;
+
+/// Whether attention of these is computed in tiles: sums of floats, and enough queries for them.
+template <class T>
+bool takes_tiles(const Attention<T>& args) {
+  constexpr std::int64_t least = 8;
+  return std::is_same_v<ComputeType<T>, float> && args.q.size(3) <= tile_channels &&
+         args.q.size(2) >= least;
+}
+
+// attention_mma.cu: what takes_tiles(), of bf16. `totals` as attention_backward.cu makes them.
+void attention_mma(const Attention<bf16>& args);
+void attention_backward_mma(const AttentionBackward<bf16>& args, const float* totals);
+
 // The kernels for any head size: a block works on a row of channels, some of them at a time, which
 // its threads keep in registers.
 inline constexpr int attention_threads = 128;

@@ -44,10 +44,11 @@ __global__ void totals_kernel(const __grid_constant__ AttentionBackward<T> args,
 
 /// scores -> weights, and their gradients -> slopes (see Pair), of a tile; `query` and `key` number
 /// its elements.
-template <class T, class Query, class Key>
-__device__ void weights_and_slopes(const AttentionBackward<T>& args, const AttentionHead<T>& head,
-                                   const float* totals, const Query& query, const Key& key,
-                                   float (&scores)[4][4], float (&slopes)[4][4]) {
+template <class Query, class Key>
+__device__ void weights_and_slopes(const AttentionBackward<float>& args,
+                                   const AttentionHead<float>& head, const float* totals,
+                                   const Query& query, const Key& key, float (&scores)[4][4],
+                                   float (&slopes)[4][4]) {
   const std::int64_t queries = args.forward.q.layout.shape[2];
   LDLM_UNROLL
   for (int i = 0; i < 4; ++i) {
@@ -70,41 +71,41 @@ __device__ void weights_and_slopes(const AttentionBackward<T>& args, const Atten
   }
 }
 
-template <class T, int parts>
-__device__ void write_rows(const TileThread& thread, const AttentionHead<T>& head,
-                           const View<T>& view, std::int64_t first,
+template <int parts>
+__device__ void write_rows(const TileThread& thread, const AttentionHead<float>& head,
+                           const View<float>& view, std::int64_t first,
                            const float (&values)[4][parts]) {
   LDLM_UNROLL
   for (int i = 0; i < 4; ++i) {
     const std::int64_t row = first + thread.row(i);
     for (int c = 0; c < parts; ++c) {
       if (row < view.layout.shape[2] && thread.channel(c) < view.layout.shape[3]) {
-        head.row(view, row)[thread.channel(c)] = rounded<T>(values[i][c]);
+        head.row(view, row)[thread.channel(c)] = values[i][c];
       }
     }
   }
 }
 
 /// A block a tile of queries, over the tiles of keys that they see.
-template <class T, int parts>
+template <int parts>
 __global__ void __launch_bounds__(tile_threads)
-    grad_q_tiled_kernel(const __grid_constant__ AttentionBackward<T> args, std::int64_t tiles,
+    grad_q_tiled_kernel(const __grid_constant__ AttentionBackward<float> args, std::int64_t tiles,
                         const float* totals) {
   LDLM_TILE_THREAD(thread);
-  const Attention<T>& forward = args.forward;
+  const Attention<float>& forward = args.forward;
   const std::int64_t heads = forward.q.layout.shape[1];
   const std::int64_t queries = forward.q.layout.shape[2];
   const std::int64_t tiles_of_head = (queries + tile_extent - 1) / tile_extent;
   for (std::int64_t number = blockIdx.x; number < tiles; number += gridDim.x) {
     const std::int64_t first_row = (tiles_of_head - 1 - number % tiles_of_head) * tile_extent;
     const std::int64_t head_number = number / tiles_of_head;
-    const AttentionHead<T> head(forward, head_number / heads, head_number % heads);
+    const AttentionHead<float> head(forward, head_number / heads, head_number % heads);
     const std::int64_t visible = head.visible(last_of_tile(first_row, queries));
     float grad[4][parts] = {};
     for (std::int64_t first = 0; first < visible; first += tile_extent) {
       float scores[4][4];
       float slopes[4][4];
-      const TileRows<T> k = tile_rows(head, forward.k, first);
+      const TileRows k = tile_rows(head, forward.k, first);
       thread.multiply(tile_rows(head, forward.q, first_row), k, scores);
       thread.multiply(tile_rows(head, args.grad_out, first_row), tile_rows(head, forward.v, first),
                       slopes);
@@ -120,12 +121,12 @@ __global__ void __launch_bounds__(tile_threads)
 }
 
 /// A block a tile of keys, over the tiles of queries that see them.
-template <class T, int parts>
+template <int parts>
 __global__ void __launch_bounds__(tile_threads)
-    grad_kv_tiled_kernel(const __grid_constant__ AttentionBackward<T> args, std::int64_t tiles,
+    grad_kv_tiled_kernel(const __grid_constant__ AttentionBackward<float> args, std::int64_t tiles,
                          const float* totals) {
   LDLM_TILE_THREAD(thread);
-  const Attention<T>& forward = args.forward;
+  const Attention<float>& forward = args.forward;
   const std::int64_t heads = forward.q.layout.shape[1];
   const std::int64_t queries = forward.q.layout.shape[2];
   const std::int64_t keys = forward.k.layout.shape[2];
@@ -133,7 +134,7 @@ __global__ void __launch_bounds__(tile_threads)
   for (std::int64_t number = blockIdx.x; number < tiles; number += gridDim.x) {
     const std::int64_t first_key = number % tiles_of_head * tile_extent;
     const std::int64_t head_number = number / tiles_of_head;
-    const AttentionHead<T> head(forward, head_number / heads, head_number % heads);
+    const AttentionHead<float> head(forward, head_number / heads, head_number % heads);
     // The first query that sees the first key.
     const std::int64_t seen_from = forward.causal ? first_key - (keys - queries) : 0;
     float grad_k[4][parts] = {};
@@ -142,8 +143,8 @@ __global__ void __launch_bounds__(tile_threads)
          first < queries; first += tile_extent) {
       float scores[4][4];
       float slopes[4][4];
-      const TileRows<T> q = tile_rows(head, forward.q, first);
-      const TileRows<T> grad_out = tile_rows(head, args.grad_out, first);
+      const TileRows q = tile_rows(head, forward.q, first);
+      const TileRows grad_out = tile_rows(head, args.grad_out, first);
       thread.multiply(tile_rows(head, forward.k, first_key), q, scores);
       thread.multiply(tile_rows(head, forward.v, first_key), grad_out, slopes);
       weights_and_slopes(
@@ -267,7 +268,13 @@ void attention_backward(const AttentionBackward<T>& args) {
   if (rows > 0) {
     launch("attention_backward", totals_kernel<T>, grid_over(rows), args, rows, scratch.as<C>());
   }
-  if constexpr (std::is_same_v<C, float>) {
+  if constexpr (std::is_same_v<T, bf16>) {
+    if (takes_tiles(args.forward)) {
+      attention_backward_mma(args, scratch.as<float>());
+      return;
+    }
+  }
+  if constexpr (std::is_same_v<T, float>) {
     if (takes_tiles(args.forward)) {
       const auto run = [&](auto* kernel, std::int64_t tiles) {
         if (tiles > 0) {
@@ -276,9 +283,8 @@ void attention_backward(const AttentionBackward<T>& args) {
         }
       };
       const bool narrow = q.size(3) <= 64;
-      run(narrow ? grad_q_tiled_kernel<T, 4> : grad_q_tiled_kernel<T, 8>,
-          heads * tiles_of(q.size(2)));
-      run(narrow ? grad_kv_tiled_kernel<T, 4> : grad_kv_tiled_kernel<T, 8>,
+      run(narrow ? grad_q_tiled_kernel<4> : grad_q_tiled_kernel<8>, heads * tiles_of(q.size(2)));
+      run(narrow ? grad_kv_tiled_kernel<4> : grad_kv_tiled_kernel<8>,
           heads * tiles_of(args.forward.k.size(2)));
       return;
     }

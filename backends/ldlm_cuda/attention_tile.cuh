@@ -11,22 +11,18 @@ inline constexpr int tile_extent = 64;  // rows, and columns, of a tile of score
 inline constexpr int tile_threads = 256;
 inline constexpr int tile_depth = 16;  // channels, or keys, that pass through shared memory at once
 inline constexpr int tile_pitch = tile_extent + 4;
-inline constexpr std::int64_t tile_channels = 128;  // at most
 
-/// Rows first, first + 1, ... < end of a (B, H, T, D) view, for one (b, h), as floats.
-template <class T>
+/// Rows first, first + 1, ... < end of a (B, H, T, D) view, for one (b, h).
 struct TileRows {
-  const T* data;
+  const float* data;
   std::int64_t step, first, end, channels;
 
   __device__ float at(std::int64_t row, std::int64_t channel) const {
-    return first + row < end && channel < channels ? widened(data[(first + row) * step + channel])
-                                                   : 0.0F;
+    return first + row < end && channel < channels ? data[(first + row) * step + channel] : 0.0F;
   }
 };
-template <class T, class U>
-__device__ TileRows<T> tile_rows(const AttentionHead<T>& head, const View<U>& view,
-                                 std::int64_t first) {
+template <class Head, class View>
+__device__ TileRows tile_rows(const Head& head, const View& view, std::int64_t first) {
   return {head.row(view, 0), view.layout.strides[2], first, view.layout.shape[2],
           view.layout.shape[3]};
 }
@@ -56,8 +52,7 @@ class TileThread {
   __device__ int channel(int c) const { return c / 4 * 64 + column_ * 4 + c % 4; }
 
   /// out[i][j] = sum over channels of a(row i) b(column j).
-  template <class T>
-  __device__ void multiply(const TileRows<T>& a, const TileRows<T>& b, float (&out)[4][4]) const {
+  __device__ void multiply(const TileRows& a, const TileRows& b, float (&out)[4][4]) const {
     float* const a_strip = strips_[0].of;
     float* const b_strip = a_strip + tile_depth * tile_pitch;
     for (int i = 0; i < 4; ++i) {
@@ -97,8 +92,8 @@ class TileThread {
   }
   /// out[i][c] += sum over the tile's columns of the tile that was laid down times b(column)'s
   /// channel c.
-  template <class T, int parts>
-  __device__ void mix(const TileRows<T>& b, float (&out)[4][parts]) const {
+  template <int parts>
+  __device__ void mix(const TileRows& b, float (&out)[4][parts]) const {
     constexpr int channels = 16 * parts;
     float* const strip = strips_[0].of;
     for (int first = 0; first < tile_extent; first += tile_depth) {
@@ -143,14 +138,6 @@ class TileThread {
   LDLM_SHARED(FourFloats, name##_weights, tile_extent* tile_pitch / 4);    \
   const TileThread name(name##_strips, name##_weights)
 static_assert(2 * tile_pitch >= tile_channels, "a strip of mix() fits in two of multiply()");
-
-/// Whether attention of these is computed in tiles: sums of floats, and enough queries for them.
-template <class T>
-bool takes_tiles(const Attention<T>& args) {
-  constexpr std::int64_t least = 8;
-  return std::is_same_v<ComputeType<T>, float> && args.q.size(3) <= tile_channels &&
-         args.q.size(2) >= least;
-}
 
 inline std::int64_t tiles_of(std::int64_t n) {
   return (n + tile_extent - 1) / tile_extent;

@@ -8,6 +8,8 @@
 //   a[2]: row g, word t + 4   a[3]: row g + 8, word t + 4   b[1]: word t + 4, column g
 //   d[0], d[1]: row g, columns 2t, 2t + 1                   d[2], d[3]: row g + 8
 // (PTX ISA, the fragments of mma.m16n8k16 of .bf16 and of mma.m16n8k8 of .tf32.)
+//
+// And what brings their factors: copies to shared memory that do not wait, and matrices from there.
 
 #include <bit>
 
@@ -15,6 +17,59 @@
 #include <ldlm_cuda/launch.cuh>
 
 namespace ldlm::cuda_backend {
+
+/// Four 8 x 8 matrices of bf16 from shared memory; lane 8 m + r names row r of matrix m, aligned to
+/// 16 bytes. Of lane 4g + t, out[m] is row g, word t of matrix m; or if `transposed`, of its
+/// transpose. (PTX ISA, ldmatrix.)
+template <bool transposed>
+__device__ void load_matrices(unsigned (&out)[4], const bf16* row) {
+#ifdef LDLM_CUDA_EMULATED
+  cuda_emulator::load_matrices(out, row, transposed);
+#else
+  const auto address = static_cast<unsigned>(__cvta_generic_to_shared(row));
+  if constexpr (transposed) {
+    asm volatile("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0, %1, %2, %3}, [%4];"
+                 : "=r"(out[0]), "=r"(out[1]), "=r"(out[2]), "=r"(out[3])
+                 : "r"(address)
+                 : "memory");
+  } else {
+    asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0, %1, %2, %3}, [%4];"
+                 : "=r"(out[0]), "=r"(out[1]), "=r"(out[2]), "=r"(out[3])
+                 : "r"(address)
+                 : "memory");
+  }
+#endif
+}
+
+/// Starts a copy of 16 bytes from global to shared memory, or writes zeros if not `there`. It is
+/// done, for this thread, when wait_copies() says so. Both addresses are aligned to 16 bytes.
+__device__ inline void copy_async(void* to, const void* from, bool there) {
+#ifdef LDLM_CUDA_EMULATED
+  cuda_emulator::copy_async(to, from, there ? 16 : 0, {__FILE__, __LINE__});
+#else
+  asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(
+                   static_cast<unsigned>(__cvta_generic_to_shared(to))),
+               "l"(from), "r"(there ? 16 : 0)
+               : "memory");
+#endif
+}
+/// The copies since the last call are a group.
+__device__ inline void commit_copies() {
+#ifdef LDLM_CUDA_EMULATED
+  cuda_emulator::commit_copies();
+#else
+  asm volatile("cp.async.commit_group;" ::: "memory");
+#endif
+}
+/// Waits until no more than so many groups are under way: the last ones.
+template <int groups_left>
+__device__ void wait_copies() {
+#ifdef LDLM_CUDA_EMULATED
+  cuda_emulator::wait_copies(groups_left);
+#else
+  asm volatile("cp.async.wait_group %0;" ::"n"(groups_left) : "memory");
+#endif
+}
 
 struct Bf16Factors {
   static constexpr int per_word = 2;

@@ -42,12 +42,21 @@ void acquire([[maybe_unused]] char& token) {
 
 enum class State : std::uint8_t { ready, at_block_barrier, in_warp_call, done };
 
+// Of cp.async; `group` counts the commits before it.
+struct Copy {
+  void* to;
+  const void* from;
+  unsigned bytes, group;
+};
+
 struct Thread {
   Fiber* fiber = nullptr;
   State state = State::ready;
   unsigned number = 0;  // in the block
   Place place;          // of the barrier
   WarpCall* call = nullptr;
+  Copy copies[128]{};  // not waited for yet, oldest first
+  unsigned copy_count = 0, group = 0;
 };
 
 // Inside a launch nothing here allocates, and nothing is cleared with memset: ThreadSanitizer sees
@@ -68,6 +77,7 @@ struct Machine {
   std::vector<unsigned> order;
   Thread* current = nullptr;
   bool faulted = false;
+  LaneWords collected[max_block_threads]{};
 
   // Tokens. 33 a block: its barrier's, and one a warp's.
   static constexpr std::size_t block_tokens = 33;
@@ -103,6 +113,9 @@ void run_thread() {
   Machine& m = machine();
   acquire(m.launch_begin);
   m.launch->run(m.launch->closure);
+  if (m.current->copy_count > 0) {
+    fault("a thread ends before its cp.async are waited for", {});
+  }
   release(m.launch_end);
   leave(State::done);
 }
@@ -218,6 +231,12 @@ void resolve_call(Thread* warp, unsigned lanes, unsigned first) {
       return set_fault("lanes of one mask are in different warp operations", call.place);
     }
   }
+  if (call.op == WarpOp::collect) {
+    for (unsigned lane = 0; lane < lanes; ++lane) {
+      const auto* const words = reinterpret_cast<const unsigned*>(warp[lane].call->in);
+      std::copy(words, words + std::size(LaneWords{}), machine().collected[warp[lane].number]);
+    }
+  }
   unsigned votes = 0;
   for (unsigned lane = 0; lane < lanes; ++lane) {
     if ((call.mask >> lane & 1U) != 0 && warp[lane].call->in != 0) {
@@ -231,7 +250,7 @@ void resolve_call(Thread* warp, unsigned lanes, unsigned first) {
     WarpCall& mine = *warp[lane].call;
     if (call.op == WarpOp::ballot) {
       mine.out = votes;
-    } else if (call.op != WarpOp::sync) {
+    } else if (call.op != WarpOp::sync && call.op != WarpOp::collect) {
       const unsigned from = source_lane(mine, lane);
       if (from >= lanes || (call.mask >> from & 1U) == 0) {
         return set_fault("a shuffle reads a lane that takes no part in it", mine.place);
@@ -299,6 +318,8 @@ void run_block() {
   for (unsigned i = 0; i < m.threads.size(); ++i) {
     Thread& thread = m.threads[i];
     thread.number = i;
+    thread.copy_count = 0;
+    thread.group = 0;
     thread.state = State::ready;
     thread.fiber = &m.fibers[(i + shift) % m.fibers.size()];
     thread.fiber->prepare(run_thread);
@@ -426,6 +447,50 @@ void warp_call(WarpCall& call) {
   if (orders) {
     acquire(token);
   }
+}
+
+const LaneWords* collect(const LaneWords& mine, Place place) {
+  WarpCall call{
+      WarpOp::collect, 0xffffffffU, 0, 32, reinterpret_cast<std::uint64_t>(mine), 0, place};
+  warp_call(call);
+  return machine().collected + machine().current->number / warp_threads * warp_threads;
+}
+
+void copy_async(void* to, const void* from, unsigned from_bytes, Place place) {
+  Thread& thread = *machine().current;
+  const auto misaligned = [](const void* at) { return reinterpret_cast<std::uintptr_t>(at) % 16; };
+  if (misaligned(to) != 0 || misaligned(from) != 0 || from_bytes > 16) {
+    fault("cp.async needs both addresses aligned to its 16 bytes", place);
+  }
+  if (thread.copy_count == std::size(thread.copies)) {
+    fault("a thread has more copies under way than the emulator keeps", place);
+  }
+  thread.copies[thread.copy_count++] = {to, from, from_bytes, thread.group};
+}
+
+void commit_copies() {
+  ++machine().current->group;
+}
+
+void wait_copies(unsigned groups_left) {
+  Thread& thread = *machine().current;
+  unsigned left = 0;
+  for (unsigned i = 0; i < thread.copy_count; ++i) {
+    const Copy& copy = thread.copies[i];
+    if (copy.group + groups_left >= thread.group) {
+      thread.copies[left++] = copy;
+      continue;
+    }
+    // In words that sanitizers see.
+    for (unsigned byte = 0; byte < 16; byte += 4) {
+      std::uint32_t word = 0;
+      for (unsigned b = 0; b < 4 && byte + b < copy.bytes; ++b) {
+        word |= std::uint32_t{static_cast<const std::uint8_t*>(copy.from)[byte + b]} << 8 * b;
+      }
+      static_cast<std::uint32_t*>(copy.to)[byte / 4] = word;
+    }
+  }
+  thread.copy_count = left;
 }
 
 void* shared_memory(const void* tag, std::size_t bytes, Place place) {

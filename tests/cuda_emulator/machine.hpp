@@ -61,7 +61,15 @@ Counts counts();
 /// __syncthreads().
 void block_barrier(Place place);
 
-enum class WarpOp : std::uint8_t { sync, shuffle, shuffle_up, shuffle_down, shuffle_xor, ballot };
+enum class WarpOp : std::uint8_t {
+  sync,
+  shuffle,
+  shuffle_up,
+  shuffle_down,
+  shuffle_xor,
+  ballot,
+  collect
+};
 /// One lane's part in an operation of its warp: 8 bytes that it gives, 8 that it gets.
 struct WarpCall {
   WarpOp op = WarpOp::sync;
@@ -73,6 +81,18 @@ struct WarpCall {
 };
 /// Waits for the other lanes of the mask, then gives the call its `out`.
 void warp_call(WarpCall& call);
+/// What all 32 lanes give, up to 8 words each, until this warp's next call of it: for instructions
+/// of a whole warp.
+using LaneWords = unsigned[8];
+const LaneWords* collect(const LaneWords& mine, Place place);
+
+/// cp.async: this thread's copy of 16 bytes to shared memory, `from_bytes` of them from global
+/// memory and the rest zeros. Nothing is copied until the thread waits for its group, as late as a
+/// card may.
+void copy_async(void* to, const void* from, unsigned from_bytes, Place place);
+/// cp.async.commit_group and cp.async.wait_group.
+void commit_copies();
+void wait_copies(unsigned groups_left);
 
 /// The block's array of `bytes` bytes behind a declaration in the source, `tag`. Filled with NaN.
 void* shared_memory(const void* tag, std::size_t bytes, Place place);

@@ -269,6 +269,94 @@ TEST_CASE("mma of tf32 loses the last 13 bits of the factors") {
   }
 }
 
+TEST_CASE("ldmatrix gives lanes what the manual's figures say") {
+  using ldlm::bf16;
+  for (const bool transposed : {false, true}) {
+    const Array<unsigned> out(32 * 4);
+    unsigned* const at = out.data();
+    CHECK(run_kernel(1, 32, [=] {
+            // Element (r, c) of matrix m is 64 m + 8 r + c, in rows 24 apart.
+            struct alignas(16) Eight {
+              bf16 of[8];
+            };
+            LDLM_SHARED(Eight, memory, 4 * 8 * 3);
+            for (int i = static_cast<int>(threadIdx.x); i < 256; i += 32) {
+              memory[i / 8 * 3].of[i % 8].bits = static_cast<std::uint16_t>(i);
+            }
+            __syncthreads();
+            unsigned words[4];
+            const bf16* const row = memory[threadIdx.x * 3].of;
+            if (transposed) {
+              ldlm::cuda_backend::load_matrices<true>(words, row);
+            } else {
+              ldlm::cuda_backend::load_matrices<false>(words, row);
+            }
+            std::copy(words, words + 4, at + 4 * threadIdx.x);
+          }) == cudaSuccess);
+    const auto words = out.values();
+    for (unsigned lane = 0; lane < 32; ++lane) {
+      const unsigned group = lane / 4;
+      const unsigned two = 2 * (lane % 4);
+      for (unsigned m = 0; m < 4; ++m) {
+        const unsigned first = 64 * m + (transposed ? 8 * two + group : 8 * group + two);
+        const unsigned second = first + (transposed ? 8 : 1);
+        CHECK(words[4 * lane + m] == (first | second << 16));
+      }
+    }
+  }
+  CHECK(contains(fault_of(1, 32,
+                          [] {
+                            LDLM_SHARED(float, memory, 64);
+                            unsigned words[4];
+                            ldlm::cuda_backend::load_matrices<false>(
+                                words, reinterpret_cast<const ldlm::bf16*>(memory + threadIdx.x));
+                          }),
+                 "ldmatrix needs rows aligned to 16 bytes"));
+}
+
+TEST_CASE("cp.async copies when it is waited for, and not before") {
+  using namespace ldlm::cuda_backend;
+  const Array<float> in(32 * 8, std::vector<float>(32 * 8, 3));
+  const Array<float> out(32 * 4);
+  const float* const from = in.data();
+  float* const at = out.data();
+  CHECK(run_kernel(1, 32, [=] {
+          LDLM_SHARED(float, memory, 32 * 8);
+          float* const mine = memory + threadIdx.x * 8;
+          const float* const source = from + threadIdx.x * 8;
+          float* const seen = at + threadIdx.x * 4;
+          copy_async(mine, source, true);
+          commit_copies();
+          copy_async(mine + 4, source + 4, false);
+          commit_copies();
+          seen[0] = mine[0];  // too early: NaN
+          wait_copies<1>();
+          seen[1] = mine[3];
+          seen[2] = mine[4];  // of the group that may still be under way
+          wait_copies<0>();
+          seen[3] = mine[7];
+        }) == cudaSuccess);
+  for (std::size_t thread = 0; thread < 32; ++thread) {
+    CHECK(std::isnan(out.values()[4 * thread]));
+    CHECK(out.values()[4 * thread + 1] == 3);
+    CHECK(std::isnan(out.values()[4 * thread + 2]));
+    CHECK(out.values()[4 * thread + 3] == 0);
+  }
+  CHECK(contains(fault_of(1, 32,
+                          [=] {
+                            LDLM_SHARED(float, memory, 64);
+                            copy_async(memory + 4, from + 1, true);
+                          }),
+                 "cp.async needs both addresses aligned to its 16 bytes"));
+  CHECK(contains(fault_of(1, 32,
+                          [=] {
+                            LDLM_SHARED(float, memory, 128);
+                            copy_async(memory + 4 * threadIdx.x, from, true);
+                            commit_copies();
+                          }),
+                 "a thread ends before its cp.async are waited for"));
+}
+
 TEST_CASE("a barrier that some threads never reach") {
   const Array<float> out(64);
   CHECK(contains(fault_of(1, 64,

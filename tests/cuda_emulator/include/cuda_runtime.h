@@ -119,27 +119,52 @@ inline unsigned ballot(unsigned mask, bool vote, const Where& where) {
   warp_call(call);
   return static_cast<unsigned>(call.out);
 }
+/// The lane that runs.
+inline unsigned lane_of_warp() {
+  return (threadIdx.x + blockDim.x * (threadIdx.y + blockDim.y * threadIdx.z)) % 32;
+}
+/// ldmatrix.x4 of 8 x 8 matrices of 16 bits: lane 8 m + r names row r of matrix m, in shared memory.
+/// out[m] is, of lane 4 g + t, elements (g, 2t) and (g, 2t + 1) of matrix m, or with `transposed`
+/// (2t, g) and (2t + 1, g) (PTX ISA).
+inline void load_matrices(unsigned (&out)[4], const void* row, bool transposed,
+                          const Where& where = Where::current()) {
+  if (reinterpret_cast<std::uintptr_t>(row) % 16 != 0) {
+    fault("ldmatrix needs rows aligned to 16 bytes", place_of(where));
+  }
+  LaneWords mine = {};
+  std::memcpy(mine, &row, sizeof row);
+  const LaneWords* const all = collect(mine, place_of(where));
+  const unsigned group = lane_of_warp() / 4;
+  const unsigned member = lane_of_warp() % 4;
+  for (unsigned m = 0; m < 4; ++m) {
+    unsigned halves[2] = {};
+    for (unsigned i = 0; i < 2; ++i) {
+      const std::uint16_t* from = nullptr;
+      std::memcpy(&from, all[8 * m + (transposed ? 2 * member + i : group)], sizeof from);
+      halves[i] = from[transposed ? group : 2 * member + i];
+    }
+    out[m] = halves[0] | halves[1] << 16;
+  }
+}
 /// mma.m16n8k16 of bf16 (two factors a word) or mma.m16n8k8 of tf32 (one), with float sums, by all
 /// lanes of a warp: each lane's words are those of its rows and columns (PTX ISA).
 inline void mma_m16n8(float (&d)[4], const unsigned (&a)[4], const unsigned (&b)[2], int per_word,
                       const Where& where = Where::current()) {
-  const auto of_lane = [&](unsigned value, int lane) {
-    return shuffle(WarpOp::shuffle, 0xffffffffU, value, lane, 32, where);
-  };
   const auto factor = [per_word](unsigned word, int number) {
     return std::bit_cast<float>(per_word == 1   ? word & 0xffffe000U
                                 : number == 1 ? word & 0xffff0000U
                                               : word << 16);
   };
-  const unsigned thread = threadIdx.x + blockDim.x * (threadIdx.y + blockDim.y * threadIdx.z);
-  const int group = static_cast<int>(thread % 32 / 4);
-  const int member = static_cast<int>(thread % 4);
+  const LaneWords mine = {a[0], a[1], a[2], a[3], b[0], b[1]};
+  const LaneWords* const all = collect(mine, place_of(where));
+  const unsigned group = lane_of_warp() / 4;
+  const unsigned member = lane_of_warp() % 4;
   for (int late = 0; late < 2; ++late) {  // (the order of a card's sum is its own)
-    for (int holder = 0; holder < 4; ++holder) {  // of a row of A, or a column of B
-      const unsigned upper = of_lane(a[2 * late], group * 4 + holder);
-      const unsigned lower = of_lane(a[2 * late + 1], group * 4 + holder);
-      const unsigned left = of_lane(b[late], 2 * member * 4 + holder);
-      const unsigned right = of_lane(b[late], (2 * member + 1) * 4 + holder);
+    for (unsigned holder = 0; holder < 4; ++holder) {  // of a row of A, or a column of B
+      const unsigned upper = all[group * 4 + holder][2 * late];
+      const unsigned lower = all[group * 4 + holder][2 * late + 1];
+      const unsigned left = all[2 * member * 4 + holder][4 + late];
+      const unsigned right = all[(2 * member + 1) * 4 + holder][4 + late];
       for (int i = 0; i < per_word; ++i) {
         d[0] += factor(upper, i) * factor(left, i);
         d[1] += factor(upper, i) * factor(right, i);
