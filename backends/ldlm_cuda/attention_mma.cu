@@ -136,10 +136,10 @@ __global__ void __launch_bounds__(mma_threads)
   LDLM_SHARED(EightHalves, column_memory, Rows::eights(2 * columns));
   LDLM_SHARED(float, lse, queries_held);
   LDLM_SHARED(float, total, queries_held);
-  const Rows rows{row_memory[0].of};                                 // keys or queries
-  const Rows row_others{row_memory[0].of + mma_rows * Rows::pitch};  // values or grad_out
+  const Rows rows{row_memory[0].of};                             // keys or queries
+  const Rows row_others{row_memory[Rows::eights(mma_rows)].of};  // values or grad_out
   const Rows column_rows{column_memory[0].of};
-  const Rows column_others{column_memory[0].of + columns * Rows::pitch};
+  const Rows column_others{column_memory[Rows::eights(columns)].of};
   const MmaPlace place;
   const Attention<bf16>& forward = args.forward;
   const std::int64_t heads = forward.q.layout.shape[1];

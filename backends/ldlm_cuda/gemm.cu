@@ -1,6 +1,7 @@
 // Matrix products: C = act(alpha A B + beta C + bias) + residual, over a batch.
 
 #include <ldlm_cuda/gemm_few_rows.cuh>
+#include <ldlm_cuda/gemm_library.cuh>
 #include <ldlm_cuda/gemm_mma.cuh>
 #include <ldlm_cuda/gemm_tiled.cuh>
 #include <ldlm_cuda/kernels.hpp>
@@ -58,6 +59,11 @@ void gemm(const Gemm<T>& args) {
   }
   if (args.m == 0 || args.n == 0 || matrices == 0) {
     return;
+  }
+  if constexpr (std::is_same_v<ComputeType<T>, float>) {
+    if (multiply_by_library(args)) {
+      return;
+    }
   }
   const auto run = [&](void (*kernel)(const Gemm<T>), std::int64_t blocks, dim3 threads) {
     LDLM_CHECK_SHAPE(blocks <= std::int64_t{0x7fffffff} / matrices, "gemm", "a product of ", args.m,

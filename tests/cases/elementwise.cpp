@@ -143,7 +143,7 @@ void add_elementwise(Table& table) {
       }
       known = true;
       visit_argument(call, 0, AllValues(), [&]<class V>(const V& x) {
-        if constexpr (!is_variable<V> || Floating<To>) {
+        if constexpr (!is_variable<V> || std::floating_point<To>) {
           call.give(cast<To>(x));
         } else {
           call.refuse("a Variable becomes float or double only");

@@ -1,6 +1,7 @@
 #pragma once
 // What a case computes with: tensors of every element type and Variables, and one step of a case.
 
+#include <concepts>
 #include <optional>
 #include <span>
 #include <string>
@@ -60,7 +61,7 @@ struct Call {
   [[nodiscard]] T option(std::string_view key) const {
     const JsonValue* const found = options.find(key);
     LDLM_CHECK(found != nullptr, "cases", op, ": option ", key, " is missing");
-    if constexpr (Floating<T>) {  // JSON has no word for these
+    if constexpr (std::floating_point<T>) {  // JSON has no word for these
       if (found->is_string()) {
         return static_cast<T>(std::stold(found->string()));
       }
@@ -96,7 +97,7 @@ void visit_argument(Call& call, std::size_t i, Wanted, F&& f) {
 /// Tensors and Variables of float and double.
 struct FloatingValues {
   template <class V>
-  static constexpr bool accepts = Floating<ElementType<V>>;
+  static constexpr bool accepts = std::floating_point<ElementType<V>>;
 };
 /// Tensors with arithmetic and Variables.
 struct ComputingValues {
@@ -110,7 +111,7 @@ struct ComputingTensors {
 };
 struct FloatingTensors {
   template <class V>
-  static constexpr bool accepts = Floating<ElementType<V>> && !is_variable<V>;
+  static constexpr bool accepts = std::floating_point<ElementType<V>> && !is_variable<V>;
 };
 struct Variables {
   template <class V>
@@ -131,7 +132,7 @@ template <class Wanted, class F>
 void visit_pair(Call& call, Wanted wanted, F&& f) {
   visit_argument(call, 0, wanted, [&]<class A>(const A& a) {
     using T = ElementType<A>;
-    if constexpr (Floating<T>) {
+    if constexpr (std::floating_point<T>) {
       if constexpr (Wanted::template accepts<Variable<T>>) {
         if (const auto* const b = std::get_if<Variable<T>>(&call.arg(1))) {
           return f(a, *b);

@@ -21,7 +21,8 @@ endmacro()
 function(ldlm_add_cuda_targets folder)
   file(GLOB sources CONFIGURE_DEPENDS "${folder}/*.cu")
   add_library(ldlm_cuda_units STATIC EXCLUDE_FROM_ALL ${sources})
-  target_link_libraries(ldlm_cuda_units PUBLIC ldlm::header_only CUDA::cudart_static)
+  target_link_libraries(ldlm_cuda_units PUBLIC ldlm::header_only CUDA::cudart_static
+                                               CUDA::cublasLt)
   target_compile_definitions(ldlm_cuda_units PRIVATE LDLM_LINKED)
   # (The standard as an option: CMake 3.25 passes none to nvcc 13.)
   target_compile_options(

@@ -83,7 +83,8 @@ struct AdamStep {
 };
 
 /// Every kernel for elements of type T. N rows, C columns, V classes; "rows" means the last axis.
-/// Elements of bf16 are computed with in float, and what is an element again is rounded once.
+/// Elements of bf16 are computed with in float, and what is an element again is rounded once; of
+/// attention its weights may be, too, and of a product what an activation is applied to.
 template <class T>
 struct KernelTable {
   using Compute = ComputeType<T>;
