@@ -61,12 +61,16 @@ struct Call {
   [[nodiscard]] T option(std::string_view key) const {
     const JsonValue* const found = options.find(key);
     LDLM_CHECK(found != nullptr, "cases", op, ": option ", key, " is missing");
-    if constexpr (std::floating_point<T>) {  // JSON has no word for these
-      if (found->is_string()) {
-        return static_cast<T>(std::stold(found->string()));
+    if constexpr (std::same_as<T, bf16>) {
+      return bf16(option<float>(key));
+    } else {
+      if constexpr (std::floating_point<T>) {  // JSON has no word for these
+        if (found->is_string()) {
+          return static_cast<T>(std::stold(found->string()));
+        }
       }
+      return found->as<T>();
     }
-    return found->as<T>();
   }
   template <class T>
   [[nodiscard]] T option(std::string_view key, T otherwise) const {
