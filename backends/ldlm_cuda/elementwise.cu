@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include <ldlm_cuda/kernels.hpp>
+#include <ldlm_cuda/map.cuh>
 #include <ldlm_cuda/math.cuh>
 #include <ldlm_cuda/walk.cuh>
 
@@ -24,34 +25,26 @@ template <> struct WordOf<8> { using type = std::uint64_t; };
 template <class T>
 using Word = typename WordOf<sizeof(T)>::type;
 template <class T>
-Word<T>* words(T* data) {
-  return reinterpret_cast<Word<T>*>(data);
+View<Word<T>> as_words(const View<T>& view) {
+  return {reinterpret_cast<Word<T>*>(view.data), view.layout};
 }
 template <class T>
-const Word<T>* words(const T* data) {
-  return reinterpret_cast<const Word<T>*>(data);
+View<const Word<T>> as_words(const View<const T>& view) {
+  return {reinterpret_cast<const Word<T>*>(view.data), view.layout};
 }
 
 template <class W>
 struct Fill {
-  W* out;
   W value;
-  __device__ void operator()(const std::int64_t (&at)[1]) const { out[at[0]] = value; }
+  __device__ W operator()() const { return value; }
 };
 template <class W>
-struct CopyElement {
-  const W* in;
-  W* out;
-  __device__ void operator()(const std::int64_t (&at)[2]) const { out[at[1]] = in[at[0]]; }
+struct Same {
+  __device__ W operator()(W x) const { return x; }
 };
 template <class W>
 struct Where {
-  const bool* condition;
-  const W *a, *b;
-  W* out;
-  __device__ void operator()(const std::int64_t (&at)[4]) const {
-    out[at[3]] = condition[at[0]] ? a[at[1]] : b[at[2]];
-  }
+  __device__ W operator()(bool condition, W a, W b) const { return condition ? a : b; }
 };
 
 // ---- Casts go through the widest type of their kind: one kernel for each result type. ----
@@ -105,48 +98,39 @@ template <class T>
 struct Unary {
   UnaryOp op;
   ComputeType<T> a, b;
-  const T* x;
-  T* y;
-  __device__ void operator()(const std::int64_t (&at)[2]) const {
-    y[at[1]] = rounded<T>(unary_value(op, widened(x[at[0]]), a, b));
-  }
+  __device__ T operator()(T x) const { return rounded<T>(unary_value(op, widened(x), a, b)); }
 };
 template <class T>
 struct UnaryBackward {
   UnaryOp op;
   ComputeType<T> a, b;
-  const T *saved, *dy;
-  T* dx;
-  __device__ void operator()(const std::int64_t (&at)[3]) const {
-    dx[at[2]] = rounded<T>(unary_gradient(op, widened(saved[at[0]]), widened(dy[at[1]]), a, b));
+  __device__ T operator()(T saved, T dy) const {
+    return rounded<T>(unary_gradient(op, widened(saved), widened(dy), a, b));
   }
 };
 template <class T>
 struct Binary {
   BinaryOp op;
-  const T *a, *b;
-  T* out;
-  __device__ void operator()(const std::int64_t (&at)[3]) const {
-    out[at[2]] = rounded<T>(binary_value(op, widened(a[at[0]]), widened(b[at[1]])));
+  __device__ T operator()(T a, T b) const {
+    return rounded<T>(binary_value(op, widened(a), widened(b)));
   }
 };
 template <class T>
 struct Compare {
   CompareOp op;
-  const T *a, *b;
-  bool* out;
-  __device__ void operator()(const std::int64_t (&at)[3]) const {
-    out[at[2]] = compare_value(op, widened(a[at[0]]), widened(b[at[1]]));
-  }
+  __device__ bool operator()(T a, T b) const { return compare_value(op, widened(a), widened(b)); }
 };
 template <class T>
 struct Axpy {
   ComputeType<T> a;
-  const T* x;
-  T* y;
-  __device__ void operator()(const std::int64_t (&at)[2]) const {
-    y[at[1]] = rounded<T>(plus(widened(y[at[1]]), times(a, widened(x[at[0]]))));
+  __device__ T operator()(T x, T y) const {
+    return rounded<T>(plus(widened(y), times(a, widened(x))));
   }
+};
+/// Of the pairs that trainings of bf16 cast all the time.
+template <class To, class From>
+struct Convert {
+  __device__ To operator()(From x) const { return rounded<To>(widened(x)); }
 };
 
 // ---- What integers cannot do. Kernels do not throw: operands are looked at before. ----
@@ -220,46 +204,52 @@ template <class T>
 void fill(View<T> out, T value) {
   Word<T> word;
   std::memcpy(&word, &value, sizeof word);
-  run_walk("fill", Fill<Word<T>>{words(out.data), word}, out);
+  run_map("fill", Fill<Word<T>>{word}, as_words(out));
 }
 template <class T>
 void copy(View<const T> in, View<T> out) {
-  run_walk("copy", CopyElement<Word<T>>{words(in.data), words(out.data)}, in, out);
+  run_map("copy", Same<Word<T>>{}, as_words(out), as_words(in));
 }
 template <class T>
 void where(View<const bool> condition, View<const T> a, View<const T> b, View<T> out) {
-  run_walk("where", Where<Word<T>>{condition.data, words(a.data), words(b.data), words(out.data)},
-           condition, a, b, out);
+  run_map("where", Where<Word<T>>{}, as_words(out), condition, as_words(a), as_words(b));
 }
 template <class T>
 void cast(DType from, View<const void> in, View<T> out) {
+  if constexpr (std::is_same_v<ComputeType<T>, float> && !std::is_same_v<T, f16>) {
+    using From = std::conditional_t<std::is_same_v<T, float>, bf16, float>;
+    if (from == dtype_of<From>) {
+      run_map("cast", Convert<T, From>{}, out,
+              View<const From>(static_cast<const From*>(in.data), in.layout));
+      return;
+    }
+  }
   run_walk("cast", Cast<T>{from, in.data, out.data}, in, out);
 }
 template <class T>
 void unary(UnaryOp op, View<const T> x, View<T> y, ComputeType<T> a, ComputeType<T> b) {
   check_unary<T>(op, a);
-  run_walk(name_of(op).data(), Unary<T>{op, a, b, x.data, y.data}, x, y);
+  run_map(name_of(op).data(), Unary<T>{op, a, b}, y, x);
 }
 template <class T>
 void unary_backward(UnaryOp op, View<const T> saved, View<const T> dy, View<T> dx, ComputeType<T> a,
                     ComputeType<T> b) {
   visit_op(op, [](auto) {});
-  run_walk("unary_backward", UnaryBackward<T>{op, a, b, saved.data, dy.data, dx.data}, saved, dy,
-           dx);
+  run_map("unary_backward", UnaryBackward<T>{op, a, b}, dx, saved, dy);
 }
 template <class T>
 void binary(BinaryOp op, View<const T> a, View<const T> b, View<T> out) {
   check_binary(op, b);
-  run_walk(name_of(op).data(), Binary<T>{op, a.data, b.data, out.data}, a, b, out);
+  run_map(name_of(op).data(), Binary<T>{op}, out, a, b);
 }
 template <class T>
 void compare(CompareOp op, View<const T> a, View<const T> b, View<bool> out) {
   visit_op(op, [](auto) {});
-  run_walk(name_of(op).data(), Compare<T>{op, a.data, b.data, out.data}, a, b, out);
+  run_map(name_of(op).data(), Compare<T>{op}, out, a, b);
 }
 template <class T>
 void axpy(ComputeType<T> a, View<const T> x, View<T> y) {
-  run_walk("axpy", Axpy<T>{a, x.data, y.data}, x, y);
+  run_map("axpy", Axpy<T>{a}, y, x, View<const T>(y));
 }
 
 #define LDLM_INSTANTIATE(T)                   \

@@ -11,8 +11,7 @@
 #include <string_view>
 
 #include <ldlm_cuda/gemm.cuh>
-#include <ldlm_cuda/kernels.hpp>
-#include <ldlm_cuda/walk.cuh>
+#include <ldlm_cuda/map.cuh>
 
 namespace ldlm::cuda_backend {
 
@@ -169,15 +168,13 @@ std::uint32_t alignment_of(const void* data, std::int64_t batches, std::int64_t 
   return static_cast<std::uint32_t>(bits & -bits);
 }
 
-/// act(x) + residual, of what a product left.
+/// act(x), or act(x) + residual, of what a product left.
 template <class T>
-struct Finish {
+struct Activate {
   Activation activation;
-  const T *x, *residual;
-  T* out;
-  __device__ void operator()(const std::int64_t (&at)[3]) const {
-    const ComputeType<T> value = activate(activation, widened(x[at[0]]));
-    out[at[2]] = rounded<T>(residual != nullptr ? value + widened(residual[at[1]]) : value);
+  __device__ T operator()(T x) const { return rounded<T>(activate(activation, widened(x))); }
+  __device__ T operator()(T x, T residual) const {
+    return rounded<T>(activate(activation, widened(x)) + widened(residual));
   }
 };
 template <class T>
@@ -192,8 +189,14 @@ void finish(const Gemm<T>& args, const T* x) {
   }
   add_axis(args.m, args.c_row);
   add_axis(args.n, 1);
-  run_walk("gemm", Finish<T>{args.activation, x, args.residual, args.c}, View<const T>(x, layout),
-           View<const T>(args.residual, layout), View<T>(args.c, layout));
+  const View<const T> product(x, layout);
+  const View<T> out(args.c, layout);
+  if (args.residual != nullptr) {
+    run_map("gemm", Activate<T>{args.activation}, out, product,
+            View<const T>(args.residual, layout));
+  } else {
+    run_map("gemm", Activate<T>{args.activation}, out, product);
+  }
 }
 
 /// The library's choice for a problem; nothing if it has none.
