@@ -97,8 +97,9 @@ void add_all() {
     const auto parameter = large(0.5F), grad = large(0.01F), m = large(0), v = large(0);
     const ldlm::AdamStep<float> step{1e-3F, 0.9F, 0.999F, 1e-8F, 0.01F, 0.1F, 0.001F, true};
     return Work{7 * parameter.numel(), [=] {
-                  ldlm::kernels<float>(ldlm::cpu).adam(step, parameter.view(), grad.view(),
-                                                       m.view(), v.view());
+                  const ldlm::AdamItem<float> item{step,     parameter.data(), grad.data(), nullptr,
+                                                   m.data(), v.data(),         m.numel()};
+                  ldlm::kernels<float>(ldlm::cpu).adam(&item, 1);
                 }};
   });
   for (const bool backward : {false, true}) {

@@ -124,10 +124,12 @@ TEST_CASE("adam kernels") {
             const View<C> m = t.template plain_in_out_of<C>({n});
             const View<C> v = t.template plain_in_out_of<C>({n}, {0, 4});
             if constexpr (std::same_as<T, C>) {
-              k.adam(step, w, g, {}, m, v);
+              const AdamItem<T> item{step, w.data, g.data, nullptr, m.data, v.data, n};
+              k.adam(&item, 1);
               k.copy(w, rounded);
             } else {
-              k.adam(step, rounded, g, w, m, v);
+              const AdamItem<T> item{step, rounded.data, g.data, w.data, m.data, v.data, n};
+              k.adam(&item, 1);
             }
           },
           0);

@@ -190,19 +190,27 @@ struct Kernels {
     run<Tables>(&Table::categorical, stream, weights, out);
   }
 
-  static void adam(const AdamStep<float>& step, Out parameter, In grad, Floats master, Floats m,
-                   Floats v) {
-    const Layout line(Shape{parameter.numel()});
-    const In slope(grad.data, line);
-    const Out rounded(parameter.data, line);
-    const Floats exact(master.data, line), first(m.data, line), second(v.data, line);
-    elements(line.shape, [&](const Part& part) {
-      const Floats moved = part.of(exact);
-      run<Tables>(&Table::adam, step, moved, part.of(slope), Floats{}, part.of(first),
-                  part.of(second));
+  static void adam(const AdamItem<bf16>& item) {
+    const auto parts_of = [&](const auto& part, auto* data) {
+      return part.of(View<std::remove_pointer_t<decltype(data)>>(data, Layout(Shape{item.n})));
+    };
+    elements({item.n}, [&](const Part& part) {
+      const Widened<Tables, In> grad(parts_of(part, item.grad));
+      const Floats moved = parts_of(part, item.master);
+      const AdamItem<float> exact{item.step,
+                                  moved.data,
+                                  grad.get().data,
+                                  nullptr,
+                                  parts_of(part, item.m).data,
+                                  parts_of(part, item.v).data,
+                                  moved.numel()};
+      Tables::of_float().adam(&exact, 1);
       Tables::of_bf16().cast(DType::f32, View<const void>(moved.data, moved.layout),
-                             part.of(rounded));
+                             parts_of(part, item.parameter));
     });
+  }
+  static void adam(const AdamItem<bf16>* items, std::int64_t count) {
+    std::for_each(items, items + count, [](const AdamItem<bf16>& item) { adam(item); });
   }
 };
 

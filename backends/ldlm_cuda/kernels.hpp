@@ -60,7 +60,7 @@ template <class T> void bernoulli(PhiloxStream stream, ComputeType<T> probabilit
 template <class T> void dropout(PhiloxStream stream, ComputeType<T> p, View<const T> x, View<T> y);
 template <class T> void categorical(PhiloxStream stream, View<const T> weights, View<std::int64_t> out);
 // optim.cu
-template <class T> void adam(const AdamStep<ComputeType<T>>& step, View<T> parameter, View<const T> grad, View<ComputeType<T>> master, View<ComputeType<T>> m, View<ComputeType<T>> v);
+template <class T> void adam(const AdamItem<T>* items, std::int64_t count);
 // clang-format on
 
 }  // namespace ldlm::cuda_backend

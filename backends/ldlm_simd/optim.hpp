@@ -8,8 +8,8 @@
 namespace ldlm::simd {
 
 template <class T, class Arch>
-void adam(const AdamStep<T>& step, View<T> parameter, View<const T> grad, View<T> /*master*/,
-          View<T> m, View<T> v) {
+void adam(const AdamItem<T>& item) {
+  const AdamStep<T>& step = item.step;
   using B = Batch<T, Arch>;
   constexpr std::int64_t W = width<T, Arch>;
   const B keep1(step.beta1), keep2(step.beta2), add1(1 - step.beta1), add2(1 - step.beta2);
@@ -24,7 +24,7 @@ void adam(const AdamStep<T>& step, View<T> parameter, View<const T> grad, View<T
     second = simd::fma(keep2, second, add2 * slope * slope);
     w = simd::fnma(rate, first / (xsimd::sqrt(second * spread) + epsilon), w * shrink);
   };
-  parallel_for(0, parameter.numel(), cheap_grain / 4, [&](std::int64_t lo, std::int64_t hi) {
+  parallel_for(0, item.n, cheap_grain / 4, [&](std::int64_t lo, std::int64_t hi) {
     for (std::int64_t i = lo; i < hi; i += W) {
       const std::int64_t n = std::min(W, hi - i);
       const auto at = [&](const T* p) {
@@ -33,13 +33,19 @@ void adam(const AdamStep<T>& step, View<T> parameter, View<const T> grad, View<T
       const auto put = [&](T* p, const B& x) {
         n == W ? x.store_unaligned(p + i) : store_first<T, Arch>(p + i, x, n);
       };
-      B w = at(parameter.data), first = at(m.data), second = at(v.data);
-      update(w, at(grad.data), first, second);
-      put(parameter.data, w);
-      put(m.data, first);
-      put(v.data, second);
+      B w = at(item.parameter), first = at(item.m), second = at(item.v);
+      update(w, at(item.grad), first, second);
+      put(item.parameter, w);
+      put(item.m, first);
+      put(item.v, second);
     }
   });
+}
+template <class T, class Arch>
+void adam(const AdamItem<T>* items, std::int64_t count) {
+  for (std::int64_t i = 0; i < count; ++i) {
+    adam<T, Arch>(items[i]);
+  }
 }
 
 }  // namespace ldlm::simd

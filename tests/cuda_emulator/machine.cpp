@@ -42,20 +42,13 @@ void acquire([[maybe_unused]] char& token) {
 
 enum class State : std::uint8_t { ready, at_block_barrier, in_warp_call, done };
 
-// Of cp.async; `group` counts the commits before it.
-struct Copy {
-  void* to;
-  const void* from;
-  unsigned bytes, group;
-};
-
 struct Thread {
   Fiber* fiber = nullptr;
   State state = State::ready;
   unsigned number = 0;  // in the block
   Place place;          // of the barrier
   WarpCall* call = nullptr;
-  Copy copies[128]{};  // not waited for yet, oldest first
+  AsyncCopy copies[128]{};  // not waited for yet, oldest first
   unsigned copy_count = 0, group = 0;
 };
 
@@ -233,8 +226,10 @@ void resolve_call(Thread* warp, unsigned lanes, unsigned first) {
   }
   if (call.op == WarpOp::collect) {
     for (unsigned lane = 0; lane < lanes; ++lane) {
-      const auto* const words = reinterpret_cast<const unsigned*>(warp[lane].call->in);
-      std::copy(words, words + std::size(LaneWords{}), machine().collected[warp[lane].number]);
+      const auto* const words = reinterpret_cast<const volatile unsigned*>(warp[lane].call->in);
+      for (unsigned i = 0; i < std::size(LaneWords{}); ++i) {
+        machine().collected[warp[lane].number][i] = words[i];
+      }
     }
   }
   unsigned votes = 0;
@@ -456,41 +451,34 @@ const LaneWords* collect(const LaneWords& mine, Place place) {
   return machine().collected + machine().current->number / warp_threads * warp_threads;
 }
 
-void copy_async(void* to, const void* from, unsigned from_bytes, Place place) {
+void copy_async(void* to, const void* from, unsigned bytes, Place place) {
   Thread& thread = *machine().current;
   const auto misaligned = [](const void* at) { return reinterpret_cast<std::uintptr_t>(at) % 16; };
-  if (misaligned(to) != 0 || misaligned(from) != 0 || from_bytes > 16) {
+  if (misaligned(to) != 0 || misaligned(from) != 0 || bytes > 16) {
     fault("cp.async needs both addresses aligned to its 16 bytes", place);
   }
   if (thread.copy_count == std::size(thread.copies)) {
     fault("a thread has more copies under way than the emulator keeps", place);
   }
-  thread.copies[thread.copy_count++] = {to, from, from_bytes, thread.group};
+  thread.copies[thread.copy_count++] = {to, from, bytes, thread.group};
 }
 
 void commit_copies() {
   ++machine().current->group;
 }
 
-void wait_copies(unsigned groups_left) {
+bool next_copy(unsigned groups_left, AsyncCopy& copy) {
   Thread& thread = *machine().current;
-  unsigned left = 0;
-  for (unsigned i = 0; i < thread.copy_count; ++i) {
-    const Copy& copy = thread.copies[i];
-    if (copy.group + groups_left >= thread.group) {
-      thread.copies[left++] = copy;
-      continue;
-    }
-    // In words that sanitizers see.
-    for (unsigned byte = 0; byte < 16; byte += 4) {
-      std::uint32_t word = 0;
-      for (unsigned b = 0; b < 4 && byte + b < copy.bytes; ++b) {
-        word |= std::uint32_t{static_cast<const std::uint8_t*>(copy.from)[byte + b]} << 8 * b;
-      }
-      static_cast<std::uint32_t*>(copy.to)[byte / 4] = word;
-    }
+  if (thread.copy_count == 0 || thread.copies[0].group + groups_left >= thread.group) {
+    return false;
   }
-  thread.copy_count = left;
+  copy = thread.copies[0];
+  --thread.copy_count;
+  for (unsigned i = 0; i < thread.copy_count; ++i) {
+    AsyncCopy* const volatile to = &thread.copies[i];  // no memmove, see above
+    *to = thread.copies[i + 1];
+  }
+  return true;
 }
 
 void* shared_memory(const void* tag, std::size_t bytes, Place place) {

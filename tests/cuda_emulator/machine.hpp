@@ -86,13 +86,18 @@ void warp_call(WarpCall& call);
 using LaneWords = unsigned[8];
 const LaneWords* collect(const LaneWords& mine, Place place);
 
-/// cp.async: this thread's copy of 16 bytes to shared memory, `from_bytes` of them from global
-/// memory and the rest zeros. Nothing is copied until the thread waits for its group, as late as a
-/// card may.
-void copy_async(void* to, const void* from, unsigned from_bytes, Place place);
-/// cp.async.commit_group and cp.async.wait_group.
+/// cp.async: this thread's copy of 16 bytes to shared memory, `bytes` of them from global memory
+/// and the rest zeros; `group` counts the commits before it.
+struct AsyncCopy {
+  void* to;
+  const void* from;
+  unsigned bytes, group;
+};
+/// Keeps it: nothing is copied until the thread waits for its group, as late as a card may.
+void copy_async(void* to, const void* from, unsigned bytes, Place place);
 void commit_copies();
-void wait_copies(unsigned groups_left);
+/// Takes the oldest one that cp.async.wait_group waits for, to be made now; false if there is none.
+bool next_copy(unsigned groups_left, AsyncCopy& copy);
 
 /// The block's array of `bytes` bytes behind a declaration in the source, `tag`. Filled with NaN.
 void* shared_memory(const void* tag, std::size_t bytes, Place place);

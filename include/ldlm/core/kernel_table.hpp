@@ -82,6 +82,17 @@ struct AdamStep {
   T grad_scale = T{1};                   // multiplies the gradient first (clipping)
 };
 
+/// The step of one parameter: contiguous arrays of n elements. It is made on `master`, of which the
+/// parameter is then the rounding; there is none where both would be of one type.
+template <class T>
+struct AdamItem {
+  AdamStep<ComputeType<T>> step;
+  T* parameter = nullptr;
+  const T* grad = nullptr;
+  ComputeType<T>*master = nullptr, *m = nullptr, *v = nullptr;
+  std::int64_t n = 0;
+};
+
 /// Every kernel for elements of type T. N rows, C columns, V classes; "rows" means the last axis.
 /// Elements of bf16 are computed with in float, and what is an element again is rounded once; of
 /// attention its weights may be, too, and of a product what an activation is applied to.
@@ -175,10 +186,8 @@ struct KernelTable {
   /// Draws a class from each row of non-negative weights (N, V), unit stride on V; out (N).
   void (*categorical)(PhiloxStream stream, View<const T> weights, View<std::int64_t> out) = nullptr;
 
-  // Optimiser; contiguous, all of one size. The step is made on `master`, of which the parameter is
-  // then the rounding; there is none where both would be of one type.
-  void (*adam)(const AdamStep<Compute>& step, View<T> parameter, View<const T> grad,
-               View<Compute> master, View<Compute> m, View<Compute> v) = nullptr;
+  /// Optimiser: the steps of several parameters.
+  void (*adam)(const AdamItem<T>* items, std::int64_t count) = nullptr;
 
   /// First position of an index outside [low, high), or -1. (Integer tables only.)
   std::int64_t (*find_outside)(View<const T> indices, T low, T high) = nullptr;

@@ -1,6 +1,6 @@
 #pragma once
-// Adam (Kingma & Ba, 2015) and AdamW (Loshchilov & Hutter, 2019), as in torch.optim. Each
-// parameter takes one call of one kernel, in place. Parameters of bf16 are moved in floats, see
+// Adam (Kingma & Ba, 2015) and AdamW (Loshchilov & Hutter, 2019), as in torch.optim. All
+// parameters are moved by one call of one kernel, in place; those of bf16 in floats, see
 // optim/master.hpp.
 
 #include <algorithm>
@@ -67,6 +67,9 @@ class AdamBase {
   /// Moves every parameter that has a gradient. `grad_scale` multiplies the gradients on the way:
   /// clipping without a pass of its own, see clip_factor.
   void step(double grad_scale = 1) {
+    std::vector<AdamItem<T>> items;
+    std::vector<Entry*> moved;
+    std::vector<Tensor<T>> grads;  // which the items point into
     for (Entry& entry : entries_) {
       const Tensor<T>& p = entry.slot.parameter.value();
       if (!entry.slot.parameter.grad().defined() || p.numel() == 0) {
@@ -74,9 +77,10 @@ class AdamBase {
       }
       LDLM_CHECK_SHAPE(p.is_contiguous(), name, "'", entry.slot.name,
                        "' is strided; parameters must be contiguous");
-      const Tensor<T> grad = entry.slot.parameter.grad().contiguous();
-      const auto steps = static_cast<double>(++entry.steps);
-      AdamStep<C> args;
+      grads.push_back(entry.slot.parameter.grad().contiguous());
+      const auto steps = static_cast<double>(entry.steps + 1);
+      AdamItem<T>& item = items.emplace_back();
+      AdamStep<C>& args = item.step;
       args.learning_rate = static_cast<C>(options_.learning_rate * entry.slot.learning_rate_factor);
       args.beta1 = static_cast<C>(options_.beta1);
       args.beta2 = static_cast<C>(options_.beta2);
@@ -87,11 +91,28 @@ class AdamBase {
       args.bias_correction2 = static_cast<C>(1 - std::pow(static_cast<double>(args.beta2), steps));
       args.decoupled = Decoupled;
       args.grad_scale = static_cast<C>(grad_scale);
-      detail::kernel(p.device(), &KernelTable<T>::adam, name)(
-          args, p.view(), grad.view(), entry.master.up_to_date(p).view(), entry.mean.view(),
-          entry.variance.view());
+      item.parameter = p.data();
+      item.grad = grads.back().data();
+      item.master = entry.master.up_to_date(p).data();
+      item.m = entry.mean.data();
+      item.v = entry.variance.data();
+      item.n = p.numel();
+      moved.push_back(&entry);
+    }
+    // One call for those in a row that are on one device.
+    for (std::size_t i = 0, end = 0; i < items.size(); i = end) {
+      const Device device = moved[i]->slot.parameter.value().device();
+      while (end < items.size() && moved[end]->slot.parameter.value().device() == device) {
+        ++end;
+      }
+      detail::kernel(device, &KernelTable<T>::adam, name)(items.data() + i,
+                                                          static_cast<std::int64_t>(end - i));
+    }
+    for (Entry* const entry : moved) {
+      const Tensor<T>& p = entry->slot.parameter.value();
       p.storage().bump_version();
-      entry.master.note(p);
+      entry->master.note(p);
+      ++entry->steps;
     }
   }
 

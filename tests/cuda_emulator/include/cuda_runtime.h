@@ -119,6 +119,16 @@ inline unsigned ballot(unsigned mask, bool vote, const Where& where) {
   warp_call(call);
   return static_cast<unsigned>(call.out);
 }
+/// cp.async.wait_group. The copies are made here, where sanitizers see them.
+inline void wait_copies(unsigned groups_left) {
+  for (AsyncCopy copy{}; next_copy(groups_left, copy);) {
+    for (unsigned i = 0; i < 4; ++i) {
+      const bool there = 4 * i < copy.bytes;
+      static_cast<std::uint32_t*>(copy.to)[i] =
+          there ? static_cast<const std::uint32_t*>(copy.from)[i] : 0;
+    }
+  }
+}
 /// The lane that runs.
 inline unsigned lane_of_warp() {
   return (threadIdx.x + blockDim.x * (threadIdx.y + blockDim.y * threadIdx.z)) % 32;
