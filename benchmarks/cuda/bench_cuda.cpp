@@ -132,11 +132,10 @@ void memory_bound(const Bench& bench) {
   }
 }
 
-/// How exactly products are computed, and what their names end with.
+/// Of floats: how exactly products are computed, and what their names end with. Those that end with
+/// "/bf16" are of tensors of bf16.
 constexpr std::pair<MatmulPrecision, const char*> precisions[] = {
-    {MatmulPrecision::highest, "/f32"},
-    {MatmulPrecision::high, "/tf32"},
-    {MatmulPrecision::medium, "/bf16"}};
+    {MatmulPrecision::highest, "/f32"}, {MatmulPrecision::high, "/tf32"}};
 
 void products(const Bench& bench) {
   struct Case {
@@ -159,30 +158,41 @@ void products(const Bench& bench) {
       }
     }
     set_matmul_precision(MatmulPrecision::highest);
+    const auto half_a = cast<bf16>(a);
+    const auto half_b = cast<bf16>(b);
+    bench.rate(name + "/bf16", "FLOP", 2.0 * static_cast<double>(m * n * k),
+               [&] { (void)linear(half_a, half_b); });
   }
 }
 
-void attention(const Bench& bench) {
+template <class T>
+void attention_of(const Bench& bench, const std::string& suffix) {
   for (const std::int64_t length : {512, 1024, 4096}) {
     for (const std::int64_t width : {64, 128}) {
-      const std::int64_t T = bench.size(length, 6);
+      const std::int64_t rows = bench.size(length, 6);
       const std::int64_t B = bench.size(8192 / length, 1);
       const std::int64_t H = bench.size(768 / width, 2);
-      const Shape shape{B, H, T, bench.size(width, 8)};
-      const Variable<float> q(drawn(shape), true);
-      const Variable<float> k(drawn(shape), true);
-      const Variable<float> v(drawn(shape), true);
-      const double flops = 2.0 * static_cast<double>(q.numel() * T);  // causal: half of the square
-      const std::string of = std::to_string(length) + "x" + std::to_string(width);
+      const Shape shape{B, H, rows, bench.size(width, 8)};
+      const Variable<T> q(cast<T>(drawn(shape)), true);
+      const Variable<T> k(cast<T>(drawn(shape)), true);
+      const Variable<T> v(cast<T>(drawn(shape)), true);
+      const double flops =
+          2.0 * static_cast<double>(q.numel() * rows);  // causal: half of the square
+      const std::string of = std::to_string(length) + "x" + std::to_string(width) + suffix;
       bench.rate("attention/forward/" + of, "FLOP", flops, [&] {
         const NoGrad scope;
         (void)scaled_dot_product_attention(q, k, v, {.causal = true});
       });
-      const Floats dy = drawn(shape);
+      const Tensor<T> dy = cast<T>(drawn(shape));
       bench.rate("attention/train/" + of, "FLOP", 3.5 * flops,
                  [&] { scaled_dot_product_attention(q, k, v, {.causal = true}).backward({dy}); });
     }
   }
+}
+
+void attention(const Bench& bench) {
+  attention_of<float>(bench, "/f32");
+  attention_of<bf16>(bench, "/bf16");
 }
 
 Gpt2Config gpt2_config(const Bench& bench) {
@@ -200,41 +210,51 @@ Gpt2Config gpt2_config(const Bench& bench) {
   return config;
 }
 
-void training(const Bench& bench) {
+template <class T>
+void training_of(const Bench& bench, const std::string& name) {
   Generator generator(1);
-  Gpt2<float> model(gpt2_config(bench), generator);
+  Gpt2<T> model(gpt2_config(bench), generator);
   to(model, cuda);
   AdamW optimizer(named_parameters(model), {.learning_rate = 1e-4});
   const std::int64_t B = bench.size(8, 2);
-  const std::int64_t T = bench.size(1024, 16);
-  const auto ids = ids_below(model.config.vocab_size, {B, T});
+  const std::int64_t length = bench.size(1024, 16);
+  const auto ids = ids_below(model.config.vocab_size, {B, length});
+  bench.rate(name, "token", static_cast<double>(B * length), [&] {
+    optimizer.zero_grad();
+    const Variable<float> loss = model.loss({.ids = ids}, ids);
+    loss.backward();
+    optimizer.step();
+    (void)loss.item();
+  });
+}
+void training(const Bench& bench) {
   for (const auto& [precision, suffix] : precisions) {
     set_matmul_precision(precision);
-    bench.rate(std::string("train/gpt2") + suffix, "token", static_cast<double>(B * T), [&] {
-      optimizer.zero_grad();
-      const Variable<float> loss = model.loss({.ids = ids}, ids);
-      loss.backward();
-      optimizer.step();
-      (void)loss.item();
-    });
+    training_of<float>(bench, std::string("train/gpt2") + suffix);
   }
   set_matmul_precision(MatmulPrecision::highest);
+  training_of<bf16>(bench, "train/gpt2/bf16");
 }
 
-void decoding(const Bench& bench) {
+template <class T>
+void decoding_of(const Bench& bench, const std::string& suffix) {
   Generator generator(1);
-  Gpt2<float> model(gpt2_config(bench), generator);
+  Gpt2<T> model(gpt2_config(bench), generator);
   to(model, cuda);
   const std::int64_t tokens = bench.size(64, 3);
   for (const std::int64_t batch : {1, 32}) {
     const std::int64_t B = bench.size(batch, 2);
     const auto prompts = ids_below(model.config.vocab_size, {B, bench.size(16, 2)});
-    bench.rate("decode/gpt2/" + std::to_string(batch), "token", static_cast<double>(B * tokens),
-               [&] {
-                 Gpt2Session<float> session(model);
+    bench.rate("decode/gpt2/" + std::to_string(batch) + suffix, "token",
+               static_cast<double>(B * tokens), [&] {
+                 Gpt2Session<T> session(model);
                  (void)greedy(session, prompts, {.max_new_tokens = tokens});
                });
   }
+}
+void decoding(const Bench& bench) {
+  decoding_of<float>(bench, "/f32");
+  decoding_of<bf16>(bench, "/bf16");
 }
 
 void sampling(const Bench& bench) {

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """The cases of bench_cuda.cpp in PyTorch, under the same names, on the same card: a JSON document a
 line. All is of true f32, as there, unless the name says otherwise: tf32 is PyTorch's own, bf16 are
-products of bf16 tensors, and a training under autocast.
+tensors of bf16, in a training those of autocast, ours with masters of float.
 
 usage: bench_torch.py [--small] [--device cpu] [the beginning of a name...]
 """
@@ -105,24 +105,24 @@ def products():
         if large:
             with tf32():
                 rate(name + "/tf32", "FLOP", 2 * m * n * k, lambda a=a, b=b: F.linear(a, b))
-            a, b = a.bfloat16(), b.bfloat16()  # ours reads and writes floats
-            rate(name + "/bf16", "FLOP", 2 * m * n * k, lambda a=a, b=b: F.linear(a, b))
+        a, b = a.bfloat16(), b.bfloat16()
+        rate(name + "/bf16", "FLOP", 2 * m * n * k, lambda a=a, b=b: F.linear(a, b))
 
 
-def attention():
+def attention(dtype=torch.float32, suffix="/f32"):
     for length in (512, 1024, 4096):
         for width in (64, 128):
             shape = (size(8192 // length, 1), size(768 // width, 2), size(length, 6), size(width, 8))
-            q, k, v = (drawn(*shape).requires_grad_() for _ in range(3))
-            dy = drawn(*shape)
+            q, k, v = (drawn(*shape).to(dtype).requires_grad_() for _ in range(3))
+            dy = drawn(*shape).to(dtype)
             flops = 2 * q.numel() * shape[2]
 
             def forward():
                 with torch.no_grad():
                     F.scaled_dot_product_attention(q, k, v, is_causal=True)
 
-            rate(f"attention/forward/{length}x{width}", "FLOP", flops, forward)
-            rate(f"attention/train/{length}x{width}", "FLOP", 3.5 * flops,
+            rate(f"attention/forward/{length}x{width}{suffix}", "FLOP", flops, forward)
+            rate(f"attention/train/{length}x{width}{suffix}", "FLOP", 3.5 * flops,
                  lambda: F.scaled_dot_product_attention(q, k, v, is_causal=True).backward(dy))
 
 
@@ -159,11 +159,11 @@ def training():
     rate("train/gpt2/bf16", "token", batch * length, autocast_step)
 
 
-def decoding():
-    model = gpt2().eval()
+def decoding(dtype=torch.float32, suffix="/f32"):
+    model = gpt2().to(dtype).eval()
     tokens = size(64, 3)
     for batch in (1, 32):
-        name = f"decode/gpt2/{batch}"
+        name = f"decode/gpt2/{batch}{suffix}"
         batch = size(batch, 2)
         prompts = ids_below(model.config.vocab_size, batch, size(16, 2))
         mask = torch.ones_like(prompts)
@@ -176,7 +176,9 @@ def main():
     name = torch.cuda.get_device_name() if DEVICE.type == "cuda" else "cpu"
     print(json.dumps({"device": name, "torch": torch.__version__}), flush=True)
     for group, run in (("memory", memory_bound), ("gemm", products), ("attention", attention),
-                       ("train", training), ("decode", decoding)):
+                       ("attention", lambda: attention(torch.bfloat16, "/bf16")),
+                       ("train", training), ("decode", decoding),
+                       ("decode", lambda: decoding(torch.bfloat16, "/bf16"))):
         if not ARGUMENTS.names or any(group.startswith(n.split("/")[0]) for n in ARGUMENTS.names):
             run()
 
