@@ -107,6 +107,8 @@ TEST_CASE("numbers beside bf16 are floats, and so are losses") {
              cast<float>(x) * float{x.select(0, 0).select(0, 0).item()});
   const Variable<bf16> v(x, true);
   const auto targets = Tensor<std::int64_t>::from_values({3}, {0, 3, 1});
+  CHECK(equal(cast<float>(Tensor<bf16>::from_values({3}, {1, 0.5, -3})),
+              Tensor<>::from_values({3}, {1, 0.5, -3})));
   static_assert(std::same_as<decltype(cross_entropy(v, targets)), Variable<float>>);
   static_assert(std::same_as<decltype(mse_loss(v, x)), Variable<float>>);
   static_assert(std::same_as<decltype(mse_loss(x, x)), Tensor<float>>);

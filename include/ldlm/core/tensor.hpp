@@ -109,6 +109,16 @@ class Tensor {
   static Tensor from_values(const Shape& shape, std::initializer_list<T> values) {
     return from_values(shape, std::span<const T>(values.begin(), values.size()));
   }
+  /// The same of numbers: {1, 0.5} as elements of bf16.
+  static Tensor from_values(
+      const Shape& shape,
+      std::initializer_list<ComputeType<T>> values) requires(!std::same_as<T, ComputeType<T>>) {
+    std::vector<T> rounded;
+    for (const ComputeType<T> value : values) {
+      rounded.push_back(T(value));
+    }
+    return from_values(shape, rounded);
+  }
   /// Uses memory that the caller owns; `release()`, if any, runs when the last handle is gone. Null
   /// has no elements.
   static Tensor from_blob(T* data, const Shape& shape, detail::Release release = {},
