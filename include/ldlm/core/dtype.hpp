@@ -94,6 +94,7 @@ struct f16 {
 namespace ldlm::detail {
 
 /// What std::numeric_limits says of a type of 16 bits: its mantissa and exponent have so many.
+// NOLINTBEGIN(readability-identifier-naming): the standard's names
 template <class T, int mantissa, int exponent>
 struct HalfLimits {
   static constexpr bool is_specialized = true, is_signed = true, is_integer = false,
@@ -120,6 +121,7 @@ struct HalfLimits {
   static constexpr int infinity_bits = ((1 << exponent) - 1) << mantissa;
   static constexpr T of(int bits) { return std::bit_cast<T>(static_cast<std::uint16_t>(bits)); }
 };
+// NOLINTEND(readability-identifier-naming)
 
 }  // namespace ldlm::detail
 

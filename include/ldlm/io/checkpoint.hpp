@@ -121,11 +121,11 @@ template <Floating T = float>
   detail::for_each_part(out, [&](const char* name, const auto&) { names.emplace_back(name); });
   const detail::CheckpointFiles opened = detail::open_checkpoint_files(folder, names);
   static_cast<CheckpointState&>(out) = opened.state;
-  for (const auto& [file_name, file] : opened.files) {
+  for (const auto& file : opened.files) {
     detail::for_each_part(out, [&]<class U>(std::string_view name, NamedTensors<U>& part) {
-      if (name == file_name) {
-        for (const TensorInfo& tensor : file.tensors()) {
-          part.emplace_back(tensor.name, file.template tensor<U>(tensor.name));
+      if (name == file.first) {
+        for (const TensorInfo& tensor : file.second.tensors()) {
+          part.emplace_back(tensor.name, file.second.template tensor<U>(tensor.name));
         }
       }
     });
