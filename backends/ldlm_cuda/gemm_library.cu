@@ -95,14 +95,14 @@ struct Problem {
   std::int64_t a_batch, b_batch, c_batch;
   cublasComputeType_t compute;
   cublasLtEpilogue_t epilogue;
-  std::array<std::uint32_t, 4> alignment;  // of the library's A, B, C, D
+  std::array<std::uint32_t, 5> alignment;  // of the library's A, B, C, D and bias
 
-  using Key = std::array<std::int64_t, 20>;
+  using Key = std::array<std::int64_t, 21>;
   [[nodiscard]] Key key(std::int64_t type) const {
-    return {type,         a.transposed, a.rows,       a.columns,    a.pitch,
-            b.transposed, b.rows,       b.columns,    b.pitch,      c_row,
-            batches,      a_batch,      b_batch,      c_batch,      compute,
-            epilogue,     alignment[0], alignment[1], alignment[2], alignment[3]};
+    return {type,         a.transposed, a.rows,      a.columns, a.pitch,      b.transposed,
+            b.rows,       b.columns,    b.pitch,     c_row,     batches,      a_batch,
+            b_batch,      c_batch,      compute,     epilogue,  alignment[0], alignment[1],
+            alignment[2], alignment[3], alignment[4]};
   }
 };
 
@@ -261,7 +261,7 @@ bool multiply_by_library(const Gemm<T>& args) {
       args.bias != nullptr ? CUBLASLT_EPILOGUE_BIAS : CUBLASLT_EPILOGUE_DEFAULT,
       {alignment_of(args.b, batches, *b_batch * size),
        alignment_of(args.a, batches, *a_batch * size), alignment_of(c, batches, *c_batch * size),
-       alignment_of(d, batches, *c_batch * size)}};
+       alignment_of(d, batches, *c_batch * size), alignment_of(args.bias, 1, 0)}};
 
   Library& lt = library();
   // C = A B, row-major, is C' = B' A', column-major.
