@@ -94,7 +94,7 @@ void run_map(const char* op, const F& f, const View<Out>& out, const View<const 
   bool fits = walk.rank == 1 && walk.stride[sizeof...(In)][0] == 1 &&
               aligned(out.data, sizeof(Out) * width);
   int k = 0;
-  const auto look = [&](const void* data, std::size_t bytes) {
+  [[maybe_unused]] const auto look = [&](const void* data, std::size_t bytes) {
     const std::int64_t stride = walk.rank == 1 ? walk.stride[k][0] : 0;
     map.moves[k++] = stride == 1;
     fits = fits && (stride == 0 || (stride == 1 && aligned(data, bytes)));
