@@ -70,8 +70,9 @@ class ThreadPool {
   using Task = void (*)(void* context, std::int64_t lo, std::int64_t hi);
   static constexpr std::int64_t max_units = std::int64_t{1} << 31;
 
-  /// The pool; null when static objects are being destroyed, or the library unloaded.
-  static ThreadPool* instance() {
+  /// The pool; null when static objects are being destroyed, or the library unloaded. (`used`: see
+  /// run_ranges.)
+  [[gnu::used]] static ThreadPool* instance() {
     static const Lifetime lifetime;
     return alive_.load(std::memory_order_acquire) ? &pool() : nullptr;
   }
