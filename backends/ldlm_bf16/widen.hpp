@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <cstdint>
-#include <tuple>
 #include <type_traits>
 
 #include <ldlm/core/kernel_table.hpp>
@@ -106,16 +105,16 @@ class Widened<Tables, InOut> : public Widened<Tables, View<bf16>> {
   }
 };
 
-/// Calls the kernel of floats with these arguments widened.
+/// Calls the kernel of floats with these, which then become their operands' elements.
+template <class Tables, class Entry, class... Operands>
+void run_widened(Entry entry, Operands&&... widened) {
+  (Tables::of_float().*entry)(widened.get()...);
+  (widened.finish(), ...);
+}
+/// The same with arguments to be widened.
 template <class Tables, class Entry, class... Arguments>
 void run(Entry entry, const Arguments&... arguments) {
-  std::tuple<Widened<Tables, Arguments>...> widened(arguments...);
-  std::apply(
-      [&](auto&... argument) {
-        (Tables::of_float().*entry)(argument.get()...);
-        (argument.finish(), ...);
-      },
-      widened);
+  run_widened<Tables>(entry, Widened<Tables, Arguments>(arguments)...);
 }
 
 /// A part of operands whose first axes are of one shape: of axis number `axis` the positions from
