@@ -36,34 +36,29 @@ inline void set_strides(const Layout& layout, std::int64_t* batch, std::int64_t&
 }
 
 /// All rows of C from `first` on, `count` of them, of each matrix of the batch.
-template <class Tables>
-void multiply_rows(const Gemm<bf16>& g, Gemm<float> f, std::int64_t first, std::int64_t count) {
-  using Input = Widened<Tables, View<const bf16>>;
+inline void multiply_rows(decltype(KernelTable<float>::gemm) kernel, const Casts& casts,
+                          const Gemm<bf16>& g, Gemm<float> f, std::int64_t first,
+                          std::int64_t count) {
   const auto part_of_c = [&]<class T>(T* data) {
     return data == nullptr ? View<T>{}
                            : matrices(g, data + first * g.c_row, g.c_batch, count, g.c_row, g.n, 1);
   };
-  const Input a(matrices(g, g.a + first * g.a_row, g.a_batch, count, g.a_row, g.k, g.a_col));
-  const Input residual(part_of_c(g.residual));
-  Widened<Tables, View<bf16>> pre_activation(part_of_c(g.pre_activation));
-  const auto multiply = [&](auto c) {
-    std::int64_t unit = 1;
-    f.m = count;
-    f.a = a.get().data;
-    set_strides(a.get().layout, f.a_batch, f.a_row, f.a_col);
-    f.c = c.get().data;
-    set_strides(c.get().layout, f.c_batch, f.c_row, unit);
-    f.residual = residual.get().data;
-    f.pre_activation = pre_activation.get().data;
-    Tables::of_float().gemm(f);
-    c.finish();
-  };
-  const View<bf16> c = part_of_c(g.c);
-  if (g.beta != 0) {
-    multiply(Widened<Tables, InOut>({c}));
-  } else {
-    multiply(Widened<Tables, View<bf16>>(c));
-  }
+  const FloatCopy a(casts,
+                    matrices(g, g.a + first * g.a_row, g.a_batch, count, g.a_row, g.k, g.a_col));
+  const FloatCopy residual(casts, part_of_c(g.residual));
+  FloatResult pre_activation(casts, part_of_c(g.pre_activation));
+  const View<bf16> part = part_of_c(g.c);
+  FloatResult c = g.beta != 0 ? FloatResult(casts, InOut{part}) : FloatResult(casts, part);
+  std::int64_t unit = 1;
+  f.m = count;
+  f.a = a.get().data;
+  set_strides(a.get().layout, f.a_batch, f.a_row, f.a_col);
+  f.c = c.get().data;
+  set_strides(c.get().layout, f.c_batch, f.c_row, unit);
+  f.residual = residual.get().data;
+  f.pre_activation = pre_activation.get().data;
+  kernel(f);
+  c.finish();
   pre_activation.finish();
 }
 
@@ -80,15 +75,16 @@ void gemm(const Gemm<bf16>& g) {
   f.activation = g.activation;
   f.batch_rank = g.batch_rank;
   std::copy_n(g.batch_shape, g.batch_rank, f.batch_shape);
-  const Widened<Tables, View<const bf16>> bias(
-      g.bias != nullptr ? View<const bf16>(g.bias, Layout(Shape{g.n})) : View<const bf16>{});
+  const Casts casts = casts_of<Tables>();
+  const FloatCopy bias(
+      casts, g.bias != nullptr ? View<const bf16>(g.bias, Layout(Shape{g.n})) : View<const bf16>{});
   f.bias = bias.get().data;
   // A matrix whose columns lie one after the other is one of bf16 weights as it is.
   const bool as_weights = std::endian::native == std::endian::little && g.batch_rank == 0 &&
                           g.b_row == 1 && g.b_col == g.k && g.k > 0;
-  const Widened<Tables, View<const bf16>> b(
-      as_weights ? View<const bf16>{}
-                 : detail::matrices(g, g.b, g.b_batch, g.k, g.b_row, g.n, g.b_col));
+  const FloatCopy b(casts, as_weights
+                               ? View<const bf16>{}
+                               : detail::matrices(g, g.b, g.b_batch, g.k, g.b_row, g.n, g.b_col));
   if (as_weights) {
     f.b_packed = {WeightFormat::bf16, g.n, g.k, reinterpret_cast<const std::uint8_t*>(g.b),
                   nullptr};
@@ -100,12 +96,13 @@ void gemm(const Gemm<bf16>& g) {
   constexpr std::int64_t elements = std::int64_t{1} << 22;
   const std::int64_t row = std::max<std::int64_t>(1, std::max(g.n, g.k));
   const std::int64_t rows = std::max<std::int64_t>(256, elements / row);
+  const auto multiply = Tables::of_float().gemm;
   if (g.batch_rank > 0) {
-    detail::multiply_rows<Tables>(g, f, 0, g.m);
+    detail::multiply_rows(multiply, casts, g, f, 0, g.m);
     return;
   }
   for (std::int64_t first = 0; first < g.m; first += rows) {
-    detail::multiply_rows<Tables>(g, f, first, std::min(rows, g.m - first));
+    detail::multiply_rows(multiply, casts, g, f, first, std::min(rows, g.m - first));
   }
 }
 
@@ -133,9 +130,9 @@ inline Attention<float> attention_of(const Attention<bf16>& args, const View<con
 
 template <class Tables>
 void attention(const Attention<bf16>& args) {
-  using Input = Widened<Tables, View<const bf16>>;
-  const Input q(args.q), k(args.k), v(args.v), mask(args.mask);
-  Widened<Tables, View<bf16>> out(args.out);
+  const Casts casts = casts_of<Tables>();
+  const FloatCopy q(casts, args.q), k(casts, args.k), v(casts, args.v), mask(casts, args.mask);
+  FloatResult out(casts, args.out);
   Tables::of_float().attention(
       detail::attention_of(args, q.get(), k.get(), v.get(), mask.get(), out.get()));
   out.finish();
@@ -143,13 +140,13 @@ void attention(const Attention<bf16>& args) {
 
 template <class Tables>
 void attention_backward(const AttentionBackward<bf16>& args) {
-  using Input = Widened<Tables, View<const bf16>>;
-  using Output = Widened<Tables, View<bf16>>;
+  const Casts casts = casts_of<Tables>();
   const Attention<bf16>& forward = args.forward;
-  const Input q(forward.q), k(forward.k), v(forward.v), mask(forward.mask);
-  const Widened<Tables, InOut> out({forward.out});
-  const Input grad_out(args.grad_out);
-  Output grad_q(args.grad_q), grad_k(args.grad_k), grad_v(args.grad_v);
+  const FloatCopy q(casts, forward.q), k(casts, forward.k), v(casts, forward.v),
+      mask(casts, forward.mask);
+  const FloatResult out(casts, InOut{forward.out});
+  const FloatCopy grad_out(casts, args.grad_out);
+  FloatResult grad_q(casts, args.grad_q), grad_k(casts, args.grad_k), grad_v(casts, args.grad_v);
   AttentionBackward<float> f;
   f.forward = detail::attention_of(forward, q.get(), k.get(), v.get(), mask.get(), out.get());
   f.grad_out = grad_out.get();

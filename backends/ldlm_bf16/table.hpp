@@ -91,7 +91,8 @@ struct Kernels {
   }
   static void layer_norm(In x, In residual, In gamma, In beta, float epsilon, Out sum, Out y,
                          Floats mean, Floats rstd) {
-    const Widened<Tables, In> weight(gamma), bias(beta);
+    const Casts casts = casts_of<Tables>();
+    const FloatCopy weight(casts, gamma), bias(casts, beta);
     rows(y.shape(), [&](const Part& part) {
       run<Tables>(&Table::layer_norm, part.of(x), part.of(residual), weight.get(), bias.get(),
                   epsilon, part.of(sum), part.of(y), part.of(mean), part.of(rstd));
@@ -102,7 +103,7 @@ struct Kernels {
     run<Tables>(&Table::layer_norm_backward, x, gamma, mean, rstd, dy, dx, dgamma, dbeta);
   }
   static void rms_norm(In x, In gamma, float epsilon, Out y, Floats rstd) {
-    const Widened<Tables, In> weight(gamma);
+    const FloatCopy weight(casts_of<Tables>(), gamma);
     rows(y.shape(), [&](const Part& part) {
       run<Tables>(&Table::rms_norm, part.of(x), weight.get(), epsilon, part.of(y), part.of(rstd));
     });
@@ -195,7 +196,7 @@ struct Kernels {
       return part.of(View<std::remove_pointer_t<decltype(data)>>(data, Layout(Shape{item.n})));
     };
     elements({item.n}, [&](const Part& part) {
-      const Widened<Tables, In> grad(parts_of(part, item.grad));
+      const FloatCopy grad(casts_of<Tables>(), parts_of(part, item.grad));
       const Floats moved = parts_of(part, item.master);
       const AdamItem<float> exact{item.step,
                                   moved.data,

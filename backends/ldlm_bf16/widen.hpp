@@ -16,25 +16,25 @@ struct InOut {
   View<bf16> view;
 };
 
-/// An argument of a kernel of bf16 as the kernel of floats takes it: itself, if it is of no bf16.
-/// `Tables` has the kernels: of_float() and of_bf16().
-template <class Tables, class Argument>
-class Widened {
- public:
-  explicit Widened(const Argument& argument) : argument_(argument) {}
-  [[nodiscard]] const Argument& get() const { return argument_; }
-  void finish() {}
-
- private:
-  Argument argument_;
+/// The kernels that widen and round.
+struct Casts {
+  decltype(KernelTable<float>::cast) to_float = nullptr;
+  decltype(KernelTable<bf16>::cast) to_bf16 = nullptr;
 };
+
+/// The casts of `Tables`, which has the kernels: of_float() and of_bf16().
+template <class Tables>
+Casts casts_of() {
+  return {Tables::of_float().cast, Tables::of_bf16().cast};
+}
+
+// None of these is inlined: they are called once for an operand, and there are some hundred calls.
 
 /// A copy in floats, laid out as the operand is, but without gaps. An axis that the operand repeats
 /// is repeated here, too.
-template <class Tables>
-class Widened<Tables, View<const bf16>> {
+class FloatCopy {
  public:
-  explicit Widened(const View<const bf16>& operand) {
+  [[gnu::noinline]] FloatCopy(const Casts& casts, const View<const bf16>& operand) {
     if (operand.empty()) {
       return;
     }
@@ -49,8 +49,7 @@ class Widened<Tables, View<const bf16>> {
     Layout dense = dense_like(once);
     storage_ = Storage::allocate(static_cast<std::size_t>(dense.numel()) * sizeof(float), cpu);
     auto* const data = static_cast<float*>(storage_.data());
-    Tables::of_float().cast(DType::bf16, View<const void>(operand.data, once),
-                            View<float>(data, dense));
+    casts.to_float(DType::bf16, View<const void>(operand.data, once), View<float>(data, dense));
     if (repeats) {
       for (int axis = 0; axis < dense.rank(); ++axis) {
         if (dense.shape[axis] != operand.size(axis)) {
@@ -61,60 +60,92 @@ class Widened<Tables, View<const bf16>> {
     }
     view_ = {data, dense};
   }
-  [[nodiscard]] View<const float> get() const { return view_; }
+  FloatCopy(const FloatCopy&) = delete;
+  FloatCopy& operator=(const FloatCopy&) = delete;
+  [[gnu::noinline]] ~FloatCopy() {}
+
+  [[nodiscard]] const View<const float>& get() const { return view_; }
   void finish() {}
 
  private:
   Storage storage_;
-  View<float> view_;
+  View<const float> view_;
 };
 
 /// Floats that become the operand's elements when finish() is called.
-template <class Tables>
-class Widened<Tables, View<bf16>> {
+class FloatResult {
  public:
-  explicit Widened(const View<bf16>& operand) : operand_(operand) {
+  FloatResult(const Casts& casts, const View<bf16>& operand) : FloatResult(casts, operand, false) {}
+  FloatResult(const Casts& casts, const InOut& operand) : FloatResult(casts, operand.view, true) {}
+  FloatResult(const FloatResult&) = delete;
+  FloatResult& operator=(const FloatResult&) = delete;
+  [[gnu::noinline]] ~FloatResult() {}
+
+  [[nodiscard]] const View<float>& get() const { return view_; }
+  [[gnu::noinline]] void finish() {
+    if (!operand_.empty()) {
+      to_bf16_(DType::f32, View<const void>(view_.data, view_.layout), operand_);
+    }
+  }
+
+ private:
+  [[gnu::noinline]] FloatResult(const Casts& casts, const View<bf16>& operand, bool is_read)
+      : to_bf16_(casts.to_bf16), operand_(operand) {
     if (operand.empty()) {
       return;
     }
     const Layout dense = dense_like(operand.layout);
     storage_ = Storage::allocate(static_cast<std::size_t>(dense.numel()) * sizeof(float), cpu);
     view_ = {static_cast<float*>(storage_.data()), dense};
-  }
-  [[nodiscard]] const View<float>& get() const { return view_; }
-  void finish() {
-    if (!operand_.empty()) {
-      Tables::of_bf16().cast(DType::f32, View<const void>(view_.data, view_.layout), operand_);
+    if (is_read) {
+      casts.to_float(DType::bf16, View<const void>(operand.data, operand.layout), view_);
     }
   }
 
- private:
+  decltype(Casts::to_bf16) to_bf16_;
   View<bf16> operand_;
   Storage storage_;
   View<float> view_;
 };
 
-template <class Tables>
-class Widened<Tables, InOut> : public Widened<Tables, View<bf16>> {
+/// An argument that is of no bf16.
+template <class Argument>
+class AsItIs {
  public:
-  explicit Widened(const InOut& operand) : Widened<Tables, View<bf16>>(operand.view) {
-    if (!operand.view.empty()) {
-      Tables::of_float().cast(DType::bf16, View<const void>(operand.view.data, operand.view.layout),
-                              this->get());
-    }
-  }
+  AsItIs(const Casts& /*casts*/, const Argument& argument) : argument_(argument) {}
+  [[nodiscard]] const Argument& get() const { return argument_; }
+  void finish() {}
+
+ private:
+  const Argument& argument_;
 };
 
+namespace detail {
+template <class Argument>
+struct WidenedOf : std::type_identity<AsItIs<Argument>> {};
+template <>
+struct WidenedOf<View<const bf16>> : std::type_identity<FloatCopy> {};
+template <>
+struct WidenedOf<View<bf16>> : std::type_identity<FloatResult> {};
+template <>
+struct WidenedOf<InOut> : std::type_identity<FloatResult> {};
+}  // namespace detail
+
+/// An argument of a kernel of bf16 as the kernel of floats takes it.
+template <class Argument>
+using Widened = typename detail::WidenedOf<Argument>::type;
+
 /// Calls the kernel of floats with these, which then become their operands' elements.
-template <class Tables, class Entry, class... Operands>
-void run_widened(Entry entry, Operands&&... widened) {
-  (Tables::of_float().*entry)(widened.get()...);
+template <class Function, class... Operands>
+void run_widened(Function* kernel, Operands&&... widened) {
+  kernel(widened.get()...);
   (widened.finish(), ...);
 }
 /// The same with arguments to be widened.
-template <class Tables, class Entry, class... Arguments>
-void run(Entry entry, const Arguments&... arguments) {
-  run_widened<Tables>(entry, Widened<Tables, Arguments>(arguments)...);
+template <class Tables, class Function, class... Arguments>
+void run(Function* KernelTable<float>::*entry, const Arguments&... arguments) {
+  const Casts casts = casts_of<Tables>();
+  run_widened(Tables::of_float().*entry, Widened<Arguments>(casts, arguments)...);
 }
 
 /// A part of operands whose first axes are of one shape: of axis number `axis` the positions from
@@ -130,57 +161,95 @@ struct Part {
       return whole;
     }
     View<T> part;
-    part.data = whole.data + first * whole.stride(axis);
+    part.data = whole.data + cut(whole.layout, part.layout);
+    return part;
+  }
+
+ private:
+  /// Sets the part's layout; returns the offset of its first element.
+  [[gnu::noinline]] std::int64_t cut(const Layout& whole, Layout& part) const {
+    std::int64_t offset = first * whole.stride(axis);
     for (int i = 0; i < axis; ++i) {
-      part.data += index[i] * whole.stride(i);
+      offset += index[i] * whole.stride(i);
     }
     for (int i = axis; i < whole.rank(); ++i) {
-      part.layout.shape.push_back(i == axis ? count : whole.size(i));
-      part.layout.strides[static_cast<std::size_t>(i - axis)] = whole.stride(i);
+      part.shape.push_back(i == axis ? count : whole.shape[i]);
+      part.strides[static_cast<std::size_t>(i - axis)] = whole.stride(i);
+    }
+    return offset;
+  }
+};
+
+namespace detail {
+
+/// Parts that cover operands of a shape, by number.
+struct Parts {
+  std::int64_t number = 0;  // of parts
+  std::int64_t grain = 1;   // how many are worth a thread
+  int axis = -1;
+  std::int64_t count = 0, pieces = 1;  // of the axis: positions in a part, parts
+
+  [[gnu::noinline]] Parts(const Shape& shape, int kept) {
+    constexpr std::int64_t elements = 8192;  // 32 KiB of floats for each operand
+    const int cut = shape.rank() - kept;
+    if (shape.numel() == 0) {
+      return;
+    }
+    number = 1;
+    if (cut == 0) {
+      return;
+    }
+    std::int64_t inner = shape.numel();
+    while (axis < 0 || (inner > elements && axis + 1 < cut)) {
+      inner /= shape[++axis];
+    }
+    count = std::clamp<std::int64_t>(elements / inner, 1, shape[axis]);
+    pieces = (shape[axis] + count - 1) / count;
+    number = pieces;
+    for (int i = 0; i < axis; ++i) {
+      number *= shape[i];
+    }
+    grain = std::max<std::int64_t>(1, 4 * elements / (count * inner));
+  }
+
+  [[nodiscard, gnu::noinline]] Part part(const Shape& shape, std::int64_t i) const {
+    Part part;
+    part.axis = axis;
+    if (axis < 0) {
+      return part;
+    }
+    part.first = i % pieces * count;
+    part.count = std::min(count, shape[axis] - part.first);
+    std::int64_t rest = i / pieces;
+    for (int outer = axis - 1; outer >= 0; --outer) {
+      part.index[outer] = rest % shape[outer];
+      rest /= shape[outer];
     }
     return part;
   }
 };
+
+/// call(f, part) for each part.
+template <class Tables>
+[[gnu::noinline]] void for_parts(const Shape& shape, int kept, const void* f,
+                                 void (*call)(const void*, const Part&)) {
+  const Parts parts(shape, kept);
+  Tables::parallel_for(0, parts.number, parts.grain, [&](std::int64_t lo, std::int64_t hi) {
+    for (std::int64_t i = lo; i < hi; ++i) {
+      call(f, parts.part(shape, i));
+    }
+  });
+}
+
+}  // namespace detail
 
 /// Calls f(part) for parts that cover operands of this shape, small enough that their floats stay
 /// in a cache. The last `kept` axes are in no part cut, and f is called once for all if there are
 /// no others.
 template <class Tables, class F>
 void for_parts(const Shape& shape, int kept, const F& f) {
-  constexpr std::int64_t elements = 8192;  // 32 KiB of floats for each operand
-  const int cut = shape.rank() - kept;
-  if (shape.numel() == 0) {
-    return;
-  }
-  if (cut == 0) {
-    f(Part{});
-    return;
-  }
-  std::int64_t inner = shape.numel();
-  int axis = -1;
-  while (axis < 0 || (inner > elements && axis + 1 < cut)) {
-    inner /= shape[++axis];
-  }
-  const std::int64_t count = std::clamp<std::int64_t>(elements / inner, 1, shape[axis]);
-  const std::int64_t pieces = (shape[axis] + count - 1) / count;
-  std::int64_t parts = pieces;
-  for (int i = 0; i < axis; ++i) {
-    parts *= shape[i];
-  }
-  const std::int64_t grain = std::max<std::int64_t>(1, 4 * elements / (count * inner));
-  Tables::parallel_for(0, parts, grain, [&](std::int64_t lo, std::int64_t hi) {
-    for (std::int64_t number = lo; number < hi; ++number) {
-      Part part;
-      part.axis = axis;
-      part.first = number % pieces * count;
-      part.count = std::min(count, shape[axis] - part.first);
-      std::int64_t rest = number / pieces;
-      for (int i = axis - 1; i >= 0; --i) {
-        part.index[i] = rest % shape[i];
-        rest /= shape[i];
-      }
-      f(part);
-    }
+  detail::for_parts<Tables>(shape, kept, &f, [](const void* function, const Part& part) {
+    (*static_cast<const F*>(function))(part);
   });
 }
 
