@@ -1,4 +1,5 @@
 #include <ldlm/core/kernel_table.hpp>
+#include <ldlm/core/ops.hpp>
 
 #include "kernel_harness.hpp"
 
@@ -33,6 +34,47 @@ TEST_CASE("gather_rows and scatter_add_rows kernels") {
                    });
     }
   }
+}
+
+TEST_CASE("scatter_rows kernels") {
+  for (const Shape& row : {Shape{}, Shape{5}, Shape{3, 4}, Shape{2, 1, 3, 2}, Shape{300}}) {
+    for (const std::int64_t count : {0, 1}) {
+      Shape table = row;
+      table.insert(0, 9);
+      Shape picked = row;
+      picked.insert(0, count);
+      check_kernel("scatter_rows" + to_string(picked), {},
+                   [&]<class T>(const KernelTable<T>& k, Context<T>& t) {
+                     const View<const T> in = t.in(picked);
+                     const auto ids = t.template in_of<std::int64_t>({count}, {0, 9, false, true});
+                     k.scatter_rows(in, ids, t.in_out(table));
+                   });
+    }
+  }
+}
+
+namespace {
+template <class T>
+void check_index_copy(Device device) {
+  const auto source = Tensor<T>::from_values({3, 2}, {T(1), T(2), T(3), T(0), T(5), T(6)});
+  const auto ids = Tensor<std::int64_t>::from_values({3}, {3, 0, 2});
+  const auto out = Tensor<T>::full({2, 4}, T(9), device).transpose(0, 1);
+  index_copy_(out, ids, source.to(device));
+  const auto expected =
+      Tensor<T>::from_values({4, 2}, {T(3), T(0), T(9), T(9), T(5), T(6), T(1), T(2)});
+  CHECK(out.to_vector() == expected.to_vector());
+  index_copy_(out, ids.to(device), out.slice(0, 0, 3).clone());
+  CHECK(out.select(0, 0).to_vector() == std::vector<T>{T(9), T(9)});
+}
+}  // namespace
+TEST_CASE("index_copy_ of all element types") {
+  const Device device = ldlm_test::device_under_test();
+  check_index_copy<float>(device);
+  check_index_copy<double>(device);
+  check_index_copy<bf16>(device);
+  check_index_copy<f16>(device);
+  check_index_copy<std::int64_t>(device);
+  check_index_copy<std::int8_t>(device);
 }
 
 TEST_CASE("scatter_add_rows kernels of many ids, in large tables") {

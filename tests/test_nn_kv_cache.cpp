@@ -136,6 +136,37 @@ TEST_CASE_TEMPLATE("self-attention step by step is attention over all", T, float
         "[KvCache] is full: 7 of 7 positions are taken, 1 more do not fit");
 }
 
+TEST_CASE_TEMPLATE("steps that say their position are those that count it", T, float, double) {
+  Generator g(4);
+  const ldlm::MultiHeadAttention<T> attention(8, 2, g);
+  const Variable<T> x(ldlm::randn<T>({3, 6, 8}, g));
+  const Tensor<T> mask = ldlm::randn<T>({3, 1, 1, 9}, g);
+  const NoGrad scope;
+  ldlm::KvCache<T> counted(3, 2, 9, 4), written(3, 2, 9, 4);
+  for (ldlm::KvCache<T>* const cache : {&counted, &written}) {
+    (void)attention(x.slice(1, 0, 2),
+                    {.mask = mask.slice(3, 0, 2), .causal = true, .cache = cache});
+  }
+  for (std::int64_t at = 2; at < 6; ++at) {
+    const Variable<T> step = x.slice(1, at, at + 1);
+    const auto expected =
+        attention(step, {.mask = mask.slice(3, 0, at + 1), .causal = true, .cache = &counted});
+    const auto got = attention(step, {.mask = mask,
+                                      .causal = true,
+                                      .cache = &written,
+                                      .cache_position = IdTensor::full({1}, at)});
+    CHECK(equal(got.value(), expected.value()));
+    CHECK(written.size() == at);
+    written.advance(1);
+  }
+  CHECK(equal(written.keys(), counted.keys()));
+  CHECK(message_of([&] { written.advance(4); }) ==
+        "[KvCache] is full: 6 of 9 positions are taken, 4 more do not fit");
+  CHECK(message_of([&] {
+          attention(x.slice(1, 0, 1), {.cache_position = IdTensor::full({1}, 1)});
+        }) == "[attention] cache_position needs a cache");
+}
+
 TEST_CASE_TEMPLATE("a decoder step by step is the decoder over all", T, float, double) {
   Generator g(3);
   for (const bool norm_first : {false, true}) {

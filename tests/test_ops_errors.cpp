@@ -114,6 +114,8 @@ TEST_CASE("tensors that are undefined") {
   CHECK_UNDEFINED("embedding", embedding(m23, no_ids));
   CHECK_UNDEFINED("index_select", index_select(m23, 0, no_ids));
   CHECK_UNDEFINED("index_add_", index_add_(none, no_ids, none));
+  CHECK_UNDEFINED("index_copy_", index_copy_(none, no_ids, none));
+  CHECK_UNDEFINED("index_copy_", index_copy_(m23, no_ids, row));
   CHECK_UNDEFINED("gather", gather(none, 0, no_ids));
   CHECK_UNDEFINED("gather", gather(m23, 0, no_ids));
   CHECK_UNDEFINED("scatter_add_", scatter_add_(none, 0, no_ids, none));
@@ -262,6 +264,12 @@ TEST_CASE("indices outside of what they index name value, place and bounds") {
               "[index_add_] indices (1,) and source (2, 3) do not fit (2, 3)");
   CHECK_ERROR(index_add_(m23, ids({1}), Floats::ones({1, 4})),
               "[index_add_] source (1, 4) does not fit (2, 3)");
+  CHECK_ERROR(index_copy_(m23, ids({2}), Floats::ones({1, 3})),
+              "[index_copy_] index 2 at position 0 is outside [0, 2)");
+  CHECK_ERROR(index_copy_(m23, IdTensor::full({2}, 1), Floats::ones({2, 3})),
+              "[index_copy_] index 1 comes twice");
+  CHECK_ERROR(index_copy_(m23, ids({1}), Floats::ones({1, 4})),
+              "[index_copy_] source (1, 4) does not fit (2, 3)");
   CHECK_ERROR(scatter_add_(m23, 0, IdTensor::full({1, 3}, 2), Floats::ones({1, 3})),
               "[scatter_add_] index 2 at position 0 is outside [0, 2)");
   CHECK_ERROR(scatter_add_(m23, 0, IdTensor::zeros({1, 3}), Floats::ones({1, 2})),
@@ -284,6 +292,7 @@ TEST_CASE("normalisation") {
 
 TEST_CASE("attention") {
   const Floats q = Floats::ones({1, 2, 3, 4});
+  const auto position = [](std::int64_t i) { return IdTensor::full({1}, i); };
   const auto attend = [&](const Floats& k, const Floats& v,
                           const AttentionOptions<float>& options = {}) {
     return scaled_dot_product_attention(q, k, v, options);
@@ -303,6 +312,15 @@ TEST_CASE("attention") {
               "[scaled_dot_product_attention] cannot broadcast (4, 3) to (1, 2, 3, 3)");
   CHECK_ERROR(attend(q, q, {{}, false, 0, 1}),
               "[scaled_dot_product_attention] dropout must lie in [0, 1), got 1");
+  CHECK_ERROR(attend(q, q, {.last_key = position(3)}),
+              "[scaled_dot_product_attention] last_key is 3, of keys (1, 2, 3, 4)");
+  CHECK_ERROR(attend(q, q, {.last_key = IdTensor::ones({2})}),
+              "[scaled_dot_product_attention] last_key is one position (1), got (2,)");
+  CHECK_ERROR(attend(q, q, {.dropout = 0.5F, .last_key = position(1)}),
+              "[scaled_dot_product_attention] last_key does not go with dropout");
+  const AttentionOptions<float> until{.last_key = position(1)};
+  CHECK_ERROR(scaled_dot_product_attention(Variable<float>(q, true), q, q, until),
+              "[scaled_dot_product_attention] last_key has no gradient");
   const Floats empty = Floats::ones({1, 2, 3, 0});
   CHECK_ERROR(scaled_dot_product_attention(empty, empty, empty),
               "[scaled_dot_product_attention] heads have no channels: (1, 2, 3, 0)");

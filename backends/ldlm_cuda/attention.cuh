@@ -23,7 +23,8 @@ class AttentionHead {
 
   /// Keys that query i may see: the first ones.
   __device__ std::int64_t visible(std::int64_t i) const {
-    const std::int64_t keys = args_.k.layout.shape[2];
+    const std::int64_t keys =
+        args_.last_key != nullptr ? *args_.last_key + 1 : args_.k.layout.shape[2];
     const std::int64_t seen = i + keys - args_.q.layout.shape[2] + 1;
     return args_.causal && seen < keys ? seen : keys;
   }
@@ -71,12 +72,13 @@ class AttentionHead {
 /// At most, of attention in tiles.
 inline constexpr std::int64_t tile_channels = 128;
 
-/// Whether attention of these is computed in tiles: sums of floats, and enough queries for them.
+/// Whether attention of these is computed in tiles: sums of floats, and enough queries for them. A
+/// tile reads all of its keys, also those that are not there yet.
 template <class T>
 bool takes_tiles(const Attention<T>& args) {
   constexpr std::int64_t least = 8;
   return std::is_same_v<ComputeType<T>, float> && args.q.size(3) <= tile_channels &&
-         args.q.size(2) >= least;
+         args.q.size(2) >= least && args.last_key == nullptr;
 }
 
 // attention_mma.cu: what takes_tiles(), of bf16. `totals` as attention_backward.cu makes them.

@@ -48,6 +48,18 @@ __global__ void gather_rows_kernel(const __grid_constant__ RowWalk walk, const T
   }
 }
 
+template <class T>
+__global__ void scatter_rows_kernel(const __grid_constant__ RowWalk walk, const T* in, T* out) {
+  const std::int64_t count = walk.count * walk.row.count;
+  for (std::int64_t i = first_index(); i < count; i += index_step()) {
+    const std::int64_t row = i / walk.row.count;
+    std::int64_t at[2];
+    locate(walk.row, i - row * walk.row.count, at);
+    const std::int64_t id = walk.ids[row * walk.id_step];
+    out[id * walk.step[1] + at[1]] = in[row * walk.step[0] + at[0]];
+  }
+}
+
 /// A block an id, over the rows that have it, in their order; `numbers` as sort_numbers makes them.
 template <class T>
 __global__ void scatter_add_rows_kernel(const __grid_constant__ RowWalk walk, const int* numbers,
@@ -124,6 +136,13 @@ void gather_rows(View<const T> table, View<const std::int64_t> ids, View<T> out)
   }
 }
 template <class T>
+void scatter_rows(View<const T> in, View<const std::int64_t> ids, View<T> out) {
+  const RowWalk walk = make_row_walk(in, out, ids);
+  if (in.numel() > 0) {
+    launch("scatter_rows", scatter_rows_kernel<T>, grid_over(in.numel()), walk, in.data, out.data);
+  }
+}
+template <class T>
 void scatter_add_rows(View<const T> in, View<const std::int64_t> ids, View<T> out) {
   const RowWalk walk = make_row_walk(in, out, ids);
   if (in.numel() > 0) {
@@ -163,8 +182,9 @@ void scatter_add(View<const T> in, int axis, View<const std::int64_t> index, Vie
   }
 }
 
-#define LDLM_INSTANTIATE(T) \
-  template void gather_rows(View<const T>, View<const std::int64_t>, View<T>);
+#define LDLM_INSTANTIATE(T)                                                    \
+  template void gather_rows(View<const T>, View<const std::int64_t>, View<T>); \
+  template void scatter_rows(View<const T>, View<const std::int64_t>, View<T>);
 LDLM_ALL_TYPES(LDLM_INSTANTIATE)
 #undef LDLM_INSTANTIATE
 #define LDLM_INSTANTIATE(T)                                                         \

@@ -28,9 +28,10 @@ template <class T> void where(View<const bool> condition, View<const T> a, View<
 template <class T> void axpy(ComputeType<T> a, View<const T> x, View<T> y);
 // reduce.cu
 template <class T> void reduce(ReduceOp op, View<const T> in, View<T> out);
+template <class T> std::int64_t find_outside(View<const T> indices, T low, T high);
+// top_k.cu
 template <class T> void arg_reduce(bool largest, View<const T> in, int axis, View<std::int64_t> out);
 template <class T> void top_k(View<const T> in, View<T> values, View<std::int64_t> indices);
-template <class T> std::int64_t find_outside(View<const T> indices, T low, T high);
 // rows.cu
 template <class T> void softmax(View<const T> x, View<T> y);
 template <class T> void softmax_backward(View<const T> y, View<const T> dy, View<T> dx);
@@ -47,6 +48,7 @@ template <class T> void attention(const Attention<T>& args);
 template <class T> void attention_backward(const AttentionBackward<T>& args);
 // index.cu
 template <class T> void gather_rows(View<const T> table, View<const std::int64_t> ids, View<T> out);
+template <class T> void scatter_rows(View<const T> in, View<const std::int64_t> ids, View<T> out);
 template <class T> void scatter_add_rows(View<const T> in, View<const std::int64_t> ids, View<T> out);
 template <class T> void gather(View<const T> in, int axis, View<const std::int64_t> index, View<T> out);
 template <class T> void scatter_add(View<const T> in, int axis, View<const std::int64_t> index, View<T> out);

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <tuple>
 
 #include <ldlm_cuda/runtime.cuh>
 
@@ -59,8 +60,9 @@ template <class... Parameters, class... Arguments>
 void launch(const char* op, void (*kernel)(Parameters...), const Grid& grid,
             const Arguments&... arguments) {
 #ifdef LDLM_CUDA_EMULATED
-  cuda_emulator::launch(reinterpret_cast<const void*>(kernel), op, grid.blocks, grid.threads, 0,
-                        [&] { kernel(Parameters(arguments)...); });
+  cuda_emulator::launch(
+      reinterpret_cast<const void*>(kernel), op, grid.blocks, grid.threads, 0, stream(),
+      [kernel, given = std::tuple<Parameters...>(arguments...)] { std::apply(kernel, given); });
 #else
   kernel<<<grid.blocks, grid.threads, 0, stream()>>>(Parameters(arguments)...);
 #endif

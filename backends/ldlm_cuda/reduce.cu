@@ -1,4 +1,4 @@
-// Reductions over any axes, positions of extremes, the k largest of each row.
+// Reductions over any axes, and the check of indices.
 
 #include <ldlm_cuda/kernels.hpp>
 #include <ldlm_cuda/math.cuh>
@@ -151,65 +151,6 @@ void reduce(ReduceOp op, View<const T> in, View<T> out) {
 
 namespace {
 
-/// A thread a line along the axis.
-template <class T>
-__global__ void arg_reduce_kernel(const __grid_constant__ Walk<2> walk, bool largest, const T* in,
-                                  std::int64_t extent, std::int64_t stride, std::int64_t* out) {
-  for (std::int64_t row = first_index(); row < walk.count; row += index_step()) {
-    std::int64_t at[2];
-    locate(walk, row, at);
-    const T* const line = in + at[0];
-    std::int64_t best = 0;
-    for (std::int64_t i = 1; i < extent; ++i) {
-      const T x = line[i * stride];
-      const T most = line[best * stride];
-      best = (largest ? larger(x, most) : smaller(x, most)) ? i : best;
-    }
-    out[at[1]] = best;
-  }
-}
-
-/// Layout without one axis.
-Layout without(const Layout& layout, int axis) {
-  Layout out;
-  for (int i = 0; i < layout.rank(); ++i) {
-    if (i != axis) {
-      out.strides[static_cast<std::size_t>(out.rank())] = layout.stride(i);
-      out.shape.push_back(layout.shape[i]);
-    }
-  }
-  return out;
-}
-
-/// A thread a row, which inserts into its sorted k. in (..., V), outs (..., k).
-template <class T>
-__global__ void top_k_kernel(const __grid_constant__ Walk<3> walk, const T* in,
-                             std::int64_t columns, std::int64_t in_step, T* values,
-                             std::int64_t value_step, std::int64_t* indices,
-                             std::int64_t index_step_, std::int64_t k) {
-  for (std::int64_t row = first_index(); row < walk.count; row += index_step()) {
-    std::int64_t at[3];
-    locate(walk, row, at);
-    const T* const x = in + at[0];
-    T* const value = values + at[1];
-    std::int64_t* const index = indices + at[2];
-    for (std::int64_t i = 0; i < columns; ++i) {
-      const T candidate = x[i * in_step];
-      std::int64_t place = i < k ? i : k;
-      for (; place > 0 && larger(candidate, value[(place - 1) * value_step]); --place) {
-        if (place < k) {
-          value[place * value_step] = value[(place - 1) * value_step];
-          index[place * index_step_] = index[(place - 1) * index_step_];
-        }
-      }
-      if (place < k) {
-        value[place * value_step] = candidate;
-        index[place * index_step_] = i;
-      }
-    }
-  }
-}
-
 /// The least position of an index outside [low, high).
 template <class T>
 __global__ void find_outside_kernel(const __grid_constant__ Walk<1> walk, const T* in, T low,
@@ -224,29 +165,6 @@ __global__ void find_outside_kernel(const __grid_constant__ Walk<1> walk, const 
 }
 
 }  // namespace
-
-template <class T>
-void arg_reduce(bool largest, View<const T> in, int axis, View<std::int64_t> out) {
-  const View<const T> lines(in.data, without(in.layout, axis));
-  const auto walk = make_walk(lines, out);
-  if (walk.count > 0) {
-    launch(largest ? "argmax" : "argmin", arg_reduce_kernel<T>, grid_over(walk.count), walk,
-           largest, in.data, in.size(axis), in.stride(axis), out.data);
-  }
-}
-
-template <class T>
-void top_k(View<const T> in, View<T> values, View<std::int64_t> indices) {
-  const int last = in.rank() - 1;
-  const auto walk = make_walk(View<const T>(in.data, without(in.layout, last)),
-                              View<T>(values.data, without(values.layout, last)),
-                              View<std::int64_t>(indices.data, without(indices.layout, last)));
-  if (walk.count > 0) {
-    launch("top_k", top_k_kernel<T>, grid_over(walk.count), walk, in.data, in.size(last),
-           in.stride(last), values.data, values.stride(last), indices.data, indices.stride(last),
-           values.size(last));
-  }
-}
 
 template <class T>
 std::int64_t find_outside(View<const T> indices, T low, T high) {
@@ -265,11 +183,6 @@ std::int64_t find_outside(View<const T> indices, T low, T high) {
   return found == none ? -1 : static_cast<std::int64_t>(found);
 }
 
-#define LDLM_INSTANTIATE(T)                                               \
-  template void arg_reduce(bool, View<const T>, int, View<std::int64_t>); \
-  template void top_k(View<const T>, View<T>, View<std::int64_t>);
-LDLM_COMPUTING_TYPES(LDLM_INSTANTIATE)
-#undef LDLM_INSTANTIATE
 #define LDLM_INSTANTIATE(T) template std::int64_t find_outside(View<const T>, T, T);
 LDLM_INDEX_TYPES(LDLM_INSTANTIATE)
 #undef LDLM_INSTANTIATE

@@ -1,10 +1,15 @@
 #include <ldlm_cuda/runtime.cuh>
 
+#include <algorithm>
 #include <array>
+#include <atomic>
 #include <bit>
 #include <cstdlib>
+#include <memory>
 #include <mutex>
 #include <string>
+#include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include <ldlm/core/error.hpp>
@@ -40,14 +45,83 @@ bool synchronous() {
   return on;
 }
 
+/// The stream of all work that is not recorded.
+cudaStream_t working_stream();
+
+/// Work that the calling thread records in place of asking for it.
+struct Recording {
+  cudaStream_t stream = nullptr;
+  std::uint64_t number = 0;  // of the memory that is its own
+};
+thread_local Recording* recording = nullptr;
+
+// What reads or writes the host's memory would do so again each time, when that is another's.
+void refuse_recording(const char* op) {
+  LDLM_CHECK_STATE(recording == nullptr, op,
+                   "copies between host and card, which cannot be recorded");
+}
+
 /// Freed memory by size classes, as the host's allocator keeps it. All work is of one stream, so
-/// that a block may be handed on while kernels that were asked for earlier still use it.
+/// that a block may be handed on while kernels that were asked for earlier still use it. What is
+/// allocated while work is recorded stays that work's own until it is forgotten: it is used each
+/// time.
 class Cache {
  public:
   void* allocate(std::size_t bytes) {
     const std::lock_guard lock(mutex_);
     LDLM_CHECK_AS(memory, bytes <= max_bytes, "allocate", "no memory for ", bytes, " bytes");
     const std::size_t index = size_class(bytes);
+    if (recording == nullptr) {
+      return take(index, bytes);
+    }
+    auto& reserved = reserved_[recording->number];
+    const auto same = std::find_if(reserved.begin(), reserved.end(), [index](const Reserved& r) {
+      return r.index == index && r.is_free;
+    });
+    if (same != reserved.end()) {
+      same->is_free = false;
+      return same->block;
+    }
+    reserved.push_back({take(index, bytes), index, false});
+    owners_[reserved.back().block] = recording->number;
+    return reserved.back().block;
+  }
+
+  void deallocate(void* block, std::size_t bytes) noexcept {
+    const std::lock_guard lock(mutex_);
+    if (const auto owner = owners_.find(block); owner != owners_.end()) {
+      for (Reserved& r : reserved_[owner->second]) {
+        r.is_free = r.is_free || r.block == block;
+      }
+      return;
+    }
+    give(block, size_class(bytes));
+  }
+
+  /// What was recorded under this number is not done any more.
+  void forget(std::uint64_t number) noexcept {
+    const std::lock_guard lock(mutex_);
+    const auto found = reserved_.find(number);
+    if (found == reserved_.end()) {
+      return;
+    }
+    for (const Reserved& r : found->second) {
+      owners_.erase(r.block);
+      if (r.is_free) {
+        give(r.block, r.index);
+      }
+    }
+    reserved_.erase(found);
+  }
+
+ private:
+  struct Reserved {
+    void* block;
+    std::size_t index;  // of its size class
+    bool is_free;
+  };
+
+  void* take(std::size_t index, std::size_t bytes) {
     const std::size_t rounded = class_bytes(index);
     void* block = nullptr;
     if (!free_[index].empty()) {
@@ -56,7 +130,7 @@ class Cache {
       cached_ -= rounded;
     } else if (cudaMalloc(&block, rounded) != cudaSuccess) {
       cudaGetLastError();
-      check(cudaStreamSynchronize(stream()), "allocate");
+      check(cudaStreamSynchronize(working_stream()), "allocate");
       release();
       if (const cudaError_t error = cudaMalloc(&block, rounded); error != cudaSuccess) {
         cudaGetLastError();
@@ -70,9 +144,7 @@ class Cache {
     return block;
   }
 
-  void deallocate(void* block, std::size_t bytes) noexcept {
-    const std::lock_guard lock(mutex_);
-    const std::size_t index = size_class(bytes);
+  void give(void* block, std::size_t index) noexcept {
     used_ -= class_bytes(index);
     try {
       free_[index].push_back(block);
@@ -82,7 +154,6 @@ class Cache {
     }
   }
 
- private:
   void release() {
     for (auto& blocks : free_) {
       for (void* block : blocks) {
@@ -112,6 +183,8 @@ class Cache {
   std::mutex mutex_;
   std::array<std::vector<void*>, class_count> free_;
   std::size_t used_ = 0, cached_ = 0;
+  std::unordered_map<std::uint64_t, std::vector<Reserved>> reserved_;
+  std::unordered_map<void*, std::uint64_t> owners_;  // of what is reserved
 };
 
 // Never destroyed: tensors of static lifetime give their memory back at the very end.
@@ -163,23 +236,30 @@ void check(cudaError_t error, const char* op) {
 void check_launch(const char* op) {
   trail.add(op);
   check(cudaGetLastError(), op);
-  if (synchronous()) {
+  if (synchronous() && recording == nullptr) {
     check(cudaStreamSynchronize(stream()), op);
   }
 }
 
-cudaStream_t stream() {
+namespace {
+cudaStream_t working_stream() {
   return card().stream;
+}
+}  // namespace
+cudaStream_t stream() {
+  return recording != nullptr ? recording->stream : working_stream();
 }
 int multiprocessors() {
   return card().multiprocessors;
 }
 
 void read_back(void* to, const void* from, std::size_t bytes, const char* op) {
+  refuse_recording(op);
   check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToHost, stream()), op);
   check(cudaStreamSynchronize(stream()), op);
 }
 void write_to(void* to, const void* from, std::size_t bytes, const char* op) {
+  refuse_recording(op);
   check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyHostToDevice, stream()), op);
 }
 
@@ -212,26 +292,100 @@ DeviceInfo info_of(Device device) {
   return out;
 }
 
-const DeviceMemory memory{
-    .allocate =
-        [](Device device, std::size_t bytes) {
-          check_first(device);
-          static_cast<void>(stream());
-          return cache().allocate(bytes);
-        },
-    .deallocate = [](Device, void* pointer,
-                     std::size_t bytes) noexcept { cache().deallocate(pointer, bytes); },
-    .from_host = [](Device, void* to, const void* from,
-                    std::size_t bytes) { write_to(to, from, bytes, "copy_"); },
-    .to_host = [](Device, void* to, const void* from,
-                  std::size_t bytes) { read_back(to, from, bytes, "copy_"); },
-    .synchronize = [](Device) { check(cudaStreamSynchronize(stream()), "synchronize"); },
-    .info = info_of,
+/// Work that was recorded: a graph, and its memory's number.
+struct Recorded {
+  cudaGraphExec_t graph = nullptr;
+  std::uint64_t memory = 0;
+
+  explicit Recorded(std::uint64_t number) : memory(number) {}
+  Recorded(const Recorded&) = delete;
+  Recorded& operator=(const Recorded&) = delete;
+  ~Recorded() {
+    if (graph != nullptr) {
+      cudaGraphExecDestroy(graph);
+    }
+    cache().forget(memory);
+  }
 };
+
+void begin_recording(Device device) {
+  check_first(device);
+  LDLM_CHECK_STATE(recording == nullptr, "record", "work of this thread is being recorded already");
+  static std::atomic<std::uint64_t> numbers{0};
+  static_cast<void>(working_stream());
+  auto begun = std::make_unique<Recording>();
+  begun->number = ++numbers;
+  check(cudaStreamCreateWithFlags(&begun->stream, cudaStreamNonBlocking), "record");
+  // Memory may be allocated meanwhile, and other threads may ask for work of their own.
+  if (const cudaError_t error = cudaStreamBeginCapture(begun->stream, cudaStreamCaptureModeRelaxed);
+      error != cudaSuccess) {
+    cudaStreamDestroy(begun->stream);
+    check(error, "record");
+  }
+  recording = begun.release();
+}
+void* end_recording(Device /*device*/) {
+  const std::unique_ptr<Recording> ended(std::exchange(recording, nullptr));
+  auto recorded = std::make_unique<Recorded>(ended->number);
+  cudaGraph_t graph = nullptr;
+  cudaError_t error = cudaStreamEndCapture(ended->stream, &graph);
+  if (error == cudaSuccess) {
+    error = cudaGraphInstantiate(&recorded->graph, graph, 0);
+    cudaGraphDestroy(graph);
+  }
+  cudaStreamDestroy(ended->stream);
+  if (error != cudaSuccess) {
+    cudaGetLastError();
+    check(error, "record");
+  }
+  return recorded.release();
+}
+
+const DeviceRecorder recorder{
+    .begin = begin_recording,
+    .end = end_recording,
+    .run =
+        [](Device, void* recorded) {
+          LDLM_CHECK_STATE(recording == nullptr, "record",
+                           "recorded work cannot be recorded again");
+          check(cudaGraphLaunch(static_cast<Recorded*>(recorded)->graph, stream()),
+                "recorded work");
+          check_launch("recorded work");
+        },
+    .forget = [](Device, void* recorded) noexcept { delete static_cast<Recorded*>(recorded); },
+    .is_recording = [](Device) { return recording != nullptr; },
+};
+
+DeviceMemory make_memory() {
+  const char* const graphs = std::getenv("LDLM_CUDA_GRAPHS");
+  const bool records = graphs == nullptr || std::string_view(graphs) != "off";
+  return {
+      .allocate =
+          [](Device device, std::size_t bytes) {
+            check_first(device);
+            static_cast<void>(stream());
+            return cache().allocate(bytes);
+          },
+      .deallocate = [](Device, void* pointer,
+                       std::size_t bytes) noexcept { cache().deallocate(pointer, bytes); },
+      .from_host = [](Device, void* to, const void* from,
+                      std::size_t bytes) { write_to(to, from, bytes, "copy_"); },
+      .to_host = [](Device, void* to, const void* from,
+                    std::size_t bytes) { read_back(to, from, bytes, "copy_"); },
+      .synchronize =
+          [](Device) {
+            LDLM_CHECK_STATE(recording == nullptr, "synchronize", "waiting cannot be recorded");
+            check(cudaStreamSynchronize(stream()), "synchronize");
+          },
+      .info = info_of,
+      .recorder = records ? &recorder : nullptr,
+  };
+}
 
 }  // namespace
 
 bool register_memory() {
+  static const DeviceMemory memory = make_memory();
   return register_device_memory(DeviceType::cuda, memory);
 }
 

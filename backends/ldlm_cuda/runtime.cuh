@@ -16,12 +16,13 @@ void check(cudaError_t error, const char* op);
 /// kernel itself met, for which it waits.
 void check_launch(const char* op);
 
-/// The one stream that all work goes to. Throws, saying why, if no card can be used.
+/// The one stream that all work goes to, but for that which the calling thread records. Throws,
+/// saying why, if no card can be used.
 cudaStream_t stream();
 /// Of the card.
 int multiprocessors();
 
-/// Copies between host and card. read_back() waits for all work before it.
+/// Copies between host and card. read_back() waits for all work before it. Neither can be recorded.
 void read_back(void* to, const void* from, std::size_t bytes, const char* op);
 void write_to(void* to, const void* from, std::size_t bytes, const char* op);
 

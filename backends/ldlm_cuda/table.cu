@@ -16,6 +16,7 @@ constexpr KernelTable<T> make_table() {
   t.copy = copy<T>;
   t.cast = cast<T>;
   t.gather_rows = gather_rows<T>;
+  t.scatter_rows = scatter_rows<T>;
   if constexpr (Computing<T>) {
     t.unary = unary<T>;
     t.binary = binary<T>;

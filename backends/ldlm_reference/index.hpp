@@ -35,6 +35,19 @@ void gather_rows(View<const T> table, View<const std::int64_t> ids, View<T> out)
                             Rows(walk_operand(out), out.layout));
 }
 
+template <std::size_t Size>
+void scatter_rows_of(const Rows& in, const View<const std::int64_t>& ids, const Rows& out) {
+  for (std::int64_t i = 0; i < ids.size(0); ++i) {
+    walk_lines(in.shape(), {{in[i], out[ids.data[i * ids.stride(0)]]}}, nullptr, copy_line<Size>);
+  }
+}
+/// out[ids[i], ...] = in[i, ...]
+template <class T>
+void scatter_rows(View<const T> in, View<const std::int64_t> ids, View<T> out) {
+  scatter_rows_of<sizeof(T)>(Rows(walk_operand(in), in.layout), ids,
+                             Rows(walk_operand(out), out.layout));
+}
+
 /// out[ids[i], ...] += in[i, ...], in the order of i.
 template <class T>
 void scatter_add_rows(View<const T> in, View<const std::int64_t> ids, View<T> out) {

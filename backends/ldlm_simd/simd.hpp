@@ -13,6 +13,7 @@ template <class T>
 constexpr KernelTable<T> make_base() {
   KernelTable<T> t;
   if constexpr (std::floating_point<T>) {
+    t.scatter_rows = reference::scatter_rows<T>;
     t.scatter_add = reference::scatter_add<T>;
     t.categorical = reference::categorical<T>;
   } else {

@@ -224,8 +224,7 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t handle, cublasLtMatmulDesc_t desc
                               cublasLtMatrixLayout_t b_layout, const void* beta, const void* c,
                               cublasLtMatrixLayout_t c_layout, void* d,
                               cublasLtMatrixLayout_t d_layout, const cublasLtMatmulAlgo_t* algo,
-                              void* workspace, std::size_t workspace_bytes,
-                              cudaStream_t /*stream*/) {
+                              void* workspace, std::size_t workspace_bytes, cudaStream_t stream) {
   if (handle == nullptr || algo == nullptr || workspace_bytes < algo->data[4] ||
       (workspace == nullptr && workspace_bytes > 0)) {
     return CUBLAS_STATUS_INVALID_VALUE;
@@ -248,11 +247,12 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t handle, cublasLtMatmulDesc_t desc
   const float alpha_value = *static_cast<const float*>(alpha);
   const float beta_value = *static_cast<const float*>(beta);
   const auto run = [&]<class T>(T) {
-    cuda_emulator::launch(nullptr, "cublasLtMatmul", dim3(1), dim3(1), 0, [&] {
-      multiply(*desc, alpha_value, static_cast<const T*>(a), *a_layout, static_cast<const T*>(b),
-               *b_layout, beta_value, static_cast<const T*>(c), *c_layout, static_cast<T*>(d),
-               *d_layout);
-    });
+    cuda_emulator::launch(
+        nullptr, "cublasLtMatmul", dim3(1), dim3(1), 0, stream,
+        [=, of = *desc, of_a = *a_layout, of_b = *b_layout, of_c = *c_layout, of_d = *d_layout] {
+          multiply(of, alpha_value, static_cast<const T*>(a), of_a, static_cast<const T*>(b), of_b,
+                   beta_value, static_cast<const T*>(c), of_c, static_cast<T*>(d), of_d);
+        });
   };
   d_layout->type == CUDA_R_16BF ? run(ldlm::bf16{}) : run(0.0F);
   return CUBLAS_STATUS_SUCCESS;

@@ -15,7 +15,7 @@ float* values = nullptr;  // 256 of the card
 
 template <class Kernel>
 void run_kernel(dim3 grid, dim3 block, const Kernel& kernel) {
-  cuda_emulator::launch(nullptr, "fault", grid, block, 0, kernel);
+  cuda_emulator::launch(nullptr, "fault", grid, block, 0, nullptr, kernel);
 }
 
 // Sums of rows of 64, by two warps; `barrier` and `index` are where it goes wrong.

@@ -1,4 +1,5 @@
-// The runtime API over the emulated card. Work of a stream is done when it is asked for.
+// The runtime API over the emulated card. Work of a stream is done when it is asked for, or each
+// time that the graph is launched which it was captured for.
 
 #include "runtime.hpp"
 
@@ -6,9 +7,22 @@
 #include <cstdio>
 #include <map>
 #include <mutex>
+#include <utility>
+#include <vector>
 
 #include "device_memory.hpp"
 #include "include/cuda_runtime.h"
+
+struct CUgraph_st {
+  std::vector<std::function<void()>> work;
+};
+struct CUgraphExec_st {
+  CUgraph_st graph;
+};
+struct CUstream_st {
+  CUgraph_st* capture = nullptr;
+  bool invalid = false;  // what was captured cannot be
+};
 
 namespace {
 
@@ -20,7 +34,8 @@ struct State {
   cudaError_t no_device = cudaErrorNoDevice;
   int compute_major = 9;
   std::map<const void*, int> dynamic_shared;  // what a kernel may have
-  std::atomic<std::uint64_t> synchronizations{0};
+  std::atomic<int> captures{0};               // under way
+  std::atomic<std::uint64_t> synchronizations{0}, graph_launches{0};
 };
 State& state() {
   static auto* const s = new State;
@@ -53,6 +68,22 @@ cudaError_t card() {
   return set(s.devices > 0 ? cudaSuccess : s.no_device);
 }
 
+// What a stream is asked for.
+void submit(cudaStream_t stream, std::function<void()> work) {
+  if (stream != nullptr && stream->capture != nullptr) {
+    stream->capture->work.push_back(std::move(work));
+  } else {
+    work();
+  }
+}
+// Waiting for what is only captured.
+cudaError_t refuse_wait(cudaStream_t stream) {
+  if (stream != nullptr) {
+    stream->invalid = true;
+  }
+  return set(cudaErrorStreamCaptureUnsupported);
+}
+
 }  // namespace
 
 namespace cuda_emulator {
@@ -74,6 +105,10 @@ std::uint64_t synchronizations() {
   return state().synchronizations;
 }
 
+std::uint64_t graph_launches() {
+  return state().graph_launches;
+}
+
 cudaError_t allow_dynamic_shared(const void* kernel, int bytes) {
   if (bytes < 0 || static_cast<std::size_t>(bytes) > max_dynamic_shared) {
     return set(cudaErrorInvalidValue);
@@ -85,7 +120,7 @@ cudaError_t allow_dynamic_shared(const void* kernel, int bytes) {
 }
 
 void launch(const void* kernel, const char* name, dim3 grid, dim3 block, std::size_t dynamic_shared,
-            void (*run_closure)(const void*), const void* closure) {
+            cudaStream_t stream, std::function<void()> call) {
   if (card() != cudaSuccess) {
     return;
   }
@@ -104,10 +139,15 @@ void launch(const void* kernel, const char* name, dim3 grid, dim3 block, std::si
     set(fits ? cudaErrorInvalidValue : cudaErrorInvalidConfiguration);
     return;
   }
-  if (!run({name, grid, block, dynamic_shared, run_closure, closure})) {
-    std::fprintf(stderr, "cuda_emulator: %s\n", last_fault());
-    fail_for_good(cudaErrorLaunchFailure);
-  }
+  submit(stream, [name, grid, block, dynamic_shared, call = std::move(call)] {
+    const auto make_call = [](const void* made) {
+      (*static_cast<const std::function<void()>*>(made))();
+    };
+    if (!run({name, grid, block, dynamic_shared, make_call, &call})) {
+      std::fprintf(stderr, "cuda_emulator: %s\n", last_fault());
+      fail_for_good(cudaErrorLaunchFailure);
+    }
+  });
 }
 
 }  // namespace cuda_emulator
@@ -132,6 +172,12 @@ const char* cudaGetErrorName(cudaError_t error) {
       return "cudaErrorInvalidDevice";
     case cudaErrorNoKernelImageForDevice:
       return "cudaErrorNoKernelImageForDevice";
+    case cudaErrorIllegalState:
+      return "cudaErrorIllegalState";
+    case cudaErrorStreamCaptureUnsupported:
+      return "cudaErrorStreamCaptureUnsupported";
+    case cudaErrorStreamCaptureInvalidated:
+      return "cudaErrorStreamCaptureInvalidated";
     case cudaErrorIllegalAddress:
       return "cudaErrorIllegalAddress";
     case cudaErrorLaunchFailure:
@@ -209,7 +255,7 @@ cudaError_t cudaMemGetInfo(std::size_t* free, std::size_t* total) {
   return card();
 }
 cudaError_t cudaMemcpyAsync(void* to, const void* from, std::size_t bytes, cudaMemcpyKind kind,
-                            cudaStream_t) {
+                            cudaStream_t stream) {
   if (const cudaError_t error = card(); error != cudaSuccess || bytes == 0) {
     return error;
   }
@@ -218,40 +264,110 @@ cudaError_t cudaMemcpyAsync(void* to, const void* from, std::size_t bytes, cudaM
   if (is_device_memory(to, bytes) != to_device || is_device_memory(from, bytes) != from_device) {
     return set(cudaErrorInvalidValue);
   }
-  MemoryAccess access(MemoryAccess::of_a_copy);
-  if (to_device) {
-    access.open(to, bytes);
-  }
-  if (from_device) {
-    access.open(from, bytes);
-  }
-  std::memmove(to, from, bytes);
+  submit(stream, [=] {
+    MemoryAccess access(MemoryAccess::of_a_copy);
+    if (to_device) {
+      access.open(to, bytes);
+    }
+    if (from_device) {
+      access.open(from, bytes);
+    }
+    std::memmove(to, from, bytes);
+  });
   return cudaSuccess;
 }
-cudaError_t cudaMemsetAsync(void* to, int value, std::size_t bytes, cudaStream_t) {
+cudaError_t cudaMemsetAsync(void* to, int value, std::size_t bytes, cudaStream_t stream) {
   if (const cudaError_t error = card(); error != cudaSuccess || bytes == 0) {
     return error;
   }
   if (!is_device_memory(to, bytes)) {
     return set(cudaErrorInvalidValue);
   }
-  MemoryAccess access(MemoryAccess::of_a_copy);
-  access.open(to, bytes);
-  std::memset(to, value, bytes);
+  submit(stream, [=] {
+    MemoryAccess access(MemoryAccess::of_a_copy);
+    access.open(to, bytes);
+    std::memset(to, value, bytes);
+  });
   return cudaSuccess;
 }
 cudaError_t cudaStreamCreateWithFlags(cudaStream_t* stream, unsigned) {
-  *stream = nullptr;  // all are one
-  return card();
+  *stream = nullptr;
+  const cudaError_t error = card();
+  if (error == cudaSuccess) {
+    *stream = new CUstream_st;
+  }
+  return error;
 }
-cudaError_t cudaStreamDestroy(cudaStream_t) {
+cudaError_t cudaStreamDestroy(cudaStream_t stream) {
+  if (stream != nullptr && stream->capture != nullptr) {
+    --state().captures;
+    delete stream->capture;
+  }
+  delete stream;
   return cudaSuccess;
 }
-cudaError_t cudaStreamSynchronize(cudaStream_t) {
+cudaError_t cudaStreamSynchronize(cudaStream_t stream) {
   ++state().synchronizations;
-  return card();
+  return stream != nullptr && stream->capture != nullptr ? refuse_wait(stream) : card();
 }
 cudaError_t cudaDeviceSynchronize() {
   ++state().synchronizations;
+  return state().captures > 0 ? refuse_wait(nullptr) : card();
+}
+
+cudaError_t cudaStreamBeginCapture(cudaStream_t stream, cudaStreamCaptureMode) {
+  if (const cudaError_t error = card(); error != cudaSuccess) {
+    return error;
+  }
+  if (stream == nullptr || stream->capture != nullptr) {  // nor the default stream
+    return set(stream == nullptr ? cudaErrorStreamCaptureUnsupported : cudaErrorIllegalState);
+  }
+  stream->capture = new CUgraph_st;
+  stream->invalid = false;
+  ++state().captures;
+  return cudaSuccess;
+}
+cudaError_t cudaStreamEndCapture(cudaStream_t stream, cudaGraph_t* graph) {
+  *graph = nullptr;
+  if (stream == nullptr || stream->capture == nullptr) {
+    return set(cudaErrorIllegalState);
+  }
+  --state().captures;
+  cudaGraph_t captured = std::exchange(stream->capture, nullptr);
+  if (stream->invalid) {
+    delete captured;
+    return set(cudaErrorStreamCaptureInvalidated);
+  }
+  *graph = captured;
   return card();
+}
+cudaError_t cudaGraphInstantiate(cudaGraphExec_t* executable, cudaGraph_t graph,
+                                 unsigned long long) {
+  *executable = nullptr;
+  if (graph == nullptr) {
+    return set(cudaErrorInvalidValue);
+  }
+  *executable = new CUgraphExec_st{*graph};
+  return card();
+}
+cudaError_t cudaGraphLaunch(cudaGraphExec_t executable, cudaStream_t stream) {
+  if (executable == nullptr) {
+    return set(cudaErrorInvalidValue);
+  }
+  ++state().graph_launches;
+  for (const auto& work : executable->graph.work) {
+    if (const cudaError_t error = card(); error != cudaSuccess) {
+      return error;
+    }
+    submit(stream, work);
+  }
+  return card();
+}
+cudaError_t cudaGraphDestroy(cudaGraph_t graph) {
+  delete graph;
+  return cudaSuccess;
+}
+cudaError_t cudaGraphExecDestroy(cudaGraphExec_t executable) {
+  delete executable;
+  return cudaSuccess;
 }

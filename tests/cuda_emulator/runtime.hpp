@@ -13,5 +13,7 @@ void set_devices(int count, cudaError_t reason = cudaErrorNoDevice, int compute_
 void reset_errors();
 /// How often the host has waited for the card.
 std::uint64_t synchronizations();
+/// How often graphs were launched.
+std::uint64_t graph_launches();
 
 }  // namespace cuda_emulator

@@ -7,6 +7,7 @@
 #include <ldlm/autograd/autograd.hpp>
 #include <ldlm/core/ops.hpp>
 #include <ldlm/core/random.hpp>
+#include <ldlm/generate/beam_search.hpp>
 #include <ldlm/generate/gpt2_session.hpp>
 #include <ldlm/generate/sampling.hpp>
 #include <ldlm/nn/linear.hpp>
@@ -70,19 +71,35 @@ TEST_CASE("a training step waits twice, for the loss and the norm of the gradien
   CHECK(losses[2] < losses[0]);
 }
 
-TEST_CASE("a generated token waits once, for its logits") {
+TEST_CASE("a generated token waits once, and its step is one launch once it is recorded") {
   auto model = Gpt2<float>::from_pretrained(ldlm_test::data_dir() + "/golden/models/gpt2");
   to(model, cuda);
   const auto prompts = Tensor<std::int64_t>::full({2, 3}, 5);
-  const auto waits = [&](std::int64_t tokens) {
+  const auto count = [&](std::int64_t tokens, const auto& generate) {
     Gpt2Session<float> session(model);
-    const auto before = cuda_emulator::synchronizations();
+    const auto waits = cuda_emulator::synchronizations();
+    const auto launches = cuda_emulator::graph_launches();
+    generate(session, tokens);
+    return std::pair(cuda_emulator::synchronizations() - waits,
+                     cuda_emulator::graph_launches() - launches);
+  };
+  const auto take_largest = [&](Gpt2Session<float>& session, std::int64_t tokens) {
     const auto texts = greedy(session, prompts, {.max_new_tokens = tokens});
     CHECK(texts[0].size() == static_cast<std::size_t>(tokens));
-    return cuda_emulator::synchronizations() - before;
   };
-  CHECK(waits(1) == 1);
-  CHECK(waits(6) == 6);
+  using Counts = std::pair<std::uint64_t, std::uint64_t>;
+  CHECK(count(1, take_largest) == Counts{1, 0});
+  // The prompts' step and one of a token are made as they are.
+  CHECK(count(6, take_largest) == Counts{6, 4});
+  const auto draw = [&](Gpt2Session<float>& session, std::int64_t tokens) {
+    Generator generator(1);
+    (void)sample(session, prompts, {.stop = {.max_new_tokens = tokens}}, generator);
+  };
+  CHECK(count(6, draw) == Counts{6, 4});
+  const auto search = [&](Gpt2Session<float>& session, std::int64_t tokens) {
+    (void)beam_search(session, prompts, {.stop = {.max_new_tokens = tokens}, .num_beams = 3});
+  };
+  CHECK(count(6, search) == Counts{12, 4});  // values and places of the candidates
 }
 
 TEST_CASE("what is cached is given back before memory is short") {

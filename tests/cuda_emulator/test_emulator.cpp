@@ -47,7 +47,7 @@ class Array {
 /// Runs a closure as a kernel, whatever comes of it.
 template <class Kernel>
 cudaError_t run_kernel(dim3 grid, dim3 block, const Kernel& kernel, std::size_t shared = 0) {
-  cuda_emulator::launch(nullptr, "test", grid, block, shared, kernel);
+  cuda_emulator::launch(nullptr, "test", grid, block, shared, nullptr, kernel);
   return cudaGetLastError();
 }
 /// What fault it ends with.
@@ -449,6 +449,55 @@ TEST_CASE("limits of a launch") {
   CHECK(run_kernel(dim3(1, 65536), 1, nothing) == cudaErrorInvalidConfiguration);
   CHECK(run_kernel(dim3(1, 1, 65536), 1, nothing) == cudaErrorInvalidConfiguration);
   CHECK(cudaGetLastError() == cudaSuccess);  // an error of a launch is told once
+}
+
+TEST_CASE("what a stream captures is done when its graph is launched, each time") {
+  Array<int> values(32, std::vector<int>(32, 1));
+  cudaStream_t stream = nullptr;
+  REQUIRE(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking) == cudaSuccess);
+  const auto add = [&](int addend) {
+    cuda_emulator::launch(nullptr, "add", dim3(1), dim3(32), 0, stream,
+                          [to = values.data(), addend] { to[threadIdx.x] += addend; });
+    return cudaGetLastError();
+  };
+  CHECK(cudaStreamBeginCapture(nullptr, cudaStreamCaptureModeRelaxed) ==
+        cudaErrorStreamCaptureUnsupported);
+  CHECK(cudaGetLastError() == cudaErrorStreamCaptureUnsupported);
+  REQUIRE(cudaStreamBeginCapture(stream, cudaStreamCaptureModeRelaxed) == cudaSuccess);
+  CHECK(cudaStreamBeginCapture(stream, cudaStreamCaptureModeRelaxed) == cudaErrorIllegalState);
+  CHECK(cudaGetLastError() == cudaErrorIllegalState);
+  CHECK(add(2) == cudaSuccess);
+  CHECK(cudaMemsetAsync(values.data() + 31, 0, sizeof(int), stream) == cudaSuccess);
+  CHECK(add(3) == cudaSuccess);
+  cudaGraph_t graph = nullptr;
+  REQUIRE(cudaStreamEndCapture(stream, &graph) == cudaSuccess);
+  CHECK(values.values() == std::vector<int>(32, 1));  // nothing is done yet
+  cudaGraphExec_t executable = nullptr;
+  REQUIRE(cudaGraphInstantiate(&executable, graph, 0) == cudaSuccess);
+  CHECK(cudaGraphDestroy(graph) == cudaSuccess);
+  std::vector<int> expected(32, 1);
+  for (int run = 0; run < 2; ++run) {
+    CHECK(cudaGraphLaunch(executable, stream) == cudaSuccess);
+    for (int& x : expected) {
+      x += 5;
+    }
+    expected[31] = 3;
+    CHECK(values.values() == expected);
+  }
+  CHECK(cudaGraphExecDestroy(executable) == cudaSuccess);
+
+  // Waiting cannot be captured, and ends what was.
+  REQUIRE(cudaStreamBeginCapture(stream, cudaStreamCaptureModeRelaxed) == cudaSuccess);
+  CHECK(cudaDeviceSynchronize() == cudaErrorStreamCaptureUnsupported);
+  CHECK(cudaStreamSynchronize(stream) == cudaErrorStreamCaptureUnsupported);
+  CHECK(cudaGetLastError() == cudaErrorStreamCaptureUnsupported);
+  CHECK(cudaStreamEndCapture(stream, &graph) == cudaErrorStreamCaptureInvalidated);
+  CHECK(graph == nullptr);
+  CHECK(cudaGetLastError() == cudaErrorStreamCaptureInvalidated);
+  CHECK(cudaStreamEndCapture(stream, &graph) == cudaErrorIllegalState);
+  CHECK(cudaGetLastError() == cudaErrorIllegalState);
+  CHECK(cudaStreamSynchronize(stream) == cudaSuccess);
+  CHECK(cudaStreamDestroy(stream) == cudaSuccess);
 }
 
 TEST_CASE("device memory") {

@@ -19,6 +19,16 @@ struct DeviceInfo {
   std::size_t free = 0;    // of them, at the moment
 };
 
+/// How a device records work, see device_graph.hpp. What a thread asks for between begin() and
+/// end() is recorded and not done; end() ends the recording, also where it throws.
+struct DeviceRecorder {
+  void (*begin)(Device device) = nullptr;
+  void* (*end)(Device device) = nullptr;
+  void (*run)(Device device, void* recorded) = nullptr;
+  void (*forget)(Device device, void* recorded) noexcept = nullptr;
+  bool (*is_recording)(Device device) = nullptr;  // by this thread
+};
+
 /// All throw Error, but for deallocate. A device does its work in the order in which it is asked
 /// for, and may do it later: only to_host and synchronize wait.
 struct DeviceMemory {
@@ -32,6 +42,7 @@ struct DeviceMemory {
   void (*synchronize)(Device device) = nullptr;
   /// Throws, saying why, if there is no such device that can be used.
   DeviceInfo (*info)(Device device) = nullptr;
+  const DeviceRecorder* recorder = nullptr;  // null: it cannot record
 };
 
 namespace detail {

@@ -59,6 +59,9 @@ struct Attention {
   View<T> out;
   View<const T> mask;   // added to the scores, broadcast to (B, H, Tq, Tk); empty: absent
   bool causal = false;  // query i sees keys j <= i + (Tk - Tq)
+  /// In the device's memory, which is not the host's: keys behind this one are not there, as if Tk
+  /// were one more than it; null: all are there. Without dropout, and forward only.
+  const std::int64_t* last_key = nullptr;
   ComputeType<T> scale{1};
   ComputeType<T> dropout{0};  // probability; element ((b*H + h)*Tq + i)*Tk + j of `stream` decides
   PhiloxStream stream;
@@ -157,6 +160,8 @@ struct KernelTable {
   // Indexing. Indices are already checked against the extents.
   /// out[i, ...] = table[ids[i], ...]; ids (N) with any stride, table (V, ...), out (N, ...).
   void (*gather_rows)(View<const T> table, View<const std::int64_t> ids, View<T> out) = nullptr;
+  /// out[ids[i], ...] = in[i, ...]; no id comes twice.
+  void (*scatter_rows)(View<const T> in, View<const std::int64_t> ids, View<T> out) = nullptr;
   /// out[ids[i], ...] += in[i, ...], in the order of i.
   void (*scatter_add_rows)(View<const T> in, View<const std::int64_t> ids, View<T> out) = nullptr;
   /// out[.., i, ..] = in[.., index[.., i, ..], ..] along `axis`; index and out have the same shape.

@@ -160,6 +160,7 @@ class BeamSearchRow {
 template <CausalLm M>
 [[nodiscard]] std::vector<std::vector<Hypothesis>> beam_search(
     M& model, const Tensor<std::int64_t>& prompts, const BeamSearchOptions& options = {}) {
+  using T = ComputeType<typename M::value_type>;
   options.validate();
   detail::check_request("beam_search", model, prompts, options.stop);
   std::vector<std::vector<Hypothesis>> out(static_cast<std::size_t>(prompts.size(0)));
@@ -177,12 +178,13 @@ template <CausalLm M>
       std::min(logits.size(1),
                std::max<std::int64_t>(2, 1 + ends) * std::min(logits.size(1), options.num_beams));
   for (;;) {
-    const auto log_probabilities = log_softmax(logits);
+    // Of all that the model computed only the candidates leave its device.
+    const auto there = top_k(log_softmax(cast<T>(logits)), candidates);
+    const TopK<T> best{there.values.to(cpu), there.indices.to(cpu)};
     for (std::int64_t row = 0; row < logits.size(0); ++row) {  // one NaN makes all of its row NaN
-      LDLM_CHECK(!std::isnan(log_probabilities.at({row, 0})), "beam_search",
+      LDLM_CHECK(!std::isnan(best.values.at({row, 0})), "beam_search",
                  "logits are NaN or infinite");
     }
-    const auto best = top_k(log_probabilities, candidates);
     std::vector<std::int64_t> rows;
     std::vector<std::int64_t> next;
     for (std::size_t i = 0; i < searches.size(); ++i) {
@@ -200,7 +202,7 @@ template <CausalLm M>
       break;
     }
     model.reorder(detail::as_row(rows));
-    logits = detail::step_to_host(model, detail::as_row(next).unsqueeze(1));
+    logits = detail::checked_step(model, detail::as_row(next).unsqueeze(1));
   }
   for (std::size_t i = 0; i < out.size(); ++i) {
     out[i] = std::move(searches[i].finished());

@@ -61,13 +61,15 @@ std::span<const T> row_of(const Tensor<T>& matrix, std::size_t i) {
   return {matrix.data() + i * columns, columns};
 }
 
-/// The logits of a step, row-major in host memory: the one wait for a device that a token takes.
+/// The logits (B, V) of a step, where the model computes.
 template <CausalLm M>
-Tensor<ComputeType<typename M::value_type>> step_to_host(M& model,
-                                                         const Tensor<std::int64_t>& ids) {
-  const auto logits = model.step(ids);
+Tensor<typename M::value_type> checked_step(M& model, const Tensor<std::int64_t>& ids) {
+  auto logits = model.step(ids);
   LDLM_CHECK_STATE(logits.defined(), "generate", "step() gave an undefined tensor");
-  return cast<ComputeType<typename M::value_type>>(logits.to(cpu).contiguous());
+  LDLM_CHECK_SHAPE(logits.rank() == 2 && logits.size(0) == ids.size(0) && logits.size(1) > 0,
+                   "generate", "step() gave ", to_string(logits.shape()), " for ", ids.size(0),
+                   " sequences");
+  return logits;
 }
 
 /// Throws, before anything is computed, unless prompts and options can be generated from.
@@ -89,23 +91,18 @@ void check_request(std::string_view op, const M& model, const Tensor<std::int64_
   }
 }
 
-/// Feeds the prompts (B, n) and checks what comes back: logits (B, V), row-major.
+/// Feeds the prompts (B, n).
 template <CausalLm M>
-Tensor<ComputeType<typename M::value_type>> first_step(M& model,
-                                                       const Tensor<std::int64_t>& prompts,
-                                                       const StopOptions& stop) {
+Tensor<typename M::value_type> first_step(M& model, const Tensor<std::int64_t>& prompts,
+                                          const StopOptions& stop) {
   if constexpr (requires { model.begin(std::int64_t{}); }) {
     model.begin(prompts.size(1) + stop.max_new_tokens);
   }
-  const auto logits = step_to_host(model, prompts);
-  LDLM_CHECK_SHAPE(logits.rank() == 2 && logits.size(0) == prompts.size(0) && logits.size(1) > 0,
-                   "generate", "step() gave ", to_string(logits.shape()), " for ", prompts.size(0),
-                   " sequences");
-  return logits;
+  return checked_step(model, prompts);
 }
 
-/// Generates each sequence on its own: choose(logits of one row, its number) is its next token.
-/// Sequences that have ended leave the batch.
+/// Generates each sequence on its own: choose(logits (R, V), numbers of the R sequences) are their
+/// next tokens. Sequences that have ended leave the batch.
 template <CausalLm M, class Choose>
 TokenSequences generate_rows(M& model, const Tensor<std::int64_t>& prompts, const StopOptions& stop,
                              const TokenCallback& on_token, Choose&& choose) {
@@ -122,9 +119,10 @@ TokenSequences generate_rows(M& model, const Tensor<std::int64_t>& prompts, cons
     std::vector<std::int64_t> rows;
     std::vector<std::int64_t> next;
     std::vector<std::size_t> still_running;
+    const std::vector<std::int64_t> chosen = choose(logits, running);
     for (std::size_t i = 0; i < running.size(); ++i) {
       std::vector<std::int64_t>& tokens = out[running[i]];
-      tokens.push_back(choose(row_of(logits, i), running[i]));
+      tokens.push_back(chosen[i]);
       if (on_token) {
         on_token(running[i], tokens.back());
       }
@@ -142,7 +140,7 @@ TokenSequences generate_rows(M& model, const Tensor<std::int64_t>& prompts, cons
       model.reorder(as_row(rows));
     }
     running = std::move(still_running);
-    logits = step_to_host(model, as_row(next).unsqueeze(1));
+    logits = checked_step(model, as_row(next).unsqueeze(1));
   }
 }
 

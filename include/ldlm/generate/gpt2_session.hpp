@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include <ldlm/core/device_graph.hpp>
 #include <ldlm/generate/causal_lm.hpp>
 #include <ldlm/models/gpt2.hpp>
 
@@ -24,7 +25,8 @@ struct Gpt2SessionOptions {
 };
 
 /// The state of a GPT-2 over a batch of sequences: a CausalLm. It keeps the model's parameters
-/// alive, and computes without gradients and without dropout. Every generation begins anew.
+/// alive, and computes without gradients and without dropout. Every generation begins anew. On a
+/// device that can record work, steps of one token are recorded and repeated.
 template <Floating T>
 class Gpt2Session {
  public:
@@ -47,6 +49,7 @@ class Gpt2Session {
     options_ = given_;
     reserved_ = tokens;
     started_ = false;
+    forget_step();
   }
 
   /// Appends ids (B, n) and returns the logits (B, V) of the token after them. In the first step n
@@ -73,24 +76,31 @@ class Gpt2Session {
     LDLM_CHECK(total <= model_.config.n_positions, "Gpt2Session", total,
                " positions are more than n_positions = ", model_.config.n_positions);
     started_ = true;  // what is refused above can be tried again, with the prefix
+    if (added == 1 && total > 1 && DeviceGraph::is_supported(model_.wte.device())) {
+      if (is_warm_) {
+        return recorded_step(ids);
+      }
+      is_warm_ = true;  // what the device sets up when it is first asked for is not recorded
+    }
     if (ids.size(1) > 0) {
       inputs.ids = ids;
     }
     inputs.cache = &cache_;
     if (!options_.left_padding.empty()) {
-      describe_padding(inputs, total, added);
+      describe_padding(inputs, total, total - added, added);
     }
-    if (options_.memory.defined()) {
-      inputs.memory = Variable<T>(options_.memory);
-      inputs.memory_mask = options_.memory_mask;
-    }
-    return model_.head(model_.hidden(inputs).select(1, -1)).value();
+    set_memory(inputs);
+    return logits_of(inputs);
   }
 
   /// Sequence i becomes what sequence rows[i] was; their number may change.
   void reorder(const Tensor<std::int64_t>& rows) {
     LDLM_CHECK(started_, "Gpt2Session", "there is nothing to reorder before the first step");
     cache_.reorder(rows);
+    if (rows.numel() != batch_ || !options_.left_padding.empty() ||
+        options_.memory_mask.defined()) {
+      forget_step();
+    }
     batch_ = rows.numel();
     if (!options_.left_padding.empty()) {
       std::vector<std::int64_t> padding;
@@ -120,6 +130,9 @@ class Gpt2Session {
     if (options_.memory.defined()) {
       check_batch(options_.memory.size(0), "a memory");
     }
+    if (options_.memory_mask.defined()) {
+      options_.memory_mask = options_.memory_mask.to(model_.wte.device());
+    }
     if (!options_.left_padding.empty()) {
       check_batch(static_cast<std::int64_t>(options_.left_padding.size()), "left padding");
       // The last id is a real one: the next token is predicted from it.
@@ -137,8 +150,72 @@ class Gpt2Session {
     batch_ = batch;
   }
 
-  // Padding lies between prefix and prompt. It is masked, and takes no position numbers.
-  void describe_padding(Gpt2Inputs<T>& inputs, std::int64_t total, std::int64_t added) const {
+  // A step of one token a sequence, which a device does again and again in the same memory.
+  struct RecordedStep {
+    Tensor<std::int64_t> changing;  // (1 + B): the place in the cache, the ids; with padding also
+                                    // (B) their positions
+    Gpt2Inputs<T> inputs;           // views of it, and what stays
+    Tensor<T> logits;
+    DeviceGraph graph;
+  };
+  void forget_step() {
+    recorded_ = {};
+    is_warm_ = false;
+  }
+  Tensor<T> recorded_step(const Tensor<std::int64_t>& ids) {
+    const Tensor<std::int64_t> next = ids.to(cpu);
+    detail::check_indices(next, model_.config.vocab_size, "embedding");
+    const std::int64_t place = cache_.size();
+    Gpt2Inputs<T> padded;
+    std::vector<std::int64_t> changing{place};
+    for (const std::int64_t id : next.to_vector()) {
+      changing.push_back(id);
+    }
+    if (!options_.left_padding.empty()) {
+      describe_padding(padded, recorded_.graph ? place + 1 : cache_.capacity(), place, 1);
+      const std::vector<std::int64_t> positions = padded.positions.to_vector();
+      changing.insert(changing.end(), positions.begin(), positions.end());
+    }
+    if (!recorded_.graph) {
+      record_step(padded, static_cast<std::int64_t>(changing.size()));
+    }
+    cache_.advance(1);
+    recorded_.changing.copy_(detail::as_row(changing));
+    recorded_.graph.run();
+    return recorded_.logits.clone();
+  }
+  void record_step(const Gpt2Inputs<T>& padded, std::int64_t changing) {
+    const Device device = model_.wte.device();
+    recorded_.changing = Tensor<std::int64_t>::empty({changing}, device);
+    Gpt2Inputs<T>& inputs = recorded_.inputs;
+    const auto column = [&](std::int64_t first) {
+      return recorded_.changing.slice(0, first, first + batch_).unsqueeze(1);
+    };
+    inputs.cache = &cache_;
+    inputs.cache_position = recorded_.changing.slice(0, 0, 1);
+    inputs.ids = column(1);
+    if (padded.mask.defined()) {
+      inputs.mask = padded.mask.to(device);
+      inputs.positions = column(1 + batch_);
+    }
+    set_memory(inputs);
+    recorded_.graph = DeviceGraph::record(device, [&] { recorded_.logits = logits_of(inputs); });
+    inputs.cache = nullptr;  // a copy of this session has another
+  }
+  Tensor<T> logits_of(const Gpt2Inputs<T>& inputs) const {
+    return model_.head(model_.hidden(inputs).select(1, -1)).value();
+  }
+  void set_memory(Gpt2Inputs<T>& inputs) const {
+    if (options_.memory.defined()) {
+      inputs.memory = Variable<T>(options_.memory);
+      inputs.memory_mask = options_.memory_mask;
+    }
+  }
+
+  // Padding lies between prefix and prompt. It is masked, and takes no position numbers. `total`
+  // positions have a mask, of which `added` from `first` on get numbers.
+  void describe_padding(Gpt2Inputs<T>& inputs, std::int64_t total, std::int64_t first,
+                        std::int64_t added) const {
     const std::int64_t prefix = prefix_length();
     inputs.mask = Tensor<bool>::empty({batch_, total});
     inputs.positions = Tensor<std::int64_t>::empty({batch_, added});
@@ -147,8 +224,8 @@ class Gpt2Session {
       for (std::int64_t i = 0; i < total; ++i) {
         const bool real = i < prefix || i >= prefix + padding;
         inputs.mask.data()[b * total + i] = real;
-        if (i >= total - added) {
-          inputs.positions.data()[b * added + i - (total - added)] =
+        if (i >= first && i < first + added) {
+          inputs.positions.data()[b * added + i - first] =
               i < prefix ? i : std::max(prefix, i - padding);
         }
       }
@@ -162,6 +239,8 @@ class Gpt2Session {
   std::int64_t batch_ = 0;
   std::int64_t reserved_ = 0;
   bool started_ = false;
+  bool is_warm_ = false;  // a step of one token was made as it is
+  RecordedStep recorded_;
 };
 
 }  // namespace ldlm

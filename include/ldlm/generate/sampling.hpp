@@ -10,21 +10,36 @@
 
 namespace ldlm {
 
+namespace detail {
+
+/// The position of each row's largest logit, found where they are: only that leaves a device.
+template <Floating T>
+std::vector<std::int64_t> largest_of_rows(const Tensor<T>& logits, std::string_view op) {
+  const TopK<T> best = top_k(logits, 1);  // NaN is larger than all numbers
+  const auto infinite = std::numeric_limits<ComputeType<T>>::infinity();
+  const auto found = where(lt(abs(best.values), infinite), best.indices, std::int64_t{-1});
+  std::vector<std::int64_t> out = found.to_vector();
+  for (std::size_t row = 0; row < out.size(); ++row) {
+    if (out[row] < 0) {
+      const auto largest = cast<ComputeType<T>>(best.values.to(cpu)).data()[row];
+      LDLM_CHECK(!std::isnan(largest), op, "a logit is NaN");
+      LDLM_CHECK(false, op, "the largest logit is ", largest);
+    }
+  }
+  return out;
+}
+
+}  // namespace detail
+
 /// The most probable token at every step. Throws for logits that are NaN.
 template <CausalLm M>
 [[nodiscard]] TokenSequences greedy(M& model, const Tensor<std::int64_t>& prompts,
                                     const StopOptions& stop = {},
                                     const TokenCallback& on_token = {}) {
-  using T = ComputeType<typename M::value_type>;
   detail::check_request("greedy", model, prompts, stop);
-  return detail::generate_rows(
-      model, prompts, stop, on_token, [](std::span<const T> logits, std::size_t /*row*/) {
-        LDLM_CHECK(std::none_of(logits.begin(), logits.end(), [](T x) { return std::isnan(x); }),
-                   "greedy", "a logit is NaN");
-        const auto largest = std::max_element(logits.begin(), logits.end());
-        LDLM_CHECK(std::isfinite(*largest), "greedy", "the largest logit is ", *largest);
-        return static_cast<std::int64_t>(largest - logits.begin());
-      });
+  return detail::generate_rows(model, prompts, stop, on_token, [](const auto& logits, const auto&) {
+    return detail::largest_of_rows(logits, "greedy");
+  });
 }
 
 /// How a token is drawn: the filters act in this order, each on what the one before it left.
@@ -117,18 +132,26 @@ template <CausalLm M>
   for (std::int64_t row = 0; row < prompts.size(0); ++row) {
     streams.push_back(base.fork(static_cast<std::uint64_t>(row)));
   }
-  return detail::generate_rows(
-      model, prompts, options.stop, on_token, [&](std::span<const T> logits, std::size_t row) {
-        const std::vector<TokenProbability> tokens = sampling_distribution(logits, options);
-        double left = streams[row].uniform();
-        for (const TokenProbability& t : tokens) {
-          left -= t.probability;
-          if (left < 0) {
-            return t.token;
-          }
-        }
-        return tokens.back().token;  // the sum fell short of 1 by rounding
-      });
+  const auto draw = [&](std::span<const T> logits, std::size_t row) {
+    const std::vector<TokenProbability> tokens = sampling_distribution(logits, options);
+    double left = streams[row].uniform();
+    for (const TokenProbability& t : tokens) {
+      left -= t.probability;
+      if (left < 0) {
+        return t.token;
+      }
+    }
+    return tokens.back().token;  // the sum fell short of 1 by rounding
+  };
+  return detail::generate_rows(model, prompts, options.stop, on_token,
+                               [&](const auto& logits, const std::vector<std::size_t>& rows) {
+                                 const Tensor<T> here = cast<T>(logits.to(cpu).contiguous());
+                                 std::vector<std::int64_t> out;
+                                 for (std::size_t i = 0; i < rows.size(); ++i) {
+                                   out.push_back(draw(detail::row_of(here, i), rows[i]));
+                                 }
+                                 return out;
+                               });
 }
 
 }  // namespace ldlm

@@ -31,6 +31,14 @@ struct Gpt2Cache {
 
   /// Positions so far.
   [[nodiscard]] std::int64_t size() const { return self.empty() ? 0 : self.front().size(); }
+  /// Room for so many.
+  [[nodiscard]] std::int64_t capacity() const { return self.empty() ? 0 : self.front().capacity(); }
+  /// Counts so many more positions, which were written.
+  void advance(std::int64_t positions) {
+    for (KvCache<T>& cache : self) {
+      cache.advance(positions);
+    }
+  }
   /// Sequence b becomes what sequence rows[b] was; their number may change.
   void reorder(const Tensor<std::int64_t>& rows) {
     for (auto* caches : {&self, &cross}) {
@@ -53,6 +61,9 @@ struct Gpt2Inputs {
   Variable<T> memory{};           // (B, S, C), for cross-attention
   Tensor<bool> memory_mask{};     // (B, S), false where the memory is padding
   Gpt2Cache<T>* cache = nullptr;  // appended to; needs a NoGrad scope
+  /// (1), on the device: where in the cache the one token of each sequence goes, in place of behind
+  /// what it counts; for work that is recorded. The mask is then of all reserved positions.
+  Tensor<std::int64_t> cache_position{};
 };
 
 /// Attention to the memory: queries from the sequence, keys and values from the memory.
@@ -230,8 +241,10 @@ struct Gpt2 {
     Variable<T> x = embed(inputs);
     AttentionContext<T> self;
     self.causal = true;
+    self.cache_position = inputs.cache_position;
     if (inputs.mask.defined()) {
-      const Shape expected{x.size(0), past(inputs) + x.size(1)};
+      const Shape expected{x.size(0), inputs.cache_position.defined() ? inputs.cache->capacity()
+                                                                      : past(inputs) + x.size(1)};
       LDLM_CHECK_SHAPE(inputs.mask.shape() == expected, "gpt2", "mask ",
                        to_string(inputs.mask.shape()), " does not fit the sequences, ",
                        to_string(expected));
@@ -351,6 +364,8 @@ struct Gpt2 {
   Variable<T> embed(const Gpt2Inputs<T>& inputs) const {
     LDLM_CHECK_STATE(inputs.ids.defined() || inputs.prefix.defined(), "gpt2",
                      "needs ids or a prefix");
+    LDLM_CHECK(!inputs.cache_position.defined() || inputs.cache != nullptr, "gpt2",
+               "cache_position needs a cache");
     LDLM_CHECK_SHAPE(!inputs.ids.defined() || inputs.ids.rank() == 2, "gpt2",
                      "needs ids (B, T), got ", to_string(inputs.ids.shape()));
     LDLM_CHECK_SHAPE(!inputs.prefix.defined() ||
@@ -367,6 +382,11 @@ struct Gpt2 {
                        "gpt2", "positions ", to_string(inputs.positions.shape()), " do not fit ",
                        x.size(1), " prefix positions and tokens");
       return dropout(x + wpe(inputs.positions));
+    }
+    if (inputs.cache_position.defined()) {
+      LDLM_CHECK(inputs.position_offset == 0, "gpt2",
+                 "position_offset does not go with cache_position: give positions");
+      return dropout(x + wpe(inputs.cache_position.unsqueeze(0)));
     }
     const std::int64_t first = past(inputs) + inputs.position_offset;
     LDLM_CHECK_INDEX(first >= 0 && first + x.size(1) <= config.n_positions, "gpt2", "positions ",

@@ -18,6 +18,9 @@ struct AttentionContext {
   /// Self-attention appends its keys and values and attends to all in the cache. Cross-attention
   /// fills an empty cache from the memory, and later takes it as it is. Needs a NoGrad scope.
   KvCache<T>* cache = nullptr;
+  /// With the cache of a self-attention: keys and values of one position go to this one (1), on the
+  /// device, and are not counted. Queries see all until there.
+  Tensor<std::int64_t> cache_position{};
 };
 
 /// The mask (B, 1, 1, Tk) that hides padding: real (B, Tk) is true (or not 0) where there is a
@@ -63,6 +66,7 @@ Variable<T> attend_heads(const Variable<T>& q, const Variable<T>& k, const Varia
   AttentionOptions<T> options;
   options.mask = context.mask;
   options.causal = context.causal;
+  options.last_key = context.cache_position;
   if (Generator* const generator = dropout.active(q.requires_grad())) {
     options.dropout = dropout.p();
     options.stream = generator->take(q.size(0) * q.size(1) * q.size(2) * k.size(2));
@@ -80,14 +84,22 @@ template <Floating T>
                                  std::int64_t heads,
                                  const Dropout<std::type_identity_t<T>>& dropout,
                                  const AttentionContext<std::type_identity_t<T>>& context = {}) {
+  LDLM_CHECK(context.cache != nullptr || !context.cache_position.defined(), "attention",
+             "cache_position needs a cache");
   Variable<T> keys = split_heads(k, heads);
   Variable<T> values = split_heads(v, heads);
   if (context.cache != nullptr) {
     LDLM_CHECK_STATE(!k.requires_grad() && !v.requires_grad(), "KvCache",
                      "keeps no gradients; decode inside a NoGrad scope");
-    context.cache->append(keys.value(), values.value());
-    keys = Variable<T>(context.cache->keys());
-    values = Variable<T>(context.cache->values());
+    if (context.cache_position.defined()) {
+      context.cache->write(keys.value(), values.value(), context.cache_position);
+      keys = Variable<T>(context.cache->reserved_keys());
+      values = Variable<T>(context.cache->reserved_values());
+    } else {
+      context.cache->append(keys.value(), values.value());
+      keys = Variable<T>(context.cache->keys());
+      values = Variable<T>(context.cache->values());
+    }
   }
   return detail::attend_heads(split_heads(q, heads), keys, values, dropout, context);
 }

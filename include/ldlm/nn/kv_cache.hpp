@@ -42,6 +42,26 @@ class KvCache {
     size_ = end;
   }
 
+  /// Writes keys and values (B, H, 1, D) to a position (1) that is on the cache's device, and does
+  /// not count it: for work that is recorded (see device_graph.hpp) and then runs for one position
+  /// after the other.
+  void write(const Tensor<T>& k, const Tensor<T>& v, const Tensor<std::int64_t>& position) const {
+    LDLM_CHECK_STATE(keys_.defined(), "KvCache", "has no capacity: it was default-constructed");
+    index_copy_(keys_.transpose(0, 2), position, k.transpose(0, 2));
+    index_copy_(values_.transpose(0, 2), position, v.transpose(0, 2));
+  }
+  /// Views of all that is reserved, (B, H, capacity, D). What was not written is
+  /// undefined.
+  [[nodiscard]] const Tensor<T>& reserved_keys() const { return keys_; }
+  [[nodiscard]] const Tensor<T>& reserved_values() const { return values_; }
+  /// Counts so many more positions, which were written.
+  void advance(std::int64_t positions) {
+    LDLM_CHECK_INDEX(positions >= 0 && positions <= capacity() - size_, "KvCache",
+                     "is full: ", size_, " of ", capacity(), " positions are taken, ", positions,
+                     " more do not fit");
+    size_ += positions;
+  }
+
   /// Sequence b becomes what sequence indices[b] was, as beams do; only the rows that change are
   /// moved. With another number of indices than the batch has sequences, the batch changes size.
   void reorder(const Tensor<std::int64_t>& indices) {

@@ -14,7 +14,7 @@
       cuda_emulator::shared_memory(&name##_tag, sizeof(T) * (count), {__FILE__, __LINE__}))
 #define LAUNCH(kernel, blocks, threads, ...)                                          \
   cuda_emulator::launch(reinterpret_cast<const void*>(kernel), #kernel, dim3(blocks), \
-                        dim3(threads), 0, [&] { kernel(__VA_ARGS__); })
+                        dim3(threads), 0, nullptr, [=] { kernel(__VA_ARGS__); })
 #else
 #define SHARED(T, name, count) __shared__ T name[count]
 #define LAUNCH(kernel, blocks, threads, ...) kernel<<<blocks, threads>>>(__VA_ARGS__)

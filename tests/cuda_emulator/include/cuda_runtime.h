@@ -10,6 +10,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <functional>
 #include <math.h>
 #include <source_location>
 #include <type_traits>
@@ -38,8 +39,11 @@ enum cudaError_t {  // the numbers are CUDA's
   cudaErrorNoDevice = 100,
   cudaErrorInvalidDevice = 101,
   cudaErrorNoKernelImageForDevice = 209,
+  cudaErrorIllegalState = 401,
   cudaErrorIllegalAddress = 700,
   cudaErrorLaunchFailure = 719,
+  cudaErrorStreamCaptureUnsupported = 900,
+  cudaErrorStreamCaptureInvalidated = 901,
 };
 const char* cudaGetErrorName(cudaError_t error);
 const char* cudaGetErrorString(cudaError_t error);
@@ -79,19 +83,27 @@ cudaError_t cudaStreamCreateWithFlags(cudaStream_t* stream, unsigned flags);
 cudaError_t cudaStreamDestroy(cudaStream_t stream);
 cudaError_t cudaStreamSynchronize(cudaStream_t stream);
 cudaError_t cudaDeviceSynchronize();
+
+// Graphs, as captures of a stream make them.
+struct CUgraph_st;
+struct CUgraphExec_st;
+using cudaGraph_t = CUgraph_st*;
+using cudaGraphExec_t = CUgraphExec_st*;
+enum cudaStreamCaptureMode { cudaStreamCaptureModeRelaxed = 2 };
+cudaError_t cudaStreamBeginCapture(cudaStream_t stream, cudaStreamCaptureMode mode);
+cudaError_t cudaStreamEndCapture(cudaStream_t stream, cudaGraph_t* graph);
+cudaError_t cudaGraphInstantiate(cudaGraphExec_t* executable, cudaGraph_t graph,
+                                 unsigned long long flags);
+cudaError_t cudaGraphLaunch(cudaGraphExec_t executable, cudaStream_t stream);
+cudaError_t cudaGraphDestroy(cudaGraph_t graph);
+cudaError_t cudaGraphExecDestroy(cudaGraphExec_t executable);
+
 namespace cuda_emulator {
 cudaError_t allow_dynamic_shared(const void* kernel, int bytes);
-/// kernel<<<grid, block, dynamic_shared, stream>>>(...), where run(closure) makes the call. Errors
-/// are the next cudaGetLastError()'s.
+/// kernel<<<grid, block, dynamic_shared, stream>>>(...), where `call` makes the call, and owns its
+/// arguments. Errors are the next cudaGetLastError()'s.
 void launch(const void* kernel, const char* name, dim3 grid, dim3 block, std::size_t dynamic_shared,
-            void (*run)(const void*), const void* closure);
-template <class Closure>
-void launch(const void* kernel, const char* name, dim3 grid, dim3 block, std::size_t dynamic_shared,
-            const Closure& closure) {
-  launch(
-      kernel, name, grid, block, dynamic_shared,
-      [](const void* call) { (*static_cast<const Closure*>(call))(); }, &closure);
-}
+            cudaStream_t stream, std::function<void()> call);
 }  // namespace cuda_emulator
 template <class Kernel>
 cudaError_t cudaFuncSetAttribute(Kernel* kernel, cudaFuncAttribute, int value) {

@@ -246,6 +246,7 @@ Variable<T> scaled_dot_product_attention(
     return Variable<T>(
         scaled_dot_product_attention(q.value(op), k.value(op), v.value(op), options));
   }
+  LDLM_CHECK(!options.last_key.defined(), op, "last_key has no gradient");
   Tensor<ComputeType<T>> lse;
   Tensor<T> out = detail::attention<T>(q.value(op), k.value(op), v.value(op), options, &lse);
   Saved<T> result(op, out);

@@ -1,6 +1,9 @@
 #pragma once
 // Indexing by tensors of int64: rows of a table, gather and scatter-add along an axis.
 
+#include <unordered_set>
+
+#include <ldlm/core/device_graph.hpp>
 #include <ldlm/core/tensor.hpp>
 
 namespace ldlm {
@@ -20,13 +23,16 @@ inline void check_indices(const Tensor<std::int64_t>& index, std::int64_t extent
 }
 
 /// Indices for an op of tensors on `device`: checked, and then there. Those in host memory may come
-/// to any device, and are checked without waiting for it; others are read back for that.
+/// to any device, and are checked without waiting for it; others are read back for that, unless
+/// work is recorded (see device_graph.hpp).
 inline Tensor<std::int64_t> indices_on(Device device, const Tensor<std::int64_t>& index,
                                        std::int64_t extent, std::string_view op) {
   const Device here = index.device(op);
   LDLM_CHECK_DEVICE(here == device || (is_host_memory(here) && !is_host_memory(device)), op,
                     "tensors are on ", device, " and ", here);
-  check_indices(index, extent, op);
+  if (!is_recording(device)) {
+    check_indices(index, extent, op);
+  }
   return index.to(device);
 }
 
@@ -73,26 +79,48 @@ Tensor<T> index_select(const Tensor<T>& x, int axis, const Tensor<std::int64_t>&
   return detail::rows_of(x.transpose(0, axis), ids, "index_select").transpose(0, axis);
 }
 
+namespace detail {
+
+/// A kernel, table.*entry, that writes the rows `source` to the rows `index` of `out`.
+template <class T, class Entry>
+void into_rows(Entry entry, std::string_view op, const Tensor<T>& out,
+               const Tensor<std::int64_t>& index, const Tensor<T>& source) {
+  const Device device = common_device(op, out, source);
+  LDLM_CHECK_SHAPE(
+      index.rank() == 1 && source.rank() == out.rank() && source.size(0) == index.numel(), op,
+      "indices ", to_string(index.shape()), " and source ", to_string(source.shape()),
+      " do not fit ", to_string(out.shape()));
+  Shape expected = out.shape();
+  expected[0] = index.numel();
+  LDLM_CHECK_SHAPE(source.shape() == expected, op, "source ", to_string(source.shape()),
+                   " does not fit ", to_string(out.shape()));
+  const Tensor<std::int64_t> ids = indices_on(device, index, out.size(0), op);
+  if (source.numel() > 0) {
+    check_into(op, out.view(), source.view(), ids.view());
+    kernel(device, entry, op)(source.view(), ids.view(), out.view());
+    out.storage().bump_version();
+  }
+}
+
+}  // namespace detail
+
 /// out[index[i], ...] += source[i, ...], in place; index (N), source (N, ...), out (V, ...). Throws
 /// if `out` overlaps one of the others in memory, or itself.
 template <class T>
 void index_add_(const Tensor<T>& out, const Tensor<std::int64_t>& index, const Tensor<T>& source) {
-  const Device device = detail::common_device("index_add_", out, source);
-  LDLM_CHECK_SHAPE(
-      index.rank() == 1 && source.rank() == out.rank() && source.size(0) == index.numel(),
-      "index_add_", "indices ", to_string(index.shape()), " and source ", to_string(source.shape()),
-      " do not fit ", to_string(out.shape()));
-  Shape expected = out.shape();
-  expected[0] = index.numel();
-  LDLM_CHECK_SHAPE(source.shape() == expected, "index_add_", "source ", to_string(source.shape()),
-                   " does not fit ", to_string(out.shape()));
-  const Tensor<std::int64_t> ids = detail::indices_on(device, index, out.size(0), "index_add_");
-  if (source.numel() > 0) {
-    detail::check_into("index_add_", out.view(), source.view(), ids.view());
-    detail::kernel(device, &KernelTable<T>::scatter_add_rows, "index_add_")(source.view(),
-                                                                            ids.view(), out.view());
-    out.storage().bump_version();
+  detail::into_rows(&KernelTable<T>::scatter_add_rows, "index_add_", out, index, source);
+}
+/// out[index[i], ...] = source[i, ...], in place, of any element type. Throws also for an index
+/// that comes twice.
+template <class T>
+void index_copy_(const Tensor<T>& out, const Tensor<std::int64_t>& index, const Tensor<T>& source) {
+  if (index.numel() > 1 && !detail::is_recording(out.device("index_copy_"))) {
+    std::unordered_set<std::int64_t> seen;
+    for (const std::int64_t i : index.to_vector()) {
+      LDLM_CHECK_INDEX(seen.insert(i).second, "index_copy_", "index ", i, " comes twice");
+    }
   }
+  detail::into_rows(&KernelTable<T>::scatter_rows, "index_copy_", out, index, source);
 }
 
 /// out[.., i, ..] = x[.., index[.., i, ..], ..] along an axis; beside it, extents must agree.

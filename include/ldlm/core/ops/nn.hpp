@@ -191,6 +191,9 @@ struct AttentionOptions {
   ComputeType<T> scale{0};  // 0: 1 / sqrt(D)
   ComputeType<T> dropout{0};
   PhiloxStream stream{};  // of the dropout
+  /// (1), in [0, Tk), on the device of q: keys behind this one are not there yet, as if Tk were one
+  /// more than it. Without gradient and dropout. Undefined: all are there.
+  Tensor<std::int64_t> last_key{};
 };
 
 namespace detail {
@@ -223,11 +226,21 @@ Attention<T> make_attention(const Tensor<T>& q, const Tensor<T>& k, const Tensor
     args.mask = broadcast_view(options.mask, {q.size(0), q.size(1), q.size(2), k.size(2)}, op);
   }
   args.causal = options.causal;
+  args.last_key = options.last_key.defined() ? options.last_key.data() : nullptr;
   using C = ComputeType<T>;
   args.scale = options.scale != 0 ? options.scale : 1 / std::sqrt(static_cast<C>(q.size(3)));
   args.dropout = options.dropout;
   args.stream = options.stream;
   return args;
+}
+
+template <class T>
+void check_last_key(Device device, const AttentionOptions<T>& options) {
+  LDLM_CHECK_SHAPE(options.last_key.shape() == Shape{1}, attention_name,
+                   "last_key is one position (1), got ", to_string(options.last_key.shape()));
+  LDLM_CHECK_DEVICE(options.last_key.device() == device, attention_name, "tensors are on ", device,
+                    " and ", options.last_key.device());
+  LDLM_CHECK(options.dropout == 0, attention_name, "last_key does not go with dropout");
 }
 
 /// scaled_dot_product_attention; `lse`, if given, receives each row's log-sum-exp, (B, H, Tq).
@@ -236,6 +249,20 @@ Tensor<T> attention(const Tensor<T>& q, const Tensor<T>& k, const Tensor<T>& v,
                     const AttentionOptions<T>& options, Tensor<ComputeType<T>>* lse) {
   const Device device = common_device(attention_name, q, k, v);
   check_optional_devices(attention_name, device, options.mask);
+  if (options.last_key.defined()) {
+    check_last_key(device, options);
+    if (is_host_memory(device)) {  // where it can be read, fewer keys are taken
+      const std::int64_t keys = options.last_key.item() + 1;
+      LDLM_CHECK_INDEX(k.rank() == 4 && keys > 0 && keys <= k.size(2), attention_name,
+                       "last_key is ", keys - 1, ", of keys ", to_string(k.shape()));
+      AttentionOptions<T> rest = options;
+      rest.last_key = {};
+      if (rest.mask.defined() && rest.mask.rank() > 0 && rest.mask.size(-1) == k.size(2)) {
+        rest.mask = rest.mask.slice(-1, 0, keys);
+      }
+      return attention(q, k.slice(2, 0, keys), v.slice(2, 0, keys), rest, lse);
+    }
+  }
   const Tensor<T> q_rows = with_unit_rows(q, attention_name);
   const Tensor<T> k_rows = with_unit_rows(k, attention_name);
   const Tensor<T> v_rows = with_unit_rows(v, attention_name);

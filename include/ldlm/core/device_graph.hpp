@@ -1,0 +1,73 @@
+#pragma once
+// DeviceGraph: work of a device that is recorded once, and then asked for in one call, as often as
+// wanted. Where each kernel takes a few microseconds, asking for them one by one takes longer.
+//
+//   if (DeviceGraph::is_supported(device)) {
+//     const auto graph = DeviceGraph::record(device, [&] { y = matmul(a, x) + b; });
+//     x.copy_(next);
+//     graph.run();  // y is of the new x
+
+#include <memory>
+#include <utility>
+
+#include <ldlm/core/device_memory.hpp>
+
+namespace ldlm {
+
+class DeviceGraph {
+ public:
+  /// Null: there is nothing to run.
+  DeviceGraph() = default;
+
+  /// Whether the device can record work: the host cannot.
+  [[nodiscard]] static bool is_supported(Device device) {
+    return !is_host_memory(device) && device_memory(device).recorder != nullptr;
+  }
+
+  /// Calls work(), whose work for the device is recorded, and not done. It may neither read
+  /// elements nor bring any from the host, and other work must not be recorded within it; Errors of
+  /// that, and what else work() throws, end the recording. Tensors that are made within keep their
+  /// memory for the graph; what comes from outside must outlive it. Indices that are on the device
+  /// are not checked: their elements are not known.
+  template <class Work>
+  [[nodiscard]] static DeviceGraph record(Device device, Work&& work) {
+    LDLM_CHECK_DEVICE(is_supported(device), "record", to_string(device), " cannot record work");
+    const DeviceRecorder& recorder = *device_memory(device).recorder;
+    recorder.begin(device);
+    try {
+      std::forward<Work>(work)();
+    } catch (...) {
+      try {
+        recorder.forget(device, recorder.end(device));
+      } catch (const Error&) {  // the first error says more
+      }
+      throw;
+    }
+    DeviceGraph graph;
+    graph.recorded_ = std::shared_ptr<void>(
+        recorder.end(device), [&recorder, device](void* r) { recorder.forget(device, r); });
+    graph.device_ = device;
+    return graph;
+  }
+
+  /// Asks the device to do it, after all work before and before all work to come.
+  void run() const {
+    LDLM_CHECK_STATE(recorded_ != nullptr, "record", "nothing was recorded");
+    device_memory(device_).recorder->run(device_, recorded_.get());
+  }
+
+  explicit operator bool() const noexcept { return recorded_ != nullptr; }
+
+ private:
+  std::shared_ptr<void> recorded_;
+  Device device_{};
+};
+
+namespace detail {
+/// Whether work of this thread for the device is being recorded.
+inline bool is_recording(Device device) {
+  return DeviceGraph::is_supported(device) && device_memory(device).recorder->is_recording(device);
+}
+}  // namespace detail
+
+}  // namespace ldlm

@@ -1,0 +1,223 @@
+// Work that is recorded once and repeated, and generation whose steps are.
+
+#include <doctest/doctest.h>
+
+#include <cmath>
+#include <vector>
+
+#include <ldlm/core/device_graph.hpp>
+#include <ldlm/core/ops.hpp>
+#include <ldlm/core/random.hpp>
+#include <ldlm/generate/beam_search.hpp>
+#include <ldlm/generate/gpt2_session.hpp>
+#include <ldlm/generate/sampling.hpp>
+#include <ldlm/nn/module.hpp>
+
+using namespace ldlm;
+using Floats = Tensor<float>;
+using Ids = Tensor<std::int64_t>;
+
+TEST_CASE("recorded work is done when it runs, each time on what its inputs are then") {
+  CHECK(!DeviceGraph::is_supported(cpu));
+  CHECK_THROWS_WITH_AS((void)DeviceGraph::record(cpu, [] {}), "[record] cpu:0 cannot record work",
+                       DeviceError);
+  REQUIRE(DeviceGraph::is_supported(cuda));
+  const Floats x = Floats::full({3, 4}, 1, cuda);
+  const Floats a = Floats::full({4, 2}, 2, cuda);
+  Floats y;
+  const DeviceGraph graph = DeviceGraph::record(cuda, [&] { y = exp(matmul(x, a) - 8) + 1; });
+  // What is allocated now is not what the graph works in.
+  std::vector<Floats> others;
+  for (int i = 0; i < 8; ++i) {
+    others.push_back(Floats::full({3, 2}, 7, cuda));
+  }
+  graph.run();
+  CHECK(y.to_vector() == std::vector<float>(6, 2.0F));
+  x.copy_(Floats::full({3, 4}, 0));
+  graph.run();
+  CHECK(y.to_vector() == std::vector<float>(6, std::exp(-8.0F) + 1));
+  for (const Floats& other : others) {
+    CHECK(other.to_vector() == std::vector<float>(6, 7.0F));
+  }
+  CHECK_THROWS_AS(DeviceGraph().run(), StateError);
+}
+
+TEST_CASE("what is made while work is recorded outlives the graph") {
+  const Floats x = Floats::full({64}, 1, cuda);
+  Floats y;
+  {
+    const DeviceGraph graph = DeviceGraph::record(cuda, [&] { y = x + 1; });
+    graph.run();
+  }
+  const Floats other = Floats::full({64}, 9, cuda);
+  CHECK(y.to_vector() == std::vector<float>(64, 2.0F));
+  CHECK(other.to_vector() == std::vector<float>(64, 9.0F));
+  // ... and its memory is used again after both.
+  const float* const place = y.data();
+  y = {};
+  bool comes_again = false;
+  std::vector<Floats> more;
+  for (int i = 0; i < 4 && !comes_again; ++i) {
+    more.push_back(Floats::empty({64}, cuda));
+    comes_again = more.back().data() == place;
+  }
+  CHECK(comes_again);
+}
+
+TEST_CASE("what cannot be recorded is refused, and ends the recording") {
+  const Floats x = Floats::full({4}, 1, cuda);
+  const Floats host = Floats::ones({4});
+  const auto refused = [](const auto& work) {
+    CHECK_THROWS_AS((void)DeviceGraph::record(cuda, work), StateError);
+  };
+  refused([&] { (void)sum(x).item(); });
+  refused([&] { x.copy_(host); });
+  refused([&] { (void)x.to(cpu); });
+  refused([&] { synchronize(cuda); });
+  refused([&] { (void)DeviceGraph::record(cuda, [&] { (void)(x + 1); }); });
+  const DeviceGraph graph = DeviceGraph::record(cuda, [&] { x.copy_(x + 1); });
+  refused([&] { graph.run(); });
+  CHECK_THROWS_WITH_AS(
+      (void)DeviceGraph::record(cuda, [&] { (void)(x + Floats::ones({3}, cuda)); }),
+      doctest::Contains("[add]"), ShapeError);
+  CHECK(sum(x).item() == 4);
+  graph.run();
+  CHECK(sum(x).item() == 8);
+}
+
+TEST_CASE("keys behind the last one are not there") {
+  Generator generator(3);
+  for (const std::int64_t queries : {1, 3, 12}) {
+    CAPTURE(queries);
+    const Floats q = randn({2, 3, queries, 8}, generator);
+    const Floats k = randn({2, 3, 20, 8}, generator);
+    const Floats v = randn({2, 3, 20, 8}, generator);
+    const Floats mask = randn({2, 1, 1, 20}, generator);
+    const auto nan = Floats::full({2, 3, 6, 8}, std::nanf(""));
+    k.slice(2, 14, 20).copy_(nan);
+    v.slice(2, 14, 20).copy_(nan);
+    for (const bool causal : {false, true}) {
+      const Floats expected =
+          scaled_dot_product_attention(q, k.slice(2, 0, 14), v.slice(2, 0, 14),
+                                       {.mask = mask.slice(3, 0, 14), .causal = causal});
+      const AttentionOptions<float> options{
+          .mask = mask, .causal = causal, .last_key = Ids::full({1}, 13)};
+      CHECK(equal(scaled_dot_product_attention(q, k, v, options), expected));
+      AttentionOptions<float> there = options;
+      there.mask = mask.to(cuda);
+      there.last_key = there.last_key.to(cuda);
+      const Floats got = scaled_dot_product_attention(q.to(cuda), k.to(cuda), v.to(cuda), there);
+      CHECK(max(abs(got.to(cpu) - expected)).item() < 1e-5F);
+    }
+  }
+}
+
+namespace {
+
+Gpt2<float> small_model(bool cross) {
+  Gpt2Config config;
+  config.vocab_size = 31;
+  config.n_positions = 24;
+  config.n_embd = 16;
+  config.n_layer = 2;
+  config.n_head = 2;
+  config.add_cross_attention = cross;
+  Generator generator(11);
+  return Gpt2<float>(config, generator);
+}
+
+/// The largest difference between what sessions of the same model on both devices say, over steps
+/// of one token, and one reordering of rows.
+float largest_difference(bool cross, const Gpt2SessionOptions<float>& options,
+                         const std::vector<std::int64_t>& rows) {
+  const Gpt2<float> model = small_model(cross);
+  Gpt2<float> moved = small_model(cross);
+  to(moved, cuda);
+  Gpt2SessionOptions<float> there = options;
+  for (Floats* const part : {&there.prefix, &there.memory}) {
+    *part = part->defined() ? part->to(cuda) : *part;
+  }
+  Gpt2Session<float> here(model, options);
+  Gpt2Session<float> session(moved, there);
+  float largest = 0;
+  std::vector<Floats> kept;
+  std::vector<std::vector<float>> as_they_were;
+  const auto step = [&](const Ids& ids) {
+    const Floats expected = here.step(ids);
+    kept.push_back(session.step(ids));
+    as_they_were.push_back(kept.back().to_vector());
+    largest = std::max(largest, max(abs(kept.back().to(cpu) - expected)).item());
+  };
+  std::int64_t next = 3;
+  const auto token = [&](std::int64_t batch) {
+    const Ids ids = Ids::empty({batch, 1});
+    for (std::int64_t b = 0; b < batch; ++b) {
+      ids.data()[b] = next++ % 31;
+    }
+    return ids;
+  };
+  Ids prompt = Ids::full({3, 4}, 7);
+  prompt.data()[5] = 1;
+  step(prompt);
+  for (int i = 0; i < 5; ++i) {
+    step(token(3));
+  }
+  const auto order = Ids::from_values({static_cast<std::int64_t>(rows.size())}, rows);
+  here.reorder(order);
+  session.reorder(order);
+  for (int i = 0; i < 5; ++i) {
+    step(token(order.numel()));
+  }
+  for (std::size_t i = 0; i < kept.size(); ++i) {  // no step changes what one before it gave
+    CHECK(kept[i].to_vector() == as_they_were[i]);
+  }
+  return largest;
+}
+
+}  // namespace
+
+TEST_CASE("steps of a session that are recorded say what the CPU's say") {
+  constexpr float bound = 1e-5F;
+  Generator generator(5);
+  const Floats memory = randn({3, 5, 16}, generator);
+  Tensor<bool> real = Tensor<bool>::full({3, 5}, true);
+  real.data()[3] = real.data()[4] = real.data()[9] = false;
+  for (const std::vector<std::int64_t>& rows :
+       {std::vector<std::int64_t>{2, 0, 0}, std::vector<std::int64_t>{1},
+        std::vector<std::int64_t>{0, 1, 2, 1}}) {
+    CAPTURE(rows.size());
+    CHECK(largest_difference(false, {}, rows) < bound);
+    CHECK(largest_difference(false, {.prefix = randn({3, 2, 16}, generator)}, rows) < bound);
+    CHECK(largest_difference(false, {.left_padding = {0, 2, 3}}, rows) < bound);
+    CHECK(largest_difference(false,
+                             {.prefix = randn({3, 2, 16}, generator), .left_padding = {1, 0, 3}},
+                             rows) < bound);
+    CHECK(largest_difference(true, {.memory = memory}, rows) < bound);
+    CHECK(largest_difference(true,
+                             {.left_padding = {1, 0, 2}, .memory = memory, .memory_mask = real},
+                             rows) < bound);
+  }
+}
+
+TEST_CASE("recorded steps refuse what steps refuse") {
+  Gpt2<float> model = small_model(false);
+  to(model, cuda);
+  Gpt2Session<float> session(model);
+  session.begin(8);
+  const Ids one = Ids::full({2, 1}, 4);
+  (void)session.step(Ids::full({2, 3}, 1));
+  for (int i = 0; i < 3; ++i) {
+    (void)session.step(one);
+  }
+  CHECK_THROWS_WITH_AS((void)session.step(Ids::full({2, 1}, 31)),
+                       "[embedding] index 31 at position 0 is outside [0, 31)", IndexError);
+  (void)session.step(one);
+  (void)session.step(one);
+  CHECK_THROWS_WITH_AS((void)session.step(one),
+                       "[KvCache] is full: 8 of 8 positions are taken, 1 more do not fit",
+                       IndexError);
+  // A session that begins anew records anew.
+  session.begin(20);
+  const auto texts = greedy(session, Ids::full({2, 3}, 1), {.max_new_tokens = 17});
+  CHECK(texts[0].size() == 17);
+}
