@@ -12,12 +12,17 @@ namespace {
 const std::vector<Shape> row_shapes = {{1},    {5},        {64},      {4, 17},   {3, 40, 2, 70},
                                        {0, 8}, {2, 1, 33}, {50, 130}, {3, 5000}, {301, 192}};
 
+// Of lengths that are no multiple of a vector: longer than a warp of a card has registers for, and
+// than a block of it has.
+const std::vector<Shape> long_row_shapes = {{3, 1027}, {3, 4501}};
+
 // Rows that go side by side: short ones, of several axes, and more than one panel of them.
 const std::vector<Shape> short_row_shapes = {{300, 1},   {260, 2},  {33, 3},      {7, 16, 4},
                                              {40, 3, 5}, {129, 32}, {2, 60, 2, 7}};
 
 std::vector<Shape> all_row_shapes() {
   std::vector<Shape> shapes = row_shapes;
+  shapes.insert(shapes.end(), long_row_shapes.begin(), long_row_shapes.end());
   shapes.insert(shapes.end(), short_row_shapes.begin(), short_row_shapes.end());
   return shapes;
 }
@@ -72,6 +77,49 @@ TEST_CASE("softmax kernels of huge, infinite and NaN logits") {
                      const View<const T> x = t.plain(shape, {-9, 9, true});
                      k.log_softmax(x, t.plain_out(shape));
                    });
+  }
+}
+
+// Rows of 9001 logits whose largest so far changes, or is infinite or NaN, from one stretch of them
+// to the next.
+template <class T>
+View<const T> changing_logits(Context<T>& t) {
+  constexpr double inf = INFINITY;
+  return t.made({8, 9001}, {-9, 9}, [](std::int64_t i, T drawn) {
+    const std::int64_t column = i % 9001;
+    const auto at = static_cast<double>(column);
+    const auto value = convert<double>(drawn);
+    const double rows[] = {-inf,
+                           column == 9000 ? 1.5 : -inf,
+                           at / 128,
+                           -at / 128,
+                           column == 5000 ? inf : value,
+                           column == 3 ? std::nan("") : value,
+                           column == 8999 ? 1e30 : value,
+                           1e30};
+    return convert<T>(rows[i / 9001]);
+  });
+}
+
+TEST_CASE("softmax and cross_entropy kernels of long rows whose largest logit changes") {
+  check_extremes("softmax", {3e-6, 2e-38}, []<class T>(const KernelTable<T>& k, Context<T>& t) {
+    const View<const T> x = changing_logits(t);
+    k.softmax(x, t.plain_out(x.shape()));
+  });
+  check_extremes("log_softmax", {3e-6, 3e-6}, []<class T>(const KernelTable<T>& k, Context<T>& t) {
+    const View<const T> x = changing_logits(t);
+    k.log_softmax(x, t.plain_out(x.shape()));
+  });
+  for (const double smoothing : {0.0, 0.1}) {
+    check_extremes(
+        "cross_entropy", {3e-6, 3e-6}, [&]<class T>(const KernelTable<T>& k, Context<T>& t) {
+          using C = ComputeType<T>;
+          const View<const T> x = changing_logits(t);
+          const auto targets = t.template plain_of<std::int64_t>({8}, {0, 9001, false, true});
+          const View<C> loss = t.template out_of<C>({8});
+          k.cross_entropy(x, targets, -100, static_cast<C>(smoothing), loss,
+                          t.template out_of<C>({8}));
+        });
   }
 }
 
@@ -162,8 +210,8 @@ TEST_CASE("rms_norm kernels") {
 
 TEST_CASE("cross_entropy kernels") {
   constexpr std::int64_t ignore = 1;  // drawn like any other class
-  for (const Shape& shape :
-       {Shape{1, 2}, Shape{7, 3}, Shape{0, 5}, Shape{33, 130}, Shape{9, 5000}, Shape{40, 1000}}) {
+  for (const Shape& shape : {Shape{1, 2}, Shape{7, 3}, Shape{0, 5}, Shape{33, 130}, Shape{9, 5000},
+                             Shape{40, 1000}, Shape{5, 9001}}) {
     const Shape rows{shape[0]};
     const Values classes{0, static_cast<double>(shape[1]), false, true};
     for (const double smoothing : {0.0, 0.1}) {

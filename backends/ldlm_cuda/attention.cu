@@ -110,7 +110,7 @@ __global__ void attention_kernel(const __grid_constant__ Attention<T> args, std:
     for (std::int64_t first = 0; first < visible; first += blockDim.x) {
       const std::int64_t j = first + threadIdx.x;
       const C score = j < visible ? head.score(query, i, j) : lowest;
-      const C most = Largest::combine(largest, combine_block<Largest>(score, lowest));
+      const C most = Largest::combine(largest, combine_block<Largest>(score));
       if (most == lowest) {
         continue;  // all masked so far; the same in every thread
       }

@@ -1,6 +1,6 @@
 #pragma once
-// One value of all threads of a block, by a tree over the lanes of each warp and then over the
-// warps: the same for every order in which they run. Blocks are of whole warps.
+// One value of all threads of a block, by a tree over the lanes of each warp and then warp after
+// warp: the same for every order in which they run. Blocks are of whole warps.
 
 #include <ldlm_cuda/launch.cuh>
 #include <ldlm_cuda/math.cuh>
@@ -36,38 +36,26 @@ __device__ T combine_warp(T mine) {
   return mine;
 }
 
-/// All threads have the value of all. `identity` changes no value it is combined with.
+/// All threads have the value of all.
 template <class Op, class T>
-__device__ T combine_block(T mine, T identity) {
+__device__ T combine_block(T mine) {
   LDLM_SHARED(T, values, 32);
-  const unsigned lane = threadIdx.x % 32;
-  const unsigned warp = threadIdx.x / 32;
   mine = combine_warp<Op>(mine);
   __syncthreads();  // what the last call left is read
-  if (lane == 0) {
-    values[warp] = mine;
+  if (threadIdx.x % 32 == 0) {
+    values[threadIdx.x / 32] = mine;
   }
   __syncthreads();
-  if (warp == 0) {
-    mine = combine_warp<Op>(lane < blockDim.x / 32 ? values[lane] : identity);
+  T all = values[0];
+  LDLM_KEEP_LOOP
+  for (unsigned warp = 1; warp < blockDim.x / 32; ++warp) {
+    all = Op::combine(all, values[warp]);
   }
-  __syncthreads();
-  if (threadIdx.x == 0) {
-    values[0] = mine;
-  }
-  __syncthreads();
-  return values[0];
+  return all;
 }
 template <class T>
 __device__ T sum_block(T mine) {
-  return combine_block<Add>(mine, T{});
-}
-
-/// Blocks that work through `rows` rows, one at a time each.
-inline Grid grid_of_rows(std::int64_t rows, std::int64_t columns) {
-  const unsigned threads = columns <= 32 ? 32 : columns <= 128 ? 64 : usual_threads;
-  const std::int64_t blocks = std::min<std::int64_t>(rows, std::int64_t{64} * multiprocessors());
-  return {dim3(static_cast<unsigned>(blocks)), dim3(threads)};
+  return combine_block<Add>(mine);
 }
 
 }  // namespace ldlm::cuda_backend

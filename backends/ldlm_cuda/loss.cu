@@ -16,21 +16,19 @@ struct CrossEntropy {
   const std::int64_t* targets;
   C *loss, *lse;
   /// logits, targets, loss, lse
-  __device__ void operator()(const std::int64_t (&at)[4]) const {
+  template <bool kept>
+  __device__ void run(const std::int64_t (&at)[4]) const {
     const T* const x = logits + at[0];
-    const C lowest = -static_cast<C>(INFINITY);
-    C largest = lowest;
-    for_columns(classes,
-                [&](std::int64_t c) { largest = Largest::combine(largest, widened(x[c])); });
-    largest = combine_block<Largest>(largest, lowest);
-    C sum{};
+    using Part = Columns<T, kept>;
+    const Part columns(x, classes);
+    const Row<Part> row(columns, x);
+    const auto [largest, sum] = exp_sum(columns, row);
     C distances{};  // what the mean of a smoothed target needs
-    for_columns(classes, [&](std::int64_t c) {
-      sum += largest != lowest ? exp(widened(x[c]) - largest) : C{};
-      distances += smoothing != C{} ? widened(x[c]) - largest : C{};
-    });
-    sum = sum_block(sum);
-    distances = sum_block(distances);
+    if (smoothing != C{}) {
+      for_elements(
+          columns, [&, most = largest](C logit) { distances += logit - most; }, row);
+      distances = sum_block(distances);
+    }
     if (threadIdx.x != 0) {
       return;
     }
@@ -59,15 +57,22 @@ struct CrossEntropyBackward {
   const C *lse, *dloss;
   T* dlogits;
   /// logits, targets, lse, dloss, dlogits
-  __device__ void operator()(const std::int64_t (&at)[5]) const {
+  template <bool kept>
+  __device__ void run(const std::int64_t (&at)[5]) const {
     const std::int64_t target = targets[at[1]];
     const C total = lse[at[2]];
     const C scale = dloss[at[3]];
-    for_columns(classes, [&](std::int64_t c) {
-      const C wanted = smoothing / static_cast<C>(classes) + (c == target ? C{1} - smoothing : C{});
-      const C gradient = scale * (exp(widened(logits[at[0] + c]) - total) - wanted);
-      dlogits[at[4] + c] = rounded<T>(target == ignore ? C{} : gradient);
-    });
+    const C everywhere = smoothing / static_cast<C>(classes);
+    using Part = Columns<T, kept>;
+    const Part columns(logits + at[0], classes);
+    const Row<Part> row(columns, logits + at[0]);
+    write_row(
+        columns, dlogits + at[4], 1,
+        [&](std::int64_t c, C logit) {
+          const C wanted = everywhere + (c == target ? C{1} - smoothing : C{});
+          return target == ignore ? C{} : scale * (exp(logit - total) - wanted);
+        },
+        row);
   }
 };
 
@@ -76,20 +81,20 @@ struct CrossEntropyBackward {
 template <class T>
 void cross_entropy(View<const T> logits, View<const std::int64_t> targets, std::int64_t ignore,
                    ComputeType<T> smoothing, View<ComputeType<T>> loss, View<ComputeType<T>> lse) {
-  run_rows("cross_entropy", logits.size(1),
-           CrossEntropy<T>{logits.size(1), ignore, smoothing, logits.data, targets.data, loss.data,
-                           lse.data},
-           row_starts(logits), targets, loss, lse);
+  run_rows<T, true>("cross_entropy", logits.size(1),
+                    CrossEntropy<T>{logits.size(1), ignore, smoothing, logits.data, targets.data,
+                                    loss.data, lse.data},
+                    row_starts(logits), targets, loss, lse);
 }
 template <class T>
 void cross_entropy_backward(View<const T> logits, View<const std::int64_t> targets,
                             std::int64_t ignore, ComputeType<T> smoothing,
                             View<const ComputeType<T>> lse, View<const ComputeType<T>> dloss,
                             View<T> dlogits) {
-  run_rows("cross_entropy_backward", logits.size(1),
-           CrossEntropyBackward<T>{logits.size(1), ignore, smoothing, logits.data, targets.data,
-                                   lse.data, dloss.data, dlogits.data},
-           row_starts(logits), targets, lse, dloss, row_starts(dlogits));
+  run_rows<T, true>("cross_entropy_backward", logits.size(1),
+                    CrossEntropyBackward<T>{logits.size(1), ignore, smoothing, logits.data,
+                                            targets.data, lse.data, dloss.data, dlogits.data},
+                    row_starts(logits), targets, lse, dloss, row_starts(dlogits));
 }
 
 #define LDLM_INSTANTIATE(T)                                                                   \

@@ -9,119 +9,116 @@ namespace ldlm::cuda_backend {
 namespace {
 
 template <class T>
-__device__ T minus_infinity() {
-  return -static_cast<T>(INFINITY);
-}
-
-/// The largest of a row, and the sum of exp(x - largest); of all -infinity 0.
-template <class T>
-struct ExpSum {
-  T largest, sum;
-};
-template <class T>
-__device__ ExpSum<ComputeType<T>> exp_sum(const T* x, std::int64_t columns, std::int64_t step) {
-  using C = ComputeType<T>;
-  C largest = minus_infinity<C>();
-  for_columns(columns,
-              [&](std::int64_t i) { largest = Largest::combine(largest, widened(x[i * step])); });
-  largest = combine_block<Largest>(largest, minus_infinity<C>());
-  C sum{};
-  if (largest != minus_infinity<C>()) {
-    for_columns(columns, [&](std::int64_t i) { sum += exp(widened(x[i * step]) - largest); });
-  }
-  return {largest, sum_block(sum)};
-}
-
-template <class T>
 struct Softmax {
+  using C = ComputeType<T>;
   bool logarithm;
-  std::int64_t columns;
+  std::int64_t count;
   const T* x;
   std::int64_t from;
   T* y;
   std::int64_t to;
-  __device__ void operator()(const std::int64_t (&at)[2]) const {
-    const T* const in = x + at[0];
-    T* const out = y + at[1];
-    const ExpSum<ComputeType<T>> row = exp_sum(in, columns, from);
-    const ComputeType<T> log_sum = log(row.sum);
-    for_columns(columns, [&](std::int64_t i) {
-      const ComputeType<T> distance = widened(in[i * from]) - row.largest;
-      out[i * to] = rounded<T>(logarithm ? distance - log_sum : exp(distance) / row.sum);
-    });
+  template <bool kept>
+  __device__ void run(const std::int64_t (&at)[2]) const {
+    using Part = Columns<T, kept>;
+    const Part columns(x + at[0], count);
+    const Row<Part> row(columns, x + at[0], from);
+    const ExpSum<C> all = exp_sum(columns, row);
+    const C log_sum = log(all.sum);
+    const C scale = C{1} / all.sum;
+    write_row(
+        columns, y + at[1], to,
+        [&](std::int64_t, C element) {
+          const C distance = element - all.largest;
+          return logarithm ? distance - log_sum : exp(distance) * scale;
+        },
+        row);
   }
 };
 
 template <class T>
 struct SoftmaxBackward {
+  using C = ComputeType<T>;
   bool logarithm;
-  std::int64_t columns;
+  std::int64_t count;
   const T* y;
   std::int64_t y_step;
   const T* dy;
   std::int64_t dy_step;
   T* dx;
   std::int64_t dx_step;
-  __device__ void operator()(const std::int64_t (&at)[3]) const {
-    const T* const p = y + at[0];
-    const T* const g = dy + at[1];
-    T* const out = dx + at[2];
-    using C = ComputeType<T>;
+  template <bool kept>
+  __device__ void run(const std::int64_t (&at)[3]) const {
+    using Part = Columns<T, kept>;
+    const Part columns(y + at[0], count);
+    const Row<Part> values(columns, y + at[0], y_step);
+    const Row<Part> grads(columns, dy + at[1], dy_step);
     C total{};
-    for_columns(columns, [&](std::int64_t i) {
-      const C grad = widened(g[i * dy_step]);
-      total += logarithm ? grad : widened(p[i * y_step]) * grad;
-    });
+    for_elements(
+        columns, [&](C value, C grad) { total += logarithm ? grad : value * grad; }, values, grads);
     total = sum_block(total);
-    for_columns(columns, [&](std::int64_t i) {
-      const C value = widened(p[i * y_step]);
-      const C grad = widened(g[i * dy_step]);
-      out[i * dx_step] = rounded<T>(logarithm ? grad - exp(value) * total : value * (grad - total));
-    });
+    write_row(
+        columns, dx + at[2], dx_step,
+        [&](std::int64_t, C value, C grad) {
+          return logarithm ? grad - exp(value) * total : value * (grad - total);
+        },
+        values, grads);
   }
 };
+
+/// Four operands of long rows have registers for one vector of each.
+template <class T, bool kept>
+using NormColumns = Columns<T, kept, kept ? usual_vectors<T> : 1>;
 
 /// Layer norm, or with `rms` the root mean square norm: no mean, no residual, no beta.
 template <class T>
 struct Norm {
   using C = ComputeType<T>;
   bool rms;
-  std::int64_t columns;
+  std::int64_t count;
   C epsilon;
   const T *x, *residual, *gamma, *beta;
   T *sum, *y;
   C *mean, *rstd;
   /// x, residual, sum, y, mean, rstd
-  __device__ void operator()(const std::int64_t (&at)[6]) const {
-    const C n = static_cast<C>(columns);
-    const auto element = [&](std::int64_t i) {
-      const C own = widened(x[at[0] + i]);
-      return residual != nullptr ? own + widened(residual[at[1] + i]) : own;
-    };
+  template <bool kept>
+  __device__ void run(const std::int64_t (&at)[6]) const {
+    using Part = NormColumns<T, kept>;
+    const Part columns(x + at[0], count);
+    const Row<Part> row(columns, x + at[0]);
+    const T nothing = rounded<T>(-C{});  // x + -0 is x, also of x = -0
+    const Row<Part> other(columns, residual != nullptr ? residual + at[1] : nullptr, 1, nothing);
+    const C n = static_cast<C>(count);
     C mu{};
     if (!rms) {
       C total{};
-      for_columns(columns, [&](std::int64_t i) { total += element(i); });
+      for_elements(
+          columns, [&](C a, C b) { total += a + b; }, row, other);
       mu = sum_block(total) / n;
       C rest{};  // what rounding left: of equal elements the mean is then that element
-      for_columns(columns, [&](std::int64_t i) { rest += element(i) - mu; });
+      for_elements(
+          columns, [&](C a, C b) { rest += a + b - mu; }, row, other);
       mu += sum_block(rest) / n;
     }
     C squares{};
-    for_columns(columns, [&](std::int64_t i) {
-      const C d = element(i) - mu;
-      squares += d * d;
-    });
+    for_elements(
+        columns,
+        [&](C a, C b) {
+          const C d = a + b - mu;
+          squares += d * d;
+        },
+        row, other);
     const C r = C{1} / sqrt(sum_block(squares) / n + epsilon);
-    for_columns(columns, [&](std::int64_t i) {
-      const C s = element(i);
-      const C g = gamma != nullptr ? widened(gamma[i]) : C{1};
-      const C b = beta != nullptr ? widened(beta[i]) : C{};
-      if (sum != nullptr) {
-        sum[at[2] + i] = rounded<T>(s);
-      }
-      y[at[3] + i] = rounded<T>((s - mu) * r * g + b);
-    });
+    if (sum != nullptr) {
+      write_row(
+          columns, sum + at[2], 1, [](std::int64_t, C a, C b) { return a + b; }, row, other);
+    }
+    // Read where they are needed, once for all rows that follow from the cache.
+    const StreamedRow<Part> scales(columns, gamma, 1, rounded<T>(C{1}));
+    const StreamedRow<Part> biases(columns, beta);
+    write_row(
+        columns, y + at[3], 1,
+        [&](std::int64_t, C a, C b, C g, C bias) { return (a + b - mu) * r * g + bias; }, row,
+        other, scales, biases);
     if (threadIdx.x == 0) {
       if (mean != nullptr) {
         mean[at[4]] = mu;
@@ -138,32 +135,39 @@ template <class T>
 struct NormBackward {
   using C = ComputeType<T>;
   bool rms;
-  std::int64_t columns;
+  std::int64_t count;
   const T *x, *gamma;
   const C *mean, *rstd;
   const T* dy;
   T* dx;
   /// x, mean, rstd, dy, dx
-  __device__ void operator()(const std::int64_t (&at)[5]) const {
+  template <bool kept>
+  __device__ void run(const std::int64_t (&at)[5]) const {
+    using Part = NormColumns<T, kept>;
+    const Part columns(x + at[0], count);
+    const Row<Part> row(columns, x + at[0]);
+    const Row<Part> grads(columns, dy + at[3]);
+    const Row<Part> scales(columns, gamma, 1, rounded<T>(C{1}));
     const C mu = rms ? C{} : mean[at[1]];
     const C r = rstd[at[2]];
-    const C n = static_cast<C>(columns);
-    const auto normalised = [&](std::int64_t i) { return (widened(x[at[0] + i]) - mu) * r; };
-    const auto grad = [&](std::int64_t i) {
-      const C own = widened(dy[at[3] + i]);
-      return gamma != nullptr ? own * widened(gamma[i]) : own;
-    };
+    const C n = static_cast<C>(count);
     C mean_g{};
     C mean_gn{};
-    for_columns(columns, [&](std::int64_t i) {
-      mean_g += grad(i);
-      mean_gn += grad(i) * normalised(i);
-    });
+    for_elements(
+        columns,
+        [&](C element, C grad, C scale) {
+          mean_g += grad * scale;
+          mean_gn += grad * scale * ((element - mu) * r);
+        },
+        row, grads, scales);
     mean_g = rms ? C{} : sum_block(mean_g) / n;
     mean_gn = sum_block(mean_gn) / n;
-    for_columns(columns, [&](std::int64_t i) {
-      dx[at[4] + i] = rounded<T>(r * (grad(i) - mean_g - normalised(i) * mean_gn));
-    });
+    write_row(
+        columns, dx + at[4], 1,
+        [&](std::int64_t, C element, C grad, C scale) {
+          return r * (grad * scale - mean_g - (element - mu) * r * mean_gn);
+        },
+        row, grads, scales);
   }
 };
 
@@ -254,32 +258,32 @@ void parameter_gradient(const char* op, bool rms, View<const T> x, View<const Co
 template <class T>
 void softmax(View<const T> x, View<T> y) {
   const int last = x.rank() - 1;
-  run_rows("softmax", x.size(last),
-           Softmax<T>{false, x.size(last), x.data, x.stride(last), y.data, y.stride(last)},
-           row_starts(x), row_starts(y));
+  run_rows<T>("softmax", x.size(last),
+              Softmax<T>{false, x.size(last), x.data, x.stride(last), y.data, y.stride(last)},
+              row_starts(x), row_starts(y));
 }
 template <class T>
 void log_softmax(View<const T> x, View<T> y) {
   const int last = x.rank() - 1;
-  run_rows("log_softmax", x.size(last),
-           Softmax<T>{true, x.size(last), x.data, x.stride(last), y.data, y.stride(last)},
-           row_starts(x), row_starts(y));
+  run_rows<T>("log_softmax", x.size(last),
+              Softmax<T>{true, x.size(last), x.data, x.stride(last), y.data, y.stride(last)},
+              row_starts(x), row_starts(y));
 }
 template <class T>
 void softmax_backward(View<const T> y, View<const T> dy, View<T> dx) {
   const int last = y.rank() - 1;
-  run_rows("softmax_backward", y.size(last),
-           SoftmaxBackward<T>{false, y.size(last), y.data, y.stride(last), dy.data, dy.stride(last),
-                              dx.data, dx.stride(last)},
-           row_starts(y), row_starts(dy), row_starts(dx));
+  run_rows<T>("softmax_backward", y.size(last),
+              SoftmaxBackward<T>{false, y.size(last), y.data, y.stride(last), dy.data,
+                                 dy.stride(last), dx.data, dx.stride(last)},
+              row_starts(y), row_starts(dy), row_starts(dx));
 }
 template <class T>
 void log_softmax_backward(View<const T> y, View<const T> dy, View<T> dx) {
   const int last = y.rank() - 1;
-  run_rows("log_softmax_backward", y.size(last),
-           SoftmaxBackward<T>{true, y.size(last), y.data, y.stride(last), dy.data, dy.stride(last),
-                              dx.data, dx.stride(last)},
-           row_starts(y), row_starts(dy), row_starts(dx));
+  run_rows<T>("log_softmax_backward", y.size(last),
+              SoftmaxBackward<T>{true, y.size(last), y.data, y.stride(last), dy.data,
+                                 dy.stride(last), dx.data, dx.stride(last)},
+              row_starts(y), row_starts(dy), row_starts(dx));
 }
 template <class T>
 void layer_norm(View<const T> x, View<const T> residual, View<const T> gamma, View<const T> beta,
@@ -287,11 +291,11 @@ void layer_norm(View<const T> x, View<const T> residual, View<const T> gamma, Vi
                 View<ComputeType<T>> rstd) {
   const View<const T> rows = row_starts(x);
   const Shape& shape = rows.shape();
-  run_rows("layer_norm", x.shape().back(),
-           Norm<T>{false, x.shape().back(), epsilon, x.data, residual.data, gamma.data, beta.data,
-                   sum.data, y.data, mean.data, rstd.data},
-           rows, statistic(row_starts(residual), shape), statistic(row_starts(sum), shape),
-           row_starts(y), statistic(mean, shape), statistic(rstd, shape));
+  run_rows<T>("layer_norm", x.shape().back(),
+              Norm<T>{false, x.shape().back(), epsilon, x.data, residual.data, gamma.data,
+                      beta.data, sum.data, y.data, mean.data, rstd.data},
+              rows, statistic(row_starts(residual), shape), statistic(row_starts(sum), shape),
+              row_starts(y), statistic(mean, shape), statistic(rstd, shape));
 }
 template <class T>
 void rms_norm(View<const T> x, View<const T> gamma, ComputeType<T> epsilon, View<T> y,
@@ -299,11 +303,11 @@ void rms_norm(View<const T> x, View<const T> gamma, ComputeType<T> epsilon, View
   const View<const T> rows = row_starts(x);
   const Shape& shape = rows.shape();
   const View<T> none;
-  run_rows("rms_norm", x.shape().back(),
-           Norm<T>{true, x.shape().back(), epsilon, x.data, nullptr, gamma.data, nullptr, nullptr,
-                   y.data, nullptr, rstd.data},
-           rows, statistic(none, shape), statistic(none, shape), row_starts(y),
-           statistic(none, shape), statistic(rstd, shape));
+  run_rows<T>("rms_norm", x.shape().back(),
+              Norm<T>{true, x.shape().back(), epsilon, x.data, nullptr, gamma.data, nullptr,
+                      nullptr, y.data, nullptr, rstd.data},
+              rows, statistic(none, shape), statistic(none, shape), row_starts(y),
+              statistic(none, shape), statistic(rstd, shape));
 }
 template <class T>
 void layer_norm_backward(View<const T> x, View<const T> gamma, View<const ComputeType<T>> mean,
@@ -311,21 +315,21 @@ void layer_norm_backward(View<const T> x, View<const T> gamma, View<const Comput
                          View<T> dgamma, View<T> dbeta) {
   // The parameters' gradients first: dx may be where dy is.
   parameter_gradient("layer_norm_backward", false, x, mean, rstd, dy, dgamma, dbeta);
-  run_rows("layer_norm_backward", x.shape().back(),
-           NormBackward<T>{false, x.shape().back(), x.data, gamma.data, mean.data, rstd.data,
-                           dy.data, dx.data},
-           row_starts(x), mean, rstd, row_starts(dy), row_starts(dx));
+  run_rows<T>("layer_norm_backward", x.shape().back(),
+              NormBackward<T>{false, x.shape().back(), x.data, gamma.data, mean.data, rstd.data,
+                              dy.data, dx.data},
+              row_starts(x), mean, rstd, row_starts(dy), row_starts(dx));
 }
 template <class T>
 void rms_norm_backward(View<const T> x, View<const T> gamma, View<const ComputeType<T>> rstd,
                        View<const T> dy, View<T> dx, View<T> dgamma) {
   const View<const ComputeType<T>> none;
   parameter_gradient("rms_norm_backward", true, x, none, rstd, dy, dgamma, View<T>{});
-  run_rows("rms_norm_backward", x.shape().back(),
-           NormBackward<T>{true, x.shape().back(), x.data, gamma.data, nullptr, rstd.data, dy.data,
-                           dx.data},
-           row_starts(x), statistic(none, row_starts(x).shape()), rstd, row_starts(dy),
-           row_starts(dx));
+  run_rows<T>("rms_norm_backward", x.shape().back(),
+              NormBackward<T>{true, x.shape().back(), x.data, gamma.data, nullptr, rstd.data,
+                              dy.data, dx.data},
+              row_starts(x), statistic(none, row_starts(x).shape()), rstd, row_starts(dy),
+              row_starts(dx));
 }
 
 #define LDLM_INSTANTIATE(T)                                                                      \
