@@ -119,6 +119,38 @@ TEST_CASE("numbers beside bf16 are floats, and so are losses") {
   CHECK(mse_loss(ones, ones * 0).item() == 1);
 }
 
+TEST_CASE("means, norms and variances of bf16 are rounded once") {
+  const auto many = Tensor<bf16>::full({257}, bf16(3), device_under_test());
+  CHECK(float{mean(many).item()} == 3);
+  CHECK(float{mean(Variable<bf16>(many)).value().item()} == 3);
+  CHECK(float{var(many).item()} == 0);
+  const Tensor<bf16> x = numbers<bf16>({7, 301}, 5);
+  const Tensor<float> exact = cast<float>(x);
+  CHECK(equal(mean(x, 1), cast<bf16>(mean(exact, 1))));
+  CHECK(equal(norm(x, 0, true), cast<bf16>(norm(exact, 0, true))));
+  CHECK(equal(var(x, 1, 0), cast<bf16>(var(exact, 1, 0))));
+}
+
+TEST_CASE("bf16 of no elements is reduced as float of none") {
+  const Device device = device_under_test();
+  const auto none = Tensor<bf16>::zeros({0, 3}, device);
+  CHECK(float{sum(none).item()} == 0);
+  CHECK(sum(none, 0).to_vector() == std::vector<bf16>(3, bf16(0)));
+  CHECK(sum(none, 1).shape() == Shape{0});
+  CHECK(std::isnan(float{mean(none).item()}));
+  CHECK(float{norm(none).item()} == 0);
+  CHECK(sum_to(none, {1, 3}).to_vector() == std::vector<bf16>(3, bf16(0)));
+  CHECK(Tensor<bf16>::from_values({0}, {}).numel() == 0);
+  Generator generator(1);
+  Linear<bf16> linear(3, 2, generator);
+  to(linear, device);
+  sum(cast<float>(linear(none))).backward();
+  for (const Variable<bf16>& parameter : parameters(linear)) {
+    CHECK(largest(cast<float>(parameter.grad())) == 0);
+  }
+  CHECK(grad_norm(parameters(linear)) == 0);
+}
+
 TEST_CASE("functions of bf16 have the gradients of float") {
   const auto ids = Tensor<std::int64_t>::from_values({5}, {1, 0, 3, 1, 1});
   const auto f = [](const auto& function) {
@@ -232,6 +264,16 @@ TEST_CASE_TEMPLATE("optimisers move bf16 by masters of float", O, AdamW<bf16>, S
   const Tensor<float> after = *find(optimizer.state_dict(), "0.master");
   CHECK(largest(after.slice(0, 0, 10) - 5) < 1e-3);
   CHECK(largest(after.slice(0, 10) - before.slice(0, 10)) < 1e-3);
+  // ... also by pointer.
+  if (device_under_test() == cpu) {
+    rounded.value().at({20}) = bf16(7);
+    rounded.value().data()[30] = bf16(8);
+    step(optimizer, rounded);
+    const Tensor<float> again = *find(optimizer.state_dict(), "0.master");
+    CHECK(std::abs(again.at({20}) - 7) < 1e-3F);
+    CHECK(std::abs(again.at({30}) - 8) < 1e-3F);
+    CHECK(largest(again.slice(0, 40) - after.slice(0, 40)) < 1e-3);
+  }
 }
 
 TEST_CASE("an average of bf16 is of float") {

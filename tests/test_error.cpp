@@ -106,6 +106,10 @@ TEST_CASE("parts of a message are written as a stream would") {
   CHECK(detail::concat(Shape{2, 3}, ' ', cpu) == "(2, 3) cpu:0");
 }
 
+TEST_CASE("NaN in a message has no sign") {
+  CHECK(ldlm::detail::concat(-std::nan(""), ' ', std::nan(""), ' ', -1.5F) == "nan nan -1.5");
+}
+
 TEST_CASE("null is memory for no elements") {
   CHECK(Tensor<float>::from_blob(nullptr, {3, 0}).shape() == Shape{3, 0});
 }

@@ -28,6 +28,7 @@ TEST_CASE("every kind of element is printed as a value") {
   CHECK(to_string(Tensor<std::int8_t>::from_values({2}, {65, -1})) == "[65, -1]");
   CHECK(to_string(Tensor<f16>::from_values({1}, {f16(1.5F)})) == "[1.5]");
   CHECK(to_string(Tensor<double>::from_values({2}, {INFINITY, NAN})).find("inf") == 1);
+  CHECK(to_string(Tensor<float>::from_values({2}, {-NAN, NAN})) == "[nan, nan]");
   CHECK(to_string(Tensor<double>::scalar(3.14159265), {.precision = 7}) == "3.141593");
 }
 

@@ -209,6 +209,14 @@ TEST_CASE("a reordered cache continues the beams that were chosen") {
   check_close(continued, whole.slice(1, 4), "last position");
 }
 
+TEST_CASE("attention until a last key has no gradient") {
+  const auto q = Tensor<float>::ones({1, 2, 3, 4});
+  CHECK(message_of([&] {
+          (void)ldlm::scaled_dot_product_attention(Variable<float>(q, true), q, q,
+                                                   {.last_key = IdTensor::full({1}, 1)});
+        }) == "[scaled_dot_product_attention] last_key has no gradient");
+}
+
 TEST_CASE("a cache refuses gradients") {
   Generator g(5);
   const ldlm::MultiHeadAttention<float> attention(8, 2, g);

@@ -318,9 +318,6 @@ TEST_CASE("attention") {
               "[scaled_dot_product_attention] last_key is one position (1), got (2,)");
   CHECK_ERROR(attend(q, q, {.dropout = 0.5F, .last_key = position(1)}),
               "[scaled_dot_product_attention] last_key does not go with dropout");
-  const AttentionOptions<float> until{.last_key = position(1)};
-  CHECK_ERROR(scaled_dot_product_attention(Variable<float>(q, true), q, q, until),
-              "[scaled_dot_product_attention] last_key has no gradient");
   const Floats empty = Floats::ones({1, 2, 3, 0});
   CHECK_ERROR(scaled_dot_product_attention(empty, empty, empty),
               "[scaled_dot_product_attention] heads have no channels: (1, 2, 3, 0)");

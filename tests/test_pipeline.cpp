@@ -117,6 +117,23 @@ TEST_CASE("a saved model loads with the same weights, in half precision with nea
     return std::filesystem::file_size(folder / name / "decoder" / "model.safetensors");
   };
   CHECK(size("half") < 0.6 * static_cast<double>(size("full")));
+
+  // Elements are stored as said, whatever the model's are.
+  const auto rounded = Ldlm<bf16>::load(folder / "full");
+  rounded.save(folder / "bf16");
+  rounded.save(folder / "as floats", DType::f32);
+  for (const auto& [name, expected] : {std::pair("full", DType::f32),
+                                       {"half", DType::f16},
+                                       {"bf16", DType::bf16},
+                                       {"as floats", DType::f32}}) {
+    const auto file = SafetensorsModel::open(folder / name / "encoder");
+    CHECK(to_dtype(file.info(file.names().front()).dtype) == expected);
+  }
+  CHECK(equal(Ldlm<bf16>::load(folder / "bf16").encode(small_texts()),
+              rounded.encode(small_texts())));
+  CHECK(equal(Ldlm<bf16>::load(folder / "as floats").encode(small_texts()),
+              rounded.encode(small_texts())));
+  CHECK_THROWS_AS(model.save(folder / "whole", DType::i8), Error);
 }
 
 TEST_CASE("a model that was packed decodes, and is not saved as one that was not") {
@@ -206,6 +223,10 @@ TEST_CASE("perplexity tells a known text from its words shuffled") {
     return perplexity(judge, model.decoder_tokenizer(), model.end_id(), texts);
   };
   CHECK(score(small_texts()) < 3.0);
+  Gpt2<bf16> rounded(config, generator);
+  load_state_dict(rounded, cast<bf16>(state_dict(judge)));
+  CHECK(perplexity(rounded, model.decoder_tokenizer(), model.end_id(), small_texts()) ==
+        doctest::Approx(score(small_texts())).epsilon(0.1));
   CHECK(score(shuffled) > 3.0 * score(small_texts()));
 
   // A text beyond the context counts with the tokens that were scored, each with its own target.

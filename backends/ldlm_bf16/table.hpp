@@ -7,6 +7,7 @@
 // What works element by element, or row by row, takes parts that stay in a cache, so that memory is
 // read and written as bf16 alone.
 
+#include <cstring>
 #include <unordered_map>
 #include <vector>
 
@@ -191,6 +192,19 @@ struct Kernels {
     run<Tables>(&Table::categorical, stream, weights, out);
   }
 
+  /// Elements that are not the rounding of their master become it. (Mostly there are none.)
+  static void take_over(const Out& parameter, const Floats& master) {
+    const auto n = static_cast<std::size_t>(master.numel());
+    std::vector<bf16> own(n);
+    Tables::of_bf16().cast(DType::f32, View<const void>(master.data, master.layout),
+                           Out(own.data(), master.layout));
+    if (std::memcmp(own.data(), parameter.data, n * sizeof(bf16)) == 0) {
+      return;
+    }
+    for (std::size_t i = 0; i < n; ++i) {
+      master.data[i] = own[i].bits == parameter.data[i].bits ? master.data[i] : parameter.data[i];
+    }
+  }
   static void adam(const AdamItem<bf16>& item) {
     const auto parts_of = [&](const auto& part, auto* data) {
       return part.of(View<std::remove_pointer_t<decltype(data)>>(data, Layout(Shape{item.n})));
@@ -198,6 +212,7 @@ struct Kernels {
     elements({item.n}, [&](const Part& part) {
       const FloatCopy grad(casts_of<Tables>(), parts_of(part, item.grad));
       const Floats moved = parts_of(part, item.master);
+      take_over(parts_of(part, item.parameter), moved);
       const AdamItem<float> exact{item.step,
                                   moved.data,
                                   grad.get().data,

@@ -36,6 +36,7 @@ class FloatCopy {
  public:
   [[gnu::noinline]] FloatCopy(const Casts& casts, const View<const bf16>& operand) {
     if (operand.empty()) {
+      view_.layout = operand.layout;  // of no elements, but perhaps of some axes
       return;
     }
     Layout once = operand.layout;
@@ -92,6 +93,7 @@ class FloatResult {
   [[gnu::noinline]] FloatResult(const Casts& casts, const View<bf16>& operand, bool is_read)
       : to_bf16_(casts.to_bf16), operand_(operand) {
     if (operand.empty()) {
+      view_.layout = operand.layout;  // of no elements, but perhaps of some axes
       return;
     }
     const Layout dense = dense_like(operand.layout);

@@ -35,7 +35,9 @@ __global__ void adam_kernel(const __grid_constant__ AdamBatch<T> batch) {
     if constexpr (std::is_same_v<T, C>) {
       w = item.parameter[i];
     } else {
+      const C parameter = widened(item.parameter[i]);
       w = item.master[i];
+      w = widened(rounded<T>(w)) == parameter ? w : parameter;
     }
     C g = widened(item.grad[i]) * step.grad_scale;
     if (step.decoupled) {

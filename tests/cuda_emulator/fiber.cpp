@@ -156,6 +156,15 @@ void Fiber::leave([[maybe_unused]] bool last) {
 #endif
 }
 
+void Fiber::release([[maybe_unused]] char& token) {
+#ifdef LDLM_EMULATOR_TSAN
+  void* const here = __tsan_get_current_fiber();
+  __tsan_switch_to_fiber(thread_, __tsan_switch_to_fiber_no_sync);
+  __tsan_release(&token);
+  __tsan_switch_to_fiber(here, __tsan_switch_to_fiber_no_sync);
+#endif
+}
+
 Fiber::~Fiber() {
 #ifdef LDLM_EMULATOR_TSAN
   if (thread_ != nullptr) {

@@ -25,6 +25,9 @@ class Fiber {
   void enter();
   /// From within: goes back to where enter() was called. `last`: it will not be entered again.
   void leave(bool last = false);
+  /// From the scheduler, of a fiber that is not entered again: what it did comes before what
+  /// follows an acquisition of this token (ThreadSanitizer's).
+  void release(char& token);
 
  private:
   char* stack_ = nullptr;  // above an inaccessible page

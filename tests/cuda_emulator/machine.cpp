@@ -342,6 +342,9 @@ void run_block() {
       resolve_warps();
     }
     if (m.faulted) {
+      for (Thread& thread : m.threads) {  // what they did until here, they have done
+        thread.fiber->release(m.launch_end);
+      }
       return;
     }
   }

@@ -4,6 +4,8 @@
 //   gradcheck([](const auto& in) { return my_function(in[0], in[1]); }, {x, w});
 
 #include <cmath>
+#include <concepts>
+#include <initializer_list>
 #include <limits>
 #include <string>
 #include <vector>
@@ -134,6 +136,14 @@ void gradcheck(const Function& function, const std::vector<Variable<double>>& in
                const GradcheckOptions& options = {}) {
   const GradcheckResult result = compare_gradients(function, inputs, options);
   LDLM_CHECK(result.passed, "gradcheck", to_string(result));
+}
+/// Of other types it does not compile.
+template <class Function, Floating T>
+requires(!std::same_as<T, double>) void gradcheck(const Function& /*function*/,
+                                                  std::initializer_list<Variable<T>> /*inputs*/,
+                                                  const GradcheckOptions& /*options*/ = {}) {
+  static_assert(std::same_as<T, double>,
+                "gradients are checked in double: differences of other types are too rough");
 }
 
 }  // namespace ldlm

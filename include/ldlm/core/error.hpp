@@ -147,7 +147,7 @@ void append_text(std::string& out, const T& value) {
   } else if constexpr (std::is_floating_point_v<T>) {
     char digits[32];
     std::snprintf(digits, sizeof digits, "%g", static_cast<double>(value));
-    out.append(digits);
+    out.append(value == value ? digits : "nan");  // without a sign
   } else if constexpr (std::is_integral_v<T>) {
     out.append(std::to_string(+value));
   } else {

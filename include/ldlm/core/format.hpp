@@ -2,6 +2,7 @@
 // Tensors as text: `std::cout << x` prints rows in brackets, as NumPy does.
 
 #include <algorithm>
+#include <cmath>
 #include <concepts>
 #include <iosfwd>
 #include <sstream>
@@ -43,7 +44,8 @@ class TensorFormatter {
     } else if constexpr (std::integral<T>) {
       text << +value;  // int8 is a number, not a character
     } else {
-      text << static_cast<double>(value);
+      const auto number = static_cast<double>(value);
+      text << (std::isnan(number) ? std::fabs(number) : number);  // NaN has no sign
     }
     return text.str();
   }

@@ -86,7 +86,8 @@ struct AdamStep {
 };
 
 /// The step of one parameter: contiguous arrays of n elements. It is made on `master`, of which the
-/// parameter is then the rounding; there is none where both would be of one type.
+/// parameter is then the rounding; there is none where both would be of one type. An element of the
+/// parameter that is not the master's rounding was written by someone else, and is what is moved.
 template <class T>
 struct AdamItem {
   AdamStep<ComputeType<T>> step;

@@ -51,7 +51,8 @@ class Generator {
   PhiloxStream stream_;
 };
 
-/// Uniform in [low, high); high - low must be a finite number.
+/// Uniform in [low, high); high - low must be a finite number. Elements of bf16 are rounded, so
+/// that `low` is, too.
 template <Floating T = float>
 Tensor<T> rand(const Shape& shape, Generator& generator, Number<T> low = 0, Number<T> high = 1,
                Device device = cpu) {

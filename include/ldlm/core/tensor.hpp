@@ -106,18 +106,13 @@ class Tensor {
     }
     return out;
   }
-  static Tensor from_values(const Shape& shape, std::initializer_list<T> values) {
-    return from_values(shape, std::span<const T>(values.begin(), values.size()));
-  }
-  /// The same of numbers: {1, 0.5} as elements of bf16.
-  static Tensor from_values(
-      const Shape& shape,
-      std::initializer_list<ComputeType<T>> values) requires(!std::same_as<T, ComputeType<T>>) {
-    std::vector<T> rounded;
-    for (const ComputeType<T> value : values) {
-      rounded.push_back(T(value));
+  /// The same of numbers, which for bf16 are rounded: {1, 0.5}.
+  static Tensor from_values(const Shape& shape, std::initializer_list<ComputeType<T>> values) {
+    if constexpr (std::same_as<T, ComputeType<T>>) {
+      return from_values(shape, std::span<const T>(values.begin(), values.size()));
+    } else {
+      return from_values(shape, std::vector<T>(values.begin(), values.end()));
     }
-    return from_values(shape, rounded);
   }
   /// Uses memory that the caller owns; `release()`, if any, runs when the last handle is gone. Null
   /// has no elements.

@@ -44,15 +44,15 @@ struct LatentMap {
   Variable<T> to_latent_of_batch(const Variable<T>& hidden) {
     const Variable<T> z = layer_norm(compress(hidden), Variable<T>(), Variable<T>());
     const Variable<T> centre = ldlm::mean(z, {0, 1});
-    const Variable<T> spread = sqrt(var(z, {0, 1}, 0) + T(1e-6));
+    const Variable<T> spread = sqrt(var(z, {0, 1}, 0) + 1e-6);
     mean.copy_(centre.value());
     deviation.copy_(spread.value());
     return (z - centre) / spread;
   }
   /// Latents (B, L, d), or estimates of them made at log-SNRs (B), -> embeddings (B, L, C).
-  Variable<T> to_prefix(const Variable<T>& z, const Tensor<T>& log_snr) const {
+  Variable<T> to_prefix(const Variable<T>& z, const Tensor<ComputeType<T>>& log_snr) const {
     const Tensor<T> features =
-        timestep_embedding(mul(log_snr, T{25}), noise_features).to(z.device());
+        cast<T>(timestep_embedding(log_snr * 25, noise_features)).to(z.device());
     const Variable<T> level = noise.second(noise.first(Variable<T>(features), Activation::silu));
     return expand(z * Variable<T>(deviation) + Variable<T>(mean)) + level.unsqueeze(1);
   }
@@ -110,7 +110,7 @@ struct Autoencoder {
 
   /// What the decoder reads before the text: (B, L, C). `log_snr` (B) is the noise level that the
   /// latents are an estimate from.
-  Variable<T> prefix(const Variable<T>& z, const Tensor<T>& log_snr) const {
+  Variable<T> prefix(const Variable<T>& z, const Tensor<ComputeType<T>>& log_snr) const {
     return kind == LatentKind::pooled ? z : map.to_prefix(z, log_snr);
   }
 

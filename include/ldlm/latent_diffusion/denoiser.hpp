@@ -96,8 +96,9 @@ Tensor<T> estimate_of_every_second(const ReverseTransformer<T>& model, const Dif
 /// levels of the schedule. With self-conditioning, every second row is given the model's own first
 /// estimate (Chen et al., 2023, "Analog bits").
 template <Floating T>
-Variable<T> denoiser_loss(const ReverseTransformer<T>& model, const Diffusion& diffusion,
-                          const Tensor<T>& z0, Generator& generator) {
+Variable<ComputeType<T>> denoiser_loss(const ReverseTransformer<T>& model,
+                                       const Diffusion& diffusion, const Tensor<T>& z0,
+                                       Generator& generator) {
   const std::vector<double> alpha_bars =
       detail::stratified_levels(diffusion.schedule, z0.size(0), generator);
   const Tensor<T> eps = randn_like(z0, generator);

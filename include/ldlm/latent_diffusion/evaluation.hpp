@@ -214,7 +214,7 @@ std::vector<TextLikelihood> text_likelihoods(const Gpt2<T>& model, const Tokeniz
     const auto rows = static_cast<std::size_t>(count);
     const Tensor<T> logits =
         model({.ids = Tensor<std::int64_t>::from_values({1, count}, all.first(rows))}).value();
-    const Tensor<T> losses =
+    const Tensor<ComputeType<T>> losses =
         cross_entropy_rows(logits.reshape({count, logits.size(-1)}),
                            Tensor<std::int64_t>::from_values({count}, all.subspan(1, rows)));
     out.push_back({count, -static_cast<double>(mean(losses).item())});

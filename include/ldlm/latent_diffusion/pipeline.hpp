@@ -120,8 +120,8 @@ template <Floating T>
   return x;
 }
 
-/// Writes one part of a model: config.json, which may be null, and its weights in `storage`. Throws
-/// for a packed weight.
+/// Writes one part of a model: config.json, which may be null, and its weights as elements of
+/// `storage`. Throws for a packed weight, and for an element type that is no floating one.
 template <class Model>
 void save_part(const Model& model, const JsonValue& config, FolderUpdate& update,
                const std::filesystem::path& part, DType storage) {
@@ -132,10 +132,21 @@ void save_part(const Model& model, const JsonValue& config, FolderUpdate& update
   SafetensorsWriter writer;
   writer.metadata("format", "pt");
   for (const auto& [name, tensor] : state_dict(model)) {
-    if (storage == DType::f16) {
-      writer.add(name, cast<f16>(tensor));
-    } else {
-      writer.add(name, tensor);
+    switch (storage) {
+      case DType::f64:
+        writer.add(name, cast<double>(tensor));
+        break;
+      case DType::f32:
+        writer.add(name, cast<float>(tensor));
+        break;
+      case DType::f16:
+        writer.add(name, cast<f16>(tensor));
+        break;
+      case DType::bf16:
+        writer.add(name, cast<bf16>(tensor));
+        break;
+      default:
+        fail("save", "weights cannot be stored as ", name_of(storage));
     }
   }
   writer.write_model(update, part, std::numeric_limits<std::size_t>::max());
@@ -147,7 +158,7 @@ void save_part(const Model& model, const JsonValue& config, FolderUpdate& update
 }  // namespace detail
 
 /// Writes the autoencoder's parts and ldlm.json as a part of the update of a model's folder.
-/// Weights are stored as float or, in half the space, as f16.
+/// Weights are stored as elements of `storage`, of any floating type.
 template <Floating T>
 void save_autoencoder(const Autoencoder<T>& model, const LdlmConfig& config, FolderUpdate& update,
                       DType storage = dtype_of<T>) {
@@ -403,8 +414,9 @@ class Ldlm {
   /// The decoder before the first token of each latent's text.
   [[nodiscard]] Gpt2Session<T> session_of(const Tensor<T>& latents,
                                           const DecodeOptions& options) const {
-    const auto log_snr = Tensor<T>::full(
-        {latents.size(0)}, static_cast<T>(bounded_log_snr(levels_.alpha_bar(options.t))));
+    const std::vector<double> levels(static_cast<std::size_t>(latents.size(0)),
+                                     levels_.alpha_bar(options.t));
+    const auto log_snr = detail::log_snrs<T>(levels);
     return Gpt2Session<T>(autoencoder_.decoder,
                           {.prefix = autoencoder_.prefix(Variable<T>(latents), log_snr).value()});
   }

@@ -63,10 +63,10 @@ inline std::vector<double> draw_noise_levels(std::int64_t rows, const Autoencode
 }
 
 template <Floating T>
-Tensor<T> log_snrs(std::span<const double> alpha_bars) {
-  Tensor<T> out = Tensor<T>::empty({static_cast<std::int64_t>(alpha_bars.size())});
+Tensor<ComputeType<T>> log_snrs(std::span<const double> alpha_bars) {
+  auto out = Tensor<ComputeType<T>>::empty({static_cast<std::int64_t>(alpha_bars.size())});
   for (std::size_t i = 0; i < alpha_bars.size(); ++i) {
-    out.data()[i] = static_cast<T>(bounded_log_snr(alpha_bars[i]));
+    out.data()[i] = static_cast<ComputeType<T>>(bounded_log_snr(alpha_bars[i]));
   }
   return out;
 }
@@ -84,10 +84,11 @@ template <Floating T>
 /// Cross-entropy of texts decoded from estimates of their latents (B, L, d) made at the given noise
 /// levels; of sequence latents, the decoder's previous tokens are masked as `noise` says.
 template <Floating T>
-Variable<T> decoder_loss(const Autoencoder<T>& model, const Variable<T>& latents,
-                         std::span<const double> alpha_bars, const Tensor<std::int64_t>& targets,
-                         const SpecialIds& special, const AutoencoderNoise& noise,
-                         Generator& generator) {
+Variable<ComputeType<T>> decoder_loss(const Autoencoder<T>& model, const Variable<T>& latents,
+                                      std::span<const double> alpha_bars,
+                                      const Tensor<std::int64_t>& targets,
+                                      const SpecialIds& special, const AutoencoderNoise& noise,
+                                      Generator& generator) {
   const Tensor<std::int64_t> previous =
       model.kind == LatentKind::pooled  // a published GPT-2 has no mask token
           ? targets
@@ -102,9 +103,9 @@ Variable<T> decoder_loss(const Autoencoder<T>& model, const Variable<T>& latents
 /// sqrt(abar) z_t of a unit-variance latent, and is told the noise level. Pooled latents are the
 /// encoder's own, of any scale: there the decoder alone learns, and without noise.
 template <Floating T>
-Variable<T> autoencoder_loss(const Autoencoder<T>& model, const TextBatch& texts,
-                             const SpecialIds& special, const AutoencoderNoise& noise,
-                             Generator& generator) {
+Variable<ComputeType<T>> autoencoder_loss(const Autoencoder<T>& model, const TextBatch& texts,
+                                          const SpecialIds& special, const AutoencoderNoise& noise,
+                                          Generator& generator) {
   if (model.kind == LatentKind::pooled) {
     const Tensor<T> z = encode_without_graph(model, texts);
     const std::vector<double> clean(static_cast<std::size_t>(z.size(0)), 1.0);
@@ -145,10 +146,10 @@ struct JointModel {
 /// mean and deviation to the batch's. Throws for pooled latents and for a denoiser that does not
 /// predict z_0.
 template <Floating T>
-Variable<T> joint_loss(Autoencoder<T>& model, const ReverseTransformer<T>& denoiser,
-                       const Diffusion& diffusion, const TextBatch& texts,
-                       const SpecialIds& special, const AutoencoderNoise& noise,
-                       Generator& generator) {
+Variable<ComputeType<T>> joint_loss(Autoencoder<T>& model, const ReverseTransformer<T>& denoiser,
+                                    const Diffusion& diffusion, const TextBatch& texts,
+                                    const SpecialIds& special, const AutoencoderNoise& noise,
+                                    Generator& generator) {
   LDLM_CHECK(diffusion.prediction == Prediction::x0, "joint_loss",
              "the denoiser must predict x0, as its output is decoded");
   LDLM_CHECK(model.kind == LatentKind::sequence, "joint_loss",
@@ -166,7 +167,7 @@ Variable<T> joint_loss(Autoencoder<T>& model, const ReverseTransformer<T>& denoi
   const Variable<T> x0 =
       predict(denoiser, diffusion, zt, alpha_bars,
               detail::estimate_of_every_second(denoiser, diffusion, zt.value(), alpha_bars));
-  const Variable<T> error = mse_loss(x0, z.detach());
+  const Variable<ComputeType<T>> error = mse_loss(x0, z.detach());
 
   auto denoised = Tensor<T>::ones({z.size(0), 1, 1});
   for (std::int64_t b = 0; b < z.size(0); b += 4) {

@@ -197,7 +197,8 @@ struct MultiHeadAttention {
     const bool fits = x.rank() == 3 && memory.rank() == 3 && x.size(0) == memory.size(0) &&
                       x.size(2) == in_proj_weight.size(1);
     return fits && memory.size(1) == 1 && !(context.causal && x.size(1) > 1) &&
-           !context.mask.defined() && context.cache == nullptr && dropout.active() == nullptr;
+           !context.mask.defined() && context.cache == nullptr &&
+           !context.cache_position.defined() && dropout.active() == nullptr;
   }
   // The parts [first, last) of queries, keys and values, side by side.
   Variable<T> project(const Variable<T>& x, std::int64_t first, std::int64_t last) const {

@@ -93,7 +93,7 @@ class AdamBase {
       args.grad_scale = static_cast<C>(grad_scale);
       item.parameter = p.data();
       item.grad = grads.back().data();
-      item.master = entry.master.up_to_date(p).data();
+      item.master = entry.master.floats().data();  // the kernel takes over what is not its own
       item.m = entry.mean.data();
       item.v = entry.variance.data();
       item.n = p.numel();
@@ -109,9 +109,7 @@ class AdamBase {
                                                           static_cast<std::int64_t>(end - i));
     }
     for (Entry* const entry : moved) {
-      const Tensor<T>& p = entry->slot.parameter.value();
-      p.storage().bump_version();
-      entry->master.note(p);
+      entry->slot.parameter.value().storage().bump_version();
       ++entry->steps;
     }
   }
@@ -152,7 +150,6 @@ class AdamBase {
     for (std::size_t i = 0; i < entries_.size(); ++i) {
       const std::size_t last = own.size() / entries_.size() * (i + 1) - 1;
       entries_[i].steps = static_cast<std::int64_t>(own[last].second.item());
-      entries_[i].master.forget();
     }
   }
 

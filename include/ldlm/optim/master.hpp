@@ -18,36 +18,25 @@ class Master {
 
   static constexpr bool exists = false;
   /// Undefined.
-  [[nodiscard]] Tensor<T> up_to_date(const Tensor<T>& /*parameter*/) { return {}; }
-  void note(const Tensor<T>& /*parameter*/) {}
-  void forget() {}
+  [[nodiscard]] Tensor<T> floats() const { return {}; }
   void add_to(NamedTensors<T>& /*state*/, const std::string& /*name*/) const {}
 };
 
 template <>
 class Master<bf16> {
  public:
-  explicit Master(const Tensor<bf16>& parameter) : value_(cast<float>(parameter.clone())) {
-    note(parameter);
-  }
+  explicit Master(const Tensor<bf16>& parameter) : value_(cast<float>(parameter.clone())) {}
 
   static constexpr bool exists = true;
-  /// The floats. Where someone else has changed the parameter since note(), they are its elements.
-  [[nodiscard]] const Tensor<float>& up_to_date(const Tensor<bf16>& parameter) {
-    if (parameter.storage() != storage_ || parameter.storage().version() != version_) {
-      const Tensor<bool> own = eq(cast<bf16>(value_), parameter);
-      value_.copy_(where(own, value_, cast<float>(parameter)));
-      note(parameter);
-    }
+  /// The floats as the last step left them.
+  [[nodiscard]] const Tensor<float>& floats() const { return value_; }
+  /// The floats. Elements of the parameter that are not their rounding were written by someone
+  /// else, and are taken over.
+  [[nodiscard]] const Tensor<float>& up_to_date(const Tensor<bf16>& parameter) const {
+    const Tensor<bool> own = eq(cast<bf16>(value_), parameter);
+    value_.copy_(where(own, value_, cast<float>(parameter)));
     return value_;
   }
-  /// The parameter is the rounding of the floats now.
-  void note(const Tensor<bf16>& parameter) {
-    storage_ = parameter.storage();
-    version_ = storage_.version();
-  }
-  /// They were loaded: which of the parameter's elements are theirs is to be seen.
-  void forget() { storage_ = {}; }
   /// "<name>.master"; shares memory.
   void add_to(NamedTensors<float>& state, const std::string& name) const {
     state.emplace_back(name + ".master", value_);
@@ -55,8 +44,6 @@ class Master<bf16> {
 
  private:
   Tensor<float> value_;
-  Storage storage_;
-  std::uint64_t version_ = 0;
 };
 
 }  // namespace ldlm::detail

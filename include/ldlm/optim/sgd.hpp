@@ -86,7 +86,6 @@ class SGD {
       }
       if constexpr (detail::Master<T>::exists) {
         slot.parameter.value().copy_(cast<T>(p));
-        masters_[i].note(slot.parameter.value());
       }
     }
   }
@@ -117,9 +116,6 @@ class SGD {
       detail::check_finite_state("SGD", key, tensor);
     }
     copy_tensors(state, state_dict(), true, "SGD");
-    for (auto& master : masters_) {
-      master.forget();
-    }
   }
 
  private:

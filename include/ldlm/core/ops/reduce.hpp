@@ -58,9 +58,22 @@ template <class T>
 Tensor<T> sum(const Tensor<T>& x, const Axes& axes = all_axes, bool keep = false) {
   return detail::reduce(ReduceOp::sum, x, axes, keep, "sum");
 }
+namespace detail {
+/// f(x as floats), rounded once: of what a kernel of bf16 would round on the way. `name` is the
+/// op's own.
+template <class F>
+Tensor<bf16> in_floats(const Tensor<bf16>& x, std::string_view name, const F& f) {
+  static_cast<void>(x.device(name));
+  return cast<bf16>(f(cast<float>(x)));
+}
+}  // namespace detail
+
 /// Arithmetic mean; of no elements: NaN.
 template <Floating T>
 Tensor<T> mean(const Tensor<T>& x, const Axes& axes = all_axes, bool keep = false) {
+  if constexpr (std::same_as<T, bf16>) {
+    return detail::in_floats(x, "mean", [&](const auto& f) { return mean(f, axes, keep); });
+  }
   Tensor<T> out = detail::reduce(ReduceOp::sum, x, axes, keep, "mean");
   const std::int64_t count = detail::reduced_count(x, axes, "mean");
   using C = ComputeType<T>;
@@ -81,6 +94,9 @@ template <Floating T>
 Tensor<T> norm(const Tensor<T>& x, const Axes& axes = all_axes, bool keep = false) {
   if (detail::reduced_count(x, axes, "norm") == 1) {
     return abs(x).reshape(reduced_shape(x.shape(), axes.mask(x.rank(), "norm"), keep));
+  }
+  if constexpr (std::same_as<T, bf16>) {
+    return detail::in_floats(x, "norm", [&](const auto& f) { return norm(f, axes, keep); });
   }
   Tensor<T> out = detail::reduce(ReduceOp::sum_squares, x, axes, keep, "norm");
   unary_(UnaryOp::sqrt, out);
@@ -104,6 +120,10 @@ Tensor<T> centred(const Tensor<T>& x, const Axes& axes) {
 template <Floating T>
 Tensor<T> var(const Tensor<T>& x, const Axes& axes = all_axes, int correction = 1,
               bool keep = false) {
+  if constexpr (std::same_as<T, bf16>) {
+    return detail::in_floats(x, "var",
+                             [&](const auto& f) { return var(f, axes, correction, keep); });
+  }
   using C = ComputeType<T>;
   constexpr C infinity = std::numeric_limits<C>::infinity();
   const Device device = x.device("var");
