@@ -89,15 +89,38 @@ Attention<T> make_attention(const AttentionCase& c, Context<T>& t) {
   return args;
 }
 
+template <class T>
+void attention_case(const AttentionCase& c, bool allow_tf32, const KernelTable<T>& k,
+                    Context<T>& t) {
+  Attention<T> args = make_attention(c, t);
+  args.allow_tf32 = allow_tf32;
+  args.out = t.rows_out({c.B, c.H, c.Tq, c.D});
+  args.lse = t.template out_of<ComputeType<T>>({c.B, c.H, c.Tq});
+  k.attention(args);
+}
+
+template <class T>
+void backward_case(const AttentionCase& c, bool allow_tf32, const KernelTable<T>& k,
+                   Context<T>& t) {
+  AttentionBackward<T> args;
+  args.forward = make_attention(c, t);
+  args.forward.allow_tf32 = allow_tf32;
+  args.grad_out = t.rows({c.B, c.H, c.Tq, c.D});
+  args.forward.out = t.rows_out({c.B, c.H, c.Tq, c.D});
+  args.forward.lse = t.template out_of<ComputeType<T>>({c.B, c.H, c.Tq});
+  // What the forward pass leaves, so that only one kernel is tested.
+  t.trusted_kernels().attention(args.forward);
+  args.grad_q = t.rows_out({c.B, c.H, c.Tq, c.D});
+  args.grad_k = t.rows_out({c.B, c.H, c.Tk, c.D});
+  args.grad_v = t.rows_out({c.B, c.H, c.Tk, c.D});
+  k.attention_backward(args);
+}
+
 TEST_CASE("attention kernels") {
   for (const AttentionCase& c : attention_cases) {
-    check_kernel(name_of(c), {4e-6, 4e-6, 0, 5e-3},
-                 [&]<class T>(const KernelTable<T>& k, Context<T>& t) {
-                   Attention<T> args = make_attention(c, t);
-                   args.out = t.rows_out({c.B, c.H, c.Tq, c.D});
-                   args.lse = t.template out_of<ComputeType<T>>({c.B, c.H, c.Tq});
-                   k.attention(args);
-                 });
+    check_kernel(
+        name_of(c), {4e-6, 4e-6, 0, 5e-3},
+        [&]<class T>(const KernelTable<T>& k, Context<T>& t) { attention_case(c, false, k, t); });
   }
 }
 
@@ -114,20 +137,66 @@ TEST_CASE("attention kernels without lse, and of large scores") {
 
 TEST_CASE("attention_backward kernels") {
   for (const AttentionCase& c : attention_cases) {
-    check_kernel(name_of(c) + " backward", {2e-5, 2e-5, 0, 0.02},
-                 [&]<class T>(const KernelTable<T>& k, Context<T>& t) {
-                   AttentionBackward<T> args;
-                   args.forward = make_attention(c, t);
-                   args.grad_out = t.rows({c.B, c.H, c.Tq, c.D});
-                   args.forward.out = t.rows_out({c.B, c.H, c.Tq, c.D});
-                   args.forward.lse = t.template out_of<ComputeType<T>>({c.B, c.H, c.Tq});
-                   // What the forward pass leaves, so that only one kernel is tested.
-                   t.trusted_kernels().attention(args.forward);
-                   args.grad_q = t.rows_out({c.B, c.H, c.Tq, c.D});
-                   args.grad_k = t.rows_out({c.B, c.H, c.Tk, c.D});
-                   args.grad_v = t.rows_out({c.B, c.H, c.Tk, c.D});
-                   k.attention_backward(args);
-                 });
+    check_kernel(
+        name_of(c) + " backward", {2e-5, 2e-5, 0, 0.02},
+        [&]<class T>(const KernelTable<T>& k, Context<T>& t) { backward_case(c, false, k, t); });
+  }
+}
+
+// ---- Floats that may be rounded to tf32, which a card does. ----
+
+const std::vector<AttentionCase> tf32_cases = {
+    {1, 2, 130, 130, 64, true},
+    {2, 1, 67, 131, 24, false, Mask::keys, 0.3},
+    {1, 2, 33, 70, 96, true, Mask::all, 0.2},
+    {1, 1, 70, 41, 128},
+    {1, 1, 65, 200, 128, true, Mask::none, 0.1},
+    {1, 2, 40, 70, 128, false, Mask::all_hidden},
+    {2, 2, 40, 70, 64, false, Mask::all_hidden},
+    {1, 1, 20, 37, 3},
+    {1, 1, 9, 17, 98, true},
+    {2, 1, 10, 0, 8},
+    {2, 1, 0, 10, 8},
+    // In float throughout: few queries, many channels.
+    {2, 2, 7, 30, 64},
+    {1, 1, 20, 20, 256},
+};
+
+/// Runs body(allow_tf32, kernels, context) in float beside the reference in double: `most` is a few
+/// units of tf32, of which bf16 would be eight. Results are those of float where, and only where,
+/// nothing is to be rounded.
+template <class Body>
+void check_tf32(const AttentionCase& c, double most, const Body& body) {
+  const Device device = device_under_test();
+  const bool rounds = !is_host_memory(device) && c.Tq >= 8 && c.Tk > 0 && c.D <= 128;
+  for (int variation = 0; variation < variations; variation += takes_sample() ? 3 : 1) {
+    const std::string what = name_of(c) + " in tf32, variation " + std::to_string(variation);
+    const auto run = [&]<class T>(bool allow_tf32, Device where, std::type_identity<T>) {
+      return run_case<T>([&](const KernelTable<T>& k, Context<T>& t) { body(allow_tf32, k, t); },
+                         1234 + static_cast<unsigned>(variation), variation, where);
+    };
+    const Outputs expected = run(true, reference_cpu, std::type_identity<double>{});
+    const Outputs exact = run(false, device, std::type_identity<float>{});
+    const Outputs rounded = run(true, device, std::type_identity<float>{});
+    check_close(rounded, expected, {most, most}, what);
+    CHECK_MESSAGE(same_bits(rounded, exact) == !rounds, what);
+    CHECK_MESSAGE(same_bits(rounded, run(true, device, std::type_identity<float>{})), what);
+  }
+}
+
+TEST_CASE("attention kernels in tf32") {
+  for (const AttentionCase& c : tf32_cases) {
+    check_tf32(c, 1.5e-3, [&]<class T>(bool allow_tf32, const KernelTable<T>& k, Context<T>& t) {
+      attention_case(c, allow_tf32, k, t);
+    });
+  }
+}
+
+TEST_CASE("attention_backward kernels in tf32") {
+  for (const AttentionCase& c : tf32_cases) {
+    check_tf32(c, 2e-3, [&]<class T>(bool allow_tf32, const KernelTable<T>& k, Context<T>& t) {
+      backward_case(c, allow_tf32, k, t);
+    });
   }
 }
 

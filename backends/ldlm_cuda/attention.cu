@@ -146,8 +146,8 @@ template <class T>
 void attention(const Attention<T>& args) {
   const std::int64_t heads = args.q.size(0) * args.q.size(1);
   const std::int64_t rows = heads * args.q.size(2);
-  if constexpr (std::is_same_v<T, bf16>) {
-    if (rows > 0 && takes_tiles(args)) {
+  if constexpr (std::is_same_v<ComputeType<T>, float>) {
+    if (rows > 0 && takes_mma(args)) {
       attention_mma(args);
       return;
     }

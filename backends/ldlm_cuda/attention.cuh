@@ -81,9 +81,17 @@ bool takes_tiles(const Attention<T>& args) {
          args.q.size(2) >= least && args.last_key == nullptr;
 }
 
-// attention_mma.cu: what takes_tiles(), of bf16. `totals` as attention_backward.cu makes them.
-void attention_mma(const Attention<bf16>& args);
-void attention_backward_mma(const AttentionBackward<bf16>& args, const float* totals);
+/// Whether it is computed on tensor cores.
+template <class T>
+bool takes_mma(const Attention<T>& args) {
+  return takes_tiles(args) && (std::is_same_v<T, bf16> || args.allow_tf32);
+}
+
+// attention_mma.cu: what takes_mma(). `totals` as attention_backward.cu makes them.
+template <class T>
+void attention_mma(const Attention<T>& args);
+template <class T>
+void attention_backward_mma(const AttentionBackward<T>& args, const float* totals);
 
 // The kernels for any head size: a block works on a row of channels, some of them at a time, which
 // its threads keep in registers.

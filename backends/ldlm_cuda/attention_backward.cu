@@ -268,8 +268,8 @@ void attention_backward(const AttentionBackward<T>& args) {
   if (rows > 0) {
     launch("attention_backward", totals_kernel<T>, grid_over(rows), args, rows, scratch.as<C>());
   }
-  if constexpr (std::is_same_v<T, bf16>) {
-    if (takes_tiles(args.forward)) {
+  if constexpr (std::is_same_v<C, float>) {
+    if (takes_mma(args.forward)) {
       attention_backward_mma(args, scratch.as<float>());
       return;
     }

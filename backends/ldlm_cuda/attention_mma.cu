@@ -1,4 +1,4 @@
-// Attention of bf16 with heads of up to 128 channels, on tensor cores, and its gradients.
+// Attention with heads of up to 128 channels on tensor cores, and its gradients.
 
 #include <ldlm_cuda/attention_mma.cuh>
 
@@ -6,40 +6,56 @@ namespace ldlm::cuda_backend {
 
 namespace {
 
-/// A block 64 queries, over the tiles of keys that they see. While scores are computed values are
+/// Rows of a block, and columns of a tile: as many as 48 KiB of shared memory have room for.
+template <class T, int channels>
+struct ForwardShape {
+  static constexpr int rows = 64;
+  static constexpr int columns = channels * sizeof(T) <= 256 ? 64 : 32;
+  static constexpr int threads = rows * 2;
+};
+template <class T, int channels>
+struct GradientShape {
+  static constexpr int row_bytes = channels * static_cast<int>(sizeof(T));
+  static constexpr int rows = row_bytes <= 256 ? 64 : 32;
+  static constexpr int columns = row_bytes <= 128 ? 64 : row_bytes <= 256 ? 16 : 8;
+  static constexpr int threads = rows * 2;
+};
+
+/// A block some queries, over the tiles of keys that they see. While scores are computed values are
 /// on their way, while values are mixed the next keys.
-template <int channels>
-__global__ void __launch_bounds__(mma_threads)
-    attention_mma_kernel(const __grid_constant__ Attention<bf16> args, std::int64_t tiles,
+template <class T, int channels>
+__global__ void __launch_bounds__(ForwardShape<T, channels>::threads)
+    attention_mma_kernel(const __grid_constant__ Attention<T> args, std::int64_t tiles,
                          bool aligned) {
-  using Rows = MmaRows<channels>;
-  constexpr int columns = 64;  // keys of a tile
-  LDLM_SHARED(EightHalves, k_memory, Rows::eights(columns));
-  LDLM_SHARED(EightHalves, v_memory, Rows::eights(columns));
-  const Rows k_rows{k_memory[0].of};
-  const Rows v_rows{v_memory[0].of};
+  using Shape = ForwardShape<T, channels>;
+  using Rows = MmaRows<T, channels, Shape::threads>;
+  constexpr int columns = Shape::columns;
+  static_assert(Shape::rows <= 2 * columns, "queries pass through the memory of keys and values");
+  LDLM_SHARED(MmaPart<T>, memory, Rows::parts(2 * columns));
+  const Rows k_rows{memory[0].of};
+  const Rows v_rows{memory[Rows::parts(columns)].of};
   const MmaPlace place;
   const std::int64_t heads = args.q.layout.shape[1];
   const std::int64_t queries = args.q.layout.shape[2];
-  const std::int64_t tiles_of_head = (queries + mma_rows - 1) / mma_rows;
+  const std::int64_t tiles_of_head = (queries + Shape::rows - 1) / Shape::rows;
   constexpr float lowest = -INFINITY;
   for (std::int64_t number = blockIdx.x; number < tiles; number += gridDim.x) {
     // The last queries first: of a causal attention they see the most keys.
-    const std::int64_t first_row = (tiles_of_head - 1 - number % tiles_of_head) * mma_rows;
+    const std::int64_t first_row = (tiles_of_head - 1 - number % tiles_of_head) * Shape::rows;
     const std::int64_t head_number = number / tiles_of_head;
-    const AttentionHead<bf16> head(args, head_number / heads, head_number % heads);
-    const bf16* const keys = head.row(args.k, 0);
-    const bf16* const values = head.row(args.v, 0);
-    const std::int64_t last = first_row + mma_rows < queries ? first_row + mma_rows : queries;
+    const AttentionHead<T> head(args, head_number / heads, head_number % heads);
+    const T* const keys = head.row(args.k, 0);
+    const T* const values = head.row(args.v, 0);
+    const std::int64_t last = first_row + Shape::rows < queries ? first_row + Shape::rows : queries;
     const std::int64_t visible = head.visible(last - 1);
 
-    unsigned q[channels / 16][4];
-    k_rows.template bring<mma_rows>(head.row(args.q, 0), args.q.layout, first_row, aligned);
+    unsigned q[channels / Rows::depth][4];
+    k_rows.template bring<Shape::rows>(head.row(args.q, 0), args.q.layout, first_row, aligned);
     wait_copies<0>();
     __syncthreads();
     LDLM_UNROLL
-    for (int c = 0; c < channels; c += 16) {
-      k_rows.as_a(place.warp_row, c, q[c / 16]);
+    for (int c = 0; c < channels; c += Rows::depth) {
+      k_rows.as_a(place.warp_row, c, q[c / Rows::depth]);
     }
     __syncthreads();
 
@@ -53,13 +69,8 @@ __global__ void __launch_bounds__(mma_threads)
       __syncthreads();
       MmaSums<columns> scores = {};
       LDLM_UNROLL
-      for (int c = 0; c < channels; c += 16) {
-        LDLM_UNROLL
-        for (int column = 0; column < columns; column += 16) {
-          unsigned b[4];
-          k_rows.as_columns(column, c, b);
-          multiply_sixteen<columns>(scores, column, q[c / 16], b);
-        }
+      for (int c = 0; c < channels; c += Rows::depth) {
+        multiply_channels<columns>(q[c / Rows::depth], k_rows, c, scores);
       }
       __syncthreads();
       if (first + columns < visible) {
@@ -121,52 +132,53 @@ __global__ void __launch_bounds__(mma_threads)
   }
 }
 
-/// The gradients of 64 rows: of keys and their values, over the tiles of queries that see them, or
-/// of queries, over the tiles of keys that they see. With S the scores and their factors f and
-/// weights p (see attention_backward.cu), rows times columns are S and dp, the columns' rows are
-/// mixed by slopes and, for values, by weights.
-template <bool of_keys, int channels>
-__global__ void __launch_bounds__(mma_threads)
-    attention_gradients_mma_kernel(const __grid_constant__ AttentionBackward<bf16> args,
+/// The gradients of a block's rows: of keys and their values, over the tiles of queries that see
+/// them, or of queries, over the tiles of keys that they see. With S the scores and their factors f
+/// and weights p (see attention_backward.cu), rows times columns are S and dp, the columns' rows
+/// are mixed by slopes and, for values, by weights.
+template <class T, bool of_keys, int channels>
+__global__ void __launch_bounds__(GradientShape<T, channels>::threads)
+    attention_gradients_mma_kernel(const __grid_constant__ AttentionBackward<T> args,
                                    std::int64_t tiles, const float* totals, bool aligned) {
-  using Rows = MmaRows<channels>;
-  constexpr int columns = channels <= 64 ? 64 : 16;
-  constexpr int queries_held = of_keys ? columns : mma_rows;
-  LDLM_SHARED(EightHalves, row_memory, Rows::eights(2 * mma_rows));
-  LDLM_SHARED(EightHalves, column_memory, Rows::eights(2 * columns));
+  using Shape = GradientShape<T, channels>;
+  using Rows = MmaRows<T, channels, Shape::threads>;
+  constexpr int columns = Shape::columns;
+  constexpr int queries_held = of_keys ? columns : Shape::rows;
+  LDLM_SHARED(MmaPart<T>, row_memory, Rows::parts(2 * Shape::rows));
+  LDLM_SHARED(MmaPart<T>, column_memory, Rows::parts(2 * columns));
   LDLM_SHARED(float, lse, queries_held);
   LDLM_SHARED(float, total, queries_held);
-  const Rows rows{row_memory[0].of};                             // keys or queries
-  const Rows row_others{row_memory[Rows::eights(mma_rows)].of};  // values or grad_out
+  const Rows rows{row_memory[0].of};                               // keys or queries
+  const Rows row_others{row_memory[Rows::parts(Shape::rows)].of};  // values or grad_out
   const Rows column_rows{column_memory[0].of};
-  const Rows column_others{column_memory[Rows::eights(columns)].of};
+  const Rows column_others{column_memory[Rows::parts(columns)].of};
   const MmaPlace place;
-  const Attention<bf16>& forward = args.forward;
+  const Attention<T>& forward = args.forward;
   const std::int64_t heads = forward.q.layout.shape[1];
   const std::int64_t queries = forward.q.layout.shape[2];
   const std::int64_t keys = forward.k.layout.shape[2];
   const std::int64_t extent = of_keys ? keys : queries;
-  const std::int64_t tiles_of_head = (extent + mma_rows - 1) / mma_rows;
+  const std::int64_t tiles_of_head = (extent + Shape::rows - 1) / Shape::rows;
   for (std::int64_t number = blockIdx.x; number < tiles; number += gridDim.x) {
     const std::int64_t tile = number % tiles_of_head;
-    const std::int64_t first_row = (of_keys ? tile : tiles_of_head - 1 - tile) * mma_rows;
+    const std::int64_t first_row = (of_keys ? tile : tiles_of_head - 1 - tile) * Shape::rows;
     const std::int64_t head_number = number / tiles_of_head;
-    const AttentionHead<bf16> head(forward, head_number / heads, head_number % heads);
+    const AttentionHead<T> head(forward, head_number / heads, head_number % heads);
     const auto bring = [&]<int count>(std::integral_constant<int, count>, bool their_keys,
                                       const Rows& to, const Rows& other, std::int64_t first) {
-      const View<const bf16>& own = their_keys ? forward.k : forward.q;
-      const View<const bf16>& beside = their_keys ? forward.v : args.grad_out;
+      const View<const T>& own = their_keys ? forward.k : forward.q;
+      const View<const T>& beside = their_keys ? forward.v : args.grad_out;
       to.template bring<count>(head.row(own, 0), own.layout, first, aligned);
       other.template bring<count>(head.row(beside, 0), beside.layout, first, aligned);
     };
     const auto bring_queries = [&](std::int64_t first) {
-      for (int i = static_cast<int>(threadIdx.x); i < queries_held; i += mma_threads) {
+      for (int i = static_cast<int>(threadIdx.x); i < queries_held; i += Shape::threads) {
         const bool there = first + i < queries;
         lse[i] = there ? *head.row(forward.lse, first + i) : -INFINITY;
         total[i] = there ? totals[head_number * queries + first + i] : 0.0F;
       }
     };
-    bring(std::integral_constant<int, mma_rows>{}, of_keys, rows, row_others, first_row);
+    bring(std::integral_constant<int, Shape::rows>{}, of_keys, rows, row_others, first_row);
     if constexpr (!of_keys) {
       bring_queries(first_row);
     }
@@ -178,7 +190,8 @@ __global__ void __launch_bounds__(mma_threads)
       const std::int64_t seen_from = forward.causal ? first_row - (keys - queries) : 0;
       begin = seen_from > 0 ? seen_from / columns * columns : 0;
     } else {
-      const std::int64_t last = first_row + mma_rows < queries ? first_row + mma_rows : queries;
+      const std::int64_t last =
+          first_row + Shape::rows < queries ? first_row + Shape::rows : queries;
       end = head.visible(last - 1);
     }
     for (std::int64_t first = begin; first < end; first += columns) {
@@ -231,33 +244,56 @@ __global__ void __launch_bounds__(mma_threads)
   }
 }
 
+/// Calls kernel(..., tiles, more...) with blocks that work through the tiles of `rows` rows of each
+/// head.
+template <class Shape, class Kernel, class Args, class... More>
+void launch_tiles(const char* op, Kernel* kernel, std::int64_t heads, std::int64_t rows,
+                  const Args& args, const More&... more) {
+  const std::int64_t tiles = heads * ((rows + Shape::rows - 1) / Shape::rows);
+  if (tiles > 0) {
+    const auto blocks = static_cast<unsigned>(std::min<std::int64_t>(tiles, 0x7fffffff));
+    launch(op, kernel, Grid{dim3(blocks), dim3(Shape::threads)}, args, tiles, more...);
+  }
+}
+
+template <class T, int channels>
+void attention_of_channels(const Attention<T>& args) {
+  launch_tiles<ForwardShape<T, channels>>("attention", attention_mma_kernel<T, channels>,
+                                          args.q.size(0) * args.q.size(1), args.q.size(2), args,
+                                          rows_are_aligned<T>(args.q, args.k, args.v, args.out));
+}
+
+template <class T, int channels>
+void gradients_of_channels(const AttentionBackward<T>& args, const float* totals) {
+  using Shape = GradientShape<T, channels>;
+  const Attention<T>& forward = args.forward;
+  const std::int64_t heads = forward.q.size(0) * forward.q.size(1);
+  const bool aligned = rows_are_aligned<T>(forward.q, forward.k, forward.v, args.grad_out,
+                                           args.grad_q, args.grad_k, args.grad_v);
+  launch_tiles<Shape>("attention_backward", attention_gradients_mma_kernel<T, false, channels>,
+                      heads, forward.q.size(2), args, totals, aligned);
+  launch_tiles<Shape>("attention_backward", attention_gradients_mma_kernel<T, true, channels>,
+                      heads, forward.k.size(2), args, totals, aligned);
+}
+
 }  // namespace
 
-void attention_mma(const Attention<bf16>& args) {
-  const std::int64_t heads = args.q.size(0) * args.q.size(1);
-  const Grid grid = grid_of_mma(heads, args.q.size(2));
-  launch("attention", args.q.size(3) <= 64 ? attention_mma_kernel<64> : attention_mma_kernel<128>,
-         grid, args, heads * ((args.q.size(2) + mma_rows - 1) / mma_rows),
-         rows_are_aligned(args.q, args.k, args.v, args.out));
+template <class T>
+void attention_mma(const Attention<T>& args) {
+  args.q.size(3) <= 64 ? attention_of_channels<T, 64>(args) : attention_of_channels<T, 128>(args);
 }
 
-void attention_backward_mma(const AttentionBackward<bf16>& args, const float* totals) {
-  const Attention<bf16>& forward = args.forward;
-  const std::int64_t heads = forward.q.size(0) * forward.q.size(1);
-  const bool aligned = rows_are_aligned(forward.q, forward.k, forward.v, args.grad_out, args.grad_q,
-                                        args.grad_k, args.grad_v);
-  const auto run = [&](auto* kernel, std::int64_t rows) {
-    const std::int64_t tiles = heads * ((rows + mma_rows - 1) / mma_rows);
-    if (tiles > 0) {
-      launch("attention_backward", kernel, grid_of_mma(heads, rows), args, tiles, totals, aligned);
-    }
-  };
-  const bool narrow = forward.q.size(3) <= 64;
-  run(narrow ? attention_gradients_mma_kernel<false, 64>
-             : attention_gradients_mma_kernel<false, 128>,
-      forward.q.size(2));
-  run(narrow ? attention_gradients_mma_kernel<true, 64> : attention_gradients_mma_kernel<true, 128>,
-      forward.k.size(2));
+template <class T>
+void attention_backward_mma(const AttentionBackward<T>& args, const float* totals) {
+  args.forward.q.size(3) <= 64 ? gradients_of_channels<T, 64>(args, totals)
+                               : gradients_of_channels<T, 128>(args, totals);
 }
+
+#define LDLM_INSTANTIATE(T)                         \
+  template void attention_mma(const Attention<T>&); \
+  template void attention_backward_mma(const AttentionBackward<T>&, const float*);
+LDLM_INSTANTIATE(float)
+LDLM_INSTANTIATE(bf16)
+#undef LDLM_INSTANTIATE
 
 }  // namespace ldlm::cuda_backend

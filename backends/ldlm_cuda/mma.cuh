@@ -18,11 +18,11 @@
 
 namespace ldlm::cuda_backend {
 
-/// Four 8 x 8 matrices of bf16 from shared memory; lane 8 m + r names row r of matrix m, aligned to
-/// 16 bytes. Of lane 4g + t, out[m] is row g, word t of matrix m; or if `transposed`, of its
-/// transpose. (PTX ISA, ldmatrix.)
+/// Four matrices of 8 rows of 4 words from shared memory; lane 8 m + r names row r of matrix m,
+/// aligned to 16 bytes. Of lane 4g + t, out[m] is row g, word t of matrix m; or if `transposed`, of
+/// its transpose, as a matrix of 8 x 8 bf16. (PTX ISA, ldmatrix.)
 template <bool transposed>
-__device__ void load_matrices(unsigned (&out)[4], const bf16* row) {
+__device__ void load_matrices(unsigned (&out)[4], const void* row) {
 #ifdef LDLM_CUDA_EMULATED
   cuda_emulator::load_matrices(out, row, transposed);
 #else

@@ -2,6 +2,8 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
+#include <cmath>
 #include <string>
 #include <vector>
 
@@ -9,6 +11,7 @@
 #include <ldlm/core/devices.hpp>
 #include <ldlm/core/format.hpp>
 #include <ldlm/core/ops.hpp>
+#include <ldlm/core/precision.hpp>
 #include <ldlm/core/random.hpp>
 #include <ldlm/nn/linear.hpp>
 #include <ldlm/nn/pack.hpp>
@@ -99,6 +102,51 @@ TEST_CASE("packed weights move, multiply and are looked up") {
   pack(layer, WeightFormat::int8);
   to(layer, cuda);
   CHECK(max(abs(layer(x.to(cuda)).value().to(cpu) - before)).item() < 0.1F);
+}
+
+TEST_CASE("attention of floats is as exact as products are") {
+  Generator generator(4);
+  const Floats q = randn({1, 2, 20, 24}, generator);
+  const Floats k = randn({1, 2, 33, 24}, generator);
+  const Floats v = randn({1, 2, 33, 24}, generator);
+  using Results = std::vector<std::vector<float>>;  // of the forward pass, and gradients
+  const auto results = [&](Device device, MatmulPrecision precision) {
+    set_matmul_precision(precision);
+    Results all;
+    std::vector<Variable<float>> inputs;
+    for (const Floats& x : {q, k, v}) {
+      inputs.emplace_back(x.to(device), true);
+    }
+    const auto out = scaled_dot_product_attention(inputs[0], inputs[1], inputs[2]);
+    all.push_back(out.value().to_vector());
+    sum(out * out).backward();
+    for (const Variable<float>& x : inputs) {
+      all.push_back(x.grad().to_vector());
+    }
+    set_matmul_precision(MatmulPrecision::highest);
+    return all;
+  };
+  const auto distance = [](const Results& a, const Results& b) {
+    float most = 0;
+    for (std::size_t n = 0; n < a.size(); ++n) {
+      for (std::size_t i = 0; i < a[n].size(); ++i) {
+        most = std::max(most, std::abs(a[n][i] - b[n][i]));
+      }
+    }
+    return most;
+  };
+  const Results host = results(cpu, MatmulPrecision::highest);
+  const Results card = results(cuda, MatmulPrecision::highest);
+  CHECK(distance(card, host) < 1e-5F);
+  for (const MatmulPrecision precision : {MatmulPrecision::high, MatmulPrecision::medium}) {
+    const Results rounded = results(cuda, precision);
+    for (std::size_t n = 0; n < rounded.size(); ++n) {
+      CHECK(rounded[n] != card[n]);
+    }
+    CHECK(distance(rounded, host) < 1e-2F);
+    CHECK(results(cpu, precision) == host);
+  }
+  CHECK(results(cuda, MatmulPrecision::highest) == card);
 }
 
 TEST_CASE("random tensors have the CPU's bits") {

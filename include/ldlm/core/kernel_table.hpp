@@ -67,6 +67,8 @@ struct Attention {
   PhiloxStream stream;
   View<ComputeType<T>>
       lse;  // (B, H, Tq) log-sum-exp of each row, for the backward pass; empty: not wanted
+
+  bool allow_tf32 = false;  // factors of its products may be rounded to tf32, which no CPU does
 };
 
 template <class T>

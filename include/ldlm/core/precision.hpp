@@ -1,5 +1,6 @@
 #pragma once
-// How exactly matrix products of floats are computed. The names are PyTorch's.
+// How exactly matrix products of floats, and those of attention, are computed. The names are
+// PyTorch's.
 
 #include <atomic>
 #include <cstdint>
@@ -18,6 +19,7 @@ inline std::atomic<MatmulPrecision> product_precision{MatmulPrecision::highest};
 
 /// The precision of products from the next one on, in every thread; `highest` unless it is set. On
 /// a processor without bf16 products `medium` changes nothing; every card that is used has them.
+/// Attention is computed in float by processors, and by cards in tf32 with `high` and `medium`.
 inline void set_matmul_precision(MatmulPrecision precision) {
   detail::product_precision.store(precision, std::memory_order_relaxed);
 }

@@ -161,9 +161,11 @@ inline void load_matrices(unsigned (&out)[4], const void* row, bool transposed,
   for (unsigned m = 0; m < 4; ++m) {
     unsigned halves[2] = {};
     for (unsigned i = 0; i < 2; ++i) {
-      const std::uint16_t* from = nullptr;
+      const char* from = nullptr;
       std::memcpy(&from, all[8 * m + (transposed ? 2 * member + i : group)], sizeof from);
-      halves[i] = from[transposed ? group : 2 * member + i];
+      std::uint16_t half = 0;  // (of a float, where a row is four of those)
+      std::memcpy(&half, from + 2 * (transposed ? group : 2 * member + i), sizeof half);
+      halves[i] = half;
     }
     out[m] = halves[0] | halves[1] << 16;
   }

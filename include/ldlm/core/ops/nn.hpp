@@ -5,6 +5,7 @@
 
 #include <cmath>
 #include <ldlm/core/ops/elementwise.hpp>
+#include <ldlm/core/precision.hpp>
 #include <ldlm/core/random.hpp>
 
 namespace ldlm {
@@ -227,6 +228,7 @@ Attention<T> make_attention(const Tensor<T>& q, const Tensor<T>& k, const Tensor
   }
   args.causal = options.causal;
   args.last_key = options.last_key.defined() ? options.last_key.data() : nullptr;
+  args.allow_tf32 = matmul_precision() != MatmulPrecision::highest;
   using C = ComputeType<T>;
   args.scale = options.scale != 0 ? options.scale : 1 / std::sqrt(static_cast<C>(q.size(3)));
   args.dropout = options.dropout;
