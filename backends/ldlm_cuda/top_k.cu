@@ -124,10 +124,14 @@ View<T> without(const View<T>& view, int axis) {
   return out;
 }
 
+/// Blocks that work through `rows` rows, one at a time each.
 Grid grid_of_selection(std::int64_t rows, std::int64_t columns) {
-  Grid grid = grid_of_rows(rows, columns);
-  grid.threads.x = columns >= 4096 ? most_threads : grid.threads.x;
-  return grid;
+  const unsigned threads = columns <= 32    ? 32
+                           : columns <= 128 ? 64
+                           : columns < 4096 ? usual_threads
+                                            : most_threads;
+  const std::int64_t blocks = std::min<std::int64_t>(rows, std::int64_t{64} * multiprocessors());
+  return {dim3(static_cast<unsigned>(blocks)), dim3(threads)};
 }
 
 }  // namespace
