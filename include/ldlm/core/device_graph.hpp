@@ -21,7 +21,7 @@ class DeviceGraph {
 
   /// Whether the device can record work: the host cannot.
   [[nodiscard]] static bool is_supported(Device device) {
-    return !is_host_memory(device) && device_memory(device).recorder != nullptr;
+    return detail::recorder(device) != nullptr;
   }
 
   /// Calls work(), whose work for the device is recorded, and not done. It may neither read
@@ -32,7 +32,7 @@ class DeviceGraph {
   template <class Work>
   [[nodiscard]] static DeviceGraph record(Device device, Work&& work) {
     LDLM_CHECK_DEVICE(is_supported(device), "record", to_string(device), " cannot record work");
-    const DeviceRecorder& recorder = *device_memory(device).recorder;
+    const DeviceRecorder& recorder = *detail::recorder(device);
     recorder.begin(device);
     try {
       std::forward<Work>(work)();
@@ -53,7 +53,7 @@ class DeviceGraph {
   /// Asks the device to do it, after all work before and before all work to come.
   void run() const {
     LDLM_CHECK_STATE(recorded_ != nullptr, "record", "nothing was recorded");
-    device_memory(device_).recorder->run(device_, recorded_.get());
+    detail::recorder(device_)->run(device_, recorded_.get());
   }
 
   explicit operator bool() const noexcept { return recorded_ != nullptr; }
@@ -62,12 +62,5 @@ class DeviceGraph {
   std::shared_ptr<void> recorded_;
   Device device_{};
 };
-
-namespace detail {
-/// Whether work of this thread for the device is being recorded.
-inline bool is_recording(Device device) {
-  return DeviceGraph::is_supported(device) && device_memory(device).recorder->is_recording(device);
-}
-}  // namespace detail
 
 }  // namespace ldlm

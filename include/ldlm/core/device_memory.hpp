@@ -72,6 +72,18 @@ inline const DeviceMemory& device_memory(Device device) {
   return *memory;
 }
 
+namespace detail {
+/// Null if the device cannot record work, as the host.
+inline const DeviceRecorder* recorder(Device device) {
+  return is_host_memory(device) ? nullptr : device_memory(device).recorder;
+}
+/// Whether this thread's work for the device is being recorded.
+inline bool is_recording(Device device) {
+  const DeviceRecorder* const of_device = recorder(device);
+  return of_device != nullptr && of_device->is_recording(device);
+}
+}  // namespace detail
+
 /// Waits until a device has done all it was asked for. (The host's work is done when a call
 /// returns.)
 inline void synchronize(Device device) {

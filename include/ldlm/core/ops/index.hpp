@@ -1,9 +1,8 @@
 #pragma once
 // Indexing by tensors of int64: rows of a table, gather and scatter-add along an axis.
 
-#include <unordered_set>
+#include <algorithm>
 
-#include <ldlm/core/device_graph.hpp>
 #include <ldlm/core/tensor.hpp>
 
 namespace ldlm {
@@ -115,10 +114,10 @@ void index_add_(const Tensor<T>& out, const Tensor<std::int64_t>& index, const T
 template <class T>
 void index_copy_(const Tensor<T>& out, const Tensor<std::int64_t>& index, const Tensor<T>& source) {
   if (index.numel() > 1 && !detail::is_recording(out.device("index_copy_"))) {
-    std::unordered_set<std::int64_t> seen;
-    for (const std::int64_t i : index.to_vector()) {
-      LDLM_CHECK_INDEX(seen.insert(i).second, "index_copy_", "index ", i, " comes twice");
-    }
+    std::vector<std::int64_t> sorted = index.to_vector();
+    std::sort(sorted.begin(), sorted.end());
+    const auto twice = std::adjacent_find(sorted.begin(), sorted.end());
+    LDLM_CHECK_INDEX(twice == sorted.end(), "index_copy_", "index ", *twice, " comes twice");
   }
   detail::into_rows(&KernelTable<T>::scatter_rows, "index_copy_", out, index, source);
 }
