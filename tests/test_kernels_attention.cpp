@@ -11,9 +11,10 @@ namespace {
 
 enum class Mask {
   none,
-  keys,       // (B, 1, 1, Tk): the same for all queries, as padding gives it
-  all,        // (B, H, Tq, Tk)
-  all_hidden  // some queries see no key
+  keys,        // (B, 1, 1, Tk): the same for all queries, as padding gives it
+  all,         // (B, H, Tq, Tk)
+  all_hidden,  // some queries see no key
+  half_hidden  // the first half of the keys
 };
 
 struct AttentionCase {
@@ -70,7 +71,9 @@ View<const T> make_mask(const AttentionCase& c, Context<T>& t) {
   return t.made(shape, {-3, 3}, [&](std::int64_t i, T value) {
     const std::int64_t row = i / c.Tk;
     const std::int64_t j = i % c.Tk;
-    const bool hide = c.mask == Mask::all_hidden ? row % 3 == 1 || j < 3 : (row + j) % 4 == 0;
+    const bool hide = c.mask == Mask::half_hidden  ? j < c.Tk / 2
+                      : c.mask == Mask::all_hidden ? row % 3 == 1 || j < 3
+                                                   : (row + j) % 4 == 0;
     return hide ? convert<T>(-std::numeric_limits<float>::infinity()) : value;
   });
 }
@@ -121,6 +124,77 @@ TEST_CASE("attention kernels") {
     check_kernel(
         name_of(c), {4e-6, 4e-6, 0, 5e-3},
         [&]<class T>(const KernelTable<T>& k, Context<T>& t) { attention_case(c, false, k, t); });
+  }
+}
+
+// ---- Few queries, whose keys a card splits over several blocks. ----
+
+const std::vector<AttentionCase> few_cases = {
+    {1, 2, 1, 1, 3},
+    {2, 2, 1, 1, 64},
+    {1, 1, 1, 63, 24},
+    {1, 2, 1, 64, 64, false, Mask::keys},
+    {2, 2, 2, 65, 80, true},
+    {1, 1, 7, 65, 128, false, Mask::all_hidden},
+    {2, 1, 7, 300, 64, true, Mask::all},
+    {1, 1, 1, 300, 128, false, Mask::half_hidden},
+    {1, 2, 2, 300, 3, true},
+    {1, 1, 1, 1100, 64},
+    {1, 1, 2, 1100, 24, false, Mask::all_hidden},
+    {1, 1, 2, 1100, 80, true, Mask::keys},
+    {1, 1, 7, 1100, 128, true, Mask::half_hidden},
+    {20, 2, 7, 5, 8},  // more queries than blocks
+    {2, 2, 3, 0, 8},
+    {2, 2, 0, 70, 8},
+    // In other ways: dropout, many channels.
+    {1, 2, 3, 300, 64, false, Mask::none, 0.2},
+    {1, 1, 2, 300, 136},
+};
+
+TEST_CASE("attention kernels of few queries") {
+  for (const AttentionCase& c : few_cases) {
+    check_kernel(
+        name_of(c) + " of few queries", {4e-6, 4e-6, 0, 5e-3},
+        [&]<class T>(const KernelTable<T>& k, Context<T>& t) { attention_case(c, false, k, t); });
+  }
+}
+
+template <class T>
+View<T> laid(View<T> memory, std::int64_t offset, const Shape& shape,
+             const std::vector<std::int64_t>& strides) {
+  memory.data += offset;
+  memory.layout = Layout(shape);
+  std::copy(strides.begin(), strides.end(), memory.layout.strides.begin());
+  return memory;
+}
+
+TEST_CASE("attention kernels of few queries that lie in what a layer or a cache has") {
+  constexpr std::int64_t B = 2, H = 2, Tq = 2, Tk = 130, D = 64, capacity = 150;
+  enum class Where { packed, cache, unaligned_cache };
+  for (const Where where : {Where::packed, Where::cache, Where::unaligned_cache}) {
+    check_kernel("attention in place " + std::to_string(static_cast<int>(where)),
+                 {4e-6, 4e-6, 0, 5e-3}, [&]<class T>(const KernelTable<T>& k, Context<T>& t) {
+                   Attention<T> args;
+                   if (where == Where::packed) {  // (B, T, 3 H D)
+                     constexpr std::int64_t C = H * D;
+                     const View<const T> qkv = t.plain({B, Tk, 3 * C});
+                     const std::vector<std::int64_t> strides{Tk * 3 * C, D, 3 * C, 1};
+                     args.q = laid(qkv, (Tk - Tq) * 3 * C, {B, H, Tq, D}, strides);
+                     args.k = laid(qkv, C, {B, H, Tk, D}, strides);
+                     args.v = laid(qkv, 2 * C, {B, H, Tk, D}, strides);
+                   } else {
+                     const std::int64_t offset = where == Where::cache ? 0 : 1;
+                     const std::vector<std::int64_t> strides{H * capacity * D, capacity * D, D, 1};
+                     args.q = t.plain({B, H, Tq, D});
+                     args.k = laid(t.plain({B, H, capacity, D}), offset, {B, H, Tk, D}, strides);
+                     args.v = laid(t.plain({B, H, capacity, D}), offset, {B, H, Tk, D}, strides);
+                   }
+                   args.mask = laid(t.plain({B, Tk, Tq}), 0, {B, H, Tq, Tk}, {Tk * Tq, 0, 1, Tq});
+                   args.causal = true;
+                   args.scale = static_cast<ComputeType<T>>(0.1);
+                   args.out = t.rows_out({B, H, Tq, D});
+                   k.attention(args);
+                 });
   }
 }
 

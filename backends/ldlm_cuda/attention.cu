@@ -161,6 +161,12 @@ void attention(const Attention<T>& args) {
       return;
     }
   }
+  if constexpr (std::is_same_v<ComputeType<T>, float>) {
+    if (rows > 0 && takes_few(args)) {
+      attention_few(args);
+      return;
+    }
+  }
   if (rows > 0) {
     const std::int64_t blocks = std::min<std::int64_t>(rows * channel_parts(args.q.size(3)),
                                                        std::int64_t{256} * multiprocessors());

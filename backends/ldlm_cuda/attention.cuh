@@ -2,6 +2,7 @@
 // What attention's forward and backward kernels both need of a query.
 
 #include <ldlm_cuda/block.cuh>
+#include <ldlm_cuda/map.cuh>
 
 namespace ldlm::cuda_backend {
 
@@ -36,9 +37,13 @@ class AttentionHead {
   /// scale * dot + mask
   __device__ C masked(C dot, std::int64_t i, std::int64_t j) const {
     dot *= args_.scale;
+    return args_.mask.data == nullptr ? dot : dot + mask(i, j);
+  }
+  /// Is added to the score of key j.
+  __device__ C mask(std::int64_t i, std::int64_t j) const {
     return args_.mask.data == nullptr
-               ? dot
-               : dot + widened(row(args_.mask, i)[j * args_.mask.layout.strides[3]]);
+               ? C{}
+               : widened(row(args_.mask, i)[j * args_.mask.layout.strides[3]]);
   }
   /// Of two rows of D.
   __device__ C dot(const T* a, const T* b) const {
@@ -86,6 +91,31 @@ template <class T>
 bool takes_mma(const Attention<T>& args) {
   return takes_tiles(args) && (std::is_same_v<T, bf16> || args.allow_tf32);
 }
+
+/// Whether every row of these views begins at a multiple of 16 bytes, with whole words of 16 bytes.
+template <class T, class... Views>
+bool rows_are_aligned(const Views&... views) {
+  const auto aligned = [](const auto& view) {
+    constexpr int width = vector_width<T>;
+    bool fits = reinterpret_cast<std::uintptr_t>(view.data) % 16 == 0 && view.size(3) % width == 0;
+    for (int axis = 0; axis < 3; ++axis) {
+      fits = fits && (view.size(axis) == 1 || view.stride(axis) % width == 0);
+    }
+    return fits;
+  };
+  return (aligned(views) && ...);
+}
+
+/// Whether the keys of a query are split over several blocks: where it is not computed in tiles.
+template <class T>
+bool takes_few(const Attention<T>& args) {
+  return std::is_same_v<ComputeType<T>, float> && args.q.size(3) <= tile_channels &&
+         !takes_tiles(args) && args.dropout == 0 && rows_are_aligned<T>(args.q, args.k, args.v);
+}
+
+// attention_few.cu: what takes_few().
+template <class T>
+void attention_few(const Attention<T>& args);
 
 // attention_mma.cu: what takes_mma(). `totals` as attention_backward.cu makes them.
 template <class T>

@@ -235,18 +235,4 @@ __device__ float combine_four(float mine) {
   return Op::combine(mine, __shfl_xor_sync(0xffffffffU, mine, 2));
 }
 
-/// Whether every row of these views begins at a multiple of 16 bytes, with whole words of 16 bytes.
-template <class T, class... Views>
-bool rows_are_aligned(const Views&... views) {
-  constexpr int part = MmaPart<T>::size;
-  const auto aligned = [](const auto& view) {
-    bool fits = reinterpret_cast<std::uintptr_t>(view.data) % 16 == 0 && view.size(3) % part == 0;
-    for (int axis = 0; axis < 3; ++axis) {
-      fits = fits && (view.size(axis) == 1 || view.stride(axis) % part == 0);
-    }
-    return fits;
-  };
-  return (aligned(views) && ...);
-}
-
 }  // namespace ldlm::cuda_backend

@@ -85,30 +85,82 @@ TEST_CASE("what cannot be recorded is refused, and ends the recording") {
   CHECK(sum(x).item() == 8);
 }
 
-TEST_CASE("keys behind the last one are not there") {
+namespace {
+
+/// (1, 2, capacity, channels), NaN from `keys` on.
+template <class T>
+Tensor<T> keys_of_cache(std::int64_t capacity, std::int64_t keys, std::int64_t channels,
+                        Generator& generator) {
+  const Floats all = randn({1, 2, capacity, channels}, generator);
+  all.slice(2, keys, capacity)
+      .copy_(Floats::full({1, 2, capacity - keys, channels}, std::nanf("")));
+  return cast<T>(all);
+}
+
+template <class T>
+void check_last_key(std::int64_t queries, std::int64_t channels, std::int64_t capacity,
+                    std::int64_t keys) {
+  CAPTURE(queries);
+  CAPTURE(channels);
+  CAPTURE(keys);
   Generator generator(3);
-  for (const std::int64_t queries : {1, 3, 12}) {
-    CAPTURE(queries);
-    const Floats q = randn({2, 3, queries, 8}, generator);
-    const Floats k = randn({2, 3, 20, 8}, generator);
-    const Floats v = randn({2, 3, 20, 8}, generator);
-    const Floats mask = randn({2, 1, 1, 20}, generator);
-    const auto nan = Floats::full({2, 3, 6, 8}, std::nanf(""));
-    k.slice(2, 14, 20).copy_(nan);
-    v.slice(2, 14, 20).copy_(nan);
-    for (const bool causal : {false, true}) {
-      const Floats expected =
-          scaled_dot_product_attention(q, k.slice(2, 0, 14), v.slice(2, 0, 14),
-                                       {.mask = mask.slice(3, 0, 14), .causal = causal});
-      const AttentionOptions<float> options{
-          .mask = mask, .causal = causal, .last_key = Ids::full({1}, 13)};
-      CHECK(equal(scaled_dot_product_attention(q, k, v, options), expected));
-      AttentionOptions<float> there = options;
-      there.mask = mask.to(cuda);
-      there.last_key = there.last_key.to(cuda);
-      const Floats got = scaled_dot_product_attention(q.to(cuda), k.to(cuda), v.to(cuda), there);
-      CHECK(max(abs(got.to(cpu) - expected)).item() < 1e-5F);
+  const auto q = cast<T>(randn({1, 2, queries, channels}, generator));
+  const auto k = keys_of_cache<T>(capacity, keys, channels, generator);
+  const auto v = keys_of_cache<T>(capacity, keys, channels, generator);
+  const auto mask = cast<T>(randn({1, 1, 1, capacity}, generator));
+  for (const bool causal : {false, true}) {
+    if (causal && keys < queries) {
+      continue;
     }
+    const auto expected =
+        scaled_dot_product_attention(q, k.slice(2, 0, keys), v.slice(2, 0, keys),
+                                     {.mask = mask.slice(3, 0, keys), .causal = causal});
+    const AttentionOptions<T> options{
+        .mask = mask, .causal = causal, .last_key = Ids::full({1}, keys - 1)};
+    CHECK(equal(scaled_dot_product_attention(q, k, v, options), expected));
+    AttentionOptions<T> there = options;
+    there.mask = mask.to(cuda);
+    there.last_key = there.last_key.to(cuda);
+    const auto got = scaled_dot_product_attention(q.to(cuda), k.to(cuda), v.to(cuda), there);
+    const float difference = max(abs(cast<float>(got.to(cpu)) - cast<float>(expected))).item();
+    CHECK(difference < (std::is_same_v<T, float> ? 1e-5F : 0.03F));
+  }
+}
+
+}  // namespace
+
+TEST_CASE("keys behind the last one are not there") {
+  const std::int64_t cases[][4] = {{1, 8, 20, 14},   {3, 8, 20, 14},     {12, 8, 20, 14},
+                                   {1, 64, 1100, 1}, {1, 64, 1100, 65},  {2, 128, 300, 129},
+                                   {7, 64, 300, 64}, {1, 80, 1100, 700}, {2, 24, 1100, 1099},
+                                   {1, 3, 300, 80},  {1, 136, 300, 80}};
+  for (const auto& c : cases) {
+    check_last_key<float>(c[0], c[1], c[2], c[3]);
+    check_last_key<bf16>(c[0], c[1], c[2], c[3]);
+  }
+}
+
+TEST_CASE("recorded attention takes the keys that are there when it runs") {
+  Generator generator(4);
+  const Floats q = randn({1, 2, 1, 64}, generator);
+  const Ids last = Ids::full({1}, 0, cuda);
+  const Floats k = Floats::full({1, 2, 1100, 64}, std::nanf(""), cuda);
+  const Floats v = Floats::full({1, 2, 1100, 64}, std::nanf(""), cuda);
+  const Floats q_there = q.to(cuda);
+  Floats y;
+  const DeviceGraph graph = DeviceGraph::record(
+      cuda, [&] { y = scaled_dot_product_attention(q_there, k, v, {.last_key = last}); });
+  for (const std::int64_t keys : {1, 64, 65, 700, 1100, 2}) {
+    CAPTURE(keys);
+    const Floats all_k = keys_of_cache<float>(1100, keys, 64, generator);
+    const Floats all_v = keys_of_cache<float>(1100, keys, 64, generator);
+    k.copy_(all_k);
+    v.copy_(all_v);
+    last.copy_(Ids::full({1}, keys - 1));
+    graph.run();
+    const Floats expected =
+        scaled_dot_product_attention(q, all_k.slice(2, 0, keys), all_v.slice(2, 0, keys));
+    CHECK(max(abs(y.to(cpu) - expected)).item() < 1e-5F);
   }
 }
 

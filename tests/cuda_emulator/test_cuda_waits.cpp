@@ -15,6 +15,7 @@
 #include <ldlm/optim/clip.hpp>
 
 #include "device_memory.hpp"
+#include "machine.hpp"
 #include "paths.hpp"
 #include "runtime.hpp"
 
@@ -48,6 +49,28 @@ TEST_CASE("what reads elements waits for the card, and nothing else does") {
                        "[embedding] index 2 at position 0 is outside [0, 2)", IndexError);
   CHECK_THROWS_WITH_AS((void)embedding(x, Tensor<std::int64_t>::full({1}, 2, cuda)),
                        "[embedding] index 2 at position 0 is outside [0, 2)", IndexError);
+}
+
+TEST_CASE("keys of few queries are split over as many blocks as fill the card") {
+  Generator generator(2);
+  const auto check = [&](std::int64_t queries, std::int64_t keys, std::uint64_t launches,
+                         std::uint64_t blocks) {
+    CAPTURE(queries);
+    CAPTURE(keys);
+    const Floats q = randn({1, 2, queries, 64}, generator).to(cuda);
+    const Floats k = randn({1, 2, keys, 64}, generator).to(cuda);
+    const auto before = cuda_emulator::counts();
+    const Floats out = scaled_dot_product_attention(q, k, k);
+    const auto after = cuda_emulator::counts();
+    CHECK(after.launches - before.launches == launches);
+    CHECK(after.blocks - before.blocks == blocks);
+  };
+  check(1, 64, 1, 2);
+  check(1, 65, 2, 2 * 2 + 2);
+  check(1, 300, 2, 2 * 5 + 2);
+  check(1, 1100, 2, 2 * 8 + 2);  // four multiprocessors, four blocks each
+  check(3, 1100, 2, 6 * 2 + 6);
+  check(7, 1100, 1, 14);
 }
 
 TEST_CASE("a training step waits twice, for the loss and the norm of the gradient") {
