@@ -63,7 +63,7 @@ class FloatCopy {
   }
   FloatCopy(const FloatCopy&) = delete;
   FloatCopy& operator=(const FloatCopy&) = delete;
-  [[gnu::noinline]] ~FloatCopy() {}
+  [[gnu::noinline]] ~FloatCopy() = default;
 
   [[nodiscard]] const View<const float>& get() const { return view_; }
   void finish() {}
@@ -80,7 +80,7 @@ class FloatResult {
   FloatResult(const Casts& casts, const InOut& operand) : FloatResult(casts, operand.view, true) {}
   FloatResult(const FloatResult&) = delete;
   FloatResult& operator=(const FloatResult&) = delete;
-  [[gnu::noinline]] ~FloatResult() {}
+  [[gnu::noinline]] ~FloatResult() = default;
 
   [[nodiscard]] const View<float>& get() const { return view_; }
   [[gnu::noinline]] void finish() {
