@@ -391,7 +391,24 @@ TEST_CASE("more tokens than a model has positions for are refused before the fir
   CHECK(tokens == static_cast<std::size_t>(3 * room));
 }
 
+namespace {
+/// A chain that says how many tokens it takes, as programs may write it.
+struct Limited : MarkovChain {
+  using MarkovChain::MarkovChain;
+  std::size_t max_tokens() { return 3; }
+};
+}  // namespace
+TEST_CASE("a limit of tokens counts however it is written") {
+  Limited chain({{0.5, 0.5}, {0.5, 0.5}});
+  CHECK(contains(
+      message_of([&] { (void)ldlm::greedy(chain, prompts_of({{0}}), {.max_new_tokens = 4}); }),
+      "max_new_tokens is 4, but the model takes 3"));
+  CHECK(ldlm::greedy(chain, prompts_of({{0}}), {.max_new_tokens = 3})[0].size() == 3);
+}
+
 TEST_CASE("wrong options are told apart") {
+  CHECK(message_of([] { (void)ldlm::sampling_distribution(std::span<const float>(), {}); }) ==
+        "[sample] there are no logits");
   MarkovChain chain(weather);
   Generator generator(1);
   const auto prompts = prompts_of({{0}});

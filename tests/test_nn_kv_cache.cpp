@@ -75,6 +75,18 @@ TEST_CASE("a cache says what does not fit") {
         "[KvCache] keys (2, 2, 1, 4) and values (2, 2, 1, 4) do not fit a cache of (2, 3, 6, 4)");
   CHECK(message_of([&] { cache.append(Tensor<float>::zeros({3}), other); }) ==
         "[KvCache] keys (3,) and values (2, 2, 1, 4) do not fit a cache of (2, 3, 6, 4)");
+  const auto at = IdTensor::full({1}, 2);
+  CHECK(message_of([&] { cache.write(other, other, at); }) ==
+        "[KvCache] keys (2, 2, 1, 4) and values (2, 2, 1, 4) do not fit a cache of (2, 3, 6, 4)");
+  CHECK(message_of([&] { cache.write(four, four, at); }) ==
+        "[KvCache] keys (2, 3, 4, 4) and values (2, 3, 4, 4) do not fit a cache of (2, 3, 6, 4)");
+  CHECK(message_of([&] { cache.write({}, four, at); }) == "[KvCache] keys or values are undefined");
+  CHECK(message_of([&] { cache.append({}, {}); }) == "[KvCache] keys or values are undefined");
+  CHECK(message_of([&] { cache.reorder({}); }) == "[KvCache] the indices are undefined");
+  CHECK(message_of([&] { cache.advance(-1); }) == "[KvCache] cannot count -1 positions");
+  const auto one = Tensor<float>::zeros({2, 3, 1, 4});
+  CHECK(message_of([&] { cache.write(one, one, IdTensor::ones({2})); }) ==
+        "[KvCache] writes to one position (1), got (2,)");
   CHECK(message_of([&] { cache.truncate(5); }) == "[KvCache] cannot keep 5 of 4 positions");
   CHECK(message_of([&] {
           cache.reorder(IdTensor::from_values({2}, {0, 2}));

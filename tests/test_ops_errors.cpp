@@ -314,6 +314,8 @@ TEST_CASE("attention") {
               "[scaled_dot_product_attention] dropout must lie in [0, 1), got 1");
   CHECK_ERROR(attend(q, q, {.last_key = position(3)}),
               "[scaled_dot_product_attention] last_key is 3, of keys (1, 2, 3, 4)");
+  CHECK_ERROR(attend(q, q, {.mask = Floats::ones({3, 2}), .last_key = position(1)}),
+              "[scaled_dot_product_attention] cannot broadcast (3, 2) to (1, 2, 3, 3)");
   CHECK_ERROR(attend(q, q, {.last_key = IdTensor::ones({2})}),
               "[scaled_dot_product_attention] last_key is one position (1), got (2,)");
   CHECK_ERROR(attend(q, q, {.dropout = 0.5F, .last_key = position(1)}),

@@ -74,15 +74,15 @@ Tensor<typename M::value_type> checked_step(M& model, const Tensor<std::int64_t>
 
 /// Throws, before anything is computed, unless prompts and options can be generated from.
 template <CausalLm M>
-void check_request(std::string_view op, const M& model, const Tensor<std::int64_t>& prompts,
+void check_request(std::string_view op, M& model, const Tensor<std::int64_t>& prompts,
                    const StopOptions& stop) {
   LDLM_CHECK_STATE(prompts.defined(), op, "the prompts are undefined");
   LDLM_CHECK_SHAPE(prompts.rank() == 2, op, "needs prompts (B, n), got ",
                    to_string(prompts.shape()));
   stop.validate(op);
-  if constexpr (requires { std::int64_t{model.max_tokens()}; }) {
+  if constexpr (requires { model.max_tokens(); }) {
     // The last token is not fed: nothing is predicted from it.
-    const std::int64_t most = model.max_tokens();
+    const auto most = static_cast<std::int64_t>(model.max_tokens());
     const std::int64_t room = std::max<std::int64_t>(0, most - prompts.size(1) + 1);
     LDLM_CHECK(stop.max_new_tokens <= room, op, "max_new_tokens is ", stop.max_new_tokens,
                ", but the model takes ", most,

@@ -67,11 +67,13 @@ struct TokenProbability {
 };
 
 /// What `sample` draws from: the tokens that the filters leave, the most probable first, with
-/// probabilities that sum to 1. Throws for options out of range and for logits that are NaN.
+/// probabilities that sum to 1. Throws for options out of range, and for logits that are NaN or
+/// none.
 template <Floating T>
 [[nodiscard]] std::vector<TokenProbability> sampling_distribution(std::span<const T> logits,
                                                                   const SamplingOptions& options) {
   options.validate();
+  LDLM_CHECK_SHAPE(!logits.empty(), "sample", "there are no logits");
   std::vector<TokenProbability> kept;
   kept.reserve(logits.size());
   for (std::size_t i = 0; i < logits.size(); ++i) {

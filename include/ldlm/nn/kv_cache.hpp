@@ -28,12 +28,7 @@ class KvCache {
 
   /// Writes keys and values (B, H, T, D), of any strides, behind the past. Throws when full.
   void append(const Tensor<T>& k, const Tensor<T>& v) {
-    LDLM_CHECK_STATE(keys_.defined(), "KvCache", "has no capacity: it was default-constructed");
-    Shape expected = keys_.shape();
-    expected[2] = k.rank() == 4 ? k.size(2) : 0;
-    LDLM_CHECK_SHAPE(k.shape() == expected && v.shape() == expected, "KvCache", "keys ",
-                     to_string(k.shape()), " and values ", to_string(v.shape()),
-                     " do not fit a cache of ", to_string(keys_.shape()));
+    check_fit(k, v, k.rank() == 4 ? k.size(2) : 0);
     const std::int64_t end = size_ + k.size(2);
     LDLM_CHECK_INDEX(end <= capacity(), "KvCache", "is full: ", size_, " of ", capacity(),
                      " positions are taken, ", k.size(2), " more do not fit");
@@ -46,7 +41,9 @@ class KvCache {
   /// not count it: for work that is recorded (see device_graph.hpp) and then runs for one position
   /// after the other.
   void write(const Tensor<T>& k, const Tensor<T>& v, const Tensor<std::int64_t>& position) const {
-    LDLM_CHECK_STATE(keys_.defined(), "KvCache", "has no capacity: it was default-constructed");
+    check_fit(k, v, 1);
+    LDLM_CHECK_SHAPE(position.shape() == Shape{1}, "KvCache", "writes to one position (1), got ",
+                     to_string(position.shape()));
     index_copy_(keys_.transpose(0, 2), position, k.transpose(0, 2));
     index_copy_(values_.transpose(0, 2), position, v.transpose(0, 2));
   }
@@ -56,15 +53,16 @@ class KvCache {
   [[nodiscard]] const Tensor<T>& reserved_values() const { return values_; }
   /// Counts so many more positions, which were written.
   void advance(std::int64_t positions) {
-    LDLM_CHECK_INDEX(positions >= 0 && positions <= capacity() - size_, "KvCache",
-                     "is full: ", size_, " of ", capacity(), " positions are taken, ", positions,
-                     " more do not fit");
+    LDLM_CHECK(positions >= 0, "KvCache", "cannot count ", positions, " positions");
+    LDLM_CHECK_INDEX(positions <= capacity() - size_, "KvCache", "is full: ", size_, " of ",
+                     capacity(), " positions are taken, ", positions, " more do not fit");
     size_ += positions;
   }
 
   /// Sequence b becomes what sequence indices[b] was, as beams do; only the rows that change are
   /// moved. With another number of indices than the batch has sequences, the batch changes size.
   void reorder(const Tensor<std::int64_t>& indices) {
+    LDLM_CHECK_STATE(indices.defined(), "KvCache", "the indices are undefined");
     LDLM_CHECK_SHAPE(indices.rank() == 1, "KvCache", "reorder needs one axis of indices, got ",
                      to_string(indices.shape()));
     detail::check_indices(indices, batch(), "KvCache");
@@ -86,6 +84,17 @@ class KvCache {
   void reset() noexcept { size_ = 0; }
 
  private:
+  // Throws unless there is a cache, and keys and values (B, H, T, D) are of it, but for
+  // `positions`.
+  void check_fit(const Tensor<T>& k, const Tensor<T>& v, std::int64_t positions) const {
+    LDLM_CHECK_STATE(keys_.defined(), "KvCache", "has no capacity: it was default-constructed");
+    LDLM_CHECK_STATE(k.defined() && v.defined(), "KvCache", "keys or values are undefined");
+    Shape expected = keys_.shape();
+    expected[2] = positions;
+    LDLM_CHECK_SHAPE(k.shape() == expected && v.shape() == expected, "KvCache", "keys ",
+                     to_string(k.shape()), " and values ", to_string(v.shape()),
+                     " do not fit a cache of ", to_string(keys_.shape()));
+  }
   [[nodiscard]] std::int64_t extent(int axis) const noexcept {
     return keys_.defined() ? keys_.shape()[axis] : 0;
   }

@@ -255,12 +255,16 @@ Tensor<T> attention(const Tensor<T>& q, const Tensor<T>& k, const Tensor<T>& v,
     check_last_key(device, options);
     if (is_host_memory(device)) {  // where it can be read, fewer keys are taken
       const std::int64_t keys = options.last_key.item() + 1;
-      LDLM_CHECK_INDEX(k.rank() == 4 && keys > 0 && keys <= k.size(2), attention_name,
-                       "last_key is ", keys - 1, ", of keys ", to_string(k.shape()));
+      LDLM_CHECK_INDEX(
+          q.rank() == 4 && k.rank() == 4 && v.rank() == 4 && keys > 0 && keys <= k.size(2),
+          attention_name, "last_key is ", keys - 1, ", of keys ", to_string(k.shape()));
       AttentionOptions<T> rest = options;
       rest.last_key = {};
-      if (rest.mask.defined() && rest.mask.rank() > 0 && rest.mask.size(-1) == k.size(2)) {
-        rest.mask = rest.mask.slice(-1, 0, keys);
+      if (rest.mask.defined()) {
+        static_cast<void>(broadcast_view(rest.mask, {q.size(0), q.size(1), q.size(2), k.size(2)},
+                                         attention_name));
+        const bool of_keys = rest.mask.rank() > 0 && rest.mask.size(-1) == k.size(2);
+        rest.mask = of_keys ? rest.mask.slice(-1, 0, keys) : rest.mask;
       }
       return attention(q, k.slice(2, 0, keys), v.slice(2, 0, keys), rest, lse);
     }
