@@ -50,6 +50,10 @@ graph=$(mktemp)
 trap 'rm -f "$graph"' EXIT
 
 while read -r file; do
+  report "$file: of another kind than .hpp, .cuh, .cu and .cpp"
+done < <(find include backends -type f | grep -vE '\.(hpp|cuh|cu|cpp)$')
+
+while read -r file; do
   folder=$(folder_of "$file")
   if [[ $folder != umbrella && -z ${allowed[$folder]+known} ]]; then
     report "$file: the folder '$folder' has no level; add it to tools/check_includes.sh"
@@ -86,6 +90,8 @@ while read -r file; do
             continue # the one circle: they include the header
           fi
         fi
+        [[ $folder != ldlm_cuda || ! $target =~ ^ldlm/core/(tensor|ops|random|format)(/|\.) ]] ||
+          report "$where: tensors do not pass nvcc ($target)"
         echo "$file $path" >>"$graph"
         to=$(folder_of "$path")
         if [[ $to == umbrella && $folder != umbrella ]]; then
@@ -95,7 +101,7 @@ while read -r file; do
           report "$where: $folder may not include $to ($target)"
         fi
         ;;
-      *) [[ $target != *.hpp && $target != *.cuh || $target == */* ]] ||
+      *.hpp | *.cuh | *..*)
         report "$where: write <ldlm/...> or <ldlm_backend/...> in full, not $target" ;;
     esac
   done < <(grep -nE '^[ \t]*#[ \t]*include' "$file" | sed -E 's/:[^<"]*[<"]([^>"]*).*/:\1/')
