@@ -87,6 +87,11 @@ void add_indexing(Table& table) {
     visit_argument(call, 0, ComputingTensors(),
                    [&]<class V>(const V& out) { index_add_(out, ids_of(call, 1), call.as<V>(2)); });
   });
+  table.add("index_copy_", Of::tensors, [](Call& call) {
+    visit_argument(call, 0, AllTensors(), [&]<class V>(const V& out) {
+      index_copy_(out, ids_of(call, 1), call.as<V>(2));
+    });
+  });
   table.add("scatter_add_", Of::tensors, [](Call& call) {
     visit_argument(call, 0, ComputingTensors(), [&]<class V>(const V& out) {
       scatter_add_(out, call.option<int>("axis"), ids_of(call, 1), call.as<V>(2));

@@ -28,7 +28,8 @@ EPSILON = {torch.float32: 2.0**-24, torch.float64: 2.0**-53, torch.float16: 2.0*
 UNRECORDED = ("backward", "grad", "value", "leaf", "detach", "constant")
 FLUSHING = ("exp", "erf", "sigmoid", "silu", "gelu", "gelu_tanh", "softmax", "log_softmax", "pow", "cross_entropy",
             "linear_cross_entropy", "cross_entropy_rows", "scaled_dot_product_attention")  # fmt: skip
-IN_PLACE = ("unary_", "add_", "sub_", "mul_", "div_", "axpy_", "index_add_", "scatter_add_", "matmul_into")
+IN_PLACE = ("unary_", "add_", "sub_", "mul_", "div_", "axpy_", "index_add_", "index_copy_",
+            "scatter_add_", "matmul_into")  # fmt: skip
 
 
 def execute(program, wide, noise=0.0, careful=False):

@@ -202,6 +202,12 @@ def index_add_(args, o):
     return []
 
 
+@op("index_copy_", exact=True)
+def index_copy_(args, o):
+    args[0].index_copy_(0, args[1], args[2])
+    return []
+
+
 @op("scatter_add_", depth=lambda args, o: 1 + args[1].numel())
 def scatter_add_(args, o):
     args[0].scatter_add_(o["axis"], args[1], args[2])

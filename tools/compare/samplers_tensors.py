@@ -2,6 +2,8 @@
 
 import math
 
+import torch
+
 from compare.program import FLOATS
 from compare.samplers import ALL_TYPES, COMPUTING, WITH_BOOL, sampler
 
@@ -292,6 +294,16 @@ def scatter_add_(b, name, graph):
 def index_add_(b, name, graph):
     shape = b.shape(1, least=1)
     ids = b.integers([b.extent(0, 9)], 0, shape[0])
+    out = b.placed(b.values(shape), expanded=False)
+    source = b.operand(b.values([len(ids)] + shape[1:]))
+    b.step(name, [out, b.placed(ids), source], {}, 0)
+    return [out]
+
+
+@sampler("index_copy_", types=ALL_TYPES)
+def index_copy_(b, name, graph):
+    shape = b.shape(1, least=1)
+    ids = torch.tensor(b.rng.sample(range(shape[0]), b.rng.randint(0, shape[0])), dtype=torch.int64)
     out = b.placed(b.values(shape), expanded=False)
     source = b.operand(b.values([len(ids)] + shape[1:]))
     b.step(name, [out, b.placed(ids), source], {}, 0)
