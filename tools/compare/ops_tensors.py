@@ -204,7 +204,8 @@ def index_add_(args, o):
 
 @op("index_copy_", exact=True)
 def index_copy_(args, o):
-    args[0].index_copy_(0, args[1], args[2])
+    for n, i in enumerate(args[1].tolist()):  # PyTorch's own knows no unsigned types
+        args[0][i] = args[2][n]
     return []
 
 
