@@ -78,7 +78,9 @@ TEST_CASE("index_copy_ of all element types") {
 }
 
 TEST_CASE("scatter_add_rows kernels of many ids, in large tables") {
-  for (const auto& [rows, count] : {std::pair(600, 1500), std::pair(70'000, 700)}) {
+  for (const auto& sizes : {std::pair(600, 1500), std::pair(70'000, 700)}) {
+    const int rows = sizes.first;
+    const int count = sizes.second;
     check_kernel("scatter_add_rows " + std::to_string(rows), {1e-5, 1e-5},
                  [&]<class T>(const KernelTable<T>& k, Context<T>& t) {
                    const View<const T> in = t.in({count, 3});
