@@ -36,27 +36,19 @@ RowWalk make_row_walk(const View<A>& a, const View<B>& b, const View<const std::
           ids.size(0)};
 }
 
+/// Row i of `out` is the row of `in` that id i names, or with `scatters` the row of `out` that id i
+/// names is row i of `in`.
 template <class T>
-__global__ void gather_rows_kernel(const __grid_constant__ RowWalk walk, const T* table, T* out) {
+__global__ void move_rows_kernel(const __grid_constant__ RowWalk walk, bool scatters, const T* in,
+                                 T* out) {
   const std::int64_t count = walk.count * walk.row.count;
   for (std::int64_t i = first_index(); i < count; i += index_step()) {
     const std::int64_t row = i / walk.row.count;
     std::int64_t at[2];
     locate(walk.row, i - row * walk.row.count, at);
     const std::int64_t id = walk.ids[row * walk.id_step];
-    out[row * walk.step[1] + at[1]] = table[id * walk.step[0] + at[0]];
-  }
-}
-
-template <class T>
-__global__ void scatter_rows_kernel(const __grid_constant__ RowWalk walk, const T* in, T* out) {
-  const std::int64_t count = walk.count * walk.row.count;
-  for (std::int64_t i = first_index(); i < count; i += index_step()) {
-    const std::int64_t row = i / walk.row.count;
-    std::int64_t at[2];
-    locate(walk.row, i - row * walk.row.count, at);
-    const std::int64_t id = walk.ids[row * walk.id_step];
-    out[id * walk.step[1] + at[1]] = in[row * walk.step[0] + at[0]];
+    out[(scatters ? id : row) * walk.step[1] + at[1]] =
+        in[(scatters ? row : id) * walk.step[0] + at[0]];
   }
 }
 
@@ -131,7 +123,7 @@ template <class T>
 void gather_rows(View<const T> table, View<const std::int64_t> ids, View<T> out) {
   const RowWalk walk = make_row_walk(table, out, ids);
   if (out.numel() > 0) {
-    launch("gather_rows", gather_rows_kernel<T>, grid_over(out.numel()), walk, table.data,
+    launch("gather_rows", move_rows_kernel<T>, grid_over(out.numel()), walk, false, table.data,
            out.data);
   }
 }
@@ -139,7 +131,8 @@ template <class T>
 void scatter_rows(View<const T> in, View<const std::int64_t> ids, View<T> out) {
   const RowWalk walk = make_row_walk(in, out, ids);
   if (in.numel() > 0) {
-    launch("scatter_rows", scatter_rows_kernel<T>, grid_over(in.numel()), walk, in.data, out.data);
+    launch("scatter_rows", move_rows_kernel<T>, grid_over(in.numel()), walk, true, in.data,
+           out.data);
   }
 }
 template <class T>

@@ -6,6 +6,7 @@
 //     const auto graph = DeviceGraph::record(device, [&] { y = matmul(a, x) + b; });
 //     x.copy_(next);
 //     graph.run();  // y is of the new x
+//   }
 
 #include <memory>
 #include <utility>
