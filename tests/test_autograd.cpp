@@ -396,6 +396,8 @@ TEST_CASE("undefined Variables are refused in the name of what was called") {
   check("zero_grad", [&] { none.zero_grad(); });
   check("grad", [&] { (void)none.grad(); });
   check("checkpoint", [&] { (void)checkpoint([](const Variable<float>& x) { return x; }, none); });
+  check("checkpoint",
+        [&] { (void)checkpoint([](const Variable<float>& x) { return x; }, Tensor<float>()); });
   check("gradcheck",
         [&] { ldlm::gradcheck([](const auto& in) { return in[0]; }, {Variable<double>()}); });
   CHECK(message_of([&] {

@@ -66,8 +66,8 @@ TEST_CASE("devices are told and named") {
   CHECK(ldlm::device_named("cpu") == cpu);
   CHECK(ldlm::device_named("cuda") == cuda);
   CHECK(ldlm::device_named("cuda:0") == cuda);
-  CHECK_THROWS_WITH_AS((void)ldlm::device_named("gpu"), "[device] 'gpu' is none of cpu and cuda",
-                       ldlm::ValueError);
+  CHECK_THROWS_WITH_AS((void)ldlm::device_named("gpu"),
+                       "[device] 'gpu' is none of cpu, cuda and cuda:0", ldlm::ValueError);
   CHECK_THROWS_WITH_AS((void)ldlm::device_info(cuda),
                        "[device] no cuda backend in this program; link the CMake target ldlm::cuda",
                        ldlm::DeviceError);

@@ -52,6 +52,10 @@ TEST_CASE("every epoch sees each row once, in an order of its own") {
   CHECK(std::set<std::int64_t>(first.begin(), first.end()).size() == 10);
   CHECK(std::set<std::int64_t>(second.begin(), second.end()).size() == 10);
   CHECK(first != second);
+  CHECK_THROWS_WITH_AS(BatchOrder(0, 4, 7), "[BatchOrder] needs at least one row to order, got 0",
+                       ldlm::ValueError);
+  CHECK_THROWS_WITH_AS(BatchOrder(3, 0, 7), "[BatchOrder] batch_size must be positive, got 0",
+                       ldlm::ValueError);
 }
 
 TEST_CASE("the order depends on seed and step alone, so that it can be resumed anywhere") {

@@ -75,6 +75,22 @@ TEST_CASE("gradcheck refuses what it cannot check") {
         }) == "[gradcheck] the function gives other values when it is called again");
   CHECK_THROWS_AS(ldlm::gradcheck([](const auto& in) { return in[0].detach(); }, {leaf({1})}),
                   StateError);
+  CHECK(message_of([] {
+          ldlm::gradcheck([](const auto& in) { return in[0].detach(); }, {leaf({1})});
+        }) == "[gradcheck] the function's result depends on no input that requires a gradient");
+  CHECK(message_of([] {
+          const ldlm::NoGrad scope;
+          ldlm::gradcheck([](const auto& in) { return in[0]; }, {leaf({1})});
+        }) == "[gradcheck] a NoGrad scope records no gradients");
+  const auto with = [](const ldlm::GradcheckOptions& options) {
+    return message_of(
+        [&] { ldlm::gradcheck([](const auto& in) { return in[0]; }, {leaf({1})}, options); });
+  };
+  CHECK(with({.eps = 0}) == "[gradcheck] eps must be a positive number, got 0");
+  CHECK(with({.eps = std::nan("")}) == "[gradcheck] eps must be a positive number, got nan");
+  CHECK(with({.atol = -1}) == "[gradcheck] atol and rtol must not be negative, got -1 and 0.001");
+  CHECK(with({.rtol = std::nan("")}) ==
+        "[gradcheck] atol and rtol must not be negative, got 1e-05 and nan");
   const std::vector<Tensor<double>> one{Tensor<double>::ones({1})};
   CHECK_THROWS_AS(static_cast<void>(numeric_gradient([](const auto& in) { return in[0]; }, one, 1)),
                   IndexError);

@@ -34,16 +34,16 @@ TEST_CASE("Shape: extents, edits, equality, text") {
 }
 
 TEST_CASE("Shape: errors") {
-  CHECK_THROWS_WITH_AS(Shape({1, 2, 3, 4, 5, 6, 7}), "[shape] at most 6 axes, got 7", Error);
-  CHECK_THROWS_WITH_AS(Shape({2, -1}), "[shape] negative extent -1 on axis 1", Error);
+  CHECK_THROWS_WITH_AS(Shape({1, 2, 3, 4, 5, 6, 7}), "[Shape] at most 6 axes, got 7", Error);
+  CHECK_THROWS_WITH_AS(Shape({2, -1}), "[Shape] negative extent -1 on axis 1", Error);
   constexpr std::int64_t big = std::int64_t{1} << 32;
   CHECK_THROWS_WITH_AS(Shape({big, big}),
-                       "[shape] more than 2^63 - 1 elements with an extent of 4294967296", Error);
+                       "[Shape] more than 2^63 - 1 elements with an extent of 4294967296", Error);
   Shape grown{big};
   CHECK_THROWS_AS(grown.push_back(big), Error);
   Shape full{1, 2, 3, 4, 5, 6};
-  CHECK_THROWS_WITH_AS(full.push_back(7), "[shape] at most 6 axes", Error);
-  CHECK_THROWS_WITH_AS(full.insert(0, 7), "[shape] at most 6 axes", Error);
+  CHECK_THROWS_WITH_AS(full.push_back(7), "[Shape] at most 6 axes", Error);
+  CHECK_THROWS_WITH_AS(full.insert(0, 7), "[Shape] at most 6 axes", Error);
 }
 
 TEST_CASE("Layout: strides and contiguity") {

@@ -73,6 +73,12 @@ TEST_CASE_TEMPLATE("packed and separate projections agree, with gradients", T, f
     parts.emplace_back(values.slice(2, 8 * i, 8 * (i + 1)).clone(), true);
   }
   const auto second = ldlm::attend(parts[0], parts[1], parts[2], 2, none, {.causal = true});
+  // Tensors are constants.
+  CHECK(
+      equal(ldlm::attend_packed(packed.value(), 2, none, {.causal = true}).value(), first.value()));
+  CHECK(equal(
+      ldlm::attend(parts[0].value(), parts[1], parts[2].value(), 2, none, {.causal = true}).value(),
+      first.value()));
   second.backward({.seed = seed});
   check_close(first.value(), second.value(), "out");
   for (std::int64_t i = 0; i < 3; ++i) {
@@ -81,6 +87,13 @@ TEST_CASE_TEMPLATE("packed and separate projections agree, with gradients", T, f
   }
   CHECK(message_of([&] { return ldlm::attend_packed(packed.slice(2, 0, 8), 2, none); }) ==
         "[attention] needs packed queries, keys and values (B, T, 3 C), got (2, 4, 8)");
+  const Tensor<T> missing;
+  CHECK(message_of([&] { return ldlm::attend_packed(missing, 2, none); }) ==
+        "[attention] the packed queries, keys and values are undefined");
+  CHECK(message_of([&] { return ldlm::attend(parts[0], missing, parts[2], 2, none); }) ==
+        "[attention] an input is undefined");
+  CHECK(message_of([&] { return ldlm::MultiHeadAttention<T>(8, 2, g)(missing); }) ==
+        "[MultiHeadAttention] an input is undefined");
 }
 
 TEST_CASE_TEMPLATE("one key has all the weight, which needs no queries", T, float, double) {

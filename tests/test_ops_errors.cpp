@@ -130,9 +130,9 @@ TEST_CASE("numbers beside integers") {
   const auto bytes = Tensor<std::uint8_t>::full({2}, 200);
   CHECK((Tensor<int>::full({2}, 4) * 3).to_vector() == std::vector<int>{12, 12});
   CHECK(eq(bytes, 200U).to_vector() == std::vector<bool>{true, true});
-  CHECK_THROWS_WITH_AS((void)(bytes + 256), "[number] 256 is outside of the elements' range",
+  CHECK_THROWS_WITH_AS((void)(bytes + 256), "[Number] 256 is outside of the elements' range",
                        ValueError);
-  CHECK_THROWS_WITH_AS((void)gt(bytes, -1), "[number] -1 is outside of the elements' range",
+  CHECK_THROWS_WITH_AS((void)gt(bytes, -1), "[Number] -1 is outside of the elements' range",
                        ValueError);
   CHECK((Floats::ones({1}) * 0.1 + 1 - std::int64_t{2}).item() == 0.1F + 1 - 2);
 }
@@ -176,6 +176,14 @@ TEST_CASE("element types that an op is not defined for") {
               "[eq] is not defined for elements of type f16");
   CHECK_ERROR(argmax(x), "[argmax] is not defined for elements of type f16");
   CHECK(cast<float>(x).to_vector() == std::vector<float>{1, 1});
+  // Truth has no opposite number, and is counted.
+  const auto truth = Tensor<bool>::from_values({2, 2}, {true, true, false, true});
+  CHECK_ERROR(-truth, "[neg] not defined for bool; eq(x, false) is its negation");
+  CHECK_ERROR(unary_(UnaryOp::neg, truth),
+              "[unary_] not defined for bool; eq(x, false) is its negation");
+  CHECK(sum(truth).item() == 3);
+  CHECK(sum(truth, 0, true).to_vector() == std::vector<std::int64_t>{1, 2});
+  CHECK_ERROR(sum(Tensor<bool>()), "[sum] the tensor is undefined");
 }
 
 TEST_CASE("axes out of range or named twice") {
@@ -266,6 +274,10 @@ TEST_CASE("indices outside of what they index name value, place and bounds") {
               "[index_add_] source (1, 4) does not fit (2, 3)");
   CHECK_ERROR(index_copy_(m23, ids({2}), Floats::ones({1, 3})),
               "[index_copy_] index 2 at position 0 is outside [0, 2)");
+  CHECK_ERROR(index_copy_(Floats::scalar(1), ids({0}), Floats::scalar(1)),
+              "[index_copy_] indices (1,) and source () do not fit ()");
+  CHECK_ERROR(index_add_(Floats::scalar(1), ids({0}), Floats::scalar(1)),
+              "[index_add_] indices (1,) and source () do not fit ()");
   CHECK_ERROR(index_copy_(m23, IdTensor::full({2}, 1), Floats::ones({2, 3})),
               "[index_copy_] index 1 comes twice");
   CHECK_ERROR(index_copy_(m23, ids({1}), Floats::ones({1, 4})),

@@ -146,7 +146,7 @@ TEST_CASE("values, items and indices") {
 TEST_CASE("sizes that no memory has are errors") {
   constexpr std::int64_t huge = std::int64_t{1} << 40;
   CHECK_THROWS_WITH_AS(Tensor<float>::empty({huge, huge}),
-                       "[shape] more than 2^63 - 1 elements with an extent of 1099511627776",
+                       "[Shape] more than 2^63 - 1 elements with an extent of 1099511627776",
                        Error);
   CHECK_THROWS_WITH_AS(Tensor<float>::empty({huge, 1 << 21}),
                        "[tensor] shape (1099511627776, 2097152) is too large", Error);
@@ -240,7 +240,7 @@ TEST_CASE("views show the same elements in another order") {
   CHECK_THROWS_WITH_AS(static_cast<void>(x.expand({2, 3, 5})),
                        "[expand] cannot broadcast (2, 3, 4) to (2, 3, 5)", Error);
   CHECK_THROWS_WITH_AS(static_cast<void>(counting({1, 1, 1, 1, 1, 1}).unsqueeze(0)),
-                       "[shape] at most 6 axes", Error);
+                       "[unsqueeze] at most 6 axes, and (1, 1, 1, 1, 1, 1) has them", Error);
 }
 
 TEST_CASE("reshape keeps row-major order, and copies only when it must") {

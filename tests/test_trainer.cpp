@@ -359,6 +359,13 @@ TEST_CASE("options that are out of range are refused by name") {
   refuse("evaluate_every", [](TrainOptions& o) { o.evaluate_every = 0; });
   refuse("patience", [](TrainOptions& o) { o.patience = 0; });
   refuse("context must be an object, got 3", [](TrainOptions& o) { o.context = JsonValue(3); });
+  for (const std::int64_t count : {0, -1}) {
+    CHECK_THROWS_WITH_AS(
+        Trainer(net, adamw(net))
+            .run(count, [&](const Tensor<std::int64_t>& rows) { return loss_of(net, rows); }),
+        ("[train] needs at least one row to train on, got " + std::to_string(count)).c_str(),
+        ldlm::ValueError);
+  }
 }
 
 TEST_CASE("options and hooks that others leave without effect are refused by name") {

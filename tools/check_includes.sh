@@ -6,6 +6,7 @@
 #   - what differs between versions of xsimd is called in ldlm_simd/batch.hpp alone;
 #   - bodies (the folders impl) are included by <ldlm/bodies.hpp>, and by other files of their folder:
 #     by headers at their end only, after #ifndef LDLM_LINKED;
+#   - CONTRIBUTING.md's table has each folder, what it may include, its files and lines (by 10%);
 #   - no source file is longer than 600 lines (generated tables, *_tables.hpp, aside).
 set -euo pipefail
 cd "${1:-$(dirname "${BASH_SOURCE[0]}")/..}"
@@ -22,7 +23,7 @@ declare -A allowed=(
   [optim]="core autograd nn"
   [models]="core files json autograd nn io text"
   [diffusion]="core autograd nn"
-  [generate]="core json autograd nn io text models"
+  [generate]="core files json autograd nn io text models"
   [train]="core files json autograd nn optim io text models"
   [latent_diffusion]="core files json autograd nn optim io text models diffusion generate train"
   [ldlm_bf16]="core"
@@ -120,5 +121,42 @@ done < <(grep -rnoE 'xsimd::(max|min|fmax|fmin|log|neg|neq|default_arch|best_arc
 if ! cycle=$(tsort "$graph" 2>&1 >/dev/null); then
   report "includes in a circle: $(tr '\n' ' ' <<<"${cycle//tsort: /}")"
 fi
+# The table of folders that people read: | `name` | what | `a b` and below | files, lines |
+below() { # the folders, and all that those may include
+  local name
+  for name in "$@"; do
+    echo "$name"
+    tr ' ' '\n' <<<"${allowed[$name]}"
+  done | sed '/^$/d' | sort -u | tr '\n' ' '
+}
+sorted() { tr ' ' '\n' | sed '/^$/d' | sort | tr '\n' ' '; }
+declare -A described=()
+while IFS='|' read -r _ name _ may counts _; do
+  name=$(tr -d ' \`' <<<"$name")
+  if [[ -z ${allowed[$name]+known} ]]; then
+    report "CONTRIBUTING.md: there is no folder '$name'"
+    continue
+  fi
+  described[$name]=1
+  read -ra named <<<"$(grep -oE '`[^`]*`' <<<"$may" | tr -d '`')"
+  case $may in
+    *'and below'*) said=$(below "${named[@]}") ;;
+    *'all of these'*) said=$(below "${!described[@]}" | sed "s/\b$name //") ;;
+    *) said=$(sorted <<<"${named[*]:-}") ;;
+  esac
+  [[ $said == "$(sorted <<<"${allowed[$name]}")" ]] ||
+    report "CONTRIBUTING.md: $name may include '${allowed[$name]}', not '$said'"
+  folder=include/ldlm/$name
+  [[ -d $folder ]] || folder=backends/$name
+  files=$(find "$folder" -type f | wc -l)
+  lines=$(find "$folder" -type f ! -name '*_tables.hpp' -exec cat {} + | wc -l)
+  IFS=', ' read -r said_files said_lines <<<"$counts"
+  ((files == said_files)) || report "CONTRIBUTING.md: $name has $files files, not $said_files"
+  ((10 * lines > 9 * said_lines && 10 * lines < 11 * said_lines)) ||
+    report "CONTRIBUTING.md: $name has $lines lines, not $said_lines"
+done < <(grep -E '^\| `[a-z_0-9]+` \|.*\| [0-9]+, [0-9]+ \|$' CONTRIBUTING.md)
+for name in "${!allowed[@]}"; do
+  [[ -n ${described[$name]:-} ]] || report "CONTRIBUTING.md: the table of folders lacks '$name'"
+done
 [[ $status -eq 0 ]] && echo "includes are in order: $(wc -l <"$graph") of them"
 exit $status

@@ -4,7 +4,7 @@
 
 #include <concepts>
 
-#include <ldlm/autograd/variable.hpp>
+#include <ldlm/autograd/operand.hpp>
 #include <ldlm/core/random.hpp>
 
 namespace ldlm {
@@ -111,15 +111,19 @@ template <Floating T, std::invocable<const std::vector<Variable<T>>&> Function>
   return detail::checkpoint<T>(std::move(function), inputs, &generator);
 }
 
-/// The same for a function of one Variable.
-template <Floating T, std::invocable<const Variable<T>&> Function>
-[[nodiscard]] Variable<T> checkpoint(Function function, const Variable<T>& input) {
-  return detail::checkpoint<T>(detail::of_first<T>(std::move(function)), {input}, nullptr);
+/// The same for a function of one Variable, of which a Tensor is a constant one.
+template <TensorOrVariable X, std::invocable<const Variable<element_t<X>>&> Function>
+[[nodiscard]] Variable<element_t<X>> checkpoint(Function function, const X& input) {
+  using T = element_t<X>;
+  return detail::checkpoint<T>(detail::of_first<T>(std::move(function)), {as_variable(input)},
+                               nullptr);
 }
-template <Floating T, std::invocable<const Variable<T>&> Function>
-[[nodiscard]] Variable<T> checkpoint(Function function, const Variable<T>& input,
-                                     Generator& generator) {
-  return detail::checkpoint<T>(detail::of_first<T>(std::move(function)), {input}, &generator);
+template <TensorOrVariable X, std::invocable<const Variable<element_t<X>>&> Function>
+[[nodiscard]] Variable<element_t<X>> checkpoint(Function function, const X& input,
+                                                Generator& generator) {
+  using T = element_t<X>;
+  return detail::checkpoint<T>(detail::of_first<T>(std::move(function)), {as_variable(input)},
+                               &generator);
 }
 
 }  // namespace ldlm

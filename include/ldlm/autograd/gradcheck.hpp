@@ -22,6 +22,14 @@ struct GradcheckOptions {
   double eps = 1e-6;   // an element is moved by so much, up and down
   double atol = 1e-5;  // |backward - numeric| <= atol + rtol * |numeric|
   double rtol = 1e-3;
+
+  /// Throws ValueError for an option that is out of range.
+  void validate() const {
+    LDLM_CHECK(eps > 0 && std::isfinite(eps), "gradcheck", "eps must be a positive number, got ",
+               eps);
+    LDLM_CHECK(atol >= 0 && rtol >= 0, "gradcheck", "atol and rtol must not be negative, got ",
+               atol, " and ", rtol);
+  }
 };
 
 /// What compare_gradients found: nothing, or the first element that is wrong.
@@ -80,12 +88,15 @@ template <class Function>
 /// any shape, with central differences, for every input that requires a gradient; an input without
 /// one is a constant. What is differentiated is the sum of the result's elements, each multiplied
 /// by a number of its own, so that mistakes do not cancel. The inputs' own gradients stay as they
-/// are. Throws ValueError if no input requires a gradient, or if two calls give different results,
-/// and StateError if no gradient flows to the result.
+/// are. Throws ValueError if no input requires a gradient, if two calls give different results, or
+/// for options out of range, and StateError in a NoGrad scope or if no gradient flows to the
+/// result.
 template <class Function>
 [[nodiscard]] GradcheckResult compare_gradients(const Function& function,
                                                 const std::vector<Variable<double>>& inputs,
                                                 const GradcheckOptions& options = {}) {
+  options.validate();
+  LDLM_CHECK_STATE(grad_enabled(), "gradcheck", "a NoGrad scope records no gradients");
   std::vector<Tensor<double>> values;
   std::vector<Variable<double>> variables;
   bool any = false;
@@ -97,6 +108,8 @@ template <class Function>
   LDLM_CHECK(any, "gradcheck", "no input requires a gradient");
   const Variable<double> result = function(variables);
   LDLM_CHECK_STATE(result.defined(), "gradcheck", "the function gives an undefined Variable");
+  LDLM_CHECK_STATE(result.requires_grad(), "gradcheck",
+                   "the function's result depends on no input that requires a gradient");
   Generator generator(0);
   const Tensor<double> weights = rand<double>(result.shape(), generator, 0.5, 1.5);
   const auto loss = [&](const std::vector<Variable<double>>& in) {
@@ -137,13 +150,41 @@ void gradcheck(const Function& function, const std::vector<Variable<double>>& in
   const GradcheckResult result = compare_gradients(function, inputs, options);
   LDLM_CHECK(result.passed, "gradcheck", to_string(result));
 }
-/// Of other types it does not compile.
+
+namespace detail {
+template <Floating T>
+constexpr void refuse_gradcheck() {
+  static_assert(std::same_as<T, double>,
+                "gradients are checked in double: differences of other types are too rough");
+}
+}  // namespace detail
+
+// Of other types neither compiles.
+template <class Function, Floating T>
+requires(!std::same_as<T, double>) GradcheckResult
+    compare_gradients(const Function& /*function*/, const std::vector<Variable<T>>& /*inputs*/,
+                      const GradcheckOptions& /*options*/ = {}) {
+  detail::refuse_gradcheck<T>();
+  return {};
+}
+template <class Function, Floating T>
+requires(!std::same_as<T, double>) GradcheckResult
+    compare_gradients(const Function& /*function*/, std::initializer_list<Variable<T>> /*inputs*/,
+                      const GradcheckOptions& /*options*/ = {}) {
+  detail::refuse_gradcheck<T>();
+  return {};
+}
+template <class Function, Floating T>
+requires(!std::same_as<T, double>) void gradcheck(const Function& /*function*/,
+                                                  const std::vector<Variable<T>>& /*inputs*/,
+                                                  const GradcheckOptions& /*options*/ = {}) {
+  detail::refuse_gradcheck<T>();
+}
 template <class Function, Floating T>
 requires(!std::same_as<T, double>) void gradcheck(const Function& /*function*/,
                                                   std::initializer_list<Variable<T>> /*inputs*/,
                                                   const GradcheckOptions& /*options*/ = {}) {
-  static_assert(std::same_as<T, double>,
-                "gradients are checked in double: differences of other types are too rough");
+  detail::refuse_gradcheck<T>();
 }
 
 }  // namespace ldlm

@@ -39,7 +39,7 @@ inline Device device_named(std::string_view name) {
       return device;
     }
   }
-  detail::fail("device", "'", name, "' is none of cpu and cuda");
+  detail::fail("device", "'", name, "' is none of cpu, cuda and cuda:0");
 }
 
 }  // namespace ldlm

@@ -26,10 +26,10 @@ class Shape {
   explicit Shape(const std::vector<std::int64_t>& dims)
       : Shape(std::span<const std::int64_t>(dims)) {}
   explicit constexpr Shape(std::span<const std::int64_t> dims) {
-    LDLM_CHECK_SHAPE(dims.size() <= max_rank, "shape", "at most ", max_rank, " axes, got ",
+    LDLM_CHECK_SHAPE(dims.size() <= max_rank, "Shape", "at most ", max_rank, " axes, got ",
                      dims.size());
     for (const std::int64_t dim : dims) {
-      LDLM_CHECK_SHAPE(dim >= 0, "shape", "negative extent ", dim, " on axis ", rank_);
+      LDLM_CHECK_SHAPE(dim >= 0, "Shape", "negative extent ", dim, " on axis ", rank_);
       dims_[static_cast<std::size_t>(rank_++)] = dim;
     }
     check_numel();
@@ -52,7 +52,7 @@ class Shape {
   [[nodiscard]] constexpr std::int64_t back() const { return (*this)[rank_ - 1]; }
 
   constexpr void push_back(std::int64_t dim) {
-    LDLM_CHECK_SHAPE(rank_ < max_rank, "shape", "at most ", max_rank, " axes");
+    LDLM_CHECK_SHAPE(rank_ < max_rank, "Shape", "at most ", max_rank, " axes");
     dims_[static_cast<std::size_t>(rank_++)] = dim;
     check_numel();
   }
@@ -78,7 +78,7 @@ class Shape {
   constexpr void check_numel() const {
     std::int64_t n = 1;
     for (const std::int64_t dim : *this) {
-      LDLM_CHECK_SHAPE(!__builtin_mul_overflow(n, dim, &n), "shape",
+      LDLM_CHECK_SHAPE(!__builtin_mul_overflow(n, dim, &n), "Shape",
                        "more than 2^63 - 1 elements with an extent of ", dim);
     }
   }

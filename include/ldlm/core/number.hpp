@@ -26,7 +26,7 @@ struct NumberOf {
       constexpr NumberOf(U number)
       : value(static_cast<T>(number)) {
     if constexpr (is_integer<T> && is_integer<U>) {
-      LDLM_CHECK(std::in_range<T>(number), "number", number, " is outside of the elements' range");
+      LDLM_CHECK(std::in_range<T>(number), "Number", number, " is outside of the elements' range");
     }
   }
   template <std::floating_point U>

@@ -281,6 +281,8 @@ class Tensor {
   }
   /// Inserts an axis of extent 1 before `axis` (-1: at the end).
   [[nodiscard]] Tensor unsqueeze(int axis) const {
+    LDLM_CHECK_SHAPE(rank() < max_rank, "unsqueeze", "at most ", max_rank, " axes, and ",
+                     to_string(shape()), " has them");
     axis = normalize_axis(axis, rank() + 1, "unsqueeze");
     Layout out = layout_;
     out.shape.insert(axis, 1);

@@ -47,6 +47,7 @@ template <Floating T>
 /// (B, T, H D) -> (B, H, T, D), a view.
 template <Floating T>
 [[nodiscard]] Variable<T> split_heads(const Variable<T>& x, std::int64_t heads) {
+  LDLM_CHECK_STATE(x.defined(), "attention", "an input is undefined");
   LDLM_CHECK_SHAPE(x.rank() == 3 && heads > 0 && x.size(2) % heads == 0, "attention", "input ",
                    to_string(x.shape()), " does not split into ", heads, " heads; needs (B, T, C)");
   return x.reshape({x.size(0), x.size(1), heads, x.size(2) / heads}).transpose(1, 2);
@@ -79,17 +80,18 @@ Variable<T> attend_heads(const Variable<T>& q, const Variable<T>& k, const Varia
 /// Attention over already projected inputs, for models with projections of their own: q (B, Tq, C),
 /// k and v (B, Tk, C), which may be strided views of one packed projection -> (B, Tq, C). With a
 /// cache, k and v are appended to it first.
-template <Floating T>
-[[nodiscard]] Variable<T> attend(const Variable<T>& q, const Variable<T>& k, const Variable<T>& v,
-                                 std::int64_t heads,
-                                 const Dropout<std::type_identity_t<T>>& dropout,
-                                 const AttentionContext<std::type_identity_t<T>>& context = {}) {
+template <class Q, class K, class V>
+requires Operands<Q, K, V>
+[[nodiscard]] Variable<element_t<Q>> attend(const Q& q, const K& k, const V& v, std::int64_t heads,
+                                            const Dropout<element_t<Q>>& dropout,
+                                            const AttentionContext<element_t<Q>>& context = {}) {
+  using T = element_t<Q>;
   LDLM_CHECK(context.cache != nullptr || !context.cache_position.defined(), "attention",
              "cache_position needs a cache");
-  Variable<T> keys = split_heads(k, heads);
-  Variable<T> values = split_heads(v, heads);
+  Variable<T> keys = split_heads(as_variable(k), heads);
+  Variable<T> values = split_heads(as_variable(v), heads);
   if (context.cache != nullptr) {
-    LDLM_CHECK_STATE(!k.requires_grad() && !v.requires_grad(), "KvCache",
+    LDLM_CHECK_STATE(!keys.requires_grad() && !values.requires_grad(), "KvCache",
                      "keeps no gradients; decode inside a NoGrad scope");
     if (context.cache_position.defined()) {
       context.cache->write(keys.value(), values.value(), context.cache_position);
@@ -101,14 +103,16 @@ template <Floating T>
       values = Variable<T>(context.cache->values());
     }
   }
-  return detail::attend_heads(split_heads(q, heads), keys, values, dropout, context);
+  return detail::attend_heads(split_heads(as_variable(q), heads), keys, values, dropout, context);
 }
 
 /// Self-attention over one packed projection (B, T, 3 C) of queries, keys and values -> (B, T, C).
-template <Floating T>
-[[nodiscard]] Variable<T> attend_packed(
-    const Variable<T>& qkv, std::int64_t heads, const Dropout<std::type_identity_t<T>>& dropout,
-    const AttentionContext<std::type_identity_t<T>>& context = {}) {
+template <TensorOrVariable X>
+[[nodiscard]] Variable<element_t<X>> attend_packed(
+    const X& packed, std::int64_t heads, const Dropout<element_t<X>>& dropout,
+    const AttentionContext<element_t<X>>& context = {}) {
+  const Variable<element_t<X>>& qkv = as_variable(packed);
+  LDLM_CHECK_STATE(qkv.defined(), "attention", "the packed queries, keys and values are undefined");
   LDLM_CHECK_SHAPE(qkv.rank() == 3 && qkv.size(2) % 3 == 0, "attention",
                    "needs packed queries, keys and values (B, T, 3 C), got ",
                    to_string(qkv.shape()));
@@ -118,16 +122,18 @@ template <Floating T>
 
 /// Cross-attention of q (B, Tq, C) to a memory whose packed keys and values (B, Tk, 2 C) project()
 /// makes -> (B, Tq, C). With a cache it is called once, to fill it.
-template <Floating T, class Project>
-[[nodiscard]] Variable<T> attend_memory(
-    const Variable<T>& q, Project&& project, std::int64_t heads,
-    const Dropout<std::type_identity_t<T>>& dropout,
-    const AttentionContext<std::type_identity_t<T>>& context = {}) {
+template <TensorOrVariable X, class Project>
+[[nodiscard]] Variable<element_t<X>> attend_memory(
+    const X& queries, Project&& project, std::int64_t heads, const Dropout<element_t<X>>& dropout,
+    const AttentionContext<element_t<X>>& context = {}) {
+  using T = element_t<X>;
+  const Variable<T>& q = as_variable(queries);
   if (context.cache != nullptr && context.cache->size() > 0) {
     return detail::attend_heads(split_heads(q, heads), Variable<T>(context.cache->keys()),
                                 Variable<T>(context.cache->values()), dropout, context);
   }
   const Variable<T> kv = project();
+  LDLM_CHECK_STATE(q.defined() && kv.defined(), "attention", "an input is undefined");
   LDLM_CHECK_SHAPE(kv.rank() == 3 && kv.size(2) == 2 * q.size(-1), "attention",
                    "needs packed keys and values (B, Tk, 2 C) for queries ", to_string(q.shape()),
                    ", got ", to_string(kv.shape()));
@@ -194,6 +200,8 @@ struct MultiHeadAttention {
   // of those are zero.
   bool is_certain(const Variable<T>& x, const Variable<T>& memory,
                   const AttentionContext<T>& context) const {
+    LDLM_CHECK_STATE(x.defined() && memory.defined(), "MultiHeadAttention",
+                     "an input is undefined");
     const bool fits = x.rank() == 3 && memory.rank() == 3 && x.size(0) == memory.size(0) &&
                       x.size(2) == in_proj_weight.size(1);
     return fits && memory.size(1) == 1 && !(context.causal && x.size(1) > 1) &&

@@ -75,8 +75,7 @@ class AdamBase {
       if (!entry.slot.parameter.grad().defined() || p.numel() == 0) {
         continue;
       }
-      LDLM_CHECK_SHAPE(p.is_contiguous(), name, "'", entry.slot.name,
-                       "' is strided; parameters must be contiguous");
+      detail::check_contiguous(name, entry.slot.name, entry.slot.parameter);
       grads.push_back(entry.slot.parameter.grad().contiguous());
       const auto steps = static_cast<double>(entry.steps + 1);
       AdamItem<T>& item = items.emplace_back();

@@ -102,6 +102,13 @@ struct Slot {
   double learning_rate_factor;
 };
 
+/// Throws for a parameter that is strided, as one can become by set_value.
+template <Floating T>
+void check_contiguous(std::string_view op, std::string_view name, const Variable<T>& parameter) {
+  LDLM_CHECK_SHAPE(parameter.value().is_contiguous(), op, "'", name,
+                   "' is strided; parameters must be contiguous");
+}
+
 /// The slots of all groups. Throws on a parameter that is undefined, strided, or given twice, and
 /// where there is nothing to move: no parameter, or none that requires a gradient.
 template <Floating T>
@@ -116,8 +123,7 @@ std::vector<Slot<T>> make_slots(const std::vector<ParameterGroup<T>>& groups, st
       LDLM_CHECK(parameter.defined() && parameter.is_leaf(), op, "'", name,
                  "' is not a parameter: it is ",
                  parameter.defined() ? "the result of a function" : "undefined");
-      LDLM_CHECK_SHAPE(parameter.value().is_contiguous(), op, "'", name,
-                       "' is strided; parameters must be contiguous");
+      check_contiguous(op, name, parameter);
       LDLM_CHECK(names.insert(name).second, op, "two parameters are named '", name, "'");
       LDLM_CHECK(parameter.numel() == 0 || seen.insert(parameter.value().data()).second, op, "'",
                  name, "' was given before under another name");

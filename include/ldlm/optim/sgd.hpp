@@ -57,6 +57,11 @@ class SGD {
   /// Moves every parameter that has a gradient. `grad_scale` multiplies the gradients on the way:
   /// clipping without a pass of its own, see clip_factor.
   void step(double grad_scale = 1) {
+    for (const auto& slot : slots_) {
+      if (slot.parameter.grad().defined()) {
+        detail::check_contiguous(name, slot.name, slot.parameter);
+      }
+    }
     for (std::size_t i = 0; i < slots_.size(); ++i) {
       const auto& slot = slots_[i];
       if (!slot.parameter.grad().defined()) {

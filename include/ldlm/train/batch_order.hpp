@@ -23,6 +23,7 @@ namespace ldlm {
 /// The order in which a training reads a dataset: every epoch is a permutation of its own.
 class BatchOrder {
  public:
+  /// Throws ValueError unless there are rows, and a batch has some.
   BatchOrder(std::int64_t rows, std::int64_t batch_size, std::uint64_t seed);
 
   /// Row numbers of batch `step` = 0, 1, ...; a batch may reach into the next epoch.

@@ -95,6 +95,7 @@ class Trainer {
   /// checkpoint that was not resumed: to begin anew, remove it.
   template <StepLoss<const Tensor<std::int64_t>&> Loss>
   TrainEnd run(std::int64_t count, Loss&& loss, const TrainHooks& hooks = {}) {
+    LDLM_CHECK(count > 0, "train", "needs at least one row to train on, got ", count);
     BatchOrder order(count, options().batch_size, options().seed);
     return run_steps(
         count,

@@ -68,8 +68,16 @@ Tensor<bool> compare(CompareOp op, const Tensor<T>& a, const Tensor<T>& b, std::
 
 namespace detail {
 
+/// Throws for what no backend computes.
+template <class T>
+void check_unary(UnaryOp op, std::string_view name) {
+  LDLM_CHECK_AS(dtype, (!std::same_as<T, bool> || op != UnaryOp::neg), name,
+                "not defined for bool; eq(x, false) is its negation");
+}
+
 template <class T>
 Tensor<T> unary(UnaryOp op, const Tensor<T>& x, Number<T> a, Number<T> b, std::string_view name) {
+  check_unary<T>(op, name);
   Tensor<T> out = Tensor<T>::empty_like(x.layout(), x.device(name));
   if (out.numel() > 0) {
     kernel(out.device(), &KernelTable<T>::unary, name)(op, x.view(), out.view(), a, b);
@@ -81,6 +89,7 @@ template <class T>
 void unary_in_place(UnaryOp op, const Tensor<T>& x, Number<T> a, Number<T> b,
                     std::string_view name) {
   const Device device = x.device(name);
+  check_unary<T>(op, name);
   if (x.numel() > 0) {
     check_in_place(name, x.view());
     kernel(device, &KernelTable<T>::unary, name)(op, x.view(), x.view(), a, b);

@@ -86,10 +86,10 @@ void into_rows(Entry entry, std::string_view op, const Tensor<T>& out,
                const Tensor<std::int64_t>& index, const Tensor<T>& source) {
   const Device device = common_device(op, out, source);
   static_cast<void>(index.device(op));
-  LDLM_CHECK_SHAPE(
-      index.rank() == 1 && source.rank() == out.rank() && source.size(0) == index.numel(), op,
-      "indices ", to_string(index.shape()), " and source ", to_string(source.shape()),
-      " do not fit ", to_string(out.shape()));
+  LDLM_CHECK_SHAPE(out.rank() >= 1 && index.rank() == 1 && source.rank() == out.rank() &&
+                       source.size(0) == index.numel(),
+                   op, "indices ", to_string(index.shape()), " and source ",
+                   to_string(source.shape()), " do not fit ", to_string(out.shape()));
   Shape expected = out.shape();
   expected[0] = index.numel();
   LDLM_CHECK_SHAPE(source.shape() == expected, op, "source ", to_string(source.shape()),

@@ -58,6 +58,12 @@ template <class T>
 Tensor<T> sum(const Tensor<T>& x, const Axes& axes = all_axes, bool keep = false) {
   return detail::reduce(ReduceOp::sum, x, axes, keep, "sum");
 }
+/// How many are true.
+inline Tensor<std::int64_t> sum(const Tensor<bool>& x, const Axes& axes = all_axes,
+                                bool keep = false) {
+  static_cast<void>(x.device("sum"));
+  return sum(cast<std::int64_t>(x), axes, keep);
+}
 namespace detail {
 /// f(x as floats), rounded once: of what a kernel of bf16 would round on the way. `name` is the
 /// op's own.

@@ -25,8 +25,8 @@ LDLM_BODY std::vector<std::int64_t> row_numbers(const Tensor<std::int64_t>& rows
 
 LDLM_BODY BatchOrder::BatchOrder(std::int64_t rows, std::int64_t batch_size, std::uint64_t seed)
     : rows_(rows), batch_size_(batch_size), seed_(seed) {
-  LDLM_CHECK(rows > 0, "batch_order", "the dataset is empty");
-  LDLM_CHECK(batch_size > 0, "batch_order", "batch size must be positive, got ", batch_size);
+  LDLM_CHECK(rows > 0, "BatchOrder", "needs at least one row to order, got ", rows);
+  LDLM_CHECK(batch_size > 0, "BatchOrder", "batch_size must be positive, got ", batch_size);
 }
 
 LDLM_BODY std::vector<std::int64_t> BatchOrder::batch(std::int64_t step) {
