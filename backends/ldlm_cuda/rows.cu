@@ -140,7 +140,8 @@ struct NormBackward {
   const C *mean, *rstd;
   const T* dy;
   T* dx;
-  /// x, mean, rstd, dy, dx
+  /// Indices are those of x, mean, rstd, dy, dx.
+  __device__ C mean_of(const std::int64_t (&at)[5]) const { return rms ? C{} : mean[at[1]]; }
   template <bool kept>
   __device__ void run(const std::int64_t (&at)[5]) const {
     using Part = NormColumns<T, kept>;
@@ -148,7 +149,12 @@ struct NormBackward {
     const Row<Part> row(columns, x + at[0]);
     const Row<Part> grads(columns, dy + at[3]);
     const Row<Part> scales(columns, gamma, 1, rounded<T>(C{1}));
-    const C mu = rms ? C{} : mean[at[1]];
+    write_dx(columns, at, row, grads, scales);
+  }
+  template <class Part>
+  __device__ void write_dx(const Part& columns, const std::int64_t (&at)[5], const Row<Part>& row,
+                           const Row<Part>& grads, const Row<Part>& scales) const {
+    const C mu = mean_of(at);
     const C r = rstd[at[2]];
     const C n = static_cast<C>(count);
     C mean_g{};
@@ -171,86 +177,163 @@ struct NormBackward {
   }
 };
 
-/// dgamma and dbeta: sums over rows in two steps, of stretches of rows and then of those.
+/// dgamma and dbeta are sums over rows in two steps: of stretches of rows, and then of those.
 template <class T>
 struct ParameterGradient {
-  bool rms;
-  std::int64_t columns, rows_each;
-  const T* x;
-  const ComputeType<T>*mean, *rstd;
-  const T* dy;
-  ComputeType<T>*gamma_parts, *beta_parts;  // (parts, C)
+  using C = ComputeType<T>;
+  std::int64_t rows_each;
+  C *gamma_parts, *beta_parts;  // (stretches, columns)
+
+  __device__ std::int64_t end_of(std::int64_t first, std::int64_t rows) const {
+    return first + rows_each < rows ? first + rows_each : rows;
+  }
 };
+/// A block takes a stretch of rows that are kept and lie alike for its threads, so that a thread
+/// has the same columns of each: dx, and the stretch's sums in registers, with one reading of x and
+/// dy.
 template <class T>
-__global__ void parameter_gradient_kernel(const __grid_constant__ Walk<4> walk,
-                                          const __grid_constant__ ParameterGradient<T> args) {
+__global__ void __launch_bounds__(most_row_threads, 1)
+    norm_gradients_kernel(const __grid_constant__ Walk<5> walk,
+                          const __grid_constant__ NormBackward<T> norm,
+                          const __grid_constant__ ParameterGradient<T> sums) {
+  using C = ComputeType<T>;
+  using Part = NormColumns<T, true>;
+  constexpr int elements = Part::vectors * Part::width;
+  C gamma[elements] = {};
+  C beta[elements] = {};
+  const Part columns(norm.x, norm.count);
+  const Row<Part> scales(columns, norm.gamma, 1, rounded<T>(C{1}));
+  const std::int64_t first = std::int64_t{blockIdx.x} * sums.rows_each;
+  const std::int64_t last = sums.end_of(first, walk.count);
+  LDLM_KEEP_LOOP
+  for (std::int64_t i = first; i < last; ++i) {
+    std::int64_t at[5];
+    locate(walk, i, at);
+    const Row<Part> row(columns, norm.x + at[0]);
+    const Row<Part> grads(columns, norm.dy + at[3]);
+    const C mu = norm.mean_of(at);
+    const C r = norm.rstd[at[2]];
+    LDLM_UNROLL
+    for (int v = 0; v < Part::vectors; ++v) {
+      LDLM_UNROLL
+      for (int e = 0; e < Part::width; ++e) {
+        const C grad = widened(grads.kept.of[v].of[e]);
+        gamma[v * Part::width + e] += grad * ((widened(row.kept.of[v].of[e]) - mu) * r);
+        beta[v * Part::width + e] += grad;
+      }
+    }
+    norm.write_dx(columns, at, row, grads, scales);
+  }
+  const std::int64_t part = std::int64_t{blockIdx.x} * norm.count;
+  LDLM_UNROLL
+  for (int v = 0; v < Part::vectors; ++v) {
+    const std::int64_t column = columns.column(0, v);
+    if (column < norm.count) {  // whole vectors: see fused
+      LDLM_UNROLL
+      for (int e = 0; e < Part::width; ++e) {
+        sums.gamma_parts[part + column + e] = gamma[v * Part::width + e];
+        sums.beta_parts[part + column + e] = beta[v * Part::width + e];
+      }
+    }
+  }
+}
+/// Of other rows the stretches' sums alone, by a thread a column.
+template <class T>
+__global__ void parameter_gradient_kernel(const __grid_constant__ Walk<5> walk,
+                                          const __grid_constant__ NormBackward<T> norm,
+                                          const __grid_constant__ ParameterGradient<T> sums) {
+  using C = ComputeType<T>;
   const std::int64_t column = first_index();
-  if (column >= args.columns) {
+  if (column >= norm.count) {
     return;
   }
-  const std::int64_t first = std::int64_t{blockIdx.y} * args.rows_each;
-  const std::int64_t last =
-      first + args.rows_each < walk.count ? first + args.rows_each : walk.count;
-  using C = ComputeType<T>;
+  const std::int64_t first = std::int64_t{blockIdx.y} * sums.rows_each;
+  const std::int64_t last = sums.end_of(first, walk.count);
   C gamma{};
   C beta{};
   for (std::int64_t row = first; row < last; ++row) {
-    std::int64_t at[4];
+    std::int64_t at[5];
     locate(walk, row, at);
-    const C mu = args.rms ? C{} : args.mean[at[1]];
-    const C g = widened(args.dy[at[3] + column]);
-    gamma += g * ((widened(args.x[at[0] + column]) - mu) * args.rstd[at[2]]);
+    const C g = widened(norm.dy[at[3] + column]);
+    gamma += g * ((widened(norm.x[at[0] + column]) - norm.mean_of(at)) * norm.rstd[at[2]]);
     beta += g;
   }
-  args.gamma_parts[blockIdx.y * args.columns + column] = gamma;
-  args.beta_parts[blockIdx.y * args.columns + column] = beta;
+  sums.gamma_parts[blockIdx.y * norm.count + column] = gamma;
+  sums.beta_parts[blockIdx.y * norm.count + column] = beta;
 }
+/// A warp's lanes have a column each; the warps of a block share the stretches.
+constexpr unsigned part_warps = 8;
 template <class T>
-__global__ void sum_parts_kernel(std::int64_t columns, std::int64_t parts,
-                                 const ComputeType<T>* gamma_parts,
-                                 const ComputeType<T>* beta_parts, T* dgamma, T* dbeta) {
-  for (std::int64_t c = first_index(); c < columns; c += index_step()) {
-    ComputeType<T> gamma{};
-    ComputeType<T> beta{};
-    for (std::int64_t part = 0; part < parts; ++part) {
-      gamma += gamma_parts[part * columns + c];
-      beta += beta_parts[part * columns + c];
-    }
-    if (dgamma != nullptr) {
-      dgamma[c] = rounded<T>(gamma);
-    }
-    if (dbeta != nullptr) {
-      dbeta[c] = rounded<T>(beta);
-    }
+__global__ void __launch_bounds__(32 * part_warps)
+    sum_parts_kernel(std::int64_t columns, std::int64_t parts, const ComputeType<T>* gamma_parts,
+                     const ComputeType<T>* beta_parts, T* dgamma, T* dbeta) {
+  using C = ComputeType<T>;
+  LDLM_SHARED(C, sums, 2 * 32 * part_warps);
+  const std::int64_t column = std::int64_t{blockIdx.x} * 32 + threadIdx.x % 32;
+  C gamma{};
+  C beta{};
+  for (std::int64_t part = threadIdx.x / 32; part < parts && column < columns; part += part_warps) {
+    gamma += gamma_parts[part * columns + column];
+    beta += beta_parts[part * columns + column];
+  }
+  sums[threadIdx.x] = gamma;
+  sums[32 * part_warps + threadIdx.x] = beta;
+  __syncthreads();
+  if (threadIdx.x >= 32 || column >= columns) {
+    return;
+  }
+  for (unsigned warp = 1; warp < part_warps; ++warp) {
+    gamma += sums[32 * warp + threadIdx.x];
+    beta += sums[32 * (part_warps + warp) + threadIdx.x];
+  }
+  if (dgamma != nullptr) {
+    dgamma[column] = rounded<T>(gamma);
+  }
+  if (dbeta != nullptr) {
+    dbeta[column] = rounded<T>(beta);
   }
 }
 
+/// dx, and dgamma and dbeta where they are wanted.
 template <class T>
-void parameter_gradient(const char* op, bool rms, View<const T> x, View<const ComputeType<T>> mean,
-                        View<const ComputeType<T>> rstd, View<const T> dy, View<T> dgamma,
-                        View<T> dbeta) {
+void norm_backward(const char* op, bool rms, View<const T> x, View<const T> gamma,
+                   View<const ComputeType<T>> mean, View<const ComputeType<T>> rstd,
+                   View<const T> dy, View<T> dx, View<T> dgamma, View<T> dbeta) {
   using C = ComputeType<T>;
   const std::int64_t columns = x.shape().back();
+  const NormBackward<T> norm{rms,       columns,   x.data,  gamma.data,
+                             mean.data, rstd.data, dy.data, dx.data};
+  const View<const T> rows = row_starts(x);
+  const auto means = statistic(mean, rows.shape());
   if ((dgamma.empty() && dbeta.empty()) || columns == 0) {
+    run_rows<T>(op, columns, norm, rows, means, rstd, row_starts(dy), row_starts(dx));
     return;
   }
-  const View<const T> rows = row_starts(x);
-  const auto walk = make_walk_in_order(rows, statistic(mean, rows.shape()), rstd, row_starts(dy));
-  constexpr std::int64_t rows_each = 32;
+  const auto walk = make_walk_in_order(rows, means, rstd, row_starts(dy), row_starts(dx));
+  constexpr std::int64_t most_parts = 65535;  // of a grid's second axis
+  const std::int64_t rows_each =
+      std::max<std::int64_t>(16, (walk.count + most_parts - 1) / most_parts);
   const std::int64_t parts = (walk.count + rows_each - 1) / rows_each;
   const Scratch scratch(static_cast<std::size_t>(2 * parts * columns) * sizeof(C));
   C* const gamma_parts = scratch.as<C>();
   C* const beta_parts = gamma_parts + parts * columns;
-  if (parts > 0) {
-    constexpr unsigned threads = 64;
-    const auto blocks = static_cast<unsigned>((columns + threads - 1) / threads);
+  const ParameterGradient<T> sums{rows_each, gamma_parts, beta_parts};
+  const unsigned threads = threads_of_row<T>(columns);
+  const bool fused = threads <= most_row_threads && columns % vector_width<T> == 0;
+  if (fused && parts > 0) {
+    launch(op, norm_gradients_kernel<T>, Grid{dim3(static_cast<unsigned>(parts)), dim3(threads)},
+           walk, norm, sums);
+  } else if (parts > 0) {
+    // Before dx, which may be where dy is.
+    constexpr unsigned block = 64;
+    const auto blocks = static_cast<unsigned>((columns + block - 1) / block);
     launch(op, parameter_gradient_kernel<T>,
-           Grid{dim3(blocks, static_cast<unsigned>(parts)), dim3(threads)}, walk,
-           ParameterGradient<T>{rms, columns, rows_each, x.data, mean.data, rstd.data, dy.data,
-                                gamma_parts, beta_parts});
+           Grid{dim3(blocks, static_cast<unsigned>(parts)), dim3(block)}, walk, norm, sums);
+    run_rows<T>(op, columns, norm, rows, means, rstd, row_starts(dy), row_starts(dx));
   }
-  launch(op, sum_parts_kernel<T>, grid_over(columns), columns, parts, gamma_parts, beta_parts,
-         dgamma.data, dbeta.data);
+  launch(op, sum_parts_kernel<T>,
+         Grid{dim3(static_cast<unsigned>((columns + 31) / 32)), dim3(32 * part_warps)}, columns,
+         parts, gamma_parts, beta_parts, dgamma.data, dbeta.data);
 }
 
 }  // namespace
@@ -313,23 +396,13 @@ template <class T>
 void layer_norm_backward(View<const T> x, View<const T> gamma, View<const ComputeType<T>> mean,
                          View<const ComputeType<T>> rstd, View<const T> dy, View<T> dx,
                          View<T> dgamma, View<T> dbeta) {
-  // The parameters' gradients first: dx may be where dy is.
-  parameter_gradient("layer_norm_backward", false, x, mean, rstd, dy, dgamma, dbeta);
-  run_rows<T>("layer_norm_backward", x.shape().back(),
-              NormBackward<T>{false, x.shape().back(), x.data, gamma.data, mean.data, rstd.data,
-                              dy.data, dx.data},
-              row_starts(x), mean, rstd, row_starts(dy), row_starts(dx));
+  norm_backward("layer_norm_backward", false, x, gamma, mean, rstd, dy, dx, dgamma, dbeta);
 }
 template <class T>
 void rms_norm_backward(View<const T> x, View<const T> gamma, View<const ComputeType<T>> rstd,
                        View<const T> dy, View<T> dx, View<T> dgamma) {
-  const View<const ComputeType<T>> none;
-  parameter_gradient("rms_norm_backward", true, x, none, rstd, dy, dgamma, View<T>{});
-  run_rows<T>("rms_norm_backward", x.shape().back(),
-              NormBackward<T>{true, x.shape().back(), x.data, gamma.data, nullptr, rstd.data,
-                              dy.data, dx.data},
-              row_starts(x), statistic(none, row_starts(x).shape()), rstd, row_starts(dy),
-              row_starts(dx));
+  norm_backward("rms_norm_backward", true, x, gamma, View<const ComputeType<T>>{}, rstd, dy, dx,
+                dgamma, View<T>{});
 }
 
 #define LDLM_INSTANTIATE(T)                                                                      \

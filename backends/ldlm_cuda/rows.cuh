@@ -40,6 +40,17 @@ __global__ void __launch_bounds__(most_row_threads, 1)
   }
 }
 
+/// As few threads, in whole warps, as keep a row of T; more than most_row_threads if it is longer.
+template <class T>
+unsigned threads_of_row(std::int64_t columns) {
+  constexpr int width = vector_width<T>;
+  constexpr int elements = width * usual_vectors<T>;
+  const std::int64_t shift = columns % width == 0 ? 0 : width - 1;  // at most
+  const std::int64_t threads = (columns + shift + elements - 1) / elements;
+  return threads > most_row_threads ? most_row_threads + 32
+                                    : static_cast<unsigned>((threads + 31) / 32 * 32);
+}
+
 /// Runs an op on rows of T, by as few threads as keep a row, or as all of a block. With
 /// `always_streamed` no row is kept: for ops that read it once.
 template <class T, bool always_streamed = false, class Op, class... S>
@@ -48,15 +59,11 @@ void run_rows(const char* name, std::int64_t columns, const Op& op, const View<S
   if (walk.count == 0 || columns == 0) {
     return;
   }
-  constexpr int width = vector_width<T>;
-  constexpr int elements = width * usual_vectors<T>;
-  const std::int64_t shift = columns % width == 0 ? 0 : width - 1;  // at most
-  const std::int64_t threads = (columns + shift + elements - 1) / elements;
+  const unsigned threads = threads_of_row<T>(columns);
   const bool fits = threads <= most_row_threads;
-  const auto warps = static_cast<unsigned>(fits ? (threads + 31) / 32 : most_row_threads / 32);
   const std::int64_t blocks =
       std::min<std::int64_t>(walk.count, std::int64_t{64} * multiprocessors());
-  const Grid grid{dim3(static_cast<unsigned>(blocks)), dim3(32 * warps)};
+  const Grid grid{dim3(static_cast<unsigned>(blocks)), dim3(std::min(threads, most_row_threads))};
   constexpr int n = sizeof...(S);
   if constexpr (always_streamed) {
     launch(name, rows_kernel<n, Op, false>, grid, walk, op);
