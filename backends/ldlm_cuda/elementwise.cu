@@ -179,7 +179,8 @@ void check_unary(UnaryOp op, ComputeType<T> a) {
         return;
       default:
         detail::fail_as(ErrorCode::dtype, name_of(op),
-                        "this function needs float or double elements, got ", name_of(dtype_of<T>));
+                        "this function needs float, double or bf16 elements, got ",
+                        name_of(dtype_of<T>));
     }
   }
 }

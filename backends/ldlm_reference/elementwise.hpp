@@ -257,7 +257,8 @@ T unary_value(UnaryOp op, T x, T a, T b) {
     case UnaryOp::gelu:
     case UnaryOp::gelu_tanh:
       detail::fail_as(ErrorCode::dtype, name_of(op),
-                      "this function needs float or double elements, got ", name_of(dtype_of<T>));
+                      "this function needs float, double or bf16 elements, got ",
+                      name_of(dtype_of<T>));
   }
   detail::fail_unknown("UnaryOp", op);
 }

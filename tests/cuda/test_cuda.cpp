@@ -216,7 +216,7 @@ TEST_CASE("integer ops that cannot be done") {
   CHECK(message_of([&] { (void)(ints / ints); }) == "[div] integer division by zero");
   CHECK(contains(message_of([&] { (void)pow(ints, ints); }), "[pow] "));
   CHECK(message_of([&] { (void)exp(ints); }) ==
-        "[exp] this function needs float or double elements, got i64");
+        "[exp] this function needs float, double or bf16 elements, got i64");
 }
 
 TEST_CASE("no memory") {
