@@ -5,6 +5,7 @@
 #include <vector>
 
 #include <doctest/doctest.h>
+#include <ldlm/core/device_graph.hpp>
 #include <ldlm/diffusion/process.hpp>
 #include <ldlm/diffusion/schedule.hpp>
 #include <ldlm/models/bert.hpp>
@@ -131,6 +132,14 @@ TEST_CASE("modules, pooling and diffusion throw the kind that an input is wrong 
   CHECK(thrown<ShapeError>([&] {
           return mean_pool(states, Tensor<bool>::full({2, 4}, true));
         }) == "[mean_pool] mask (2, 4) does not fit states (2, 3, 4)");
+
+  const auto run = [](const DeviceGraph& graph) {
+    graph.run();
+    return true;
+  };
+  CHECK(thrown<StateError>([&] { return run(DeviceGraph()); }) == "[run] nothing was recorded");
+  CHECK(thrown<DeviceError>([] { return DeviceGraph::record(cpu, [] {}); }) ==
+        "[record] cpu:0 cannot record work");
 
   KvCache<float> cache(1, 2, 3, 4);
   const auto keys = [](std::int64_t t, std::int64_t d) {

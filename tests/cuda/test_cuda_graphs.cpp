@@ -39,7 +39,7 @@ TEST_CASE("recorded work is done when it runs, each time on what its inputs are 
   for (const Floats& other : others) {
     CHECK(other.to_vector() == std::vector<float>(6, 7.0F));
   }
-  CHECK_THROWS_AS(DeviceGraph().run(), StateError);
+  CHECK_THROWS_WITH_AS(DeviceGraph().run(), "[run] nothing was recorded", StateError);
 }
 
 TEST_CASE("what is made while work is recorded outlives the graph") {

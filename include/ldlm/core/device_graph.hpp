@@ -9,6 +9,7 @@
 //   }
 
 #include <memory>
+#include <type_traits>
 #include <utility>
 
 #include <ldlm/core/device_memory.hpp>
@@ -32,11 +33,15 @@ class DeviceGraph {
   /// are not checked: their elements are not known.
   template <class Work>
   [[nodiscard]] static DeviceGraph record(Device device, Work&& work) {
+    static_assert(std::is_invocable_v<Work>,
+                  "what DeviceGraph::record records is called without arguments: work()");
     LDLM_CHECK_DEVICE(is_supported(device), "record", to_string(device), " cannot record work");
     const DeviceRecorder& recorder = *detail::recorder(device);
     recorder.begin(device);
     try {
-      std::forward<Work>(work)();
+      if constexpr (std::is_invocable_v<Work>) {  // else the message above is all there is
+        std::forward<Work>(work)();
+      }
     } catch (...) {
       try {
         recorder.forget(device, recorder.end(device));
@@ -53,7 +58,7 @@ class DeviceGraph {
 
   /// Asks the device to do it, after all work before and before all work to come.
   void run() const {
-    LDLM_CHECK_STATE(recorded_ != nullptr, "record", "nothing was recorded");
+    LDLM_CHECK_STATE(recorded_ != nullptr, "run", "nothing was recorded");
     detail::recorder(device_)->run(device_, recorded_.get());
   }
 
