@@ -12,6 +12,7 @@
 #include <ldlm/generate/generate.hpp>
 #include <ldlm/generate/gpt2_session.hpp>
 #include <ldlm/models/gpt2.hpp>
+#include <ldlm/models/pooling.hpp>
 #include <ldlm/nn/nn.hpp>
 #include <ldlm/optim/optim.hpp>
 #include <ldlm/train/trainer.hpp>
@@ -129,6 +130,30 @@ TEST_CASE("means, norms and variances of bf16 are rounded once") {
   CHECK(equal(mean(x, 1), cast<bf16>(mean(exact, 1))));
   CHECK(equal(norm(x, 0, true), cast<bf16>(norm(exact, 0, true))));
   CHECK(equal(var(x, 1, 0), cast<bf16>(var(exact, 1, 0))));
+}
+
+TEST_CASE("vectors of states of bf16 are rounded once") {
+  const Tensor<bf16> x = numbers<bf16>({3, 301, 8}, 5);
+  const Tensor<float> exact = cast<float>(x);
+  auto mask = Tensor<bool>::zeros({3, 301});
+  for (std::int64_t b = 0; b < 3; ++b) {
+    for (std::int64_t t = 0; t < 301 - 20 * b; ++t) {
+      mask.at({b, t}) = true;
+    }
+  }
+  CHECK(equal(mean_pool(x), cast<bf16>(mean_pool(exact))));
+  CHECK(equal(mean_pool(x, mask), cast<bf16>(mean_pool(exact, mask))));
+  for (const PoolingMode mode :
+       {PoolingMode::cls, PoolingMode::max, PoolingMode::mean, PoolingMode::mean_sqrt_len_tokens,
+        PoolingMode::weightedmean, PoolingMode::lasttoken}) {
+    CAPTURE(static_cast<int>(mode));
+    CHECK(equal(pool(x, mode, mask), cast<bf16>(pool(exact, mode, mask))));
+  }
+  CHECK(equal(normalize_rows(x), cast<bf16>(normalize_rows(exact))));
+  const Variable<bf16> v(x, true);
+  sum(cast<float>(mean_pool(v, mask))).backward();
+  CHECK(float{v.grad().to(cpu).at({1, 5, 0})} == float{bf16(1.0F / 281)});
+  CHECK(float{v.grad().to(cpu).at({1, 281, 0})} == 0);
 }
 
 TEST_CASE("bf16 of no elements is reduced as float of none") {

@@ -2,6 +2,7 @@
 // From the states of a sequence to one vector.
 
 #include <cmath>
+#include <concepts>
 #include <limits>
 #include <vector>
 
@@ -20,6 +21,10 @@ enum class PoolingMode : std::uint8_t {
 };
 
 namespace detail {
+
+/// Whether vectors of T are computed in another type, and rounded once.
+template <Floating T>
+inline constexpr bool is_widened = !std::same_as<T, ComputeType<T>>;
 
 /// The weights (B, T) of the positions that `mask` (B, T) marks as real; `counted`, a part of
 /// those, is what is pooled. Throws for a row without such a position.
@@ -76,13 +81,17 @@ template <TensorOrVariable X>
       mask.rank() == 2 && mask.size(0) == states.size(0) && mask.size(1) == states.size(1),
       "mean_pool", "mask ", to_string(mask.shape()), " does not fit states ",
       to_string(states.shape()));
-  const Tensor<T> weights = cast<T>(mask);
-  const Tensor<T> counts = sum(weights, 1, true);  // (B, 1)
-  for (const T count : counts.to_vector()) {
-    LDLM_CHECK(count > T{0}, "mean_pool", "a sequence has no real position");
+  if constexpr (detail::is_widened<T>) {
+    return cast<T>(mean_pool(cast<ComputeType<T>>(states), mask));
+  } else {
+    const Tensor<T> weights = cast<T>(mask);
+    const Tensor<T> counts = sum(weights, 1, true);  // (B, 1)
+    for (const T count : counts.to_vector()) {
+      LDLM_CHECK(count > T{0}, "mean_pool", "a sequence has no real position");
+    }
+    // (B, 1, T) x (B, T, C): one pass over the states.
+    return matmul((weights / counts).to(states.device()).unsqueeze(1), states).squeeze(1);
   }
-  // (B, 1, T) x (B, T, C): one pass over the states.
-  return matmul((weights / counts).to(states.device()).unsqueeze(1), states).squeeze(1);
 }
 
 /// One vector of each sequence of states (B, T, C): (B, C). `mask` (B, T) marks the real positions,
@@ -102,22 +111,30 @@ template <TensorOrVariable X>
   LDLM_CHECK_SHAPE(real.shape() == expected && pooled.shape() == expected, "pool", "masks ",
                    to_string(real.shape()), " and ", to_string(pooled.shape()),
                    " do not fit states ", to_string(states.shape()));
-  const Tensor<T> weights = detail::pooling_weights<T>(pooled, real, mode).to(states.device());
-  if (mode == PoolingMode::max) {
-    const Tensor<T> hidden =
-        Tensor<T>::scalar(-std::numeric_limits<T>::infinity(), states.device());
-    const Tensor<T> zero = Tensor<T>::scalar(0, states.device());
-    return max(states + where(gt(weights, zero), zero, hidden).unsqueeze(2), 1);
+  if constexpr (detail::is_widened<T>) {
+    return cast<T>(pool(cast<ComputeType<T>>(states), mode, real, pooled));
+  } else {
+    const Tensor<T> weights = detail::pooling_weights<T>(pooled, real, mode).to(states.device());
+    if (mode == PoolingMode::max) {
+      const Tensor<T> hidden =
+          Tensor<T>::scalar(-std::numeric_limits<T>::infinity(), states.device());
+      const Tensor<T> zero = Tensor<T>::scalar(0, states.device());
+      return max(states + where(gt(weights, zero), zero, hidden).unsqueeze(2), 1);
+    }
+    // (B, 1, T) x (B, T, C): one pass over the states.
+    return matmul(weights.unsqueeze(1), states).squeeze(1);
   }
-  // (B, 1, T) x (B, T, C): one pass over the states.
-  return matmul(weights.unsqueeze(1), states).squeeze(1);
 }
 
 /// Rows of length 1: x / max(|x|, 1e-12) over the last axis. Zeros stay zeros.
 template <TensorOrVariable X>
 [[nodiscard]] X normalize_rows(const X& x) {
   using T = element_t<X>;
-  return x / maximum(norm(x, -1, true), Tensor<T>::scalar(1e-12, x.device()));
+  if constexpr (detail::is_widened<T>) {
+    return cast<T>(normalize_rows(cast<ComputeType<T>>(x)));
+  } else {
+    return x / maximum(norm(x, -1, true), Tensor<T>::scalar(1e-12, x.device()));
+  }
 }
 
 }  // namespace ldlm
