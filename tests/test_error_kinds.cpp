@@ -106,7 +106,7 @@ TEST_CASE("models throw the kind that an input is wrong by") {
                                             .decoder_layers = 0,
                                             .length = 5},
                                            generator);
-  const auto latents = [](const Shape& shape) { return Variable(Tensor<float>::zeros(shape)); };
+  const auto latents = [](const Shape& shape) { return Tensor<float>::zeros(shape); };
   const auto times = Tensor<float>::zeros({2});
   CHECK(thrown<ShapeError>([&] {
           return denoiser({.z = latents({2, 3, 5}), .times = times});

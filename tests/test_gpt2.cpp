@@ -2,6 +2,7 @@
 // cross-attention, and decoding with a cache.
 
 #include <tuple>
+#include <type_traits>
 
 #include <doctest/doctest.h>
 #include <ldlm/generate/gpt2_session.hpp>
@@ -106,6 +107,8 @@ TEST_CASE_TEMPLATE("cross-attention agrees with transformers", T, float, double)
   loss.backward();
   golden.check_gradients(model);
   golden.check(memory.grad(), "grad_of_states");
+  CHECK(equal(model({.ids = ids, .memory = memory.value(), .memory_mask = mask}),
+              model({.ids = ids, .memory = memory, .memory_mask = mask})));
 
   // Step by step: the memory's keys and values are made once.
   Gpt2Session<T> session(model, {.memory = memory.value(), .memory_mask = mask});
@@ -151,8 +154,7 @@ TEST_CASE("a session reads a prefix first, with or without tokens") {
 
   Gpt2Session<double> alone(model, {.prefix = prefix});
   const auto first = alone.step(Tensor<std::int64_t>::empty({3, 0}));
-  check_close(first,
-              model({.prefix = Variable<double>(prefix)}).value().select(1, -1).contiguous());
+  check_close(first, model({.prefix = prefix}).value().select(1, -1).contiguous());
   check_close(alone.step(ids), expected.select(1, -1).contiguous(), 1e-5);
 
   // Padding between prefix and prompt leaves the other rows and the real tokens alone.
@@ -184,6 +186,41 @@ TEST_CASE("the loss after a prefix counts the first token too") {
                                   Tensor<std::int64_t>::from_values({3}, {1, 2, 4}));
   CHECK(model.loss({.ids = ids, .prefix = prefix}, masked).item() ==
         doctest::Approx(some.item()).epsilon(1e-12));
+}
+
+TEST_CASE("a prefix is a Tensor or a Variable") {
+  Generator generator(3);
+  const Gpt2<float> model(tiny_gpt2(), generator);
+  const auto ids = Tensor<std::int64_t>::from_values({1, 2}, {1, 2});
+  const Tensor<float> tensor = ldlm::randn<float>({1, 2, 8}, generator);
+  const Variable<float> variable(tensor, true);
+  ldlm::Gpt2Inputs<float> inputs{.ids = ids, .prefix = tensor};
+  CHECK_FALSE(inputs.prefix.requires_grad());
+  CHECK(inputs.prefix.value().data() == tensor.data());
+  const auto expected = model(inputs).value();
+  inputs.prefix = variable;
+  CHECK(inputs.prefix.node() == variable.node());
+  CHECK(equal(model(inputs).value(), expected));
+  inputs.prefix = Tensor<float>();
+  CHECK_FALSE(inputs.prefix.defined());
+  inputs.prefix = tensor;
+  CHECK(equal(model(inputs).value(), expected));
+  inputs.prefix = {};
+  CHECK(equal(model(inputs).value(), model(ids).value()));
+
+  // It is a Variable to functions and modules.
+  const ldlm::AnyOperand<float> x = variable;
+  const auto is_doubled = [&](const Variable<float>& y) { return equal(y, tensor * 2); };
+  CHECK(is_doubled(x + x));
+  CHECK(is_doubled(x + tensor));
+  CHECK(is_doubled(variable + x));
+  CHECK(is_doubled(x * 2));
+  CHECK(equal(model.ln_f(x), model.ln_f(tensor)));
+  CHECK(equal(exp(x), exp(tensor)));
+  CHECK(equal(ldlm::concat(std::vector<Variable<float>>{x, x}, 1),
+              ldlm::concat({tensor, tensor}, 1)));
+  static_assert(!std::is_convertible_v<Tensor<float>, Variable<float>>);
+  static_assert(!std::is_convertible_v<Tensor<double>, ldlm::AnyOperand<float>>);
 }
 
 TEST_CASE("an untied head is a parameter of its own") {

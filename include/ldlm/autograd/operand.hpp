@@ -8,13 +8,28 @@
 //   ldlm::result_t<X, Y> both(const X& x, const Y& y);
 //
 //   Variable<float> Mlp::operator()(const ldlm::Operand<float> auto& x) const;
+//
+//   struct MlpInputs { ldlm::AnyOperand<float> x, scale{}; };   // of Tensors or Variables
 
 #include <concepts>
 #include <type_traits>
+#include <utility>
 
 #include <ldlm/autograd/variable.hpp>
 
 namespace ldlm {
+
+/// A Tensor<T> or a Variable<T> as a member of a struct of inputs: a Variable that is made of
+/// either. (A Variable is made of a Tensor only where that is asked for, see there.)
+template <Floating T>
+class AnyOperand : public Variable<T> {
+ public:
+  /// Undefined.
+  AnyOperand() = default;
+  AnyOperand(Variable<T> x) : Variable<T>(std::move(x)) {}
+  /// A leaf without gradient that shares the elements; undefined if the Tensor is.
+  AnyOperand(Tensor<T> x) : Variable<T>(x.defined() ? Variable<T>(std::move(x)) : Variable<T>()) {}
+};
 
 namespace detail {
 
@@ -22,6 +37,10 @@ template <class>
 struct ElementOf {};
 template <Floating T>
 struct ElementOf<Variable<T>> {
+  using type = T;
+};
+template <Floating T>
+struct ElementOf<AnyOperand<T>> {
   using type = T;
 };
 template <Floating T>
@@ -33,6 +52,8 @@ template <class>
 inline constexpr bool is_variable = false;
 template <class T>
 inline constexpr bool is_variable<Variable<T>> = true;
+template <class T>
+inline constexpr bool is_variable<AnyOperand<T>> = true;
 
 }  // namespace detail
 
@@ -48,7 +69,8 @@ using element_t = typename detail::ElementOf<X>::type;
 
 /// A Tensor<T> or a Variable<T>, for a known T: what a module takes.
 template <class X, class T>
-concept Operand = std::same_as<X, Tensor<T>> || std::same_as<X, Variable<T>>;
+concept Operand =
+    std::same_as<X, Tensor<T>> || std::same_as<X, Variable<T>> || std::same_as<X, AnyOperand<T>>;
 
 namespace detail {
 

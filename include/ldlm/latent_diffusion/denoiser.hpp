@@ -40,9 +40,8 @@ template <Floating T>
 [[nodiscard]] Variable<T> predict(const ReverseTransformer<T>& model, const Diffusion& diffusion,
                                   const Variable<T>& zt, std::span<const double> alpha_bars,
                                   const Tensor<std::type_identity_t<T>>& estimate = {}) {
-  return model({.z = zt,
-                .times = denoiser_times(model, diffusion, alpha_bars),
-                .estimate = estimate.defined() ? Variable<T>(estimate) : Variable<T>()});
+  return model(
+      {.z = zt, .times = denoiser_times(model, diffusion, alpha_bars), .estimate = estimate});
 }
 
 /// A denoiser's estimate of z_0 (B, L, d), without a graph. One that is self-conditioned reads the

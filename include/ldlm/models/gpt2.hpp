@@ -5,7 +5,8 @@
 //   auto gpt2 = ldlm::Gpt2<float>::from_pretrained("distilgpt2");
 //   auto logits = gpt2({.ids = ids});                       // (B, T) -> (B, T, V)
 //   auto loss = gpt2.loss({.ids = ids}, ids);               // shifted by one, as usual
-//   auto tuned = gpt2.loss({.ids = ids, .prefix = latents}, ids);   // text after embeddings
+//   auto tuned = gpt2.loss({.ids = ids, .prefix = latents}, ids);   // text after embeddings,
+//                                                                   // a Tensor or a Variable
 //
 // Decoding step by step is in generate/gpt2_session.hpp. Parameters carry the names of Hugging
 // Face's checkpoints and lie as there: matrices are (in, out).
@@ -54,11 +55,11 @@ struct Gpt2Cache {
 template <Floating T>
 struct Gpt2Inputs {
   Tensor<std::int64_t> ids{};        // (B, T)
-  Variable<T> prefix{};              // (B, L, C), read as embeddings before those of the tokens
+  AnyOperand<T> prefix{};            // (B, L, C), read as embeddings before those of the tokens
   Tensor<bool> mask{};               // (B, P + L + T), false where a position is padding
   Tensor<std::int64_t> positions{};  // (B, L + T); undefined: counted from P + position_offset
   std::int64_t position_offset = 0;
-  Variable<T> memory{};           // (B, S, C), for cross-attention
+  AnyOperand<T> memory{};         // (B, S, C), for cross-attention
   Tensor<bool> memory_mask{};     // (B, S), false where the memory is padding
   Gpt2Cache<T>* cache = nullptr;  // appended to; needs a NoGrad scope
   /// (1), on the device: where in the cache the one token of each sequence goes, in place of behind

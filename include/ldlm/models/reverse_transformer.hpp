@@ -48,10 +48,10 @@ template <Floating T>
 /// A batch of noisy latents.
 template <Floating T>
 struct ReverseTransformerInputs {
-  Variable<T> z;                 // (B, L, d), or (B, d) for L = 1
+  AnyOperand<T> z;               // (B, L, d), or (B, d) for L = 1
   Tensor<ComputeType<T>> times;  // (B): timesteps (concat) or log signal-to-noise ratios (log_snr)
   Tensor<bool> mask{};           // (B, L), false where a latent is padding
-  Variable<T> estimate{};        // like z: the previous estimate; zeros if undefined
+  AnyOperand<T> estimate{};      // like z: the previous estimate; zeros if undefined
 };
 
 template <Floating T = float>
@@ -184,9 +184,9 @@ struct ReverseTransformer {
     const Variable<T>& z = inputs.z;
     std::vector<Variable<T>> parts{z};
     if (config.self_conditioning) {
-      parts.push_back(inputs.estimate.defined()
-                          ? inputs.estimate
-                          : Variable<T>(Tensor<T>::zeros(z.shape(), z.device())));
+      const Variable<T>& estimate = inputs.estimate;
+      parts.push_back(estimate.defined() ? estimate
+                                         : Variable<T>(Tensor<T>::zeros(z.shape(), z.device())));
     }
     const Tensor<ComputeType<T>> times = inputs.times.to(z.device());
     Variable<T> x;
