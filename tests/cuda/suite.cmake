@@ -56,7 +56,7 @@ function(ldlm_cuda_suite prefix sample)
     cuda_suite_test(${model} ${tests} --source-file=*/test_${model}.cpp)
   endforeach()
   if(NOT sample)
-    cuda_suite_test(generate ${tests} --source-file=*/test_generate.cpp)
+    cuda_suite_test(generate ${tests} --source-file=*/test_generate*.cpp)
     cuda_suite_test(ldlm ${tests} --source-file=*/test_cuda_ldlm.cpp)
   endif()
   cuda_suite_test(torch_cases $<TARGET_FILE:${prefix}_torch_cases> --cuda
