@@ -124,3 +124,37 @@ TEST_CASE("wrong options are told apart") {
   CHECK(contains(message_of([&] { (void)ldlm::sample(broken, prompts, {}, generator); }),
                  "the logit of token 0 is NaN"));
 }
+
+TEST_CASE("a session says where its tokens went, and begins anew") {
+  const auto model = on_device(Gpt2<float>::from_pretrained(golden_folder("gpt2")));
+  const auto prefix = Golden("gpt2").get<float>("prefix");
+  const auto prompts = prompts_of({{5, 6}, {7, 8}, {9, 10}});
+  const auto token = prompts.slice(1, 0, 1).contiguous();
+  for (const Tensor<float>& before : {Tensor<float>(), prefix}) {
+    Gpt2Session<float> session(model, {.prefix = before});
+    const auto texts = ldlm::greedy(session, prompts, {.max_new_tokens = 4});
+    // The last token was not fed, and has its place.
+    CHECK(session.step(token).size(0) == 3);
+    CHECK(message_of([&] { session.step(token); }) ==
+          "[Gpt2Session] begin(6) reserved 6 tokens, of which 6 are taken: 1 more do not fit; "
+          "begin(n) starts anew");
+    session.begin(2);
+    CHECK(message_of([&] {
+            session.step(prompts_of({{1, 2, 3}, {1, 2, 3}, {1, 2, 3}}));
+          }) ==
+          "[Gpt2Session] begin(2) reserved 2 tokens, of which 0 are taken: 3 more do not fit; "
+          "begin(n) starts anew");
+    const auto logits = session.step(prompts);
+    CHECK(argmax(logits).to(ldlm::cpu).at({1}) == texts[1][0]);
+    session.begin(std::numeric_limits<std::int64_t>::max());
+    CHECK(equal(session.step(prompts), logits));
+  }
+  // Of texts that end, those that do not are left.
+  Gpt2Session<float> session(model);
+  const auto free = ldlm::greedy(session, prompts, {.max_new_tokens = 3});
+  (void)ldlm::greedy(session, prompts, {.max_new_tokens = 3, .end_tokens = {free[0][0]}});
+  CHECK(contains(message_of([&] {
+                   session.step(prompts_of({{1}, {1}, {1}, {1}}));
+                 }),
+                 " sequences, got ids (4, 1); begin(n) starts anew"));
+}

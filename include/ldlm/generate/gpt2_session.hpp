@@ -43,8 +43,9 @@ class Gpt2Session {
     return model_.config.n_positions - prefix_length();
   }
 
-  /// Forgets all tokens; at most so many will come, prompt included. Without this, as many as the
-  /// model takes.
+  /// Forgets all tokens; at most so many will come, prompt included, and more are refused. Without
+  /// this, as many as the model takes. Generation does it: to go on by hand afterwards, begin
+  /// again.
   void begin(std::int64_t tokens) {
     options_ = given_;
     reserved_ = tokens;
@@ -63,18 +64,20 @@ class Gpt2Session {
     Gpt2Inputs<T> inputs;
     if (!started_) {
       start(ids.size(0), ids.size(1));
-      if (options_.prefix.defined()) {
-        inputs.prefix = Variable<T>(options_.prefix);
-      }
+      inputs.prefix = options_.prefix;
     }
     LDLM_CHECK_SHAPE(ids.size(0) == batch_, "Gpt2Session", "has ", batch_, " sequences, got ids ",
-                     to_string(ids.shape()));
+                     to_string(ids.shape()), "; begin(n) starts anew");
     LDLM_CHECK_SHAPE(ids.size(1) > 0 || inputs.prefix.defined(), "Gpt2Session",
                      "needs at least one token, got ids ", to_string(ids.shape()));
     const std::int64_t added = ids.size(1) + (inputs.prefix.defined() ? prefix_length() : 0);
     const std::int64_t total = cache_.size() + added;
     LDLM_CHECK(total <= model_.config.n_positions, "Gpt2Session", total,
                " positions are more than n_positions = ", model_.config.n_positions);
+    LDLM_CHECK_INDEX(total <= cache_.capacity(), "Gpt2Session", "begin(", reserved_, ") reserved ",
+                     reserved_, " tokens, of which ",
+                     started_ ? cache_.size() - prefix_length() : 0, " are taken: ", ids.size(1),
+                     " more do not fit; begin(n) starts anew");
     started_ = true;  // what is refused above can be tried again, with the prefix
     if (added == 1 && total > 1 && DeviceGraph::is_supported(model_.wte.device())) {
       if (is_warm_) {
@@ -144,9 +147,9 @@ class Gpt2Session {
       }
     }
     const std::int64_t most = model_.config.n_positions;
-    cache_ =
-        model_.make_cache(batch, reserved_ > 0 ? std::min(most, prefix_length() + reserved_) : most,
-                          options_.memory.defined() ? options_.memory.size(1) : 0);
+    cache_ = model_.make_cache(
+        batch, reserved_ > 0 ? std::min(most, prefix_length() + std::min(most, reserved_)) : most,
+        options_.memory.defined() ? options_.memory.size(1) : 0);
     batch_ = batch;
   }
 
@@ -207,7 +210,7 @@ class Gpt2Session {
   }
   void set_memory(Gpt2Inputs<T>& inputs) const {
     if (options_.memory.defined()) {
-      inputs.memory = Variable<T>(options_.memory);
+      inputs.memory = options_.memory;
       inputs.memory_mask = options_.memory_mask;
     }
   }
