@@ -318,6 +318,34 @@ TEST_CASE("beams read a prefix of their row") {
   CHECK(texts[1][1] == second.at({1}));
 }
 
+TEST_CASE("a text without a probability is no hypothesis") {
+  // After 0 come 1 and 2, after 1 comes 3, after 2 come 2 and 3, and 3 ends.
+  const std::vector<std::vector<double>> few{
+      {0, 0.75, 0.25, 0}, {0, 0, 0, 1}, {0, 0, 0.5, 0.5}, {1, 0, 0, 0}};
+  for (const auto stopping :
+       {EarlyStopping::heuristic, EarlyStopping::when_full, EarlyStopping::never}) {
+    MarkovChain chain(few);
+    const auto found = ldlm::beam_search(chain, prompts_of({{0}, {1}}),
+                                         {.stop = {.max_new_tokens = 3, .end_tokens = {3}},
+                                          .num_beams = 8,
+                                          .length_penalty = 0,
+                                          .early_stopping = stopping});
+    REQUIRE(found[0].size() == 4);
+    CHECK(found[0][0].tokens == Tokens{1, 3});
+    CHECK(found[0][0].score == doctest::Approx(std::log(0.75)));
+    CHECK(found[0][1].tokens == Tokens{2, 3});
+    CHECK(found[0][2].score == doctest::Approx(std::log(0.0625)));
+    CHECK(found[0][3].score == doctest::Approx(std::log(0.0625)));
+    REQUIRE(found[1].size() == 1);
+    CHECK(found[1][0].tokens == Tokens{3});
+    CHECK(chain.steps == 2 + 2 + 1);  // no beam without a probability is fed
+  }
+  // Where nothing can come, there is no text to give.
+  MarkovChain stuck({{0, 1}, {0, 0}});
+  CHECK(message_of([&] { (void)ldlm::beam_search(stuck, prompts_of({{0}})); }) ==
+        "[beam_search] logits are NaN or infinite");
+}
+
 TEST_CASE("what a folder says about decoding counts as in transformers, or is refused by name") {
   const io_support::TempFolder folder;
   const ldlm::Gpt2Config model{

@@ -2,6 +2,7 @@
 // Beam search with the rules of transformers.generate: scores, length penalty, early stopping.
 
 #include <cmath>
+#include <limits>
 #include <utility>
 
 #include <ldlm/core/stable_sort.hpp>
@@ -96,6 +97,9 @@ class BeamSearchRow {
     std::vector<Beam> next;
     for (std::size_t rank = 0; rank < candidates.size() && next.size() < width; ++rank) {
       const Candidate& c = candidates[rank];
+      if (c.log_probability == -std::numeric_limits<double>::infinity()) {
+        break;  // it and those behind it are no texts of the model
+      }
       const bool ends = last || options_->stop.is_end(c.token);
       if (ends && rank >= width) {
         if (last) {
@@ -156,7 +160,9 @@ class BeamSearchRow {
 
 /// The num_beams best texts for each prompt (B, n), best first, all prompts side by side. The
 /// prompts are read once, before there are beams; prompts whose search is over leave the batch.
-/// Fewer than num_beams come back only if there are fewer texts. Throws for logits that are NaN.
+/// Fewer than num_beams come back only if the beams found no more that have a probability: tokens
+/// with a logit of -infinity have none. Throws for logits that are NaN, and for a row of them that
+/// are all -infinity.
 template <CausalLm M>
 [[nodiscard]] std::vector<std::vector<Hypothesis>> beam_search(
     M& model, const Tensor<std::int64_t>& prompts, const BeamSearchOptions& options = {}) {
