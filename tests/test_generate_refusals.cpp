@@ -115,14 +115,81 @@ TEST_CASE("wrong options are told apart") {
     void reorder(const Tensor<std::int64_t>&) {}
     Tensor<float> logits{};
   } nothing;
-  CHECK(message_of([&] { (void)ldlm::greedy(nothing, prompts); }) ==
-        "[generate] step() gave an undefined tensor");
+  const auto all_ways = [&](const Tensor<float>& logits, const std::string& reason) {
+    nothing.logits = logits;
+    CHECK(message_of([&] { (void)ldlm::greedy(nothing, prompts); }) == "[greedy] " + reason);
+    CHECK(message_of([&] { (void)ldlm::sample(nothing, prompts, {}, generator); }) ==
+          "[sample] " + reason);
+    CHECK(message_of([&] { (void)ldlm::beam_search(nothing, prompts); }) ==
+          "[beam_search] " + reason);
+  };
+  all_ways({}, "step() gave an undefined tensor");
+  all_ways(Tensor<float>::zeros({3, 2}), "step() gave (3, 2) for 1 sequences");
+  all_ways(Tensor<float>::zeros({1, 0}), "step() gave (1, 0) for 1 sequences");
+  all_ways(Tensor<float>::zeros({2}), "step() gave (2,) for 1 sequences");
   nothing.logits = Tensor<float>::full({prompts.size(0), 2}, -INFINITY);
   CHECK(message_of([&] { (void)ldlm::greedy(nothing, prompts, {.max_new_tokens = 1}); }) ==
         "[greedy] the largest logit is -inf");
   MarkovChain broken({{NAN, 1}, {1, 1}});
   CHECK(contains(message_of([&] { (void)ldlm::sample(broken, prompts, {}, generator); }),
                  "the logit of token 0 is NaN"));
+}
+
+namespace {
+/// Logits of 4 tokens at first, then of others.
+struct Growing {
+  using value_type = float;
+  Tensor<float> step(const Tensor<std::int64_t>& ids) {
+    ++steps;
+    return Tensor<float>::zeros({ids.size(0), steps == 1 ? 4 : later});
+  }
+  void reorder(const Tensor<std::int64_t>&) {}
+  std::int64_t later = 4;
+  int steps = 0;
+};
+}  // namespace
+TEST_CASE("a vocabulary stays what it was, and holds the end tokens") {
+  const auto prompts = prompts_of({{0}, {1}});
+  Generator generator(1);
+  struct Refused {
+    std::string message;
+    int steps;
+  };
+  const auto all_ways = [&](const StopOptions& stop, std::int64_t later) {
+    std::vector<Refused> out;
+    const auto run = [&](const auto& way) {
+      Growing model{.later = later};
+      const std::string message = message_of([&] { way(model); });
+      out.push_back({message, model.steps});
+    };
+    run([&](Growing& model) { (void)ldlm::greedy(model, prompts, stop); });
+    run([&](Growing& model) { (void)ldlm::sample(model, prompts, {.stop = stop}, generator); });
+    run([&](Growing& model) {
+      (void)ldlm::beam_search(model, prompts, {.stop = stop, .num_beams = 3});
+    });
+    return out;
+  };
+  const auto check = [&](const StopOptions& stop, std::int64_t later, const std::string& reason,
+                         int steps) {
+    const std::vector<Refused> found = all_ways(stop, later);
+    const std::string ops[] = {"[greedy] ", "[sample] ", "[beam_search] "};
+    for (std::size_t i = 0; i < 3; ++i) {
+      CHECK(found[i].message == (reason == "no error" ? reason : ops[i] + reason));
+      CHECK(found[i].steps == steps);
+    }
+  };
+  for (const std::int64_t later : {1, 3, 5}) {
+    check({.max_new_tokens = 3}, later,
+          "step() gave logits of " + std::to_string(later) + " tokens, but of 4 in the step before",
+          2);
+  }
+  check({.max_new_tokens = 3, .end_tokens = {3, 4}}, 4,
+        "end token 4 is outside [0, 4), the model's vocabulary", 1);
+  check({.max_new_tokens = 3, .end_tokens = {3, -1}}, 4, "end token -1 is negative", 0);
+  check({.max_new_tokens = 0, .end_tokens = {-1}}, 4, "end token -1 is negative", 0);
+  check({.max_new_tokens = 3}, 4, "no error", 3);
+  Growing model;
+  CHECK_THROWS_AS((void)ldlm::greedy(model, prompts, {.end_tokens = {4}}), ldlm::IndexError);
 }
 
 TEST_CASE("a session says where its tokens went, and begins anew") {

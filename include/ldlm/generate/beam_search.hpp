@@ -173,7 +173,7 @@ template <CausalLm M>
   if (options.stop.max_new_tokens == 0 || out.empty()) {
     return out;
   }
-  auto logits = detail::first_step(model, prompts, options.stop);
+  auto logits = detail::first_step("beam_search", model, prompts, options.stop);
   std::vector<detail::BeamSearchRow> searches;
   for (std::size_t i = 0; i < out.size(); ++i) {
     searches.emplace_back(options, static_cast<std::int64_t>(i));
@@ -208,7 +208,7 @@ template <CausalLm M>
       break;
     }
     model.reorder(detail::as_row(rows));
-    logits = detail::checked_step(model, detail::as_row(next).unsqueeze(1));
+    logits = detail::next_step("beam_search", model, next, logits);
   }
   for (std::size_t i = 0; i < out.size(); ++i) {
     out[i] = std::move(searches[i].finished());

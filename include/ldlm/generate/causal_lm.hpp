@@ -15,7 +15,7 @@ namespace ldlm {
 
 /// The state of a causal language model over some sequences.
 ///   step(ids (B, n))   appends n tokens to each of the B sequences and returns the logits (B, V)
-///                      of the token after them. The first call brings the prompts.
+///                      of the token after them. The first call brings the prompts. V stays.
 ///   reorder(rows (M))  sequence i becomes what sequence rows[i] was; from then on there are M.
 ///   begin(n)           optional: forgets what there was; at most n tokens a sequence will come.
 ///   max_tokens()       optional: how many tokens a sequence can be fed.
@@ -29,7 +29,7 @@ concept CausalLm = Floating<typename M::value_type> &&
 /// When a text ends.
 struct StopOptions {
   std::int64_t max_new_tokens = 50;
-  std::vector<std::int64_t> end_tokens{};  // any of these ends it, and is its last token
+  std::vector<std::int64_t> end_tokens{};  // of the vocabulary: any ends it, and is its last
 
   [[nodiscard]] bool is_end(std::int64_t token) const {
     return std::find(end_tokens.begin(), end_tokens.end(), token) != end_tokens.end();
@@ -38,6 +38,16 @@ struct StopOptions {
   void validate(std::string_view op) const {
     LDLM_CHECK(max_new_tokens >= 0, op, "max_new_tokens must not be negative, got ",
                max_new_tokens);
+    for (const std::int64_t id : end_tokens) {
+      LDLM_CHECK_INDEX(id >= 0, op, "end token ", id, " is negative");
+    }
+  }
+  /// Throws an IndexError for an end token that is not of a vocabulary of so many.
+  void check_end_tokens(std::string_view op, std::int64_t vocabulary) const {
+    for (const std::int64_t id : end_tokens) {
+      LDLM_CHECK_INDEX(id >= 0 && id < vocabulary, op, "end token ", id, " is outside [0, ",
+                       vocabulary, "), the model's vocabulary");
+    }
   }
 };
 
@@ -63,12 +73,12 @@ std::span<const T> row_of(const Tensor<T>& matrix, std::size_t i) {
 
 /// The logits (B, V) of a step, where the model computes.
 template <CausalLm M>
-Tensor<typename M::value_type> checked_step(M& model, const Tensor<std::int64_t>& ids) {
+Tensor<typename M::value_type> checked_step(std::string_view op, M& model,
+                                            const Tensor<std::int64_t>& ids) {
   auto logits = model.step(ids);
-  LDLM_CHECK_STATE(logits.defined(), "generate", "step() gave an undefined tensor");
-  LDLM_CHECK_SHAPE(logits.rank() == 2 && logits.size(0) == ids.size(0) && logits.size(1) > 0,
-                   "generate", "step() gave ", to_string(logits.shape()), " for ", ids.size(0),
-                   " sequences");
+  LDLM_CHECK_STATE(logits.defined(), op, "step() gave an undefined tensor");
+  LDLM_CHECK_SHAPE(logits.rank() == 2 && logits.size(0) == ids.size(0) && logits.size(1) > 0, op,
+                   "step() gave ", to_string(logits.shape()), " for ", ids.size(0), " sequences");
   return logits;
 }
 
@@ -93,24 +103,39 @@ void check_request(std::string_view op, M& model, const Tensor<std::int64_t>& pr
 
 /// Feeds the prompts (B, n).
 template <CausalLm M>
-Tensor<typename M::value_type> first_step(M& model, const Tensor<std::int64_t>& prompts,
+Tensor<typename M::value_type> first_step(std::string_view op, M& model,
+                                          const Tensor<std::int64_t>& prompts,
                                           const StopOptions& stop) {
   if constexpr (requires { model.begin(std::int64_t{}); }) {
     model.begin(prompts.size(1) + stop.max_new_tokens);
   }
-  return checked_step(model, prompts);
+  auto logits = checked_step(op, model, prompts);
+  stop.check_end_tokens(op, logits.size(1));
+  return logits;
+}
+
+/// Feeds one more token of each sequence. `before` are the logits of the step before.
+template <CausalLm M>
+Tensor<typename M::value_type> next_step(std::string_view op, M& model,
+                                         std::span<const std::int64_t> tokens,
+                                         const Tensor<typename M::value_type>& before) {
+  auto logits = checked_step(op, model, as_row(tokens).unsqueeze(1));
+  LDLM_CHECK_SHAPE(logits.size(1) == before.size(1), op, "step() gave logits of ", logits.size(1),
+                   " tokens, but of ", before.size(1), " in the step before");
+  return logits;
 }
 
 /// Generates each sequence on its own: choose(logits (R, V), numbers of the R sequences) are their
 /// next tokens. Sequences that have ended leave the batch.
 template <CausalLm M, class Choose>
-TokenSequences generate_rows(M& model, const Tensor<std::int64_t>& prompts, const StopOptions& stop,
-                             const TokenCallback& on_token, Choose&& choose) {
+TokenSequences generate_rows(std::string_view op, M& model, const Tensor<std::int64_t>& prompts,
+                             const StopOptions& stop, const TokenCallback& on_token,
+                             Choose&& choose) {
   TokenSequences out(static_cast<std::size_t>(prompts.size(0)));
   if (stop.max_new_tokens == 0 || out.empty()) {
     return out;
   }
-  auto logits = first_step(model, prompts, stop);
+  auto logits = first_step(op, model, prompts, stop);
   std::vector<std::size_t> running(out.size());  // row of the model -> row of the batch
   for (std::size_t i = 0; i < running.size(); ++i) {
     running[i] = i;
@@ -140,7 +165,7 @@ TokenSequences generate_rows(M& model, const Tensor<std::int64_t>& prompts, cons
       model.reorder(as_row(rows));
     }
     running = std::move(still_running);
-    logits = checked_step(model, as_row(next).unsqueeze(1));
+    logits = next_step(op, model, next, logits);
   }
 }
 

@@ -110,12 +110,9 @@ std::vector<std::string> generate(const Gpt2<T>& model, const Tokenizer& tokeniz
                                   const std::vector<std::string>& prompts,
                                   const GenerateOptions& options, Generator* generator) {
   // Wrong options are refused even where there is nothing to do.
-  for (const std::int64_t id : options.end_tokens.value_or(std::vector<std::int64_t>{})) {
-    LDLM_CHECK_INDEX(id >= 0 && id < model.config.vocab_size, "generate", "end token ", id,
-                     " is outside [0, ", model.config.vocab_size, "), the model's vocabulary");
-  }
   StopOptions stop{.max_new_tokens = options.max_new_tokens,
                    .end_tokens = options.end_tokens.value_or(model.config.end_tokens())};
+  stop.check_end_tokens("generate", model.config.vocab_size);
   stop.validate("generate");
   SamplingOptions{stop, options.temperature, options.top_k, options.top_p}.validate();
   BeamSearchOptions{

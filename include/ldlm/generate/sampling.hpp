@@ -37,9 +37,9 @@ template <CausalLm M>
                                     const StopOptions& stop = {},
                                     const TokenCallback& on_token = {}) {
   detail::check_request("greedy", model, prompts, stop);
-  return detail::generate_rows(model, prompts, stop, on_token, [](const auto& logits, const auto&) {
-    return detail::largest_of_rows(logits, "greedy");
-  });
+  return detail::generate_rows(
+      "greedy", model, prompts, stop, on_token,
+      [](const auto& logits, const auto&) { return detail::largest_of_rows(logits, "greedy"); });
 }
 
 /// How a token is drawn: the filters act in this order, each on what the one before it left.
@@ -145,7 +145,7 @@ template <CausalLm M>
     }
     return tokens.back().token;  // the sum fell short of 1 by rounding
   };
-  return detail::generate_rows(model, prompts, options.stop, on_token,
+  return detail::generate_rows("sample", model, prompts, options.stop, on_token,
                                [&](const auto& logits, const std::vector<std::size_t>& rows) {
                                  const Tensor<T> here = cast<T>(logits.to(cpu).contiguous());
                                  std::vector<std::int64_t> out;
