@@ -140,6 +140,15 @@ TEST_CASE("mean_pool averages real positions only") {
   CHECK(contains(message_of([&] { (void)ldlm::mean_pool(states, none); }), "no real position"));
   const auto wrong = Tensor<bool>::full({3, 2}, true);
   CHECK(contains(message_of([&] { (void)ldlm::mean_pool(states, wrong); }), "(3, 2)"));
+  CHECK(message_of([&] { (void)ldlm::mean_pool(Tensor<ldlm::bf16>()); }) ==
+        "[mean_pool] the states are undefined");
+  CHECK(message_of([&] {
+          (void)ldlm::mean_pool(Tensor<float>::zeros({2, 0, 3}));
+        }) == "[mean_pool] of no positions, (2, 0, 3)");
+  CHECK(message_of([&] { (void)ldlm::normalize_rows(Tensor<ldlm::bf16>()); }) ==
+        "[normalize_rows] the rows are undefined");
+  CHECK(message_of([&] { (void)ldlm::normalize_rows(Tensor<float>::scalar(3)); }) ==
+        "[normalize_rows] needs rows (..., C), got ()");
 }
 
 TEST_CASE("a new model is seeded, and drops out in training only") {

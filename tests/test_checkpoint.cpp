@@ -126,6 +126,19 @@ TEST_CASE("errors of checkpoint") {
   const Variable<double> z = checkpoint([](const Variable<double>& in) { return exp(in); }, x);
   x.value().fill_(1);
   CHECK_THROWS_WITH_AS(sum(z).backward(), doctest::Contains("[checkpoint] a value that"), Error);
+  const auto nothing = [](const Variable<double>&) { return Variable<double>(); };
+  CHECK_THROWS_WITH_AS((void)checkpoint(nothing, x),
+                       "[checkpoint] the function gives an undefined Variable", ldlm::StateError);
+  {
+    const ldlm::NoGrad scope;
+    CHECK_THROWS_WITH_AS((void)checkpoint(nothing, Variable<double>()),
+                         "[checkpoint] the Variable is undefined", ldlm::StateError);
+  }
+  // A Tensor is a constant.
+  const Tensor<double> constant = Tensor<double>::full({2}, 3);
+  CHECK(checkpoint([&](const Variable<double>& in) { return in * x; }, constant)
+            .value()
+            .to_vector() == (constant * x.value()).to_vector());
   int calls = 0;
   const Variable<double> unsteady =
       checkpoint([&](const Variable<double>& in) { return in.slice(0, calls++); }, x);

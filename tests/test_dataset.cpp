@@ -1,7 +1,9 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <limits>
 #include <set>
+#include <string>
 #include <vector>
 
 #include <ldlm/train/dataset.hpp>
@@ -52,6 +54,13 @@ TEST_CASE("every epoch sees each row once, in an order of its own") {
   CHECK(std::set<std::int64_t>(first.begin(), first.end()).size() == 10);
   CHECK(std::set<std::int64_t>(second.begin(), second.end()).size() == 10);
   CHECK(first != second);
+  for (const std::int64_t step : {std::int64_t{-1}, std::numeric_limits<std::int64_t>::max() / 2}) {
+    CHECK_THROWS_WITH_AS((void)order.batch(step),
+                         ("[BatchOrder] there is no batch " + std::to_string(step)).c_str(),
+                         ldlm::IndexError);
+  }
+  CHECK_THROWS_WITH_AS((void)ldlm::row_numbers(0, -1),
+                       "[row_numbers] count must not be negative, got -1", ldlm::ValueError);
   CHECK_THROWS_WITH_AS(BatchOrder(0, 4, 7), "[BatchOrder] needs at least one row to order, got 0",
                        ldlm::ValueError);
   CHECK_THROWS_WITH_AS(BatchOrder(3, 0, 7), "[BatchOrder] batch_size must be positive, got 0",

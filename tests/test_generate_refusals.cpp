@@ -4,6 +4,8 @@
 #include <cmath>
 #include <limits>
 #include <string>
+#include <type_traits>
+#include <utility>
 #include <vector>
 
 #include <doctest/doctest.h>
@@ -216,6 +218,23 @@ TEST_CASE("a session says where its tokens went, and begins anew") {
     session.begin(std::numeric_limits<std::int64_t>::max());
     CHECK(equal(session.step(prompts), logits));
   }
+  for (const std::int64_t none : {0, -5}) {
+    Gpt2Session<float> session(model);
+    CHECK(message_of([&] { session.begin(none); }) ==
+          "[Gpt2Session] begin needs room for at least one token, got " + std::to_string(none));
+  }
+  // A first step that was refused can be made again, with the prefix.
+  Gpt2Session<float> tried(model, {.prefix = prefix});
+  Gpt2Session<float> other(model, {.prefix = prefix});
+  CHECK(contains(message_of([&] {
+                   tried.step(prompts_of({{5, 99999}, {5, 6}, {5, 6}}));
+                 }),
+                 "index 99999 at position 1 is outside"));
+  CHECK(equal(tried.step(prompts), other.step(prompts)));
+  // Two sessions never share what they remember.
+  static_assert(!std::is_copy_constructible_v<Gpt2Session<float>>);
+  Gpt2Session<float> moved(std::move(tried));
+  CHECK(equal(moved.step(token), other.step(token)));
   // Of texts that end, those that do not are left.
   Gpt2Session<float> session(model);
   const auto free = ldlm::greedy(session, prompts, {.max_new_tokens = 3});

@@ -313,6 +313,17 @@ TEST_CASE("wrong inputs are told apart") {
   CHECK(contains(message_of([&] { model({.ids = ids, .memory = states}); }),
                  "has no cross-attention"));
   CHECK(contains(message_of([&] { model.loss({.ids = ids}, ids.slice(1, 1)); }), "(1, 2)"));
+  CHECK(message_of([&] {
+          model({.ids = ids, .prefix = Tensor<float>::zeros({2, 2, 8})});
+        }) == "[gpt2] a prefix (2, 2, 8) does not fit ids (1, 3)");
+  CHECK(message_of([&] {
+          model({.ids = ids, .memory_mask = Tensor<bool>::full({1, 2}, true)});
+        }) == "[gpt2] memory_mask has no effect without a memory");
+  CHECK(message_of([&] { model({.ids = ids, .positions = ids, .position_offset = 1}); }) ==
+        "[gpt2] position_offset has no effect beside positions");
+  CHECK(message_of([&] {
+          Gpt2Session<float>(model, {.prefix = Tensor<float>::zeros({1, 9, 8})});
+        }) == "[Gpt2Session] a prefix of 9 is longer than n_positions = 8");
 
   const auto padded = [&](const std::vector<std::int64_t>& padding, bool with_prefix,
                           const Tensor<std::int64_t>& prompt) {

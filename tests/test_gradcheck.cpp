@@ -1,5 +1,8 @@
 // The public gradcheck finds wrong gradients, and says where they are.
 
+#include <cmath>
+#include <limits>
+
 #include <doctest/doctest.h>
 
 #include <ldlm/autograd/autograd.hpp>
@@ -7,6 +10,7 @@
 #include "error_message.hpp"
 
 using namespace ldlm;
+using ldlm_test::contains;
 using ldlm_test::message_of;
 
 namespace {
@@ -88,9 +92,21 @@ TEST_CASE("gradcheck refuses what it cannot check") {
   };
   CHECK(with({.eps = 0}) == "[gradcheck] eps must be a positive number, got 0");
   CHECK(with({.eps = std::nan("")}) == "[gradcheck] eps must be a positive number, got nan");
-  CHECK(with({.atol = -1}) == "[gradcheck] atol and rtol must not be negative, got -1 and 0.001");
+  CHECK(with({.atol = -1}) ==
+        "[gradcheck] atol and rtol must be numbers that are not negative, got -1 and 0.001");
   CHECK(with({.rtol = std::nan("")}) ==
-        "[gradcheck] atol and rtol must not be negative, got 1e-05 and nan");
+        "[gradcheck] atol and rtol must be numbers that are not negative, got 1e-05 and nan");
+  CHECK(with({.atol = std::numeric_limits<double>::infinity()}) ==
+        "[gradcheck] atol and rtol must be numbers that are not negative, got inf and 0.001");
+  // Where a difference is infinite, a finite gradient is none.
+  CHECK(contains(message_of([] {
+                   ldlm::gradcheck([](const auto& in) { return log(in[0]); }, {leaf({1e-6})});
+                 }),
+                 "central differences give inf"));
+  CHECK(message_of([] {
+          (void)numeric_gradient([](const auto& in) { return in[0]; }, {Tensor<double>::ones({1})},
+                                 0, 0.0);
+        }) == "[numeric_gradient] eps must be a positive number, got 0");
   const std::vector<Tensor<double>> one{Tensor<double>::ones({1})};
   CHECK_THROWS_AS(static_cast<void>(numeric_gradient([](const auto& in) { return in[0]; }, one, 1)),
                   IndexError);

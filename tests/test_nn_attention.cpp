@@ -92,8 +92,16 @@ TEST_CASE_TEMPLATE("packed and separate projections agree, with gradients", T, f
         "[attention] the packed queries, keys and values are undefined");
   CHECK(message_of([&] { return ldlm::attend(parts[0], missing, parts[2], 2, none); }) ==
         "[attention] an input is undefined");
-  CHECK(message_of([&] { return ldlm::MultiHeadAttention<T>(8, 2, g)(missing); }) ==
+  const ldlm::MultiHeadAttention<T> attention(8, 2, g);
+  const auto some = Tensor<T>::ones({1, 2, 8});
+  CHECK(message_of([&] { return attention(missing); }) ==
         "[MultiHeadAttention] an input is undefined");
+  CHECK(message_of([&] { return attention(missing, some); }) ==
+        "[MultiHeadAttention] an input is undefined");
+  CHECK(message_of([&] { return attention(some, missing); }) ==
+        "[MultiHeadAttention] an input is undefined");
+  CHECK(message_of([&] { return ldlm::MultiHeadAttention<T>()(some); }) ==
+        "[MultiHeadAttention] has no parameters: it was default-constructed");
 }
 
 TEST_CASE_TEMPLATE("one key has all the weight, which needs no queries", T, float, double) {

@@ -1,5 +1,7 @@
 // KvCache alone, and decoding with it against whole sequences at once.
 
+#include <type_traits>
+
 #include <doctest/doctest.h>
 #include <ldlm/autograd/autograd.hpp>
 #include <ldlm/nn/nn.hpp>
@@ -64,6 +66,7 @@ TEST_CASE("append writes behind the past, in place") {
 }
 
 TEST_CASE("a cache says what does not fit") {
+  static_assert(!std::is_copy_constructible_v<ldlm::KvCache<float>>);
   ldlm::KvCache<float> cache(2, 3, 6, 4);
   const auto four = Tensor<float>::zeros({2, 3, 4, 4});
   cache.append(four, four);

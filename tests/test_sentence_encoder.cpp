@@ -325,7 +325,20 @@ TEST_CASE("every way of pooling weighs real positions only, and passes gradients
     CHECK(x.grad().at({0, 2, 0}) == 0);
     CHECK(sum(x.grad()).item() == doctest::Approx(4));
   }
+  // Both masks count in every mode.
+  CHECK(pool(states, PoolingMode::mean, mask, counted).value().to_vector() == V{3, 20, 8, -9});
   const auto none = Tensor<bool>::full({2, 3}, false);
-  CHECK(contains(message_of([&] { (void)pool(states, PoolingMode::max, none); }),
-                 "no real position"));
+  const Tensor<bool> wrong = Tensor<bool>::full({9, 9}, true);
+  const Variable<double> empty(Tensor<double>::zeros({2, 0, 2}));
+  for (const PoolingMode mode : {PoolingMode::max, PoolingMode::mean}) {
+    CHECK(contains(message_of([&] { (void)pool(states, mode, none); }), "no real position"));
+    CHECK(contains(message_of([&] { (void)pool(states, mode, mask, none); }), "no real position"));
+    CHECK(message_of([&] { (void)pool(states, mode, wrong, counted); }) ==
+          "[pool] masks (9, 9) and (2, 3) do not fit states (2, 3, 2)");
+    CHECK_THROWS_AS((void)pool(empty, mode), ldlm::Error);
+    CHECK(message_of([&] { (void)pool(Variable<double>(), mode); }) ==
+          "[pool] the states are undefined");
+  }
+  CHECK(message_of([&] { (void)pool(states, static_cast<PoolingMode>(77)); }) ==
+        "[PoolingMode] 77 is none of its values");
 }

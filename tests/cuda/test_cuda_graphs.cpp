@@ -3,6 +3,8 @@
 #include <doctest/doctest.h>
 
 #include <cmath>
+#include <limits>
+#include <string>
 #include <vector>
 
 #include <ldlm/core/device_graph.hpp>
@@ -266,10 +268,90 @@ TEST_CASE("recorded steps refuse what steps refuse") {
   (void)session.step(one);
   (void)session.step(one);
   CHECK_THROWS_WITH_AS((void)session.step(one),
-                       "[KvCache] is full: 8 of 8 positions are taken, 1 more do not fit",
+                       "[Gpt2Session] begin(8) reserved 8 tokens, of which 8 are taken: 1 more do "
+                       "not fit; begin(n) starts anew",
                        IndexError);
   // A session that begins anew records anew.
   session.begin(20);
   const auto texts = greedy(session, Ids::full({2, 3}, 1), {.max_new_tokens = 17});
   CHECK(texts[0].size() == 17);
+}
+
+namespace {
+
+/// Each step's logits are others, and the same on every device.
+template <class T>
+struct RandomLogits {
+  using value_type = T;
+
+  Device device;
+  std::int64_t tokens;
+  double spread;
+  std::uint64_t steps = 0;
+
+  Tensor<T> step(const Ids& ids) {
+    Generator generator(++steps);
+    Tensor<float> logits = randn({ids.size(0), tokens}, generator, 0, static_cast<float>(spread));
+    logits.slice(1, 3, 6).fill_(static_cast<float>(2 * spread));  // as probable as each other
+    logits.slice(1, 6, 8).fill_(-std::numeric_limits<float>::infinity());
+    return cast<T>(logits).to(device);
+  }
+  void reorder(const Ids& /*rows*/) {}
+};
+
+template <class T>
+void check_draws(std::int64_t tokens, double spread, const SamplingOptions& options) {
+  CAPTURE(tokens);
+  CAPTURE(options.temperature);
+  CAPTURE(options.top_k);
+  CAPTURE(options.top_p);
+  const auto drawn = [&](Device device) {
+    RandomLogits<T> model{device, tokens, spread};
+    Generator generator(11);
+    return sample(model, Ids::zeros({5, 1}), options, generator);
+  };
+  CHECK(drawn(cuda) == drawn(cpu));
+}
+
+}  // namespace
+
+TEST_CASE("what is drawn of the likeliest tokens is what is drawn of all") {
+  const StopOptions stop{.max_new_tokens = 20};
+  for (const std::int64_t tokens : {9, 256, 3000}) {
+    for (const double spread : {0.2, 3.0}) {
+      check_draws<float>(tokens, spread, {.stop = stop});
+      check_draws<float>(tokens, spread, {.stop = stop, .temperature = 0.5});
+      check_draws<float>(tokens, spread, {.stop = stop, .top_k = 2});  // of three as probable
+      check_draws<float>(tokens, spread, {.stop = stop, .top_k = 7});
+      check_draws<float>(tokens, spread, {.stop = stop, .top_k = 400, .top_p = 0.7});
+      check_draws<float>(tokens, spread, {.stop = stop, .top_p = 0.3});
+      check_draws<float>(tokens, spread, {.stop = stop, .temperature = 2, .top_p = 0.99});
+      check_draws<bf16>(tokens, spread, {.stop = stop, .top_p = 0.9});
+    }
+  }
+  // Where nothing can be drawn the error is the CPU's.
+  const auto message = [](Device device, double value) {
+    struct Broken {
+      using value_type = float;
+      Device device;
+      float value;
+      Floats step(const Ids& ids) const {
+        Floats logits = Floats::full({ids.size(0), 300}, -1);
+        logits.slice(1, 7, 9).fill_(value);
+        return logits.to(device);
+      }
+      void reorder(const Ids& /*rows*/) {}
+    } model{device, static_cast<float>(value)};
+    Generator generator(1);
+    try {
+      (void)sample(model, Ids::zeros({1, 1}), {}, generator);
+    } catch (const Error& error) {
+      return std::string(error.what());
+    }
+    return std::string();
+  };
+  CHECK(message(cuda, NAN) == "[sample] the logit of token 7 is NaN");
+  CHECK(message(cuda, NAN) == message(cpu, NAN));
+  CHECK(message(cuda, INFINITY) == "[sample] the largest logit is inf");
+  CHECK(message(cuda, INFINITY) == message(cpu, INFINITY));
 }

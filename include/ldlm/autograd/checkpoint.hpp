@@ -15,6 +15,9 @@ namespace detail {
 template <Floating T, class Function>
 [[nodiscard]] Variable<T> checkpoint(Function function, const std::vector<Variable<T>>& inputs,
                                      Generator* generator) {
+  for (const Variable<T>& input : inputs) {
+    static_cast<void>(input.value("checkpoint"));  // or throws
+  }
   if (!grad_enabled()) {
     return function(inputs);
   }
@@ -25,13 +28,15 @@ template <Floating T, class Function>
   std::vector<Saved<T>> values;
   std::vector<Node*> nodes;
   for (const Variable<T>& input : inputs) {
-    values.emplace_back("checkpoint", input.value("checkpoint"));
+    values.emplace_back("checkpoint", input.value());
     nodes.push_back(input.node());
   }
   Tensor<T> out;
   {
     const NoGrad scope;
-    out = function(inputs).value();
+    const Variable<T> result = function(inputs);
+    LDLM_CHECK_STATE(result.defined(), "checkpoint", "the function gives an undefined Variable");
+    out = result.value();
   }
   // Whether a captured parameter wants a gradient shows only in the recomputation, so this is
   // recorded in any case.
@@ -112,16 +117,23 @@ template <Floating T, std::invocable<const std::vector<Variable<T>>&> Function>
 }
 
 /// The same for a function of one Variable, of which a Tensor is a constant one.
-template <TensorOrVariable X, std::invocable<const Variable<element_t<X>>&> Function>
-[[nodiscard]] Variable<element_t<X>> checkpoint(Function function, const X& input) {
-  using T = element_t<X>;
+template <Floating T, std::invocable<const Variable<T>&> Function>
+[[nodiscard]] Variable<T> checkpoint(Function function, const Variable<T>& input) {
+  return detail::checkpoint<T>(detail::of_first<T>(std::move(function)), {input}, nullptr);
+}
+template <Floating T, std::invocable<const Variable<T>&> Function>
+[[nodiscard]] Variable<T> checkpoint(Function function, const Variable<T>& input,
+                                     Generator& generator) {
+  return detail::checkpoint<T>(detail::of_first<T>(std::move(function)), {input}, &generator);
+}
+template <Floating T, std::invocable<const Variable<T>&> Function>
+[[nodiscard]] Variable<T> checkpoint(Function function, const Tensor<T>& input) {
   return detail::checkpoint<T>(detail::of_first<T>(std::move(function)), {as_variable(input)},
                                nullptr);
 }
-template <TensorOrVariable X, std::invocable<const Variable<element_t<X>>&> Function>
-[[nodiscard]] Variable<element_t<X>> checkpoint(Function function, const X& input,
-                                                Generator& generator) {
-  using T = element_t<X>;
+template <Floating T, std::invocable<const Variable<T>&> Function>
+[[nodiscard]] Variable<T> checkpoint(Function function, const Tensor<T>& input,
+                                     Generator& generator) {
   return detail::checkpoint<T>(detail::of_first<T>(std::move(function)), {as_variable(input)},
                                &generator);
 }

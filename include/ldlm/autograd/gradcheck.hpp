@@ -27,8 +27,8 @@ struct GradcheckOptions {
   void validate() const {
     LDLM_CHECK(eps > 0 && std::isfinite(eps), "gradcheck", "eps must be a positive number, got ",
                eps);
-    LDLM_CHECK(atol >= 0 && rtol >= 0, "gradcheck", "atol and rtol must not be negative, got ",
-               atol, " and ", rtol);
+    LDLM_CHECK(atol >= 0 && rtol >= 0 && std::isfinite(atol + rtol), "gradcheck",
+               "atol and rtol must be numbers that are not negative, got ", atol, " and ", rtol);
   }
 };
 
@@ -38,8 +38,8 @@ struct GradcheckResult {
   std::size_t input = 0;     // position among the inputs
   Shape shape{};             // of that input
   std::int64_t element = 0;  // in row-major order
-  double backward = 0;       // d loss / d element by the backward pass
-  double numeric = 0;        // and by central differences
+  double backward = 0;       // d loss / d element by the backward pass, of a weighted sum of what
+  double numeric = 0;        // the function gives, see compare_gradients; by central differences
 
   explicit operator bool() const noexcept { return passed; }
 };
@@ -62,6 +62,8 @@ template <class Function>
                                               std::size_t which, double eps = 1e-6) {
   LDLM_CHECK_INDEX(which < inputs.size(), "numeric_gradient", "input ", which, " of ",
                    inputs.size());
+  LDLM_CHECK(eps > 0 && std::isfinite(eps), "numeric_gradient",
+             "eps must be a positive number, got ", eps);
   const NoGrad scope;
   std::vector<Variable<double>> variables;
   variables.reserve(inputs.size());
@@ -88,9 +90,9 @@ template <class Function>
 /// any shape, with central differences, for every input that requires a gradient; an input without
 /// one is a constant. What is differentiated is the sum of the result's elements, each multiplied
 /// by a number of its own, so that mistakes do not cancel. The inputs' own gradients stay as they
-/// are. Throws ValueError if no input requires a gradient, if two calls give different results, or
-/// for options out of range, and StateError in a NoGrad scope or if no gradient flows to the
-/// result.
+/// are; parameters that the function captures get theirs. Throws ValueError if no input requires a
+/// gradient, if two calls give different results, or for options out of range, and StateError in a
+/// NoGrad scope or if no gradient flows to the result.
 template <class Function>
 [[nodiscard]] GradcheckResult compare_gradients(const Function& function,
                                                 const std::vector<Variable<double>>& inputs,
@@ -135,7 +137,8 @@ template <class Function>
     for (std::int64_t k = 0; k < expected.numel(); ++k) {
       const double backward = grad.data()[k];
       const double numeric = expected.data()[k];
-      if (!(std::abs(backward - numeric) <= options.atol + options.rtol * std::abs(numeric))) {
+      const double bound = options.atol + options.rtol * std::abs(numeric);
+      if (backward != numeric && !(std::isfinite(bound) && std::abs(backward - numeric) <= bound)) {
         return {false, i, values[i].shape(), k, backward, numeric};
       }
     }

@@ -87,8 +87,9 @@ class Variable {
   void set_value(Tensor<T> value) const {
     LDLM_CHECK_STATE(is_leaf(), "set_value", "only for leaves; this is a result of '",
                      node()->name(), '\'');
-    LDLM_CHECK_SHAPE(value.defined() && value.shape() == shape(), "set_value",
-                     "shapes differ: ", to_string(shape()), " and ", to_string(value.shape()));
+    LDLM_CHECK_STATE(value.defined(), "set_value", "the new value is undefined");
+    LDLM_CHECK_SHAPE(value.shape() == shape(), "set_value", "shapes differ: ", to_string(shape()),
+                     " and ", to_string(value.shape()));
     state("set_value").value = std::move(value);
   }
   /// The same elements as a leaf without gradient.

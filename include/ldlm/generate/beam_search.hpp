@@ -34,12 +34,12 @@ struct BeamSearchOptions {
   EarlyStopping early_stopping = EarlyStopping::heuristic;
 
   /// Throws an Error that names the option which is out of range.
-  void validate() const {
-    stop.validate("beam_search");
-    LDLM_CHECK(num_beams > 0 && num_beams <= max_beams, "beam_search", "num_beams must lie in [1, ",
-               max_beams, "], got ", num_beams);
-    LDLM_CHECK(std::isfinite(length_penalty), "beam_search",
-               "length_penalty must be a finite number, got ", length_penalty);
+  void validate(std::string_view op = "beam_search") const {
+    stop.validate(op);
+    LDLM_CHECK(num_beams > 0 && num_beams <= max_beams, op, "num_beams must lie in [1, ", max_beams,
+               "], got ", num_beams);
+    LDLM_CHECK(std::isfinite(length_penalty), op, "length_penalty must be a finite number, got ",
+               length_penalty);
   }
 };
 

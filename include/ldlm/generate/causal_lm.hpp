@@ -5,6 +5,7 @@
 #include <concepts>
 #include <cstdint>
 #include <functional>
+#include <limits>
 #include <span>
 #include <string_view>
 #include <vector>
@@ -107,7 +108,8 @@ Tensor<typename M::value_type> first_step(std::string_view op, M& model,
                                           const Tensor<std::int64_t>& prompts,
                                           const StopOptions& stop) {
   if constexpr (requires { model.begin(std::int64_t{}); }) {
-    model.begin(prompts.size(1) + stop.max_new_tokens);
+    const std::int64_t room = std::numeric_limits<std::int64_t>::max() - prompts.size(1);
+    model.begin(prompts.size(1) + std::min(stop.max_new_tokens, room));
   }
   auto logits = checked_step(op, model, prompts);
   stop.check_end_tokens(op, logits.size(1));

@@ -114,10 +114,10 @@ std::vector<std::string> generate(const Gpt2<T>& model, const Tokenizer& tokeniz
                    .end_tokens = options.end_tokens.value_or(model.config.end_tokens())};
   stop.check_end_tokens("generate", model.config.vocab_size);
   stop.validate("generate");
-  SamplingOptions{stop, options.temperature, options.top_k, options.top_p}.validate();
+  SamplingOptions{stop, options.temperature, options.top_k, options.top_p}.validate("generate");
   BeamSearchOptions{
       .stop = stop, .num_beams = options.num_beams, .length_penalty = options.length_penalty}
-      .validate();
+      .validate("generate");
   if (prompts.empty()) {
     return {};
   }

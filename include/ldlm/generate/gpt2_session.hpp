@@ -36,6 +36,10 @@ class Gpt2Session {
       : model_(std::move(model)), given_(std::move(options)), options_(given_) {
     LDLM_CHECK(options_.memory.defined() || !options_.memory_mask.defined(), "Gpt2Session",
                "memory_mask has no effect without a memory");
+    LDLM_CHECK_SHAPE(!options_.prefix.defined() || options_.prefix.rank() == 3, "Gpt2Session",
+                     "needs a prefix (B, L, C), got ", to_string(options_.prefix.shape()));
+    LDLM_CHECK_INDEX(max_tokens() >= 0, "Gpt2Session", "a prefix of ", prefix_length(),
+                     " is longer than n_positions = ", model_.config.n_positions);
   }
 
   /// How many tokens a sequence can be fed: the model's positions, less those of the prefix.
@@ -47,6 +51,7 @@ class Gpt2Session {
   /// this, as many as the model takes. Generation does it: to go on by hand afterwards, begin
   /// again.
   void begin(std::int64_t tokens) {
+    LDLM_CHECK(tokens > 0, "Gpt2Session", "begin needs room for at least one token, got ", tokens);
     options_ = given_;
     reserved_ = tokens;
     started_ = false;
@@ -72,18 +77,16 @@ class Gpt2Session {
                      "needs at least one token, got ids ", to_string(ids.shape()));
     const std::int64_t added = ids.size(1) + (inputs.prefix.defined() ? prefix_length() : 0);
     const std::int64_t total = cache_.size() + added;
-    LDLM_CHECK(total <= model_.config.n_positions, "Gpt2Session", total,
-               " positions are more than n_positions = ", model_.config.n_positions);
+    LDLM_CHECK_INDEX(total <= model_.config.n_positions, "Gpt2Session", total,
+                     " positions are more than n_positions = ", model_.config.n_positions);
     LDLM_CHECK_INDEX(total <= cache_.capacity(), "Gpt2Session", "begin(", reserved_, ") reserved ",
                      reserved_, " tokens, of which ",
                      started_ ? cache_.size() - prefix_length() : 0, " are taken: ", ids.size(1),
                      " more do not fit; begin(n) starts anew");
-    started_ = true;  // what is refused above can be tried again, with the prefix
-    if (added == 1 && total > 1 && DeviceGraph::is_supported(model_.wte.device())) {
-      if (is_warm_) {
-        return recorded_step(ids);
-      }
-      is_warm_ = true;  // what the device sets up when it is first asked for is not recorded
+    const bool can_be_recorded =
+        added == 1 && total > 1 && DeviceGraph::is_supported(model_.wte.device());
+    if (can_be_recorded && is_warm_) {
+      return recorded_step(ids);
     }
     if (ids.size(1) > 0) {
       inputs.ids = ids;
@@ -93,7 +96,10 @@ class Gpt2Session {
       describe_padding(inputs, total, total - added, added);
     }
     set_memory(inputs);
-    return logits_of(inputs);
+    Tensor<T> logits = logits_of(inputs);
+    started_ = true;             // what was refused until here can be tried again, with the prefix
+    is_warm_ = can_be_recorded;  // what the device sets up when it is first asked is not recorded
+    return logits;
   }
 
   /// Sequence i becomes what sequence rows[i] was; their number may change.
@@ -203,7 +209,7 @@ class Gpt2Session {
     }
     set_memory(inputs);
     recorded_.graph = DeviceGraph::record(device, [&] { recorded_.logits = logits_of(inputs); });
-    inputs.cache = nullptr;  // a copy of this session has another
+    inputs.cache = nullptr;  // a session that moves has it elsewhere
   }
   Tensor<T> logits_of(const Gpt2Inputs<T>& inputs) const {
     return model_.head(model_.hidden(inputs).select(1, -1)).value();

@@ -1,8 +1,10 @@
 #pragma once
 // Greedy generation, and sampling with temperature, top-k and top-p.
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
+#include <optional>
 #include <utility>
 
 #include <ldlm/core/random.hpp>
@@ -50,13 +52,13 @@ struct SamplingOptions {
   double top_p = 1;        // keeps the fewest tokens that together have this probability
 
   /// Throws an Error that names the option which is out of range.
-  void validate() const {
-    stop.validate("sample");
-    LDLM_CHECK(temperature > 0 && std::isfinite(temperature), "sample",
+  void validate(std::string_view op = "sample") const {
+    stop.validate(op);
+    LDLM_CHECK(temperature > 0 && std::isfinite(temperature), op,
                "temperature must be positive and finite, got ", temperature,
                " (greedy() takes the most probable token)");
-    LDLM_CHECK(top_k >= 0, "sample", "top_k must not be negative, got ", top_k);
-    LDLM_CHECK(top_p > 0 && top_p <= 1, "sample", "top_p must lie in (0, 1], got ", top_p);
+    LDLM_CHECK(top_k >= 0, op, "top_k must not be negative, got ", top_k);
+    LDLM_CHECK(top_p > 0 && top_p <= 1, op, "top_p must lie in (0, 1], got ", top_p);
   }
 };
 
@@ -67,8 +69,8 @@ struct TokenProbability {
 };
 
 /// What `sample` draws from: the tokens that the filters leave, the most probable first, with
-/// probabilities that sum to 1. Throws for options out of range, and for logits that are NaN or
-/// none.
+/// probabilities above 0 that sum to 1. Throws for options out of range, and for logits that are
+/// NaN or none.
 template <Floating T>
 [[nodiscard]] std::vector<TokenProbability> sampling_distribution(std::span<const T> logits,
                                                                   const SamplingOptions& options) {
@@ -112,11 +114,114 @@ template <Floating T>
     covered += kept[count].probability;
   }
   kept.resize(count);
+  while (kept.back().probability == 0) {  // such as those of -infinity
+    kept.pop_back();
+  }
   for (TokenProbability& t : kept) {
     t.probability /= covered;
   }
   return kept;
 }
+
+namespace detail {
+
+/// The token that `u` of [0, 1) stands for among those of the filtered distribution, one behind the
+/// other.
+template <Floating T>
+std::int64_t drawn_token(std::span<const T> logits, const SamplingOptions& options, double u) {
+  const std::vector<TokenProbability> tokens = sampling_distribution(logits, options);
+  for (const TokenProbability& t : tokens) {
+    u -= t.probability;
+    if (u < 0) {
+      return t.token;
+    }
+  }
+  return tokens.back().token;  // the sum fell short of 1 by rounding
+}
+
+/// The likeliest tokens of logits (R, V) on a device: mostly what is drawn is one of them, and the
+/// rest of the row stays there.
+template <Floating T>
+class Candidates {
+ public:
+  static constexpr std::int64_t usual = 256;
+  /// So many tokens have numbers that a float holds.
+  static constexpr std::int64_t most_tokens = std::int64_t{1} << 24;
+
+  Candidates(const Tensor<T>& logits, const SamplingOptions& options)
+      : options_(&options), filters_(options.top_k > 0 && options.top_k < logits.size(1)) {
+    const std::int64_t wanted = filters_ ? std::max(usual, options.top_k + 1) : usual;
+    count_ = static_cast<std::size_t>(std::min(logits.size(1), wanted));
+    has_all_ = logits.size(1) <= wanted;
+    const TopK<T> best = top_k(logits, static_cast<std::int64_t>(count_));
+    const Tensor<T> distance = (logits - best.values.slice(1, 0, 1)) / options.temperature;
+    // Together, so that the device is waited for once.
+    rows_ =
+        ldlm::concat({best.values, cast<T>(best.indices), sum(exp(distance), 1, true)}, 1).to(cpu);
+  }
+
+  /// drawn_token of a row; nothing if that may be another token.
+  [[nodiscard]] std::optional<std::int64_t> drawn_token(std::size_t row, double u) const {
+    const auto values = row_of(rows_, row);
+    const auto token = [&](std::size_t i) { return static_cast<std::int64_t>(values[count_ + i]); };
+    const auto largest = static_cast<double>(values[0]);
+    LDLM_CHECK(!std::isnan(largest), "sample", "the logit of token ", token(0), " is NaN");
+    LDLM_CHECK(std::isfinite(largest), "sample", "the largest logit is ", largest);
+    const auto weight = [&](std::size_t i) {
+      return std::exp((static_cast<double>(values[i]) - largest) / options_->temperature);
+    };
+    std::size_t kept = count_;
+    auto total = static_cast<double>(values.back());
+    if (filters_) {
+      kept = static_cast<std::size_t>(options_->top_k);
+      if (values[kept] == values[kept - 1]) {
+        return std::nullopt;  // nor how many more are as probable is known
+      }
+    }
+    const bool knows_all = has_all_ || filters_;
+    if (knows_all) {
+      total = 0;
+      for (std::size_t i = 0; i < kept; ++i) {
+        total += weight(i);
+      }
+    }
+    if (options_->top_p < 1) {
+      const double wanted = options_->top_p * total;
+      double covered = 0;
+      std::size_t count = 0;
+      while (count < kept && covered < wanted) {
+        covered += weight(count++);
+      }
+      if (covered < wanted && !knows_all) {
+        return std::nullopt;
+      }
+      kept = count;
+      total = covered;
+    }
+    for (std::size_t i = 0; i < kept; ++i) {
+      u -= weight(i) / total;
+      if (u < 0) {
+        return token(i);
+      }
+    }
+    if (options_->top_p == 1 && !knows_all) {
+      return std::nullopt;
+    }
+    while (weight(kept - 1) == 0) {
+      --kept;
+    }
+    return token(kept - 1);  // the sum fell short of 1 by rounding
+  }
+
+ private:
+  const SamplingOptions* options_;
+  bool filters_;  // by top_k
+  bool has_all_;  // tokens, and not the likeliest alone
+  std::size_t count_;
+  Tensor<T> rows_;  // logits, tokens, and the sum of exp((logit - largest) / temperature) of all
+};
+
+}  // namespace detail
 
 /// Draws each token from the filtered distribution. Every sequence has a random stream of its own,
 /// so that what it becomes depends on the generator and on its row, not on the rest of the batch.
@@ -134,26 +239,31 @@ template <CausalLm M>
   for (std::int64_t row = 0; row < prompts.size(0); ++row) {
     streams.push_back(base.fork(static_cast<std::uint64_t>(row)));
   }
-  const auto draw = [&](std::span<const T> logits, std::size_t row) {
-    const std::vector<TokenProbability> tokens = sampling_distribution(logits, options);
-    double left = streams[row].uniform();
-    for (const TokenProbability& t : tokens) {
-      left -= t.probability;
-      if (left < 0) {
-        return t.token;
-      }
+  const auto choose = [&](const auto& given, const std::vector<std::size_t>& rows) {
+    Tensor<T> logits = cast<T>(given);
+    std::optional<detail::Candidates<T>> candidates;
+    if (is_host_memory(logits.device()) || logits.size(1) > detail::Candidates<T>::most_tokens) {
+      logits = logits.to(cpu).contiguous();
+    } else {
+      candidates.emplace(logits, options);
     }
-    return tokens.back().token;  // the sum fell short of 1 by rounding
+    std::vector<std::int64_t> out;
+    for (std::size_t i = 0; i < rows.size(); ++i) {
+      const double u = streams[rows[i]].uniform();
+      std::optional<std::int64_t> token;
+      if (candidates) {
+        token = candidates->drawn_token(i, u);
+      }
+      if (!token) {
+        const auto row =
+            logits.slice(0, static_cast<std::int64_t>(i), static_cast<std::int64_t>(i) + 1).to(cpu);
+        token = detail::drawn_token(detail::row_of(row, 0), options, u);
+      }
+      out.push_back(*token);
+    }
+    return out;
   };
-  return detail::generate_rows("sample", model, prompts, options.stop, on_token,
-                               [&](const auto& logits, const std::vector<std::size_t>& rows) {
-                                 const Tensor<T> here = cast<T>(logits.to(cpu).contiguous());
-                                 std::vector<std::int64_t> out;
-                                 for (std::size_t i = 0; i < rows.size(); ++i) {
-                                   out.push_back(draw(detail::row_of(here, i), rows[i]));
-                                 }
-                                 return out;
-                               });
+  return detail::generate_rows("sample", model, prompts, options.stop, on_token, choose);
 }
 
 }  // namespace ldlm

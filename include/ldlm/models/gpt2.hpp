@@ -30,6 +30,13 @@ struct Gpt2Cache {
   std::vector<KvCache<T>> self;   // of the sequence so far
   std::vector<KvCache<T>> cross;  // of the memory; empty without cross-attention
 
+  Gpt2Cache() = default;
+  Gpt2Cache(const Gpt2Cache&) = delete;  // as a KvCache's
+  Gpt2Cache& operator=(const Gpt2Cache&) = delete;
+  Gpt2Cache(Gpt2Cache&&) noexcept = default;
+  Gpt2Cache& operator=(Gpt2Cache&&) noexcept = default;
+  ~Gpt2Cache() = default;
+
   /// Positions so far.
   [[nodiscard]] std::int64_t size() const { return self.empty() ? 0 : self.front().size(); }
   /// Room for so many.
@@ -252,6 +259,8 @@ struct Gpt2 {
       self.mask = padding_mask<T>(inputs.mask, x.device());
     }
     AttentionContext<T> cross;
+    LDLM_CHECK(inputs.memory.defined() || !inputs.memory_mask.defined(), "gpt2",
+               "memory_mask has no effect without a memory");
     if (inputs.memory_mask.defined()) {
       cross.mask = padding_mask<T>(inputs.memory_mask, x.device());
     }
@@ -373,6 +382,12 @@ struct Gpt2 {
                          (inputs.prefix.rank() == 3 && inputs.prefix.size(2) == config.n_embd),
                      "gpt2", "needs a prefix (B, L, ", config.n_embd, "), got ",
                      to_string(inputs.prefix.shape()));
+    LDLM_CHECK_SHAPE(!inputs.prefix.defined() || !inputs.ids.defined() ||
+                         inputs.prefix.size(0) == inputs.ids.size(0),
+                     "gpt2", "a prefix ", to_string(inputs.prefix.shape()), " does not fit ids ",
+                     to_string(inputs.ids.shape()));
+    LDLM_CHECK(inputs.position_offset == 0 || !inputs.positions.defined(), "gpt2",
+               "position_offset has no effect beside positions");
     Variable<T> x = inputs.prefix;
     if (inputs.ids.defined()) {
       const Variable<T> tokens = embedding(wte, inputs.ids);

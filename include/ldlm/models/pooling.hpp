@@ -72,9 +72,12 @@ template <Floating T>
 template <TensorOrVariable X>
 [[nodiscard]] X mean_pool(const X& states, const Tensor<bool>& mask = {}) {
   using T = element_t<X>;
+  LDLM_CHECK_STATE(states.defined(), "mean_pool", "the states are undefined");
   LDLM_CHECK_SHAPE(states.rank() == 3, "mean_pool", "needs (B, T, C), got ",
                    to_string(states.shape()));
   if (!mask.defined()) {
+    LDLM_CHECK_SHAPE(states.size(1) > 0, "mean_pool", "of no positions, ",
+                     to_string(states.shape()));
     return mean(states, 1);
   }
   LDLM_CHECK_SHAPE(
@@ -101,9 +104,10 @@ template <TensorOrVariable X>
 [[nodiscard]] X pool(const X& states, PoolingMode mode, const Tensor<bool>& mask = {},
                      const Tensor<bool>& counted = {}) {
   using T = element_t<X>;
+  LDLM_CHECK_STATE(states.defined(), "pool", "the states are undefined");
   LDLM_CHECK_SHAPE(states.rank() == 3, "pool", "needs (B, T, C), got ", to_string(states.shape()));
-  if (mode == PoolingMode::mean) {
-    return mean_pool(states, counted.defined() ? counted : mask);
+  if (mode > PoolingMode::lasttoken) {
+    detail::fail_unknown("PoolingMode", mode);
   }
   const Shape expected{states.size(0), states.size(1)};
   const Tensor<bool> real = mask.defined() ? mask : Tensor<bool>::full(expected, true);
@@ -111,6 +115,9 @@ template <TensorOrVariable X>
   LDLM_CHECK_SHAPE(real.shape() == expected && pooled.shape() == expected, "pool", "masks ",
                    to_string(real.shape()), " and ", to_string(pooled.shape()),
                    " do not fit states ", to_string(states.shape()));
+  if (mode == PoolingMode::mean && !counted.defined()) {
+    return mean_pool(states, mask);  // which needs no look at the mask
+  }
   if constexpr (detail::is_widened<T>) {
     return cast<T>(pool(cast<ComputeType<T>>(states), mode, real, pooled));
   } else {
@@ -130,6 +137,9 @@ template <TensorOrVariable X>
 template <TensorOrVariable X>
 [[nodiscard]] X normalize_rows(const X& x) {
   using T = element_t<X>;
+  LDLM_CHECK_STATE(x.defined(), "normalize_rows", "the rows are undefined");
+  LDLM_CHECK_SHAPE(x.rank() >= 1, "normalize_rows", "needs rows (..., C), got ",
+                   to_string(x.shape()));
   if constexpr (detail::is_widened<T>) {
     return cast<T>(normalize_rows(cast<ComputeType<T>>(x)));
   } else {

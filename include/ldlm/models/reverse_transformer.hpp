@@ -32,6 +32,7 @@ namespace ldlm {
 /// f_i = exp(-ln(10000) i / h): (B) -> (B, dim).
 template <Floating T>
 [[nodiscard]] Tensor<T> timestep_embedding(const Tensor<T>& times, std::int64_t dim) {
+  LDLM_CHECK_STATE(times.defined(), "timestep_embedding", "the times are undefined");
   LDLM_CHECK_SHAPE(times.rank() == 1 && dim >= 2 && dim % 2 == 0, "timestep_embedding",
                    "needs times (B) and an even dimension, got ", to_string(times.shape()), " and ",
                    dim);
@@ -126,10 +127,11 @@ struct ReverseTransformer {
 
   /// The prediction, of z's shape.
   Variable<T> operator()(const ReverseTransformerInputs<T>& inputs) const {
+    LDLM_CHECK_STATE(inputs.z.defined(), "reverse_transformer", "the latents are undefined");
     if (inputs.z.rank() == 2) {
       ReverseTransformerInputs<T> raised = inputs;
       raised.z = inputs.z.unsqueeze(1);
-      if (inputs.estimate.defined()) {
+      if (inputs.estimate.defined() && inputs.estimate.shape() == inputs.z.shape()) {
         raised.estimate = inputs.estimate.unsqueeze(1);
       }
       return (*this)(raised).squeeze(1);

@@ -168,7 +168,7 @@ struct MultiHeadAttention {
   /// Self-attention: (B, T, C) -> (B, T, C).
   Variable<T> operator()(const Operand<T> auto& input,
                          const AttentionContext<T>& context = {}) const {
-    const Variable<T>& x = as_variable(input);
+    const Variable<T> x = checked(as_variable(input));
     if (is_certain(x, x, context)) {
       return out_proj(project(x, 2, 3));
     }
@@ -178,8 +178,8 @@ struct MultiHeadAttention {
   /// Cross-attention: queries from the first (B, Tq, C), keys and values from the other (B, Tk, C).
   Variable<T> operator()(const Operand<T> auto& queries, const Operand<T> auto& keys,
                          const AttentionContext<T>& context = {}) const {
-    const Variable<T>& x = as_variable(queries);
-    const Variable<T>& memory = as_variable(keys);
+    const Variable<T> x = checked(as_variable(queries));
+    const Variable<T> memory = checked(as_variable(keys));
     if (!x.requires_grad() && is_certain(x, memory, context)) {
       return out_proj(project(memory, 2, 3)).expand(x.shape());
     }
@@ -196,12 +196,16 @@ struct MultiHeadAttention {
   }
 
  private:
+  Variable<T> checked(Variable<T> x) const {
+    LDLM_CHECK_STATE(in_proj_weight.defined(), "MultiHeadAttention",
+                     "has no parameters: it was default-constructed");
+    LDLM_CHECK_STATE(x.defined(), "MultiHeadAttention", "an input is undefined");
+    return x;
+  }
   // Whether there is but one key: its weight is 1, whatever queries and keys are, and the gradients
   // of those are zero.
   bool is_certain(const Variable<T>& x, const Variable<T>& memory,
                   const AttentionContext<T>& context) const {
-    LDLM_CHECK_STATE(x.defined() && memory.defined(), "MultiHeadAttention",
-                     "an input is undefined");
     const bool fits = x.rank() == 3 && memory.rank() == 3 && x.size(0) == memory.size(0) &&
                       x.size(2) == in_proj_weight.size(1);
     return fits && memory.size(1) == 1 && !(context.causal && x.size(1) > 1) &&

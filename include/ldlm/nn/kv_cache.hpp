@@ -8,6 +8,7 @@
 namespace ldlm {
 
 /// Keys and values (B, H, T, D) in memory that is reserved once: appending never moves the past.
+/// Moved, not copied: two of them would write into the same memory.
 template <Floating T = float>
 class KvCache {
  public:
@@ -17,6 +18,12 @@ class KvCache {
           Device device = cpu)
       : keys_(Tensor<T>::empty({batch, heads, capacity, head_dim}, device)),
         values_(Tensor<T>::empty({batch, heads, capacity, head_dim}, device)) {}
+
+  KvCache(const KvCache&) = delete;
+  KvCache& operator=(const KvCache&) = delete;
+  KvCache(KvCache&&) noexcept = default;
+  KvCache& operator=(KvCache&&) noexcept = default;
+  ~KvCache() = default;
 
   /// Positions filled so far.
   [[nodiscard]] std::int64_t size() const noexcept { return size_; }

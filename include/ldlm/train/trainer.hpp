@@ -142,6 +142,13 @@ class Trainer {
     return loss.defined() ? cast<ComputeType<T>>(loss) : Loss();
   }
 
+  template <class Other>
+  static Loss as_float(const Other& /*loss*/) {
+    static_assert(std::same_as<Other, Loss>,
+                  "a loss must give a Variable of the trainer's type, of one element");
+    return {};
+  }
+
   /// What has come up since the last report.
   struct Sums {
     double loss = 0.0, grad_norm = 0.0, learning_rate = 0.0;  // the last one's rate

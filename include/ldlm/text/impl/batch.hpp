@@ -22,6 +22,8 @@ LDLM_BODY TokenBatch padded_batch(std::vector<std::int64_t> lengths, const Batch
   for (const std::int64_t size : lengths) {
     equal = equal && size == width;
   }
+  LDLM_CHECK_INDEX(options.pad_id.value_or(0) >= 0, "to_batch", "pad_id must not be negative, got ",
+                   options.pad_id.value_or(0));
   LDLM_CHECK(equal || options.pad_id, "to_batch",
              "the rows differ in length, and no token to pad them with is known: set pad_id");
   const auto count = static_cast<std::int64_t>(lengths.size());

@@ -2,6 +2,7 @@
 // Bodies of train/batch_order.hpp.
 
 #include <cstdint>
+#include <limits>
 #include <numeric>
 #include <utility>
 #include <vector>
@@ -12,12 +13,14 @@
 namespace ldlm {
 
 LDLM_BODY std::vector<std::int64_t> row_numbers(std::int64_t first, std::int64_t count) {
+  LDLM_CHECK(count >= 0, "row_numbers", "count must not be negative, got ", count);
   std::vector<std::int64_t> out(static_cast<std::size_t>(count));
   std::iota(out.begin(), out.end(), first);
   return out;
 }
 
 LDLM_BODY std::vector<std::int64_t> row_numbers(const Tensor<std::int64_t>& rows) {
+  LDLM_CHECK_STATE(rows.defined(), "row_numbers", "the rows are undefined");
   LDLM_CHECK_SHAPE(rows.rank() == 1, "row_numbers", "rows must be (B), got ",
                    to_string(rows.shape()));
   return rows.to_vector();
@@ -30,6 +33,8 @@ LDLM_BODY BatchOrder::BatchOrder(std::int64_t rows, std::int64_t batch_size, std
 }
 
 LDLM_BODY std::vector<std::int64_t> BatchOrder::batch(std::int64_t step) {
+  LDLM_CHECK_INDEX(step >= 0 && step < std::numeric_limits<std::int64_t>::max() / batch_size_,
+                   "BatchOrder", "there is no batch ", step);
   std::vector<std::int64_t> out;
   out.reserve(static_cast<std::size_t>(batch_size_));
   for (std::int64_t i = 0; i < batch_size_; ++i) {

@@ -80,6 +80,7 @@ LDLM_BODY TokenBatch Dataset::batch(std::span<const std::int64_t> indices) const
 }
 
 LDLM_BODY Tensor<std::int64_t> Dataset::rows(std::int64_t first, std::int64_t count) const {
+  LDLM_CHECK(count >= 0, "Dataset", "count must not be negative, got ", count);
   return rows(row_numbers(first, std::clamp<std::int64_t>(size() - first, 0, count)));
 }
 
