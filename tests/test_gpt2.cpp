@@ -248,8 +248,8 @@ TEST_CASE("packed weights compute what they stand for") {
     Gpt2<float> model(config, generator);
     // The same model in plain weights that were rounded to the format.
     Gpt2<float> rounded = ldlm::clone(model);
-    const auto round = [format = format](const Tensor<float>& weight) {
-      weight.copy_(ldlm::unpack(ldlm::pack(weight, format)));
+    const auto round = [chosen = format](const Tensor<float>& weight) {
+      weight.copy_(ldlm::unpack(ldlm::pack(weight, chosen)));
     };
     round(rounded.wte.value());
     if (!tied) {
