@@ -102,6 +102,12 @@ class Walker {
       handler_.buffer(path_, tensor);
     }
   }
+  template <class Other>
+  void buffer(std::string_view /*name*/, Other& /*buffer*/) {
+    static_assert(std::is_same_v<Other, Tensor<T>>,
+                  "a buffer is a Tensor of its module's element type: counts fit into floats, and "
+                  "what the module computes with is a parameter or a part");
+  }
   /// A handler with a member weight() gets every Weight; to others a dense one is a parameter, and
   /// a packed one nothing.
   void operator()(std::string_view name, Weight<T>& weight) {
