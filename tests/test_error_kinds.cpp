@@ -68,6 +68,9 @@ TEST_CASE("models throw the kind that an input is wrong by") {
   const auto mask = Tensor<bool>::full({2, 4}, true);
   CHECK(thrown<ShapeError>([&] { return bert({.ids = ErrorIds::zeros({3})}); }) ==
         "[bert] needs ids (B, T), got (3,)");
+  CHECK(thrown<ShapeError>([&] {
+          return bert({.ids = ErrorIds::zeros({2, 0})});
+        }) == "[bert] needs at least one token, got ids (2, 0)");
   CHECK(thrown<ShapeError>([&] { return bert({.ids = ids, .mask = mask}); }) ==
         "[bert] mask (2, 4) does not fit ids (2, 3)");
   CHECK(thrown<ShapeError>([&] {

@@ -67,8 +67,9 @@ struct BertEmbeddings {
   Variable<T> operator()(const BertInputs& inputs) const {
     const Tensor<std::int64_t>& ids = inputs.ids;
     LDLM_CHECK_STATE(ids.defined(), "bert", "the ids are undefined");
-    LDLM_CHECK_SHAPE(ids.rank() == 2 && ids.size(1) > 0, "bert",
-                     "needs ids (B, T) of at least one token, got ", to_string(ids.shape()));
+    LDLM_CHECK_SHAPE(ids.rank() == 2, "bert", "needs ids (B, T), got ", to_string(ids.shape()));
+    LDLM_CHECK_SHAPE(ids.size(1) > 0, "bert", "needs at least one token, got ids ",
+                     to_string(ids.shape()));
     LDLM_CHECK_INDEX(ids.size(1) <= positions.weight.size(0), "bert", "texts of ", ids.size(1),
                      " tokens are longer than max_position_embeddings ", positions.weight.size(0));
     LDLM_CHECK_SHAPE(
