@@ -329,6 +329,34 @@ TEST_CASE("eval writes its figures as tables, JSON and CSV") {
   CHECK(json[0].find("decoding")->items().size() == 3 * 2);
   CHECK(lines(read_file(out / "metrics.csv")).size() > 30);
   CHECK(lines(read_file(out / "cdf.csv")).size() == 1 + 2 * 5 * 101);
+  // Other texts are measured beside the samples, and vectors of sentences compared.
+  const fs::path others = w.folder / "others.txt";
+  write_file(others, "The cat sat on the mat.\n\nA grue ate it.\nThe dog ran.\n");
+  Arguments more = with_json;
+  const std::string bert = (w.folder / "embedder").string();
+  output_of({"pretrain", "encoder", "--corpus", w.corpus, "--tokenizer", w.tokenizer, "--config",
+             w.config, "--out", bert, "--steps", "5", "--batch-size", "8"});
+  more.insert(more.end(), {"--also", "others=" + others.string(), "--embedder", bert});
+  const auto measured = json_lines(output_of(more));
+  REQUIRE(measured.size() == 1);
+  const ldlm::JsonValue& sets = *measured[0].find("samples");
+  for (const char* const set : {"real", "samples", "others", "samples_shuffled", "real_shuffled"}) {
+    CAPTURE(set);
+    const ldlm::JsonValue* const figures = sets.find(set);
+    REQUIRE(figures != nullptr);
+    for (const char* const figure :
+         {"perplexity", "nats_a_token", "word_entropy", "pair_entropy", "distinct_1", "distinct_2",
+          "distinct_3", "words", "non_words", "known_runs", "mauve", "frechet_distance"}) {
+      CAPTURE(figure);
+      CHECK(figures->find(figure) != nullptr);
+    }
+  }
+  check_error({"eval", "--model", w.model, "--text", w.corpus, "--train", w.corpus, "--samples",
+               "3", "--also", "others.txt"},
+              {"--also others.txt: needs NAME=FILE"});
+  check_error({"eval", "--model", w.model, "--text", w.corpus, "--train", w.corpus, "--samples",
+               "3", "--also", "a=" + (w.folder / "absent.txt").string()},
+              {"absent.txt"});
 
   if (lacks_terminals()) {
     return;

@@ -104,7 +104,7 @@ variant() {
   awk -F, -v name="$name" '
     $1 == "reconstruction" && $4 == "mse" { mse[$2, $3] = $5 }
     $1 == "decoding" && $4 == "token_accuracy" { accuracy[$2] = $5; interval[$2] = $6 }
-    $1 == "samples" && $4 == "log_likelihood" { nats[$3] = -$5 }
+    $1 == "samples" && $4 == "nats_a_token" { nats[$3] = $5 }
     END {
       printf "| %s | %.3f | %.3f | %.3f | %.3f | %.3f | %.3f ± %.3f | %.2f |\n", name,
         mse[250, "ldlm"] / mse[250, "linear"], mse[500, "ldlm"] / mse[500, "linear"],

@@ -64,5 +64,7 @@
 #include <ldlm/text/impl/wordpiece.hpp>
 #include <ldlm/train/impl/batch_order.hpp>
 #include <ldlm/train/impl/dataset.hpp>
+#include <ldlm/train/impl/embedding_metrics.hpp>
 #include <ldlm/train/impl/metrics.hpp>
+#include <ldlm/train/impl/text_metrics.hpp>
 #include <ldlm/train/impl/train_options.hpp>

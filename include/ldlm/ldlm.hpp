@@ -40,9 +40,11 @@
 #include <ldlm/text/tokenizer_trainer.hpp>
 #include <ldlm/train/batch_order.hpp>
 #include <ldlm/train/dataset.hpp>
+#include <ldlm/train/embedding_metrics.hpp>
 #include <ldlm/train/language_modeling.hpp>
 #include <ldlm/train/masking.hpp>
 #include <ldlm/train/metrics.hpp>
+#include <ldlm/train/text_metrics.hpp>
 #include <ldlm/train/train_options.hpp>
 #include <ldlm/train/trainer.hpp>
 

@@ -8,11 +8,13 @@
 
 #include <ldlm/io/json.hpp>
 #include <ldlm/latent_diffusion/evaluation.hpp>
+#include <ldlm/text/line_reader.hpp>
 
 #include "command.hpp"
 #include "model_folder.hpp"
 #include "sampling_options.hpp"
 #include "sentences.hpp"
+#include "text_sets.hpp"
 
 namespace ldlm::command {
 
@@ -21,7 +23,8 @@ namespace {
 namespace fs = std::filesystem;
 
 struct EvalArguments {
-  std::string text, train, judge, out;
+  std::string text, train, judge, embedder, out;
+  std::vector<std::string> also;
   std::size_t count = 500;
   std::size_t train_count = 30'000;
   std::int64_t sample_count = 200;
@@ -130,58 +133,99 @@ std::string report_decoding(const std::vector<DecodingResult>& results, Report& 
   return format_table(table);
 }
 
-/// Mean log-likelihood per token with its interval, as a table row of a perplexity.
-std::vector<std::string> perplexity_row(const std::string& name, const Gpt2<float>& judge,
-                                        const Ldlm<float>& model,
-                                        const std::vector<std::string>& texts, Report& report,
-                                        JsonValue& json) {
-  const double value = perplexity(judge, model.decoder_tokenizer(), model.end_id(), texts);
-  const Estimate nats =
-      estimate(token_log_likelihoods(judge, model.decoder_tokenizer(), model.end_id(), texts));
-  std::vector<TokenIds> ids;
-  for (const std::string& text : texts) {
-    const auto encoded = model.decoder_tokenizer().encode_ids(text);
-    ids.emplace_back(encoded.begin(), encoded.end());
+/// Texts, one a line, that --also gives a name: "ar=samples.txt".
+TextSet read_set(const std::string& argument) {
+  const std::size_t equals = argument.find('=');
+  LDLM_CHECK(equals != std::string::npos && equals > 0, "eval", "--also ", argument,
+             ": needs NAME=FILE");
+  TextSet out{argument.substr(0, equals), {}};
+  const std::string file = argument.substr(equals + 1);
+  LineReader lines(file, LineReader::default_max_line, "eval");
+  while (const auto line = lines.next_utf8()) {
+    if (!line->empty()) {
+      out.texts.emplace_back(*line);
+    }
   }
-  json.set(name, JsonValue::object({{"perplexity", value},
-                                    {"log_likelihood", to_json(nats)},
-                                    {"distinct_1", distinct_n(ids, 1)},
-                                    {"distinct_2", distinct_n(ids, 2)}}));
-  report.row("samples", -1, name, "perplexity", {value, 0.0, nats.count});
-  report.row("samples", -1, name, "log_likelihood", nats);
-  const Estimate surprise{-nats.mean, nats.half_width, nats.count};
-  return {name, fixed(value, 1), with_interval(surprise, 3), fixed(distinct_n(ids, 1), 3),
-          fixed(distinct_n(ids, 2), 3)};
+  LDLM_CHECK(out.texts.size() > 1, "eval", file, ": needs two texts at least, one a line");
+  return out;
+}
+
+/// The figures of the sets as a table, and for machines.
+std::string report_sets(const std::vector<TextSet>& sets,
+                        const std::vector<std::vector<SetFigure>>& figures, Report& report,
+                        JsonValue& json) {
+  std::vector<std::vector<std::string>> table{{"texts", "number"}};
+  for (const SetFigure& figure : figures.front()) {
+    table.front().push_back(figure.column);
+  }
+  for (std::size_t set = 0; set < sets.size(); ++set) {
+    std::vector<std::string> row{sets[set].name, std::to_string(sets[set].texts.size())};
+    JsonValue values = JsonValue::object();
+    for (const SetFigure& figure : figures[set]) {
+      row.push_back(figure.estimate.half_width > 0 ? with_interval(figure.estimate, figure.digits)
+                                                   : fixed(figure.estimate.mean, figure.digits));
+      values.set(figure.name, to_json(figure.estimate));
+      report.row("samples", -1, sets[set].name, figure.name, figure.estimate);
+    }
+    table.push_back(std::move(row));
+    json.set(sets[set].name, std::move(values));
+  }
+  return format_table(table);
 }
 
 std::string report_samples(const Common& common, const Ldlm<float>& model,
                            const EvalArguments& arguments, const std::vector<std::string>& real,
-                           Report& report) {
-  std::unordered_set<std::string> training;  // first, so that a mistake shows before the work
-  for_each_training_sentence(common, arguments.train,
-                             [&](std::string_view sentence) { training.emplace(sentence); });
+                           Report& report, ProgressLine& progress) {
+  std::vector<TextSet> also;  // first, so that a mistake shows before the work
+  for (const std::string& argument : arguments.also) {
+    also.push_back(read_set(argument));
+  }
+  TrainingText known;
+  std::unordered_set<std::string> training;
+  for_each_training_sentence(common, arguments.train, [&](std::string_view sentence) {
+    known.add(sentence);
+    training.emplace(sentence);
+  });
+  known.finish();
+  Judges judges{.model = &model, .training = &known, .seed = common.seed};
+  if (!arguments.judge.empty()) {
+    judges.judge = Gpt2<float>::from_pretrained(arguments.judge);
+    ldlm::to(*judges.judge, common.device());
+  }
+  if (!arguments.embedder.empty()) {
+    judges.embedder = SentenceEncoder<float>::from_pretrained(arguments.embedder);
+    judges.embedder->to(common.device());
+  }
   Generator generator = common.generator();
   SampleArguments sampling = arguments.sampling;
   sampling.count = arguments.sample_count;
-  const std::vector<std::string> samples = draw_samples(model, sampling, generator);
-  JsonValue json = JsonValue::object();
-  std::string out;
-  if (!arguments.judge.empty()) {
-    auto judge = Gpt2<float>::from_pretrained(arguments.judge);
-    ldlm::to(judge, common.device());
-    std::vector<std::vector<std::string>> table{
-        {"texts", "perplexity", "nats a token", "distinct-1", "distinct-2"}};
-    const std::vector<std::string> some(
-        real.begin(),
-        real.begin() + static_cast<std::ptrdiff_t>(std::min(real.size(), samples.size())));
-    table.push_back(perplexity_row("real", judge, model, some, report, json));
-    table.push_back(perplexity_row("samples", judge, model, samples, report, json));
-    table.push_back(perplexity_row("samples_shuffled", judge, model,
-                                   shuffle_words(samples, generator), report, json));
-    table.push_back(perplexity_row("real_shuffled", judge, model, shuffle_words(some, generator),
-                                   report, json));
-    out = format_table(table);
+  std::vector<std::string> samples;
+  draw_samples(model, sampling, generator, [&](const std::string& text) {
+    samples.push_back(text);
+    progress.show("sampling: " + std::to_string(samples.size()) + " of " +
+                  std::to_string(arguments.sample_count));
+  });
+  // Two halves of the held-out text, each as large as the samples if there is so much.
+  std::vector<std::string> halves[2];
+  for (std::size_t i = 0; i < real.size(); ++i) {
+    if (halves[i % 2].size() < samples.size()) {
+      halves[i % 2].push_back(real[i]);
+    }
   }
+  LDLM_CHECK(halves[1].size() > 1 && samples.size() > 1, "eval",
+             "needs two samples and four texts, to compare them, got ", samples.size(), " and ",
+             real.size());
+  judges.reference = halves[1];
+  std::vector<TextSet> sets{{"real", halves[0]}, {"samples", samples}};
+  sets.insert(sets.end(), also.begin(), also.end());
+  if (judges.judge) {
+    sets.push_back({"samples_shuffled", shuffle_words(samples, generator)});
+    sets.push_back({"real_shuffled", shuffle_words(halves[0], generator)});
+  }
+  const auto figures = measure_sets(
+      judges, sets, [&progress](const std::string& name) { progress.show("measuring: " + name); });
+  JsonValue json = JsonValue::object();
+  const std::string table = report_sets(sets, figures, report, json);
   const auto copied = std::count_if(samples.begin(), samples.end(), [&](const std::string& text) {
     return training.count(text) > 0;
   });
@@ -189,7 +233,7 @@ std::string report_samples(const Common& common, const Ldlm<float>& model,
   json.set("copied_share", share);
   json.set("texts", samples);
   report.json.set("samples", json);
-  return out + "copied from the training text: " + fixed(100.0 * share, 1) + "% of " +
+  return table + "copied from the training text: " + fixed(100.0 * share, 1) + "% of " +
          std::to_string(samples.size()) + '\n';
 }
 
@@ -235,8 +279,7 @@ void evaluate(const Common& common, const EvalArguments& arguments) {
   }
   tables += '\n' + report_decoding(decoded, report);
   if (arguments.sample_count > 0) {
-    progress.show("sampling ...");
-    tables += '\n' + report_samples(common, model, arguments, texts, report);
+    tables += '\n' + report_samples(common, model, arguments, texts, report, progress);
   }
   progress.show("");
 
@@ -264,7 +307,9 @@ void add_eval_command(CLI::App& app, Common& common) {
       [&app, &common, arguments] {
         if (arguments->sample_count == 0) {
           arguments->sampling.refuse_all("with --samples 0");
-          refuse_without_effect(*app.get_subcommand("eval"), "--judge", "with --samples 0");
+          for (const char* const option : {"--judge", "--embedder", "--also"}) {
+            refuse_without_effect(*app.get_subcommand("eval"), option, "with --samples 0");
+          }
         }
         arguments->sampling.check();
         evaluate(common, *arguments);
@@ -274,6 +319,10 @@ void add_eval_command(CLI::App& app, Common& common) {
       ->required();
   command->add_option("--judge", arguments->judge,
                       "A GPT-2 folder with the decoder's tokenizer, for perplexities");
+  command->add_option("--embedder", arguments->embedder,
+                      "A folder of sentence-transformers, such as MiniLM's, for MAUVE and the "
+                      "Frechet distance of samples from held-out text");
+  command->add_option("--also", arguments->also, "NAME=FILE: further texts to measure, one a line");
   command->add_option("--out", arguments->out, "Folder for metrics.json, metrics.csv and cdf.csv");
   command->add_option("--t", arguments->options.levels, "Noise levels, 0 to 999")
       ->check(CLI::Range(0, 999));

@@ -222,17 +222,6 @@ std::vector<TextLikelihood> text_likelihoods(const Gpt2<T>& model, const Tokeniz
   return out;
 }
 
-/// Log-probability per token, in nats, of each text; see text_likelihoods.
-template <Floating T>
-std::vector<double> token_log_likelihoods(const Gpt2<T>& model, const Tokenizer& tokenizer,
-                                          std::int64_t end, const std::vector<std::string>& texts) {
-  std::vector<double> out;
-  for (const TextLikelihood& likelihood : text_likelihoods(model, tokenizer, end, texts)) {
-    out.push_back(likelihood.per_token);
-  }
-  return out;
-}
-
 /// exp of minus the mean log-likelihood of all tokens, each text weighing as its length, of texts
 /// that come one by one.
 class PerplexityMeter {
