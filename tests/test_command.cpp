@@ -331,7 +331,7 @@ TEST_CASE("eval writes its figures as tables, JSON and CSV") {
   CHECK(lines(read_file(out / "cdf.csv")).size() == 1 + 2 * 5 * 101);
   // Other texts are measured beside the samples, and vectors of sentences compared.
   const fs::path others = w.folder / "others.txt";
-  write_file(others, "The cat sat on the mat.\n\nA grue ate it.\nThe dog ran.\n");
+  make_file(others, "The cat sat on the mat.\n\nA grue ate it.\nThe dog ran.\n");
   Arguments more = with_json;
   const std::string bert = (w.folder / "embedder").string();
   output_of({"pretrain", "encoder", "--corpus", w.corpus, "--tokenizer", w.tokenizer, "--config",
