@@ -7,6 +7,7 @@
 #include <limits>
 #include <numeric>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include <ldlm/core/ops.hpp>
@@ -238,9 +239,9 @@ LDLM_BODY double mauve_of_histograms(const std::vector<double>& p, const std::ve
     curve.emplace_back(std::exp(-scale * detail::divergence(q, mixture)),
                        std::exp(-scale * detail::divergence(p, mixture)));
   }
-  std::vector<std::pair<double, double>> turned;
-  for (const auto& [x, y] : curve) {
-    turned.emplace_back(y, x);
+  std::vector<std::pair<double, double>> turned = curve;
+  for (auto& [x, y] : turned) {
+    std::swap(x, y);
   }
   return (detail::area_under(curve) + detail::area_under(turned)) / 2;
 }
