@@ -324,6 +324,7 @@ TEST_CASE("what is drawn of the likeliest tokens is what is drawn of all") {
       check_draws<float>(tokens, spread, {.stop = stop, .top_k = 2});  // of three as probable
       check_draws<float>(tokens, spread, {.stop = stop, .top_k = 7});
       check_draws<float>(tokens, spread, {.stop = stop, .top_k = 400, .top_p = 0.7});
+      check_draws<float>(tokens, spread, {.stop = stop, .top_k = 2000});  // the whole row
       check_draws<float>(tokens, spread, {.stop = stop, .top_p = 0.3});
       check_draws<float>(tokens, spread, {.stop = stop, .temperature = 2, .top_p = 0.99});
       check_draws<bf16>(tokens, spread, {.stop = stop, .top_p = 0.9});

@@ -145,8 +145,15 @@ template <Floating T>
 class Candidates {
  public:
   static constexpr std::int64_t usual = 256;
+  /// A device selects one token after the other: of more the whole row is faster to fetch.
+  static constexpr std::int64_t most = 1024;
   /// So many tokens have numbers that a float holds.
   static constexpr std::int64_t most_tokens = std::int64_t{1} << 24;
+
+  /// Whether rows of so many logits are worth it.
+  static bool help(std::int64_t tokens, const SamplingOptions& options) {
+    return tokens <= most_tokens && (options.top_k < most || options.top_k >= tokens);
+  }
 
   Candidates(const Tensor<T>& logits, const SamplingOptions& options)
       : options_(&options), filters_(options.top_k > 0 && options.top_k < logits.size(1)) {
@@ -242,10 +249,10 @@ template <CausalLm M>
   const auto choose = [&](const auto& given, const std::vector<std::size_t>& rows) {
     Tensor<T> logits = cast<T>(given);
     std::optional<detail::Candidates<T>> candidates;
-    if (is_host_memory(logits.device()) || logits.size(1) > detail::Candidates<T>::most_tokens) {
-      logits = logits.to(cpu).contiguous();
-    } else {
+    if (!is_host_memory(logits.device()) && detail::Candidates<T>::help(logits.size(1), options)) {
       candidates.emplace(logits, options);
+    } else {
+      logits = logits.to(cpu).contiguous();
     }
     std::vector<std::int64_t> out;
     for (std::size_t i = 0; i < rows.size(); ++i) {
