@@ -139,6 +139,13 @@ TextSet read_set(const std::string& argument) {
   LDLM_CHECK(equals != std::string::npos && equals > 0, "eval", "--also ", argument,
              ": needs NAME=FILE");
   TextSet out{argument.substr(0, equals), {}};
+  for (const char* const taken :
+       {"real", "samples", "samples_shuffled", "real_shuffled", "texts", "copied_share"}) {
+    LDLM_CHECK(out.name != taken, "eval", "--also ", argument, ": '", taken,
+               "' is a name of eval's");
+  }
+  LDLM_CHECK(out.name.find_first_of(",\"\n") == std::string::npos, "eval", "--also ", argument,
+             ": a name has no comma, quote or end of a line");
   const std::string file = argument.substr(equals + 1);
   LineReader lines(file, LineReader::default_max_line, "eval");
   while (const auto line = lines.next_utf8()) {
@@ -175,11 +182,8 @@ std::string report_sets(const std::vector<TextSet>& sets,
 
 std::string report_samples(const Common& common, const Ldlm<float>& model,
                            const EvalArguments& arguments, const std::vector<std::string>& real,
-                           Report& report, ProgressLine& progress) {
-  std::vector<TextSet> also;  // first, so that a mistake shows before the work
-  for (const std::string& argument : arguments.also) {
-    also.push_back(read_set(argument));
-  }
+                           const std::vector<TextSet>& also, Report& report,
+                           ProgressLine& progress) {
   TrainingText known;
   std::unordered_set<std::string> training;
   for_each_training_sentence(common, arguments.train, [&](std::string_view sentence) {
@@ -243,6 +247,14 @@ void evaluate(const Common& common, const EvalArguments& arguments) {
     fs::create_directories(arguments.out, error);
     LDLM_CHECK(!error, "eval", arguments.out, ": ", error.message());
   }
+  LDLM_CHECK(arguments.sample_count != 1, "eval", "--samples: one text has no interval; 0 or more");
+  std::vector<TextSet> also;
+  for (const std::string& argument : arguments.also) {
+    also.push_back(read_set(argument));
+    LDLM_CHECK(std::count_if(also.begin(), also.end(),
+                             [&](const TextSet& set) { return set.name == also.back().name; }) == 1,
+               "eval", "--also ", argument, ": the name was given before");
+  }
   const auto model = load_ldlm(common);
   const auto texts = evaluation_texts(common, model, arguments.text, arguments.count);
   const auto train = evaluation_texts(common, model, arguments.train, arguments.train_count);
@@ -279,7 +291,7 @@ void evaluate(const Common& common, const EvalArguments& arguments) {
   }
   tables += '\n' + report_decoding(decoded, report);
   if (arguments.sample_count > 0) {
-    tables += '\n' + report_samples(common, model, arguments, texts, report, progress);
+    tables += '\n' + report_samples(common, model, arguments, texts, also, report, progress);
   }
   progress.show("");
 
