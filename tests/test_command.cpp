@@ -351,12 +351,24 @@ TEST_CASE("eval writes its figures as tables, JSON and CSV") {
       CHECK(figures->find(figure) != nullptr);
     }
   }
-  check_error({"eval", "--model", w.model, "--text", w.corpus, "--train", w.corpus, "--samples",
-               "3", "--also", "others.txt"},
-              {"--also others.txt: needs NAME=FILE"});
-  check_error({"eval", "--model", w.model, "--text", w.corpus, "--train", w.corpus, "--samples",
-               "3", "--also", "a=" + (w.folder / "absent.txt").string()},
-              {"absent.txt"});
+  const auto check_refused = [&w](const Arguments& options, const std::string& message) {
+    Arguments arguments{"eval", "--model", w.model, "--text", w.corpus, "--train", w.corpus};
+    arguments.insert(arguments.end(), options.begin(), options.end());
+    check_error(arguments, {message});
+  };
+  const std::string file = others.string();
+  check_refused({"--samples", "1"}, "--samples: one text has no interval");
+  check_refused({"--samples", "3", "--also", "others.txt"}, "--also others.txt: needs NAME=FILE");
+  check_refused({"--samples", "3", "--also", "=" + file}, "needs NAME=FILE");
+  check_refused({"--samples", "3", "--also", "a=" + (w.folder / "absent.txt").string()},
+                "absent.txt");
+  for (const char* const name : {"real", "samples", "samples_shuffled", "texts", "copied_share"}) {
+    check_refused({"--samples", "3", "--also", std::string(name) + "=" + file},
+                  '\'' + std::string(name) + "' is a name of eval's");
+  }
+  check_refused({"--samples", "3", "--also", "a,b=" + file}, "has no comma, quote");
+  check_refused({"--samples", "3", "--also", "a=" + file, "a=" + file},
+                "the name was given before");
 
   if (lacks_terminals()) {
     return;

@@ -29,11 +29,16 @@ endfunction()
 # ldlm_cuda_suite(<prefix> <sample> [how to run a program...]): ctest's tests <prefix>_..., of a
 # sample of the kernels' cases if <sample> is 1, and then without what takes minutes when emulated.
 function(ldlm_cuda_suite prefix sample)
+  # A sanitizer makes minutes hours.
+  set(timeout 1800)
+  if(LDLM_SANITIZE)
+    set(timeout 10800)
+  endif()
   macro(cuda_suite_test name)
     add_test(NAME ${prefix}_${name} COMMAND ${launcher} ${ARGN})
     set_tests_properties(
       ${prefix}_${name}
-      PROPERTIES LABELS ${prefix} TIMEOUT 1800 SKIP_RETURN_CODE 77
+      PROPERTIES LABELS ${prefix} TIMEOUT ${timeout} SKIP_RETURN_CODE 77
                  ENVIRONMENT "LDLM_TEST_DEVICE=cuda;LDLM_TEST_SAMPLE=${sample}")
   endmacro()
   set(launcher ${ARGN})
