@@ -54,6 +54,12 @@ inline bool lacks_terminals() {
 
 using Arguments = std::vector<std::string>;
 
+/// How long to wait for ldlm: LDLM_TEST_PATIENCE seconds, for slow builds of it, or 120.
+inline std::chrono::seconds patience() {
+  const char* const given = std::getenv("LDLM_TEST_PATIENCE");
+  return std::chrono::seconds(given != nullptr ? std::stoi(given) : 120);
+}
+
 struct RunOptions {
   std::string input{};           // standard input
   std::string input_path{};      // what it is opened from instead; "-": it is closed
@@ -61,7 +67,7 @@ struct RunOptions {
   bool terminal = false;         // standard error is one
   bool output_terminal = false;  // standard output is one, and Result::out what it was sent
   rlim_t largest_file = 0;       // bytes, as a full disk; 0: no limit
-  std::chrono::seconds limit{120};  // the test fails if it takes longer
+  std::chrono::seconds limit = patience();  // the test fails if it takes longer
 };
 
 struct Result {

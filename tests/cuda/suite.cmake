@@ -49,7 +49,8 @@ function(ldlm_cuda_suite prefix sample)
   if(TARGET ldlm_command)
     cuda_suite_test(command ${tests} --source-file=*/test_cuda_command.cpp)
     set_property(TEST ${prefix}_command
-                 APPEND PROPERTY ENVIRONMENT LDLM_TEST_COMMAND=$<TARGET_FILE:${prefix}_command>)
+                 APPEND PROPERTY ENVIRONMENT LDLM_TEST_COMMAND=$<TARGET_FILE:${prefix}_command>
+                                             LDLM_TEST_PATIENCE=${timeout})
   endif()
   foreach(family IN ITEMS attention elementwise gemm index random reduce rows)
     cuda_suite_test(kernels_${family} ${tests} --source-file=*/test_kernels_${family}.cpp)
