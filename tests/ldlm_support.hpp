@@ -45,6 +45,16 @@ inline ldlm::LdlmConfig small_config(std::int64_t vocab_size) {
   return c;
 }
 
+/// The same with three slots for texts of up to 13 tokens.
+inline ldlm::LdlmConfig small_slots_config(std::int64_t vocab_size) {
+  ldlm::LdlmConfig c = small_config(vocab_size);
+  c.latent = ldlm::LatentKind::slots;
+  c.max_new_tokens = 14;
+  c.latent_length = c.denoiser.length = 3;
+  c.encoder.max_position_embeddings = c.decoder.n_positions = c.latent_length + c.max_new_tokens;
+  return c;
+}
+
 inline ldlm::Tokenizer small_tokenizer() {
   ldlm::BpeTrainerOptions options;
   options.vocab_size = 400;

@@ -17,6 +17,7 @@ TEST_CASE("the help of every subcommand ends with an example of it") {
                                         {"export"},
                                         {"quantize"},
                                         {"eval"},
+                                        {"select-sentences"},
                                         {"train-tokenizer"},
                                         {"pretrain"},
                                         {"train"},
@@ -51,6 +52,8 @@ TEST_CASE("wrong usage ends with status 2, says why, and prints nothing else") {
   check_usage({"sample", "--json=maybe"}, {"--json"});
   check_usage({"sample", "--count"}, {"--count"});
   check_usage({"sample", "--matmul-precision", "low"}, {"--matmul-precision", "low"});
+  check_usage({"select-sentences"}, {"--corpus"});
+  check_usage({"select-sentences", "--corpus", "corpus.txt"}, {"--out"});
   check_usage({"train-tokenizer"}, {"--corpus"});
   check_usage({"train-tokenizer", "--corpus", "corpus.txt"}, {"--out"});
   check_usage({"pretrain"}, {"subcommand"});
@@ -89,7 +92,7 @@ TEST_CASE("wrong usage ends with status 2, says why, and prints nothing else") {
                             {"--temperature", "inf"},
                             {"--temperature", "1e999"},
                             {"--beams", "1001"},
-                            {"--decode-level", "1000"},
+                            {"--decode-level", "1001"},
                             {"--threads", "-1"},
                             {"--threads", "1000000"},
                             {"--seed", "-3"},

@@ -143,6 +143,20 @@ TEST_CASE("an LDLM, its schedules and samplers that cannot be are refused") {
   CHECK(contains(validate([](LdlmConfig& c) { c.latent_channels = 0; }), "latent_channels"));
   CHECK(contains(validate([](LdlmConfig& c) { c.num_beams = 0; }), "num_beams must be at least 1"));
   CHECK(contains(validate([](LdlmConfig& c) { c.schedule.steps = 0; }), "[ScheduleConfig] steps"));
+  const auto slots = [&validate](const auto& change) {
+    return validate([&change](LdlmConfig& c) {
+      c.latent = ldlm::LatentKind::slots;
+      c.latent_length = c.denoiser.length = 12;
+      c.encoder.max_position_embeddings = c.decoder.n_positions = 52;
+      change(c);
+    });
+  };
+  CHECK(slots([](LdlmConfig&) {}) == "no error");
+  CHECK(slots([](LdlmConfig& c) { c.encoder.max_position_embeddings = 51; }) ==
+        "[ldlm config] the encoder has 51 positions, 12 slots and a text of 40 tokens need more");
+  CHECK(slots([](LdlmConfig& c) { c.decoder.n_positions = 51; }) ==
+        "[ldlm config] the decoder has 51 positions, 12 slots and a text of 40 tokens need more");
+  CHECK(contains(slots([](LdlmConfig& c) { c.max_new_tokens = 1; }), "must be more than 1, got 1"));
   const auto schedule = [](const ScheduleConfig& config) {
     return message_of([&] { (void)config.make(); });
   };
@@ -154,6 +168,9 @@ TEST_CASE("an LDLM, its schedules and samplers that cannot be are refused") {
   };
   CHECK(with("num_beams", "num_beams") == "no error");
   CHECK(contains(with("num_beams", "beams"), "key \"beams\" is not known"));
+  CHECK(with("\"sequence\"", "\"slots\"") == "no error");
+  CHECK(contains(with("\"sequence\"", "\"slot\""),
+                 "must be \"pooled\", \"sequence\" or \"slots\", got \"slot\""));
   CHECK(contains(with("shift", "shft"), "key \"schedule.shft\" is not known"));
   CHECK(contains(schedule({.kind = "sine"}), "kind must be one of scaled_linear"));
   CHECK(contains(schedule({.steps = 1'000'000'000}), "steps must lie in [1, 1000000]"));

@@ -24,6 +24,11 @@ TEST_CASE("rows are padded to one length and never cut") {
   CHECK(data.rows(0, 10).to_vector() == std::vector<std::int64_t>{1, 2, 9, 9, 3, 4, 5, 6});
   CHECK(data.rows(std::vector<std::int64_t>{1}).shape() == ldlm::Shape{1, 4});
   CHECK(data.rows(2, 10).shape() == ldlm::Shape{0, 4});
+  CHECK(data.lengths() == std::vector<std::int64_t>{2, 4});
+  const std::vector<std::int64_t> shorter{0};
+  CHECK(data.trimmed_rows(shorter).to_vector() == std::vector<std::int64_t>{1, 2, 9});
+  CHECK(data.trimmed_rows(std::vector<std::int64_t>{0, 1}).shape() == ldlm::Shape{2, 4});
+  CHECK_THROWS_AS((void)data.trimmed_rows(std::vector<std::int64_t>{2}), Error);
   CHECK_THROWS_AS((void)data.row(2), Error);
   CHECK_THROWS_AS(Dataset(0, 0), Error);
 }
@@ -79,4 +84,44 @@ TEST_CASE("the order depends on seed and step alone, so that it can be resumed a
   CHECK(BatchOrder(100, 8, 2).batch(0) != batches[0]);
   CHECK_THROWS_AS(BatchOrder(0, 1, 0), Error);
   CHECK_THROWS_AS(BatchOrder(1, 0, 0), Error);
+}
+
+TEST_CASE("batches of rows of similar length see each row once, in an order of their own") {
+  std::vector<std::int64_t> lengths(1003);
+  for (std::size_t i = 0; i < lengths.size(); ++i) {
+    lengths[i] = static_cast<std::int64_t>(i * 7919 % 41);
+  }
+  constexpr std::int64_t size = 4;
+  BatchOrder order(lengths, size, 7);
+  std::vector<std::vector<std::int64_t>> batches;
+  for (std::int64_t step = 0; step < 3 * 1003 / size; ++step) {
+    batches.push_back(order.batch(step));
+  }
+  std::vector<std::int64_t> seen;
+  std::int64_t padding = 0, first_is_longer = 0;
+  for (std::size_t b = 0; b < batches.size(); ++b) {
+    std::int64_t longest = 0, sum = 0;
+    for (const std::int64_t row : batches[b]) {
+      seen.push_back(row);
+      longest = std::max(longest, lengths[static_cast<std::size_t>(row)]);
+      sum += lengths[static_cast<std::size_t>(row)];
+    }
+    padding += longest * size - sum;
+    first_is_longer += b > 0 && longest < lengths[static_cast<std::size_t>(batches[b - 1][0])];
+  }
+  for (const std::size_t epoch : {0U, 1U}) {
+    const auto begin = seen.begin() + static_cast<std::ptrdiff_t>(1003 * epoch);
+    CHECK(std::set<std::int64_t>(begin, begin + 1003).size() == 1003);
+  }
+  CHECK(std::vector<std::int64_t>(seen.begin(), seen.begin() + 1003) !=
+        std::vector<std::int64_t>(seen.begin() + 1003, seen.begin() + 2006));
+  CHECK(padding < 3 * 1003 / 2);  // in any order it is twelve tokens a row
+  CHECK(first_is_longer > 250);   // short ones do not come first
+
+  BatchOrder resumed(lengths, size, 7);
+  CHECK(resumed.batch(600) == batches[600]);
+  CHECK(resumed.batch(3) == batches[3]);
+  CHECK_THROWS_AS(BatchOrder(std::vector<std::int64_t>{}, 1, 0), Error);
+  // Fewer rows than a batch has.
+  CHECK(BatchOrder(std::vector<std::int64_t>{3, 1}, 4, 0).batch(1).size() == 4);
 }

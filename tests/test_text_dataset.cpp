@@ -55,6 +55,30 @@ TEST_CASE("both sides of a sequence latent read the same rows") {
   CHECK(batch.ids.shape() == Shape{1, config.latent_length});
   CHECK(batch.ids.to_vector() == batch.targets.to_vector());
   CHECK_FALSE(batch.mask.defined());
+  CHECK(data.lengths().empty());
+  CHECK_THROWS_AS(TextDataset(config, {small_wordpiece(), tokenizer}), Error);
+}
+
+TEST_CASE("batches of slots are as long as their longest text") {
+  const Tokenizer tokenizer = ldlm_test::small_tokenizer();
+  const LdlmConfig config =
+      ldlm_test::small_slots_config(static_cast<std::int64_t>(tokenizer.id_bound()));
+  const TextDataset data = small_data(config, {tokenizer, tokenizer});
+  const std::int64_t end = *tokenizer.token_to_id(end_token);
+  REQUIRE(data.lengths().size() == 8);
+  for (std::int64_t i = 0; i < data.size(); ++i) {
+    const auto ids = tokenizer.encode_ids(small_texts()[static_cast<std::size_t>(i)]);
+    const auto length = static_cast<std::int64_t>(ids.size());
+    CHECK(data.lengths()[static_cast<std::size_t>(i)] == length);
+    const TextBatch one = data.rows(i, 1);
+    CHECK(one.ids.to_vector() == std::vector<std::int64_t>(ids.begin(), ids.end()));
+    std::vector<std::int64_t> targets(ids.begin(), ids.end());
+    targets.push_back(end);
+    CHECK(one.targets.to_vector() == targets);
+  }
+  const TextBatch all = data.rows(0, 8);
+  CHECK(all.ids.shape() == all.mask.shape());
+  CHECK(all.targets.size(1) == all.ids.size(1) + 1);
   CHECK_THROWS_AS(TextDataset(config, {small_wordpiece(), tokenizer}), Error);
 }
 
@@ -64,7 +88,11 @@ TEST_CASE("each side of a pooled latent reads its own tokens") {
   const TextDataset data = small_data(config, tokenizers);
   const TextBatch batch = data.rows(0, data.size());
   CHECK(batch.ids.shape() == batch.mask.shape());
-  CHECK(batch.targets.shape() == Shape{8, config.max_new_tokens});
+  std::int64_t longest_target = 0;
+  for (const std::int64_t length : data.lengths()) {
+    longest_target = std::max(longest_target, length);
+  }
+  CHECK(batch.targets.shape() == Shape{8, longest_target + 1});
   std::int64_t longest = 0;
   for (std::int64_t b = 0; b < data.size(); ++b) {
     const auto ids = tokenizers.encoder.encode_ids(small_texts()[static_cast<std::size_t>(b)]);

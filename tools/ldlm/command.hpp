@@ -45,6 +45,8 @@ void refuse_without_effect(const CLI::App& command, const std::string& option,
 /// What an option may be: a level of the published schedule, or -1 for no noise; a probability in
 /// (0, 1]; a number of things; a share in [0, 1]; what the logits are divided by.
 inline const CLI::Range noise_level(-1, 999);
+inline constexpr int no_latent = 1000;  // for a decoder: nothing is known
+inline const CLI::Range decode_noise_level(-1, no_latent);
 inline const CLI::Range probability(1e-6, 1.0);
 inline const CLI::Range positive(1, 1'000'000'000, "POSITIVE");
 inline const CLI::Range non_negative(0, 1'000'000'000, "NONNEGATIVE");
@@ -110,6 +112,7 @@ void add_text_commands(CLI::App& app, Common& common);         // demo, reconstr
 void add_generate_command(CLI::App& app, Common& common);      // generate
 void add_embed_command(CLI::App& app, Common& common);         // embed
 void add_model_commands(CLI::App& app, Common& common);        // tokenize, inspect, export
+void add_select_command(CLI::App& app, Common& common);        // select-sentences
 void add_pretraining_commands(CLI::App& app, Common& common);  // train-tokenizer, pretrain
 void add_training_commands(CLI::App& app, Common& common);     // train
 void add_eval_command(CLI::App& app, Common& common);          // eval

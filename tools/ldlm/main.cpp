@@ -78,6 +78,7 @@ int main(int argc, char** argv) {
   command::add_generate_command(app, common);
   command::add_embed_command(app, common);
   command::add_model_commands(app, common);
+  command::add_select_command(app, common);
   command::add_pretraining_commands(app, common);
   command::add_training_commands(app, common);
   command::add_eval_command(app, common);

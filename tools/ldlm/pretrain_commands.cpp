@@ -81,7 +81,7 @@ struct HalfArguments {
       return length > 0 ? length : usual;
     }
     const LdlmConfig c = shapes();
-    return c.latent == LatentKind::sequence ? c.latent_length : usual;
+    return c.latent == LatentKind::pooled ? usual : c.text_length();
   }
   /// Whether the encoder is to read padding, as the encoder of a sequence latent does. Another
   /// folder's model does where its tokenizer has no token for padding.
@@ -120,9 +120,9 @@ std::int64_t end_of_text(const Tokenizer& tokenizer) {
   return special_id(tokenizer, named.sep ? named.sep : named.eos, end_token, "[SEP]");
 }
 
-/// Trains `model`, which takes texts of up to `longest` tokens, with loss(ids (B, T), generator)
-/// and writes it with its tokenizer.
-template <class Model, class Loss>
+/// Trains `model`, which takes texts of up to `longest` tokens, with loss(ids (B, T), generator) of
+/// PaddedTexts or TrimmedTexts and writes it with its tokenizer.
+template <class Texts, class Model, class Loss>
 void pretrain(const Common& common, const TrainingArguments& arguments, const HalfArguments& shapes,
               const std::string& stage, const Tokenizer& tokenizer, Model& model,
               const JsonValue& config, std::int64_t vocab_size, std::int64_t longest,
@@ -137,7 +137,7 @@ void pretrain(const Common& common, const TrainingArguments& arguments, const Ha
     const auto ids = tokenizer.encode_ids(sentence);
     return static_cast<std::int64_t>(ids.size()) < length && data.add(ids);
   });
-  if (run_stage(common, model, arguments, stage, data,
+  if (run_stage(common, model, arguments, stage, Texts{data},
                 JsonValue::object({{"configuration", config}}), loss)) {
     FolderUpdate update(arguments.out);
     save_pretrained(model, shapes.from.empty() ? config : config_over(shapes.from, config), update);
@@ -170,12 +170,12 @@ void pretrain_encoder(const Common& common, const TrainingArguments& arguments,
     config.vocab_size = static_cast<std::int64_t>(tokenizer.id_bound());
     return BertForMaskedLM<float>(config, generator);
   }();
-  pretrain(common, arguments, shapes, "encoder", tokenizer, model,
-           model.bert.config.to_json("BertForMaskedLM"), model.bert.config.vocab_size,
-           model.bert.config.max_position_embeddings, special.end,
-           [&](const Tensor<std::int64_t>& ids, Generator& g) {
-             return masked_lm_loss(model, ids, special, padding, g);
-           });
+  pretrain<PaddedTexts>(common, arguments, shapes, "encoder", tokenizer, model,
+                        model.bert.config.to_json("BertForMaskedLM"), model.bert.config.vocab_size,
+                        model.bert.config.max_position_embeddings, special.end,
+                        [&](const Tensor<std::int64_t>& ids, Generator& g) {
+                          return masked_lm_loss(model, ids, special, padding, g);
+                        });
 }
 
 void pretrain_decoder(const Common& common, const TrainingArguments& arguments,
@@ -203,7 +203,7 @@ void pretrain_decoder(const Common& common, const TrainingArguments& arguments,
     config.eos_token_id = {end};
     return Gpt2<float>(config, generator);
   }();
-  pretrain(
+  pretrain<TrimmedTexts>(
       common, arguments, shapes, "decoder", tokenizer, model, model.config.to_json(),
       model.config.vocab_size, model.config.n_positions - 1, end,
       [&](const Tensor<std::int64_t>& ids, Generator&) { return causal_lm_loss(model, ids, end); });

@@ -42,8 +42,9 @@ struct SampleArguments {
     command
         .add_option("--decode-level", decode_level,
                     "Noise level t at which the sampler hands over to the decoder, which then "
-                    "knows how far to trust the latent; -1: denoise to the end")
-        ->check(noise_level);
+                    "knows how far to trust the latent; -1: denoise to the end; 1000: the decoder "
+                    "writes without a latent")
+        ->check(decode_noise_level);
     command.add_option("--beams", beams, "Beams of the decoder; 0: the model's own number")
         ->check(beam_count);
     command.add_option("--temperature", temperature, "Draw tokens instead, if above 0")
@@ -51,8 +52,15 @@ struct SampleArguments {
     command.add_option("--top-p", top_p, "Draw from the likeliest tokens of this probability")
         ->check(probability);
   }
+  /// Whether the decoder writes alone, and nothing is denoised.
+  [[nodiscard]] bool without_latent() const { return decode_level == no_latent; }
   /// Refuses options of which others take the effect. Once the command line is read.
   void check() const {
+    if (without_latent()) {
+      for (const char* const option : {"--steps", "--sampler", "--eta"}) {
+        refuse_without_effect(*command_, option, "with --decode-level 1000");
+      }
+    }
     if (sampler.kind != SamplerKind::ddim) {
       refuse_without_effect(*command_, "--eta", "without --sampler ddim");
     }
@@ -81,10 +89,15 @@ inline std::vector<std::string> draw_samples(const Ldlm<float>& model,
   SamplerOptions sampler = arguments.sampler;
   LDLM_CHECK(sampler.steps <= model.schedule().steps(), "sample", "--steps: cannot take ",
              sampler.steps, " of ", model.schedule().steps(), " steps of the model's schedule");
-  if (arguments.decode_level >= 0) {
+  if (arguments.decode_level >= 0 && !arguments.without_latent()) {
     sampler.stop_at = model.schedule().nearest(model.levels().alpha_bar(arguments.decode_level));
   }
-  const Tensor<float> latents = model.sample(arguments.count, sampler, generator);
+  const Tensor<float> latents =
+      arguments.without_latent()
+          ? Tensor<float>::zeros(
+                {arguments.count, model.config().latent_length, model.config().latent_channels},
+                model.device())
+          : model.sample(arguments.count, sampler, generator);
   if (arguments.temperature > 0.0) {
     return model.decode(latents,
                         {.t = arguments.decode_level,

@@ -97,6 +97,7 @@ void add_noise(JsonValue& context, const AutoencoderNoise& noise) {
   context.set("decoder_mask_rate", noise.decoder_mask_rate);
   context.set("clean_rows", noise.clean);
   context.set("wild_rows", noise.wild);
+  context.set("dropped_rows", noise.dropped);
   context.set("mild_noise", noise.mild);
   context.set("strong_noise", noise.strong);
 }
@@ -190,30 +191,72 @@ Diffusion training_diffusion(const LdlmConfig& config, double shift) {
   return {schedule.make(), config.prediction};
 }
 
+/// The latents of all texts, (N, L, d), encoded once.
+struct LatentDataset {
+  Tensor<float> latents;
+  std::string texts;  // their fingerprint
+
+  LatentDataset(const Common& common, const Autoencoder<float>& model, const TextDataset& data)
+      : texts(data.fingerprint()) {
+    constexpr std::int64_t batch = 256;
+    const auto begin = std::chrono::steady_clock::now();
+    for (std::int64_t i = 0; i < data.size(); i += batch) {
+      const Tensor<float> part = encode_without_graph(model, data.rows(i, batch)).to(cpu);
+      if (!latents.defined()) {
+        latents = Tensor<float>::empty({data.size(), part.size(1), part.size(2)});
+      }
+      latents.slice(0, i, i + part.size(0)).copy_(part);
+    }
+    const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - begin;
+    say(common, std::to_string(data.size()) + " latents (" + fixed(elapsed.count(), 1) + " s)");
+  }
+
+  [[nodiscard]] std::int64_t size() const { return latents.size(0); }
+  [[nodiscard]] std::vector<std::int64_t> lengths() const { return {}; }
+  [[nodiscard]] std::string fingerprint() const { return texts; }
+  [[nodiscard]] Tensor<float> rows(const Tensor<std::int64_t>& indices) const {
+    return index_select(latents, 0, indices);
+  }
+};
+
+/// What is peculiar to the denoiser's stage.
+struct DenoiserArguments {
+  std::string from;
+  double noise_shift = 1.0, self_conditioning = usual_self_conditioning;
+  bool cache = false;
+};
+
 void train_denoiser(const Common& common, const TrainingArguments& arguments,
-                    const std::string& from, double noise_shift) {
+                    const DenoiserArguments& own) {
   const fs::path folder = arguments.out;
   const FolderLock lock = prepare_output(folder);
   finish_update(folder);
   const LdlmConfig config = load_config(folder);
-  const Diffusion diffusion = training_diffusion(config, noise_shift);
+  const Diffusion diffusion = training_diffusion(config, own.noise_shift);
+  LDLM_CHECK(own.self_conditioning == usual_self_conditioning || config.denoiser.self_conditioning,
+             "train", "--self-conditioning has no effect: the denoiser reads no estimate");
   Autoencoder<float> autoencoder = load_autoencoder<float>(folder, config);
   Generator generator = common.generator();
-  auto model = from.empty() ? ReverseTransformer<float>(config.denoiser, generator)
-                            : ReverseTransformer<float>::from_pretrained(from);
-  LDLM_CHECK(model.config.to_json() == config.denoiser.to_json(), "train", from,
+  auto model = own.from.empty() ? ReverseTransformer<float>(config.denoiser, generator)
+                                : ReverseTransformer<float>::from_pretrained(own.from);
+  LDLM_CHECK(model.config.to_json() == config.denoiser.to_json(), "train", own.from,
              " holds a denoiser of another configuration than ", folder.native());
   const TextDataset data =
       read_texts(common, arguments.corpus, config, LdlmTokenizers::load(folder));
   JsonValue context = shapes_of(config);
   context.set("latents", latents_fingerprint(autoencoder));
   ldlm::to(autoencoder, common.device());
-  context.set("noise_shift", noise_shift);
-  if (run_stage(common, model, arguments, "denoiser", data, context,
-                [&](const TextBatch& texts, Generator& g) {
-                  return denoiser_loss(model, diffusion, encode_without_graph(autoencoder, texts),
-                                       g);
-                })) {
+  context.set("noise_shift", own.noise_shift);
+  context.set("self_conditioning", own.self_conditioning);
+  const auto loss = [&](const Tensor<float>& latents, Generator& g) {
+    return denoiser_loss(model, diffusion, latents.to(common.device()), g, own.self_conditioning);
+  };
+  const auto loss_of_texts = [&](const TextBatch& texts, Generator& g) {
+    return loss(encode_without_graph(autoencoder, texts), g);
+  };
+  if (own.cache ? run_stage(common, model, arguments, "denoiser",
+                            LatentDataset(common, autoencoder, data), context, loss)
+                : run_stage(common, model, arguments, "denoiser", data, context, loss_of_texts)) {
     FolderUpdate update(folder);
     save_denoiser(model, update);
     update.commit();
@@ -263,9 +306,9 @@ void train_joint(const Common& common, const TrainingArguments& arguments,
   const FolderLock lock = prepare_output(folder);
   finish_update(folder);
   const LdlmConfig config = load_config(folder);
-  LDLM_CHECK(config.latent == LatentKind::sequence && config.prediction == Prediction::x0, "train",
-             "all parts can train together where latents are of kind \"sequence\" and the denoiser "
-             "predicts x0");
+  LDLM_CHECK(config.latent != LatentKind::pooled && config.prediction == Prediction::x0, "train",
+             "all parts can train together where latents are of kind \"sequence\" or \"slots\" and "
+             "the denoiser predicts x0");
   const LdlmTokenizers tokenizers = LdlmTokenizers::load(folder);
   const SpecialIds special = special_ids(config, tokenizers.decoder);
   const Diffusion diffusion = training_diffusion(config, noise_shift);
@@ -330,23 +373,31 @@ void add_training_commands(CLI::App& app, Common& common) {
               "Largest share of tokens masked in such a row"},
              {"--clean-rows", &noise->clean, "Share of rows without noise"},
              {"--wild-rows", &noise->wild, "Share of rows with stronger noise"},
+             {"--dropped-rows", &noise->dropped,
+              "Share of rows of which nothing but noise is left"},
          }) {
       command->add_option(name, *value, what)->check(share);
     }
     command->add_option("--mild-noise", noise->mild, "Largest noise of most rows");
+    command->add_option("--strong-noise", noise->strong, "Largest of the stronger noise");
     add_decoder_noise(*command, *noise);
   }
   {
-    const auto from = std::make_shared<std::string>();
-    const auto shift = std::make_shared<double>(1.0);
+    const auto own = std::make_shared<DenoiserArguments>();
     CLI::App* const command = add_stage(
         *parent, "denoiser", "Train the Reverse Transformer on the latents of a model's folder.",
         "ldlm train denoiser --corpus wiki.train.txt --out runs/tiny --steps 50000",
-        [&common, from, shift](const TrainingArguments& arguments) {
-          train_denoiser(common, arguments, *from, *shift);
+        [&common, own](const TrainingArguments& arguments) {
+          train_denoiser(common, arguments, *own);
         });
-    command->add_option("--from", *from, "Begin with the denoiser of this folder");
-    add_noise_shift(*command, *shift);
+    command->add_option("--from", own->from, "Begin with the denoiser of this folder");
+    command
+        ->add_option("--self-conditioning", own->self_conditioning,
+                     "Share of rows that are given the denoiser's own estimate")
+        ->check(share);
+    command->add_flag("--cache-latents", own->cache,
+                      "Encode all texts once, at the start: faster, and takes memory for them");
+    add_noise_shift(*command, own->noise_shift);
   }
   {
     const auto noise = std::make_shared<AutoencoderNoise>();

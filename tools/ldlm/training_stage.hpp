@@ -90,16 +90,46 @@ void read_sentences(const Common& common, const std::string& corpus, std::int64_
                   std::to_string(length) + " tokens (" + fixed(elapsed.count(), 1) + " s)");
 }
 
+/// Texts whose rows all have one length.
+struct PaddedTexts {
+  const Dataset& data;
+
+  [[nodiscard]] std::int64_t size() const { return data.size(); }
+  [[nodiscard]] std::vector<std::int64_t> lengths() const { return {}; }
+  [[nodiscard]] std::string fingerprint() const { return data.fingerprint(); }
+  [[nodiscard]] Tensor<std::int64_t> rows(const Tensor<std::int64_t>& indices) const {
+    return data.rows(indices);
+  }
+};
+
+/// The same for a model to which what comes after a text's end makes no difference: no batch is
+/// longer than it needs to be.
+struct TrimmedTexts {
+  const Dataset& data;
+
+  [[nodiscard]] std::int64_t size() const { return data.size(); }
+  [[nodiscard]] const std::vector<std::int64_t>& lengths() const { return data.lengths(); }
+  [[nodiscard]] std::string fingerprint() const { return data.fingerprint(); }
+  [[nodiscard]] Tensor<std::int64_t> rows(const Tensor<std::int64_t>& indices) const {
+    return data.trimmed_rows(row_numbers(indices));
+  }
+};
+
 /// Runs a stage to its end, or to Ctrl-C, on --device, where the model then is; reports on the
-/// terminal and to <folder>/log.jsonl. `loss(rows, generator)` is the loss of rows of the data;
-/// `depends_on` names what else it depends on, see TrainOptions::context. From here on Ctrl-C is
-/// one that leaves a checkpoint; before, there is nothing to lose. False if interrupted.
+/// terminal and to <folder>/log.jsonl. `loss(rows, generator)` is the loss of rows of the data,
+/// whose batches are of similar length if it tells lengths; `depends_on` names what else it
+/// depends on, see TrainOptions::context. From here on Ctrl-C is one that leaves a checkpoint;
+/// before, there is nothing to lose. False if interrupted.
 template <class Model, class Data, class Loss>
 bool run_stage(const Common& common, Model& model, const TrainingArguments& arguments,
                const std::string& stage, const Data& data, JsonValue depends_on, Loss&& loss) {
   catch_interrupts();
   TrainOptions options = arguments.options(common, stage);
   depends_on.set("data", data.fingerprint());
+  const std::vector<std::int64_t>& lengths = data.lengths();
+  if (!lengths.empty()) {
+    depends_on.set("batches", "of similar length");
+  }
   options.context = std::move(depends_on);
   ldlm::to(model, common.device());
   Trainer trainer(model, arguments.optimizer(model), options);
@@ -114,28 +144,29 @@ bool run_stage(const Common& common, Model& model, const TrainingArguments& argu
   {
     ProgressLine line(common);
     const auto begin = std::chrono::steady_clock::now();
-    trainer.run(data.size(),
-                [&](const Tensor<std::int64_t>& rows, Generator& generator) {
-                  return loss(data.rows(rows), generator);
-                },
-                {.report =
-                     [&](const TrainProgress& p) {
-                       const std::chrono::duration<double> seconds =
-                           std::chrono::steady_clock::now() - begin;
-                       log.add(JsonValue::object({{"step", p.step},
-                                                  {"loss", p.loss},
-                                                  {"grad_norm", p.grad_norm},
-                                                  {"learning_rate", p.learning_rate},
-                                                  {"rows_per_second", p.rows_per_second},
-                                                  {"seconds", seconds.count()}}));
-                       const double left = static_cast<double>(p.steps - p.step) *
-                                           static_cast<double>(options.batch_size) /
-                                           p.rows_per_second;
-                       line.show("step " + std::to_string(p.step) + '/' + std::to_string(p.steps) +
-                                 "  loss " + fixed(p.loss, 4) + "  " + fixed(p.rows_per_second, 0) +
-                                 " sentences/s  " + fixed(left / 60.0, 0) + " min left");
-                     },
-                 .stop = interrupted});
+    const auto report = [&](const TrainProgress& p) {
+      const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - begin;
+      log.add(JsonValue::object({{"step", p.step},
+                                 {"loss", p.loss},
+                                 {"grad_norm", p.grad_norm},
+                                 {"learning_rate", p.learning_rate},
+                                 {"rows_per_second", p.rows_per_second},
+                                 {"seconds", seconds.count()}}));
+      const double left = static_cast<double>(p.steps - p.step) *
+                          static_cast<double>(options.batch_size) / p.rows_per_second;
+      line.show("step " + std::to_string(p.step) + '/' + std::to_string(p.steps) + "  loss " +
+                fixed(p.loss, 4) + "  " + fixed(p.rows_per_second, 0) + " sentences/s  " +
+                fixed(left / 60.0, 0) + " min left");
+    };
+    const auto loss_of = [&](const Tensor<std::int64_t>& rows, Generator& generator) {
+      return loss(data.rows(rows), generator);
+    };
+    const TrainHooks hooks{.report = report, .stop = interrupted};
+    if (lengths.empty()) {
+      trainer.run(data.size(), loss_of, hooks);
+    } else {
+      trainer.run(lengths, loss_of, hooks);
+    }
   }
   if (trainer.step() < options.steps) {
     say(common, "interrupted at step " + std::to_string(trainer.step()) +

@@ -3,6 +3,8 @@
 // hidden seed.
 
 #include <cmath>
+#include <cstddef>
+#include <utility>
 
 #include <ldlm/core/tensor.hpp>
 
@@ -50,6 +52,15 @@ class Generator {
  private:
   PhiloxStream stream_;
 };
+
+/// Puts the items into a random order (Fisher-Yates).
+template <class Items>
+void shuffle(Items& items, Generator& generator) {
+  for (std::size_t i = items.size(); i > 1; --i) {
+    std::swap(items[i - 1],
+              items[static_cast<std::size_t>(generator.below(static_cast<std::int64_t>(i)))]);
+  }
+}
 
 /// Uniform in [low, high); high - low must be a finite number. Elements of bf16 are rounded, so
 /// that `low` is, too.

@@ -1,12 +1,12 @@
 #pragma once
 // Autoencoder: text ids -> latent -> text ids, the frame in which diffusion takes place.
 //
-//   ids (B, T) --Bert--> hidden (B, T, H) --pool or compress--> latent z (B, L, d)
+//   ids (B, T) --Bert--> hidden (B, T or L, H) --pool or compress--> latent z (B, L, d)
 //   z (B, L, d) --expand, plus its noise level--> prefix (B, L, C) --Gpt2--> the text
 //
-// Pooled latents are taken as they are (d = H = C). Sequence latents pass a linear map to few
-// channels, are normalised to unit variance at every position, then by each channel's mean and
-// deviation over the training texts, so that noise of one size means the same everywhere.
+// Pooled latents are taken as they are (d = H = C). Those of a sequence and of slots pass a linear
+// map to few channels, are normalised to unit variance at every position, then by each channel's
+// mean and deviation over the training texts, so that noise of one size means the same everywhere.
 
 #include <ldlm/latent_diffusion/config.hpp>
 #include <ldlm/models/bert.hpp>
@@ -16,7 +16,8 @@
 
 namespace ldlm {
 
-/// The two linear maps around a sequence latent, and what tells the decoder how far to trust it.
+/// The two linear maps around a latent that is not pooled, and what tells the decoder how far to
+/// trust it.
 template <Floating T>
 struct LatentMap {
   using value_type = T;
@@ -70,13 +71,17 @@ struct LatentMap {
   static constexpr std::int64_t noise_features = 64;
 };
 
-/// Log-SNR of a latent without noise; larger ones say no more.
+/// Log-SNR of a latent without noise; larger ones say no more. Its negative is that of noise alone.
 inline constexpr double clean_log_snr = 10.0;
 
-/// log(abar / (1 - abar)), at most clean_log_snr.
+/// abar of which as good as nothing of a latent is left.
+inline constexpr double lost_alpha_bar = 1e-9;
+
+/// log(abar / (1 - abar)), bounded by clean_log_snr and its negative.
 [[nodiscard]] inline double bounded_log_snr(double alpha_bar) {
-  return alpha_bar < 1.0 ? std::min(clean_log_snr, NoiseSchedule::log_snr_of(alpha_bar))
-                         : clean_log_snr;
+  return alpha_bar < 1.0
+             ? std::clamp(NoiseSchedule::log_snr_of(alpha_bar), -clean_log_snr, clean_log_snr)
+             : clean_log_snr;
 }
 
 template <Floating T = float>
@@ -84,8 +89,9 @@ struct Autoencoder {
   using value_type = T;
 
   LatentKind kind = LatentKind::pooled;
+  std::int64_t length = 1;  // L, of slots
   Bert<T> encoder;
-  LatentMap<T> map;  // sequence latents only
+  LatentMap<T> map;  // not of pooled latents
   Gpt2<T> decoder;
 
   /// New weights.
@@ -94,16 +100,25 @@ struct Autoencoder {
                     Gpt2<T>(config.decoder, generator), generator) {}
   /// Around models that are there already.
   Autoencoder(const LdlmConfig& config, Bert<T> bert, Gpt2<T> gpt2, Generator& generator)
-      : kind(config.latent), encoder(std::move(bert)), decoder(std::move(gpt2)) {
-    if (kind == LatentKind::sequence) {
+      : kind(config.latent),
+        length(config.latent_length),
+        encoder(std::move(bert)),
+        decoder(std::move(gpt2)) {
+    if (kind != LatentKind::pooled) {
       map = LatentMap<T>(config.encoder.hidden_size, config.latent_channels, config.decoder.n_embd,
                          generator);
     }
   }
 
+  /// The encoder's states that a latent is made of: (B, T, H), of slots (B, L, H).
+  Variable<T> read(const BertInputs& inputs) const {
+    return kind == LatentKind::slots ? encoder(with_slots(inputs)).hidden.slice(1, 0, length)
+                                     : encoder(inputs).hidden;
+  }
+
   /// Latents (B, L, d) of encoder inputs (B, T); for sequence latents T = L.
   Variable<T> encode(const BertInputs& inputs) const {
-    const Variable<T> hidden = encoder(inputs).hidden;
+    const Variable<T> hidden = read(inputs);
     return kind == LatentKind::pooled ? mean_pool(hidden, inputs.mask).unsqueeze(1)
                                       : map.to_latent(hidden);
   }
@@ -119,6 +134,22 @@ struct Autoencoder {
     v("encoder", encoder);
     v("latent", map);
     v("decoder", decoder);
+  }
+
+ private:
+  /// Padding that is not masked before the text: its states ask, and hold what was read. What tells
+  /// the slots apart is their position.
+  BertInputs with_slots(const BertInputs& inputs) const {
+    LDLM_CHECK_SHAPE(inputs.ids.rank() == 2, "autoencoder", "needs ids (B, T), got ",
+                     to_string(inputs.ids.shape()));
+    const Shape shape{inputs.ids.size(0), length};
+    BertInputs out{
+        .ids = concat({Tensor<std::int64_t>::full(shape, encoder.config.pad_token_id), inputs.ids},
+                      1)};
+    if (inputs.mask.defined()) {
+      out.mask = concat({Tensor<bool>::full(shape, true), inputs.mask}, 1);
+    }
+    return out;
   }
 };
 

@@ -19,6 +19,11 @@ enum class LatentKind : std::uint8_t {
   /// One vector a position, compressed to few channels and normalised, (B, L, d). Texts are padded
   /// to L tokens with the end token, which is as real to the model as any other.
   sequence,
+  /// A few vectors that the encoder reads out of the text: the last hidden states of L tokens
+  /// before
+  /// it, compressed and normalised likewise, (B, L, d). Far fewer numbers than a sequence has, so
+  /// that texts can be invented as well as restored.
+  slots,
 };
 
 /// A noise schedule by name.
@@ -51,6 +56,11 @@ struct LdlmConfig {
 
   std::int64_t num_beams = 5;
   std::int64_t max_new_tokens = 50;
+
+  /// Tokens of the longest text that is trained on, its end included.
+  [[nodiscard]] std::int64_t text_length() const {
+    return latent == LatentKind::sequence ? latent_length : max_new_tokens;
+  }
 
   /// The published model: BERT-base, one 768-wide latent a text, T = 1000, 4 + 6 layers, GPT-2.
   static LdlmConfig published() { return {}; }

@@ -1,6 +1,7 @@
 #pragma once
 // The denoiser beside its diffusion: what it is told and asked, its estimates and its own loss.
 
+#include <cmath>
 #include <span>
 #include <type_traits>
 #include <utility>
@@ -71,38 +72,52 @@ inline std::vector<double> stratified_levels(const NoiseSchedule& schedule, std:
   return alpha_bars;
 }
 
-/// What a self-conditioned denoiser is given in training: its own first estimate in every second
-/// row, zeros in the others. Undefined for one that is not self-conditioned.
+/// What a self-conditioned denoiser is given in training: its own first estimate in a share of the
+/// rows, evenly spread over them, zeros in the others. Undefined for one that is not
+/// self-conditioned.
 template <Floating T>
-Tensor<T> estimate_of_every_second(const ReverseTransformer<T>& model, const Diffusion& diffusion,
-                                   const Tensor<T>& zt, std::span<const double> alpha_bars) {
+Tensor<T> estimate_in_rows(double share, const ReverseTransformer<T>& model,
+                           const Diffusion& diffusion, const Tensor<T>& zt,
+                           std::span<const double> alpha_bars) {
   if (!model.config.self_conditioning) {
     return {};
   }
-  Tensor<T> estimate = Tensor<T>::zeros(zt.shape(), zt.device());
-  std::vector<double> even;
-  for (std::size_t b = 0; b < alpha_bars.size(); b += 2) {
-    even.push_back(alpha_bars[b]);
+  std::vector<std::int64_t> rows;
+  std::vector<double> levels;
+  for (std::size_t b = 0; b < alpha_bars.size(); ++b) {
+    if (std::ceil(static_cast<double>(b + 1) * share) > std::ceil(static_cast<double>(b) * share)) {
+      rows.push_back(static_cast<std::int64_t>(b));
+      levels.push_back(alpha_bars[b]);
+    }
   }
-  estimate.slice(0, 0, to_end, 2)
-      .copy_(estimate_x0(model, diffusion, zt.slice(0, 0, to_end, 2).contiguous(), even));
+  Tensor<T> estimate = Tensor<T>::zeros(zt.shape(), zt.device());
+  if (!rows.empty()) {
+    const auto index =
+        Tensor<std::int64_t>::from_values({static_cast<std::int64_t>(rows.size())}, rows);
+    index_copy_(estimate, index, estimate_x0(model, diffusion, index_select(zt, 0, index), levels));
+  }
   return estimate;
 }
 
 }  // namespace detail
 
+/// Share of the rows that a self-conditioned denoiser is given an estimate in, as published.
+inline constexpr double usual_self_conditioning = 0.5;
+
 /// Mean squared error of a denoiser's prediction on latents z_0 (B, L, d) at stratified random
-/// levels of the schedule. With self-conditioning, every second row is given the model's own first
-/// estimate (Chen et al., 2023, "Analog bits").
+/// levels of the schedule. With self-conditioning, the share `self_conditioned` of the rows is
+/// given the model's own first estimate (Chen et al., 2023, "Analog bits").
 template <Floating T>
 Variable<ComputeType<T>> denoiser_loss(const ReverseTransformer<T>& model,
                                        const Diffusion& diffusion, const Tensor<T>& z0,
-                                       Generator& generator) {
+                                       Generator& generator,
+                                       double self_conditioned = usual_self_conditioning) {
   const std::vector<double> alpha_bars =
       detail::stratified_levels(diffusion.schedule, z0.size(0), generator);
   const Tensor<T> eps = randn_like(z0, generator);
   const Tensor<T> zt = add_noise(z0, eps, alpha_bars);
-  const Tensor<T> estimate = detail::estimate_of_every_second(model, diffusion, zt, alpha_bars);
+  const Tensor<T> estimate =
+      detail::estimate_in_rows(self_conditioned, model, diffusion, zt, alpha_bars);
   const Tensor<T> target = prediction_target(diffusion.prediction, z0, eps, alpha_bars);
   return mse_loss(predict(model, diffusion, Variable<T>(zt), alpha_bars, estimate),
                   Variable<T>(target));

@@ -29,7 +29,8 @@ namespace ldlm {
 
 /// How Ldlm::decode turns latents into text.
 struct DecodeOptions {
-  std::int64_t t = -1;         // level of the seed's schedule that the latents were denoised from
+  std::int64_t t = -1;         // level of the seed's schedule that the latents were denoised from;
+                               // -1: they are clean; 1000: nothing is known of them
   std::int64_t num_beams = 0;  // 0: the configuration's; 1: greedy. Without a generator only
   // How a token is drawn: with a generator only.
   double temperature = 1;
@@ -105,7 +106,7 @@ template <Floating T>
   Generator unused;
   Autoencoder<T> model(config, Bert<T>::from_pretrained(folder / "encoder"),
                        Gpt2<T>::from_pretrained(folder / "decoder"), unused);
-  if (config.latent == LatentKind::sequence) {
+  if (config.latent != LatentKind::pooled) {
     load_pretrained(model.map, SafetensorsModel::open(folder / "latent"));
   }
   return model;
@@ -164,7 +165,7 @@ void save_autoencoder(const Autoencoder<T>& model, const LdlmConfig& config, Fol
                       DType storage = dtype_of<T>) {
   detail::save_part(model.encoder, config.encoder.to_json("BertModel"), update, "encoder", storage);
   detail::save_part(model.decoder, config.decoder.to_json(), update, "decoder", storage);
-  if (model.kind == LatentKind::sequence) {
+  if (model.kind != LatentKind::pooled) {
     detail::save_part(model.map, {}, update, "latent", storage);
   } else {
     SafetensorsWriter::remove_model(update, "latent");  // of a model that was there before
@@ -289,7 +290,8 @@ class Ldlm {
 
   // ---- Text to latent and back. ----
 
-  /// Encoder ids of a text. Sequence latents hold up to L - 1 tokens and the end.
+  /// Encoder ids of a text. Sequence latents hold up to L - 1 tokens and the end, slots up to
+  /// max_new_tokens - 1.
   [[nodiscard]] std::vector<TokenId> tokenize(std::string_view text) const {
     return tokenizers_.encoder.encode_ids(text);
   }
@@ -322,7 +324,7 @@ class Ldlm {
     const TokenBatch batch = to_batch(rows, options);
     return encode_ids(batch.ids, sequence ? Tensor<bool>() : batch.mask);
   }
-  /// The same for encoder ids (B, T) and, for pooled latents, their mask.
+  /// The same for encoder ids (B, T) and, but for sequence latents, their mask.
   [[nodiscard]] Tensor<T> encode_ids(const Tensor<std::int64_t>& ids,
                                      const Tensor<bool>& mask = {}) const {
     const NoGrad no_grad;
@@ -414,8 +416,9 @@ class Ldlm {
   /// The decoder before the first token of each latent's text.
   [[nodiscard]] Gpt2Session<T> session_of(const Tensor<T>& latents,
                                           const DecodeOptions& options) const {
-    const std::vector<double> levels(static_cast<std::size_t>(latents.size(0)),
-                                     levels_.alpha_bar(options.t));
+    const std::vector<double> levels(
+        static_cast<std::size_t>(latents.size(0)),
+        options.t == levels_.steps() ? lost_alpha_bar : levels_.alpha_bar(options.t));
     const auto log_snr = detail::log_snrs<T>(levels);
     return Gpt2Session<T>(autoencoder_.decoder,
                           {.prefix = autoencoder_.prefix(Variable<T>(latents), log_snr).value()});
@@ -433,8 +436,8 @@ class Ldlm {
 
   // Tokens that a text may have.
   [[nodiscard]] std::int64_t capacity() const {
-    return config_.latent == LatentKind::sequence ? config_.latent_length - 1
-                                                  : config_.encoder.max_position_embeddings;
+    return config_.latent == LatentKind::pooled ? config_.encoder.max_position_embeddings
+                                                : config_.text_length() - 1;
   }
 
   LdlmConfig config_;

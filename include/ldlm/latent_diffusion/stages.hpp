@@ -21,8 +21,9 @@ struct AutoencoderNoise {
   double encoder_mask_rows = 0.7, encoder_mask_rate = 0.4;
   double decoder_mask_rows = 0.5, decoder_mask_rate = 0.3;
   // Standard deviation of the noise on the latent: none in a share `clean` of the rows, uniform up
-  // to `mild` in most, log-uniform from `mild` up to `strong` in a share `wild`.
-  double clean = 0.25, mild = 0.8, wild = 0.15, strong = 10.0;
+  // to `mild` in most, log-uniform from `mild` up to `strong` in a share `wild`. In a share
+  // `dropped` nothing of the latent is left, so that the decoder learns to write without.
+  double clean = 0.25, mild = 0.8, wild = 0.15, strong = 10.0, dropped = 0.0;
 
   /// Throws for shares outside [0, 1] and for noise whose sizes do not rise from 0 < mild to
   /// strong.
@@ -33,10 +34,10 @@ struct AutoencoderNoise {
                "noise", "shares of masked rows and tokens must lie in [0, 1], got ",
                encoder_mask_rows, ", ", encoder_mask_rate, ", ", decoder_mask_rows, " and ",
                decoder_mask_rate);
-    LDLM_CHECK(is_share(clean) && is_share(wild) && clean + wild <= 1.0, "noise",
-               "the shares of rows without noise and with strong noise must add up to 1 at most, "
-               "got ",
-               clean, " and ", wild);
+    LDLM_CHECK(
+        is_share(clean) && is_share(wild) && is_share(dropped) && clean + wild + dropped <= 1.0,
+        "noise", "shares of clean, wild and dropped rows must add up to 1 at most, got ", clean,
+        ", ", wild, " and ", dropped);
     LDLM_CHECK(mild > 0.0 && mild <= strong, "noise", "mild noise must lie in (0, ", strong,
                "], got ", mild);
   }
@@ -52,9 +53,14 @@ inline std::vector<double> draw_noise_levels(std::int64_t rows, const Autoencode
     const double kind = generator.uniform();
     const double size = generator.uniform();
     double sigma = size * noise.mild;
+    const double given = noise.clean + noise.wild;
+    if (kind >= given && kind < given + noise.dropped) {
+      alpha_bars.push_back(lost_alpha_bar);
+      continue;
+    }
     if (kind < noise.clean) {
       sigma = 0.0;
-    } else if (kind < noise.clean + noise.wild) {
+    } else if (kind < given) {
       sigma = noise.mild * std::pow(noise.strong / noise.mild, size);
     }
     alpha_bars.push_back(1.0 / (1.0 + sigma * sigma));
@@ -82,7 +88,7 @@ template <Floating T>
 }
 
 /// Cross-entropy of texts decoded from estimates of their latents (B, L, d) made at the given noise
-/// levels; of sequence latents, the decoder's previous tokens are masked as `noise` says.
+/// levels; but for pooled latents the decoder's previous tokens are masked as `noise` says.
 template <Floating T>
 Variable<ComputeType<T>> decoder_loss(const Autoencoder<T>& model, const Variable<T>& latents,
                                       std::span<const double> alpha_bars,
@@ -152,21 +158,21 @@ Variable<ComputeType<T>> joint_loss(Autoencoder<T>& model, const ReverseTransfor
                                     Generator& generator) {
   LDLM_CHECK(diffusion.prediction == Prediction::x0, "joint_loss",
              "the denoiser must predict x0, as its output is decoded");
-  LDLM_CHECK(model.kind == LatentKind::sequence, "joint_loss",
+  LDLM_CHECK(model.kind != LatentKind::pooled, "joint_loss",
              "pooled latents are the encoder's own and can't be trained with the denoiser");
   const Tensor<std::int64_t> masked = mask_tokens(texts.ids, noise.encoder_mask_rows,
                                                   noise.encoder_mask_rate, special.mask, generator);
   const Variable<T> z =
-      model.map.to_latent_of_batch(model.encoder({.ids = masked, .mask = texts.mask}).hidden);
+      model.map.to_latent_of_batch(model.read({.ids = masked, .mask = texts.mask}));
   std::vector<double> alpha_bars =
       detail::stratified_levels(diffusion.schedule, z.size(0), generator);
   const auto row = [&](auto f) { return detail::per_row(alpha_bars, z.value(), f); };
   const Tensor<T> eps = randn_like(z.value(), generator);
   const Variable<T> zt =
       z * Variable<T>(row(detail::signal)) + Variable<T>(mul(eps, row(detail::noise)));
-  const Variable<T> x0 =
-      predict(denoiser, diffusion, zt, alpha_bars,
-              detail::estimate_of_every_second(denoiser, diffusion, zt.value(), alpha_bars));
+  const Variable<T> x0 = predict(denoiser, diffusion, zt, alpha_bars,
+                                 detail::estimate_in_rows(usual_self_conditioning, denoiser,
+                                                          diffusion, zt.value(), alpha_bars));
   const Variable<ComputeType<T>> error = mse_loss(x0, z.detach());
 
   auto denoised = Tensor<T>::ones({z.size(0), 1, 1});

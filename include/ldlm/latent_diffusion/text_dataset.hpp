@@ -9,17 +9,22 @@ namespace ldlm {
 
 class TextDataset {
  public:
-  /// For sequence latents both sides must read with the same tokenizer, and rows have the latent's
-  /// length. For pooled ones the decoder's rows have max_new_tokens, the encoder's up to twice
-  /// that.
+  /// For sequence latents and slots both sides must read with the same tokenizer, and rows have
+  /// config.text_length(). For pooled ones the decoder's rows have that, the encoder's up to twice
+  /// as much.
   TextDataset(const LdlmConfig& config, LdlmTokenizers tokenizers);
 
   /// Appends a text; one that does not fit, with its end token, is refused and reported by `false`.
   bool add(std::string_view text);
 
   [[nodiscard]] std::int64_t size() const { return decoder_rows_.size(); }
-  /// Ids in the decoder's rows.
+  /// Ids in the decoder's rows, but for sequence latents those of a batch are cut to its longest.
   [[nodiscard]] std::int64_t length() const { return decoder_rows_.length(); }
+  /// The decoder's tokens of each text, without its end; none for sequence latents, whose rows all
+  /// have one length.
+  [[nodiscard]] std::vector<std::int64_t> lengths() const {
+    return kind_ == LatentKind::sequence ? std::vector<std::int64_t>() : decoder_rows_.lengths();
+  }
 
   /// What tells these texts, as both sides read them, from others.
   [[nodiscard]] std::string fingerprint() const;
@@ -34,7 +39,7 @@ class TextDataset {
 
  private:
   LdlmTokenizers tokenizers_;
-  bool pooled_;
+  LatentKind kind_;
   Dataset encoder_rows_, decoder_rows_;
 };
 

@@ -25,13 +25,18 @@ class BatchOrder {
  public:
   /// Throws ValueError unless there are rows, and a batch has some.
   BatchOrder(std::int64_t rows, std::int64_t batch_size, std::uint64_t seed);
+  /// Of rows of these lengths: those of a batch are of similar ones, so that little is padded. They
+  /// are sorted among 64 batches at a time, which then come in a random order.
+  BatchOrder(std::vector<std::int64_t> lengths, std::int64_t batch_size, std::uint64_t seed);
 
   /// Row numbers of batch `step` = 0, 1, ...; a batch may reach into the next epoch.
   std::vector<std::int64_t> batch(std::int64_t step);
 
  private:
-  void shuffle(std::int64_t epoch);
+  void begin(std::int64_t epoch);
+  void sort_by_length(Generator& generator);
 
+  std::vector<std::int64_t> lengths_;  // none: a batch is of any rows
   std::int64_t rows_, batch_size_;
   std::uint64_t seed_;
   std::int64_t epoch_ = -1;

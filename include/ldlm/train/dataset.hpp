@@ -38,6 +38,11 @@ class Dataset {
   [[nodiscard]] Tensor<std::int64_t> rows(const Tensor<std::int64_t>& indices) const {
     return rows(row_numbers(indices));
   }
+  /// The same without the columns that are padding in all of them but the first: (B, longest + 1),
+  /// or (B, length) where that is less.
+  [[nodiscard]] Tensor<std::int64_t> trimmed_rows(std::span<const std::int64_t> indices) const;
+  /// Tokens of each row that are no padding.
+  [[nodiscard]] const std::vector<std::int64_t>& lengths() const { return lengths_; }
   /// The given rows as a batch with their mask, no longer than the longest of them.
   [[nodiscard]] TokenBatch batch(std::span<const std::int64_t> indices) const;
   [[nodiscard]] TokenBatch batch(const Tensor<std::int64_t>& indices) const {

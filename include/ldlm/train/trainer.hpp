@@ -96,15 +96,15 @@ class Trainer {
   template <StepLoss<const Tensor<std::int64_t>&> Loss>
   TrainEnd run(std::int64_t count, Loss&& loss, const TrainHooks& hooks = {}) {
     LDLM_CHECK(count > 0, "train", "needs at least one row to train on, got ", count);
-    BatchOrder order(count, options().batch_size, options().seed);
-    return run_steps(
-        count,
-        [&](std::int64_t step, Generator& generator) {
-          const std::vector<std::int64_t> rows = order.batch(step);
-          return call(loss, Tensor<std::int64_t>::from_values({options().batch_size}, rows),
-                      generator);
-        },
-        hooks);
+    return run_order(count, BatchOrder(count, options().batch_size, options().seed), loss, hooks);
+  }
+  /// The same of rows of these lengths, where those of a batch are of similar ones.
+  template <StepLoss<const Tensor<std::int64_t>&> Loss>
+  TrainEnd run(const std::vector<std::int64_t>& lengths, Loss&& loss,
+               const TrainHooks& hooks = {}) {
+    LDLM_CHECK(!lengths.empty(), "train", "needs at least one row to train on");
+    return run_order(static_cast<std::int64_t>(lengths.size()),
+                     BatchOrder(lengths, options().batch_size, options().seed), loss, hooks);
   }
   /// The same of data that the loss finds itself: `loss(step, generator)`, or `loss(step)`, of the
   /// step's number, counted from 0.
@@ -160,6 +160,18 @@ class Trainer {
     return options().patience && state_.best.since >= *options().patience;
   }
 
+  template <class RowsLoss>
+  TrainEnd run_order(std::int64_t count, BatchOrder order, RowsLoss& loss,
+                     const TrainHooks& hooks) {
+    return run_steps(
+        count,
+        [&](std::int64_t step, Generator& generator) {
+          const std::vector<std::int64_t> rows = order.batch(step);
+          return call(loss, Tensor<std::int64_t>::from_values({options().batch_size}, rows),
+                      generator);
+        },
+        hooks);
+  }
   TrainEnd run_steps(std::int64_t rows, const AnyLoss& loss, const TrainHooks& hooks);
   void take_step(const AnyLoss& loss, Sums& sums);
   void check_loss(const Loss& loss) const;

@@ -108,13 +108,22 @@ LDLM_BODY void LdlmConfig::validate() const {
     agree("latent_length and 1, as for a pooled latent,", latent_length, 1);
     agree("latent_channels and the encoder's hidden_size", latent_channels, encoder.hidden_size);
     agree("latent_channels and the decoder's n_embd", latent_channels, decoder.n_embd);
-  } else {
+  } else if (latent == LatentKind::sequence) {
     LDLM_CHECK(latent_length > 1, "ldlm config", "latent_length must be more than 1, got ",
                latent_length);
     LDLM_CHECK(encoder.max_position_embeddings >= latent_length, "ldlm config", "the encoder has ",
                encoder.max_position_embeddings, " positions, the latent ", latent_length);
     LDLM_CHECK(decoder.n_positions >= 2 * latent_length, "ldlm config", "the decoder has ",
                decoder.n_positions, " positions, the latent and the text need ", 2 * latent_length);
+  } else {
+    LDLM_CHECK(max_new_tokens > 1, "ldlm config", "max_new_tokens must be more than 1, got ",
+               max_new_tokens);
+    for (const auto& [part, positions] : {std::pair("encoder", encoder.max_position_embeddings),
+                                          std::pair("decoder", decoder.n_positions)}) {
+      LDLM_CHECK(latent_length <= positions && max_new_tokens <= positions - latent_length,
+                 "ldlm config", "the ", part, " has ", positions, " positions, ", latent_length,
+                 " slots and a text of ", max_new_tokens, " tokens need more");
+    }
   }
   const std::int64_t room = decoder.n_positions - latent_length + 1;
   LDLM_CHECK(max_new_tokens <= room, "ldlm config", "max_new_tokens must be at most ", room,
@@ -137,9 +146,11 @@ LDLM_BODY LdlmConfig LdlmConfig::from_json(const JsonReader& json) {
   const std::string type = json.get("model_type", "ldlm");
   json.check(type == "ldlm", "model_type", "must be \"ldlm\", got \"", type, '"');
   const std::string latent = json.get<std::string>("latent");
-  json.check(latent == "pooled" || latent == "sequence", "latent",
-             "must be \"pooled\" or \"sequence\", got \"", latent, '"');
-  c.latent = latent == "pooled" ? LatentKind::pooled : LatentKind::sequence;
+  json.check(latent == "pooled" || latent == "sequence" || latent == "slots", "latent",
+             "must be \"pooled\", \"sequence\" or \"slots\", got \"", latent, '"');
+  c.latent = latent == "pooled"     ? LatentKind::pooled
+             : latent == "sequence" ? LatentKind::sequence
+                                    : LatentKind::slots;
   c.latent_length = json.get<std::int64_t>("latent_length");
   c.latent_channels = json.get<std::int64_t>("latent_channels");
   c.schedule = ScheduleConfig::from_json(json.section("schedule"));
@@ -157,9 +168,10 @@ LDLM_BODY LdlmConfig LdlmConfig::from_json(const JsonReader& json) {
 
 LDLM_BODY JsonValue LdlmConfig::to_json() const {
   constexpr std::string_view predictions[] = {"x0", "epsilon", "v"};
+  constexpr std::string_view latents[] = {"pooled", "sequence", "slots"};
   return JsonValue::object({
       {"model_type", "ldlm"},
-      {"latent", latent == LatentKind::pooled ? "pooled" : "sequence"},
+      {"latent", std::string(detail::name_in(latents, latent))},
       {"latent_length", latent_length},
       {"latent_channels", latent_channels},
       {"schedule", schedule.to_json()},

@@ -40,10 +40,7 @@ LDLM_BODY std::vector<std::string> shuffle_words(const std::vector<std::string>&
     for (std::string word; stream >> word;) {
       words.push_back(word);
     }
-    for (std::size_t i = words.size(); i > 1; --i) {
-      std::swap(words[i - 1],
-                words[static_cast<std::size_t>(generator.below(static_cast<std::int64_t>(i)))]);
-    }
+    shuffle(words, generator);
     std::string joined;
     for (const std::string& word : words) {
       joined += (joined.empty() ? "" : " ") + word;

@@ -70,6 +70,15 @@ LDLM_BODY Tensor<std::int64_t> Dataset::rows(std::span<const std::int64_t> indic
   return out;
 }
 
+LDLM_BODY Tensor<std::int64_t> Dataset::trimmed_rows(std::span<const std::int64_t> indices) const {
+  std::int64_t longest = 0;
+  for (const std::int64_t index : indices) {
+    LDLM_CHECK_INDEX(index >= 0 && index < size(), "dataset", "row ", index, " of ", size());
+    longest = std::max(longest, lengths_[static_cast<std::size_t>(index)]);
+  }
+  return rows(indices).slice(1, 0, std::min(longest + 1, length_)).contiguous();
+}
+
 LDLM_BODY TokenBatch Dataset::batch(std::span<const std::int64_t> indices) const {
   std::vector<std::span<const std::int32_t>> rows;
   for (const std::int64_t index : indices) {

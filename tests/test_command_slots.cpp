@@ -1,0 +1,113 @@
+// Models with slots from the command line, and the narrower text that they begin with.
+
+#include "command_support.hpp"
+
+using namespace command_test;
+
+namespace {
+
+Arguments with(Arguments arguments, const Arguments& more) {
+  arguments.insert(arguments.end(), more.begin(), more.end());
+  return arguments;
+}
+
+/// A folder of the workshop's shapes, with three slots.
+std::string slots_config(const Workshop& w) {
+  const std::string folder = (w.folder / "slots-config").string();
+  Workshop::write_config(folder, 16);
+  const auto change = [&folder](const char* file, const std::string& key, const auto& value) {
+    const std::string path = folder + "/" + file;
+    ldlm::JsonValue json = ldlm::parse_json(read_file(path), path);
+    json.set(key, value);
+    make_file(path, ldlm::to_string(json));
+  };
+  change("ldlm.json", "latent", "slots");
+  change("ldlm.json", "latent_length", 3);
+  change("denoiser/config.json", "length", 3);
+  change("encoder/config.json", "max_position_embeddings", 17);
+  return folder;
+}
+
+}  // namespace
+
+TEST_CASE("sentences of common words are selected") {
+  const Workshop& w = workshop();
+  const std::string corpus = (w.folder / "select.txt").string();
+  make_file(corpus,
+            "The river rises in the north.\nThe river is Long, the north's river is.\n"
+            "The river has 3,000 unusual fish.\nThe river is 3,000 feet in the north.\n"
+            "It is the river in the north.\nno sentence at all\n");
+  const std::string out = (w.folder / "selected.txt").string();
+  const auto select = [&](const Arguments& more) {
+    return with({"select-sentences", "--corpus", corpus, "--out", out}, more);
+  };
+  // the 9, river 6, is 4, in 3, north 3; then "feet", which comes once as others do.
+  Result result = run(select({"--common-words", "6"}));
+  CHECK(result.status == 0);
+  CHECK(result.err.find(out + ": 1 of 5 sentences have only the 6 commonest words") !=
+        std::string::npos);
+  CHECK(read_file(out) == "The river is 3,000 feet in the north.\n");
+  result = run(select({"--common-words", "5"}));
+  CHECK(result.status == 1);
+  CHECK(result.err.find("no sentence has only the 5 commonest words") != std::string::npos);
+  // The words of another corpus.
+  const std::string words = (w.folder / "words.txt").string();
+  make_file(words, "The river rises in the north.\nIt is the north in it.\n");
+  result = run(select({"--words-of", words}));
+  CHECK(result.status == 0);
+  CHECK(result.err.find(out + ": 2 of 5 sentences have only the 7 commonest words") !=
+        std::string::npos);
+  CHECK(read_file(out) == "The river rises in the north.\nIt is the river in the north.\n");
+  output_of(select({}));
+  CHECK(lines(read_file(out)).size() == 5);
+
+  check_error(with({"select-sentences", "--corpus", corpus, "--out", corpus}, {}),
+              {"--out is a file that is read"});
+  check_error(select({"--words-of", out}), {"--out is a file that is read"});
+  check_usage(select({"--common-words", "0"}), {"--common-words"});
+  CHECK(lines(read_file(out)).size() == 5);
+}
+
+TEST_CASE("a model with slots trains from a decoder that can write, and samples") {
+  const Workshop& w = workshop();
+  const std::string config = slots_config(w);
+  const std::string writer = (w.folder / "writer").string();
+  output_of({"pretrain", "decoder", "--corpus", w.corpus, "--tokenizer", w.tokenizer, "--config",
+             config, "--out", writer, "--steps", "20", "--batch-size", "8"});
+  const std::string out = (w.folder / "slots").string();
+  Arguments autoencoder =
+      with(w.stage("autoencoder", out, 20), {"--tokenizer", w.tokenizer, "--config", config});
+  autoencoder = with(autoencoder, {"--decoder", writer, "--mild-noise", "0.5", "--strong-noise",
+                                   "6", "--clean-rows", "0.1", "--wild-rows", "0.7"});
+  output_of(with(autoencoder, {"--dropped-rows", "0.1"}));
+  CHECK(read_file(out + "/ldlm.json").find("\"slots\"") != std::string::npos);
+  // Another share of dropped rows is another training.
+  check_error(with(autoencoder, {"--dropped-rows", "0.2"}), {"dropped_rows"});
+  check_error(with(w.stage("autoencoder", out + "2", 2),
+                   {"--tokenizer", w.tokenizer, "--config", config, "--clean-rows", "0.5",
+                    "--wild-rows", "0.4", "--dropped-rows", "0.2"}),
+              {"must add up to 1 at most"});
+
+  // Cached latents are the same latents.
+  const Arguments denoiser =
+      with(w.stage("denoiser", out, 20), {"--self-conditioning", "0.9", "--ema", "0.9"});
+  output_of(denoiser);
+  const std::string weights = read_file(out + "/denoiser/model.safetensors");
+  fs::remove_all(out + ".checkpoints/denoiser");
+  output_of(with(denoiser, {"--cache-latents"}));
+  CHECK(lines(output_of({"sample", "--model", out, "--count", "3"})).size() == 3);
+  CHECK(read_file(out + "/denoiser/model.safetensors").size() == weights.size());
+  fs::remove_all(out + ".checkpoints/denoiser");
+  output_of(with(w.stage("denoiser", out, 20), {"--ema", "0.9"}));
+  CHECK(read_file(out + "/denoiser/model.safetensors") != weights);
+  output_of(w.stage("decoder", out, 5));
+  output_of(w.stage("joint", out, 5));
+
+  // The decoder alone: nothing is denoised, whatever the steps would be.
+  const Arguments alone{"sample", "--model",       out, "--count", "4", "--decode-level",
+                        "1000",   "--temperature", "1", "--seed",  "3"};
+  CHECK(lines(output_of(alone)).size() == 4);
+  check_usage(with(alone, {"--steps", "5"}), {"--steps", "--decode-level 1000"});
+  CHECK(output_of({"reconstruct", "--model", out, "The river rises."}).find("clean") !=
+        std::string::npos);
+}
