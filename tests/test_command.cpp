@@ -339,21 +339,33 @@ TEST_CASE("eval writes its figures as tables, JSON and CSV") {
   const std::string bert = (w.folder / "embedder").string();
   output_of({"pretrain", "encoder", "--corpus", w.corpus, "--tokenizer", w.tokenizer, "--config",
              w.config, "--out", bert, "--steps", "5", "--batch-size", "8"});
-  more.insert(more.end(), {"--also", "others=" + others.string(), "--embedder", bert});
+  more.insert(more.end(), {"--also", "others=" + others.string(), "ar@1=" + others.string(),
+                           "ar@0.7=" + w.corpus, "--embedder", bert, "--temperatures", "0.5", "1"});
   const auto measured = json_lines(output_of(more));
   REQUIRE(measured.size() == 1);
   const ldlm::JsonValue& sets = *measured[0].find("samples");
-  for (const char* const set : {"real", "samples", "others", "samples_shuffled", "real_shuffled"}) {
+  for (const char* const set : {"real", "samples", "others", "samples@0.5", "samples@1", "ar@1",
+                                "samples_shuffled", "real_shuffled"}) {
     CAPTURE(set);
     const ldlm::JsonValue* const figures = sets.find(set);
     REQUIRE(figures != nullptr);
     for (const char* const figure :
          {"perplexity", "nats_a_token", "word_entropy", "pair_entropy", "distinct_1", "distinct_2",
-          "distinct_3", "words", "non_words", "known_runs", "mauve", "frechet_distance"}) {
+          "distinct_3", "words", "non_words", "known_runs", "ngram_nats_a_token", "nearest",
+          "mauve", "frechet_distance", "nats_above_ar", "nats_above_samples"}) {
       CAPTURE(figure);
       CHECK(figures->find(figure) != nullptr);
     }
   }
+  // A frontier's own sets lie on it; of samples the nearest training sentence is told.
+  for (const char* const set : {"ar@1", "ar@0.7"}) {
+    const double above = sets.find(set)->find("nats_above_ar")->find("mean")->as<double>();
+    CHECK(std::abs(above) < 1e-9);
+  }
+  REQUIRE(sets.find("nearest_texts")->items().size() == 3);
+  const double similarity = sets.find("nearest_texts")->items()[0].find("similarity")->as<double>();
+  CHECK(similarity >= 0.0);
+  CHECK(similarity <= 1.0);
   const auto check_refused = [&w](const Arguments& options, const std::string& message) {
     Arguments arguments{"eval", "--model", w.model, "--text", w.corpus, "--train", w.corpus};
     arguments.insert(arguments.end(), options.begin(), options.end());

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Plots of an evaluation: the CDF of the cosine similarities, MSE and cosine over t, training curves.
+"""Plots of an evaluation: the CDF of the cosine similarities, MSE and cosine over t, the frontier of
+samples (the judge's nats over the entropy of words, sets NAME@T joined by a line), training curves.
 
     python3 tools/plot_eval.py RESULTS_DIR [--logs NAME=log.jsonl ...] [--out DIR]
 
@@ -71,6 +72,37 @@ def plot_levels(results, out):
     figure.savefig(out / "levels.png", dpi=130)
 
 
+def plot_frontier(results, out):
+    sets = {}
+    for row in read_rows(results / "metrics.csv"):
+        if row["part"] == "samples" and row["metric"] in ("word_entropy", "nats_a_token"):
+            sets.setdefault(row["method"], {})[row["metric"]] = float(row["mean"])
+    sets = {name: (figures["word_entropy"], figures["nats_a_token"])
+            for name, figures in sets.items() if len(figures) == 2 and "shuffled" not in name}
+    if not sets:
+        return
+    figure, axis = plt.subplots(figsize=(5.5, 4))
+    families = {}
+    for name, point in sets.items():
+        family, _, temperature = name.partition("@")
+        if temperature:
+            families.setdefault(family, []).append((*point, temperature))
+        else:
+            axis.plot(*point, "k*" if name == "real" else "o", label=name)
+    for family, points in families.items():
+        points.sort()
+        axis.plot([p[0] for p in points], [p[1] for p in points], ".-", label=f"{family}, over T")
+        for entropy, nats, temperature in points:
+            axis.annotate(temperature, (entropy, nats), fontsize=7, xytext=(3, -8),
+                          textcoords="offset points")
+    axis.set_xlabel("entropy of words, nats")
+    axis.set_ylabel("nats a token under the judge")
+    axis.grid(alpha=0.3)
+    axis.legend(fontsize=8)
+    figure.tight_layout()
+    figure.savefig(out / "frontier.png", dpi=130)
+
+
 def plot_training(logs, out):
     figure, axes = plt.subplots(1, len(logs), figsize=(4 * len(logs), 3), squeeze=False)
     for axis, log in zip(axes[0], logs):
@@ -99,6 +131,7 @@ def main():
     out.mkdir(parents=True, exist_ok=True)
     plot_cdf(arguments.results, out)
     plot_levels(arguments.results, out)
+    plot_frontier(arguments.results, out)
     if arguments.logs:
         plot_training(arguments.logs, out)
 

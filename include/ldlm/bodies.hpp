@@ -66,5 +66,7 @@
 #include <ldlm/train/impl/dataset.hpp>
 #include <ldlm/train/impl/embedding_metrics.hpp>
 #include <ldlm/train/impl/metrics.hpp>
+#include <ldlm/train/impl/nearest_text.hpp>
+#include <ldlm/train/impl/ngram_model.hpp>
 #include <ldlm/train/impl/text_metrics.hpp>
 #include <ldlm/train/impl/train_options.hpp>

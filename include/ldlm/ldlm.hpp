@@ -44,6 +44,8 @@
 #include <ldlm/train/language_modeling.hpp>
 #include <ldlm/train/masking.hpp>
 #include <ldlm/train/metrics.hpp>
+#include <ldlm/train/nearest_text.hpp>
+#include <ldlm/train/ngram_model.hpp>
 #include <ldlm/train/text_metrics.hpp>
 #include <ldlm/train/train_options.hpp>
 #include <ldlm/train/trainer.hpp>

@@ -3,6 +3,7 @@
 
 #include <filesystem>
 #include <map>
+#include <sstream>
 #include <system_error>
 #include <unordered_set>
 
@@ -25,6 +26,7 @@ namespace fs = std::filesystem;
 struct EvalArguments {
   std::string text, train, judge, embedder, out;
   std::vector<std::string> also;
+  std::vector<double> temperatures;
   std::size_t count = 500;
   std::size_t train_count = 30'000;
   std::int64_t sample_count = 200;
@@ -139,8 +141,8 @@ TextSet read_set(const std::string& argument) {
   LDLM_CHECK(equals != std::string::npos && equals > 0, "eval", "--also ", argument,
              ": needs NAME=FILE");
   TextSet out{argument.substr(0, equals), {}};
-  for (const char* const taken :
-       {"real", "samples", "samples_shuffled", "real_shuffled", "texts", "copied_share"}) {
+  for (const char* const taken : {"real", "samples", "samples_shuffled", "real_shuffled", "texts",
+                                  "copied_share", "nearest_texts"}) {
     LDLM_CHECK(out.name != taken, "eval", "--also ", argument, ": '", taken,
                "' is a name of eval's");
   }
@@ -184,14 +186,25 @@ std::string report_samples(const Common& common, const Ldlm<float>& model,
                            const EvalArguments& arguments, const std::vector<std::string>& real,
                            const std::vector<TextSet>& also, Report& report,
                            ProgressLine& progress) {
+  constexpr std::size_t order = 5;
   TrainingText known;
+  NearestText nearest;
+  NgramModel ngrams(order, model.config().decoder.vocab_size, model.end_id());
   std::unordered_set<std::string> training;
+  progress.show("reading the training text ...");
   for_each_training_sentence(common, arguments.train, [&](std::string_view sentence) {
     known.add(sentence);
+    nearest.add(sentence);
+    ngrams.add(model.decoder_tokenizer().encode_ids(sentence));
     training.emplace(sentence);
   });
   known.finish();
-  Judges judges{.model = &model, .training = &known, .seed = common.seed};
+  ngrams.finish();
+  Judges judges{.model = &model,
+                .training = &known,
+                .nearest = &nearest,
+                .ngrams = &ngrams,
+                .seed = common.seed};
   if (!arguments.judge.empty()) {
     judges.judge = Gpt2<float>::from_pretrained(arguments.judge);
     ldlm::to(*judges.judge, common.device());
@@ -201,14 +214,19 @@ std::string report_samples(const Common& common, const Ldlm<float>& model,
     judges.embedder->to(common.device());
   }
   Generator generator = common.generator();
-  SampleArguments sampling = arguments.sampling;
-  sampling.count = arguments.sample_count;
-  std::vector<std::string> samples;
-  draw_samples(model, sampling, generator, [&](const std::string& text) {
-    samples.push_back(text);
-    progress.show("sampling: " + std::to_string(samples.size()) + " of " +
-                  std::to_string(arguments.sample_count));
-  });
+  const auto draw = [&](double temperature) {
+    SampleArguments sampling = arguments.sampling;
+    sampling.count = arguments.sample_count;
+    sampling.temperature = temperature;
+    std::vector<std::string> texts;
+    draw_samples(model, sampling, generator, [&](const std::string& text) {
+      texts.push_back(text);
+      progress.show("sampling: " + std::to_string(texts.size()) + " of " +
+                    std::to_string(arguments.sample_count));
+    });
+    return texts;
+  };
+  const std::vector<std::string> samples = draw(arguments.sampling.temperature);
   // Two halves of the held-out text, each as large as the samples if there is so much.
   std::vector<std::string> halves[2];
   for (std::size_t i = 0; i < real.size(); ++i) {
@@ -221,6 +239,11 @@ std::string report_samples(const Common& common, const Ldlm<float>& model,
              real.size());
   judges.reference = halves[1];
   std::vector<TextSet> sets{{"real", halves[0]}, {"samples", samples}};
+  for (const double temperature : arguments.temperatures) {
+    std::ostringstream name;
+    name << "samples@" << temperature;
+    sets.push_back({name.str(), draw(temperature)});
+  }
   sets.insert(sets.end(), also.begin(), also.end());
   if (judges.judge) {
     sets.push_back({"samples_shuffled", shuffle_words(samples, generator)});
@@ -236,6 +259,12 @@ std::string report_samples(const Common& common, const Ldlm<float>& model,
   const double share = static_cast<double>(copied) / static_cast<double>(samples.size());
   json.set("copied_share", share);
   json.set("texts", samples);
+  JsonValue::Array like;
+  for (const std::string& text : samples) {
+    const NearestText::Found found = nearest.find(text);
+    like.push_back(JsonValue::object({{"text", found.text}, {"similarity", found.similarity}}));
+  }
+  json.set("nearest_texts", like);
   report.json.set("samples", json);
   return table + "copied from the training text: " + fixed(100.0 * share, 1) + "% of " +
          std::to_string(samples.size()) + '\n';
@@ -319,7 +348,7 @@ void add_eval_command(CLI::App& app, Common& common) {
       [&app, &common, arguments] {
         if (arguments->sample_count == 0) {
           arguments->sampling.refuse_all("with --samples 0");
-          for (const char* const option : {"--judge", "--embedder", "--also"}) {
+          for (const char* const option : {"--judge", "--embedder", "--also", "--temperatures"}) {
             refuse_without_effect(*app.get_subcommand("eval"), option, "with --samples 0");
           }
         }
@@ -334,7 +363,13 @@ void add_eval_command(CLI::App& app, Common& common) {
   command->add_option("--embedder", arguments->embedder,
                       "A folder of sentence-transformers, such as MiniLM's, for MAUVE and the "
                       "Frechet distance of samples from held-out text");
-  command->add_option("--also", arguments->also, "NAME=FILE: further texts to measure, one a line");
+  command->add_option(
+      "--also", arguments->also,
+      "NAME=FILE: further texts to measure, one a line; sets NAME@T are a frontier");
+  command
+      ->add_option("--temperatures", arguments->temperatures,
+                   "Draw further samples, as sets samples@T, at these temperatures")
+      ->check(CLI::Range(0.01, 1e6));
   command->add_option("--out", arguments->out, "Folder for metrics.json, metrics.csv and cdf.csv");
   command->add_option("--t", arguments->options.levels, "Noise levels, 0 to 999")
       ->check(CLI::Range(0, 999));
