@@ -1,5 +1,7 @@
 // The ldlm command: help, usage, and what each subcommand says about a small model.
 
+#include <cmath>
+
 #include "command_support.hpp"
 
 using namespace command_test;
@@ -345,7 +347,7 @@ TEST_CASE("eval writes its figures as tables, JSON and CSV") {
   REQUIRE(measured.size() == 1);
   const ldlm::JsonValue& sets = *measured[0].find("samples");
   for (const char* const set : {"real", "samples", "others", "samples@0.5", "samples@1", "ar@1",
-                                "samples_shuffled", "real_shuffled"}) {
+                                "no_latent", "midpoints", "samples_shuffled", "real_shuffled"}) {
     CAPTURE(set);
     const ldlm::JsonValue* const figures = sets.find(set);
     REQUIRE(figures != nullptr);
@@ -362,6 +364,12 @@ TEST_CASE("eval writes its figures as tables, JSON and CSV") {
     const double above = sets.find(set)->find("nats_above_ar")->find("mean")->as<double>();
     CHECK(std::abs(above) < 1e-9);
   }
+  // Noise of six sizes, and no latent, which saves nothing.
+  const auto& worth = measured[0].find("worth")->items();
+  REQUIRE(worth.size() == 7);
+  CHECK(worth[3].find("bits")->as<double>() ==
+        doctest::Approx(14.0 * 8 / 2 * std::log2(1.25)));  // sigma = 2
+  CHECK(worth[6].find("saved")->find("mean")->as<double>() == 0.0);
   REQUIRE(sets.find("nearest_texts")->items().size() == 3);
   const double similarity = sets.find("nearest_texts")->items()[0].find("similarity")->as<double>();
   CHECK(similarity >= 0.0);

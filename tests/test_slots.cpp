@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include <ldlm/latent_diffusion/latent_worth.hpp>
 #include <ldlm/latent_diffusion/text_dataset.hpp>
 #include <ldlm/optim/adam.hpp>
 #include <ldlm/train/trainer.hpp>
@@ -126,6 +127,23 @@ TEST_CASE("the decoder tells a latent from none, and from another text's") {
   CHECK(without > with + 0.2F);
   CHECK(without < 1.5F);  // it has learnt to write without
   CHECK(shuffled > without);
+
+  // The same, text by text: the decoder's loss is the mean over all tokens.
+  const auto worth = evaluate_latent_worth(model, z, small_texts(), {0.0, 0.5, 2.0}, {});
+  REQUIRE(worth.size() == 4);
+  const auto mean_of = [](const std::vector<double>& nats) { return estimate(nats).mean; };
+  double tokens = 0.0;
+  for (const std::int64_t length : w.data.lengths()) {
+    tokens += static_cast<double>(length + 1);
+  }
+  CHECK(mean_of(worth[0].nats) * 8 / tokens == doctest::Approx(with).epsilon(1e-4));
+  CHECK(mean_of(worth[0].nats_of_other) * 8 / tokens == doctest::Approx(shuffled).epsilon(1e-4));
+  CHECK(mean_of(worth[3].nats) * 8 / tokens == doctest::Approx(without).epsilon(1e-3));
+  CHECK(worth[3].nats == worth[3].nats_of_other);
+  CHECK(mean_of(worth[1].nats) < mean_of(worth[2].nats));
+  CHECK(channel_bits(10, 1.0) == doctest::Approx(5.0));
+  CHECK(channel_bits(768, 2.0) == doctest::Approx(123.62).epsilon(1e-4));
+  CHECK_THROWS_AS((void)evaluate_latent_worth(model, z, {"One."}, {0.0}, {}), Error);
 }
 
 TEST_CASE("a model with slots is saved, loaded and refused where its parts do not fit") {

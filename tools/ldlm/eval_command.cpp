@@ -1,7 +1,10 @@
 // eval: the figures of a model, as tables for people and as metrics.json, metrics.csv, cdf.csv for
 // machines and plots.
 
+#include <algorithm>
+#include <cmath>
 #include <filesystem>
+#include <functional>
 #include <map>
 #include <sstream>
 #include <system_error>
@@ -9,6 +12,7 @@
 
 #include <ldlm/io/json.hpp>
 #include <ldlm/latent_diffusion/evaluation.hpp>
+#include <ldlm/latent_diffusion/latent_worth.hpp>
 #include <ldlm/text/line_reader.hpp>
 
 #include "command.hpp"
@@ -135,6 +139,76 @@ std::string report_decoding(const std::vector<DecodingResult>& results, Report& 
   return format_table(table);
 }
 
+/// What latents under noise save the decoder, beside what another text's latent costs.
+std::string report_worth(const Ldlm<float>& model, const std::vector<LatentWorth>& results,
+                         Report& report) {
+  std::vector<std::vector<std::string>> table{
+      {"noise", "bits", "nats a text", "saved", "another's costs"}};
+  const std::int64_t numbers = model.config().latent_length * model.config().latent_channels;
+  const std::vector<double>& without = results.back().nats;
+  const auto difference = [](const std::vector<double>& a, const std::vector<double>& b) {
+    std::vector<double> out(a.size());
+    std::transform(a.begin(), a.end(), b.begin(), out.begin(), std::minus<>());
+    return estimate(out);
+  };
+  JsonValue::Array json;
+  for (const LatentWorth& r : results) {
+    const bool lost = std::isinf(r.sigma);
+    const std::string name = lost ? "no latent" : r.sigma > 0 ? fixed(r.sigma, 2) : "clean";
+    const Estimate nats = estimate(r.nats);
+    const Estimate saved = difference(without, r.nats);
+    const Estimate costs = difference(r.nats_of_other, without);
+    JsonValue entry = JsonValue::object(
+        {{"nats", to_json(nats)}, {"saved", to_json(saved)}, {"cost_of_other", to_json(costs)}});
+    std::string bits;
+    if (!lost && r.sigma > 0) {
+      entry.set("bits", channel_bits(numbers, r.sigma));
+      bits = fixed(channel_bits(numbers, r.sigma), 0);
+    }
+    if (!lost) {
+      entry.set("noise", r.sigma);
+    }
+    json.push_back(std::move(entry));
+    table.push_back({name, bits, with_interval(nats, 1), lost ? "" : with_interval(saved, 1),
+                     lost ? "" : with_interval(costs, 1)});
+    report.row("worth", -1, name, "nats_a_text", nats);
+    report.row("worth", -1, name, "saved", saved);
+    report.row("worth", -1, name, "cost_of_other", costs);
+  }
+  report.json.set("worth", json);
+  return format_table(table);
+}
+
+/// Texts decoded half-way between each text's latent and the nearest other one, as samples are.
+std::vector<std::string> decode_midpoints(const Ldlm<float>& model, const Tensor<float>& latents,
+                                          const SampleArguments& sampling, Generator& generator) {
+  const std::int64_t count = latents.size(0);
+  const Tensor<float> rows = latents.reshape({count, -1});
+  // |a - b|^2 = |a|^2 + |b|^2 - 2 a b
+  const Tensor<float> squares = sum(square(rows), {1});
+  const Tensor<float> distances =
+      add(sub(squares.reshape({1, count}), mul(matmul(rows, rows.transpose(0, 1)), 2)),
+          squares.reshape({count, 1}));
+  // The nearest of all is the text itself.
+  const Tensor<std::int64_t> two = top_k(neg(distances), 2).indices.to(cpu);
+  std::vector<std::int64_t> nearest;
+  for (std::int64_t i = 0; i < count; ++i) {
+    nearest.push_back(two.at({i, 0}) == i ? two.at({i, 1}) : two.at({i, 0}));
+  }
+  const Tensor<float> others =
+      index_select(latents, 0, Tensor<std::int64_t>::from_values({count}, nearest));
+  const Tensor<float> midpoints = mul(add(latents, others), 0.5);
+  std::vector<std::string> out;
+  constexpr std::int64_t batch = 256;
+  for (std::int64_t first = 0; first < count; first += batch) {
+    for (std::string& text :
+         decode_as_samples(model, midpoints.slice(0, first, first + batch), sampling, generator)) {
+      out.push_back(std::move(text));
+    }
+  }
+  return out;
+}
+
 /// Texts, one a line, that --also gives a name: "ar=samples.txt".
 TextSet read_set(const std::string& argument) {
   const std::size_t equals = argument.find('=');
@@ -142,7 +216,7 @@ TextSet read_set(const std::string& argument) {
              ": needs NAME=FILE");
   TextSet out{argument.substr(0, equals), {}};
   for (const char* const taken : {"real", "samples", "samples_shuffled", "real_shuffled", "texts",
-                                  "copied_share", "nearest_texts"}) {
+                                  "copied_share", "nearest_texts", "no_latent", "midpoints"}) {
     LDLM_CHECK(out.name != taken, "eval", "--also ", argument, ": '", taken,
                "' is a name of eval's");
   }
@@ -184,8 +258,8 @@ std::string report_sets(const std::vector<TextSet>& sets,
 
 std::string report_samples(const Common& common, const Ldlm<float>& model,
                            const EvalArguments& arguments, const std::vector<std::string>& real,
-                           const std::vector<TextSet>& also, Report& report,
-                           ProgressLine& progress) {
+                           const Tensor<float>& latents, const std::vector<TextSet>& also,
+                           Report& report, ProgressLine& progress) {
   constexpr std::size_t order = 5;
   TrainingText known;
   NearestText nearest;
@@ -214,10 +288,11 @@ std::string report_samples(const Common& common, const Ldlm<float>& model,
     judges.embedder->to(common.device());
   }
   Generator generator = common.generator();
-  const auto draw = [&](double temperature) {
+  const auto draw = [&](double temperature, std::int64_t decode_level) {
     SampleArguments sampling = arguments.sampling;
     sampling.count = arguments.sample_count;
     sampling.temperature = temperature;
+    sampling.decode_level = decode_level;
     std::vector<std::string> texts;
     draw_samples(model, sampling, generator, [&](const std::string& text) {
       texts.push_back(text);
@@ -226,7 +301,8 @@ std::string report_samples(const Common& common, const Ldlm<float>& model,
     });
     return texts;
   };
-  const std::vector<std::string> samples = draw(arguments.sampling.temperature);
+  const std::vector<std::string> samples =
+      draw(arguments.sampling.temperature, arguments.sampling.decode_level);
   // Two halves of the held-out text, each as large as the samples if there is so much.
   std::vector<std::string> halves[2];
   for (std::size_t i = 0; i < real.size(); ++i) {
@@ -242,7 +318,15 @@ std::string report_samples(const Common& common, const Ldlm<float>& model,
   for (const double temperature : arguments.temperatures) {
     std::ostringstream name;
     name << "samples@" << temperature;
-    sets.push_back({name.str(), draw(temperature)});
+    sets.push_back({name.str(), draw(temperature, arguments.sampling.decode_level)});
+  }
+  if (model.config().latent != LatentKind::pooled) {
+    const double drawn = arguments.sampling.temperature > 0 ? arguments.sampling.temperature : 1.0;
+    sets.push_back({"no_latent", draw(drawn, no_latent)});
+    const std::int64_t count = std::min(latents.size(0), arguments.sample_count);
+    progress.show("decoding between latents ...");
+    sets.push_back({"midpoints", decode_midpoints(model, latents.slice(0, 0, count),
+                                                  arguments.sampling, generator)});
   }
   sets.insert(sets.end(), also.begin(), also.end());
   if (judges.judge) {
@@ -319,8 +403,16 @@ void evaluate(const Common& common, const EvalArguments& arguments) {
     }
   }
   tables += '\n' + report_decoding(decoded, report);
+  if (model.config().latent != LatentKind::pooled && texts.size() > 1) {
+    progress.show("asking what latents are worth ...");
+    tables += '\n' + report_worth(model,
+                                  evaluate_latent_worth(model, latents, texts,
+                                                        {0.0, 0.5, 1.0, 2.0, 3.0, 5.0}, options),
+                                  report);
+  }
   if (arguments.sample_count > 0) {
-    tables += '\n' + report_samples(common, model, arguments, texts, also, report, progress);
+    tables +=
+        '\n' + report_samples(common, model, arguments, texts, latents, also, report, progress);
   }
   progress.show("");
 

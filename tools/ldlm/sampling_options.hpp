@@ -82,6 +82,21 @@ struct SampleArguments {
   const CLI::App* command_ = nullptr;
 };
 
+/// Texts of latents as samples have them.
+inline std::vector<std::string> decode_as_samples(const Ldlm<float>& model,
+                                                  const Tensor<float>& latents,
+                                                  const SampleArguments& arguments,
+                                                  Generator& generator) {
+  if (arguments.temperature > 0.0) {
+    return model.decode(latents,
+                        {.t = arguments.decode_level,
+                         .temperature = arguments.temperature,
+                         .top_p = arguments.top_p},
+                        generator);
+  }
+  return model.decode(latents, {.t = arguments.decode_level, .num_beams = arguments.beams});
+}
+
 /// New texts: the sampler runs down to the decode level, the decoder does the rest.
 inline std::vector<std::string> draw_samples(const Ldlm<float>& model,
                                              const SampleArguments& arguments,
@@ -98,14 +113,7 @@ inline std::vector<std::string> draw_samples(const Ldlm<float>& model,
                 {arguments.count, model.config().latent_length, model.config().latent_channels},
                 model.device())
           : model.sample(arguments.count, sampler, generator);
-  if (arguments.temperature > 0.0) {
-    return model.decode(latents,
-                        {.t = arguments.decode_level,
-                         .temperature = arguments.temperature,
-                         .top_p = arguments.top_p},
-                        generator);
-  }
-  return model.decode(latents, {.t = arguments.decode_level, .num_beams = arguments.beams});
+  return decode_as_samples(model, latents, arguments, generator);
 }
 
 /// The same in batches, so that any number takes the memory of one: calls use(text) for each, and

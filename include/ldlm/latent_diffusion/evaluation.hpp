@@ -74,7 +74,7 @@ template <Floating T>
 class Gpt2Baseline {
  public:
   explicit Gpt2Baseline(const Ldlm<T>& model) : model_(model) {
-    if (model.config().latent == LatentKind::sequence) {
+    if (model.config().latent != LatentKind::pooled) {
       // x = W z + b: z = (W^T W)^-1 W^T (x - b).
       const Tensor<double> w = cast<double>(model.autoencoder().map.expand.weight.value().to(cpu));
       Tensor<double> rows = w.clone();  // (C, d): every row is W^T e_i
