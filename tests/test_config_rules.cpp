@@ -152,6 +152,7 @@ TEST_CASE("an LDLM, its schedules and samplers that cannot be are refused") {
     });
   };
   CHECK(slots([](LdlmConfig&) {}) == "no error");
+  CHECK(message_of([] { LdlmConfig::tiny_slots().validate(); }) == "no error");
   CHECK(slots([](LdlmConfig& c) { c.encoder.max_position_embeddings = 51; }) ==
         "[ldlm config] the encoder has 51 positions, 12 slots and a text of 40 tokens need more");
   CHECK(slots([](LdlmConfig& c) { c.decoder.n_positions = 51; }) ==

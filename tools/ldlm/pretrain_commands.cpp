@@ -53,7 +53,7 @@ struct HalfArguments {
                        "A tokenizer.json; by default the one in the folder of --from");
     command
         .add_option("--config", config,
-                    "Shapes of new weights: tiny, published, or a model's folder")
+                    "Shapes of new weights: tiny, tiny-slots, published, or a model's folder")
         ->excludes(folder);
     for (const auto& [name, value, what] :
          {std::tuple<const char*, std::int64_t*, const char*>{"--layers", &layers, "layers"},
@@ -70,11 +70,7 @@ struct HalfArguments {
             "Tokens of the longest texts, their end included; 0: the latent's length, or 40")
         ->check(non_negative);
   }
-  [[nodiscard]] LdlmConfig shapes() const {
-    return config == "tiny"        ? LdlmConfig::tiny()
-           : config == "published" ? LdlmConfig::published()
-                                   : load_config(config);
-  }
+  [[nodiscard]] LdlmConfig shapes() const { return named_config(config); }
   [[nodiscard]] std::int64_t row_length() const {
     constexpr std::int64_t usual = 40;
     if (length > 0 || !from.empty()) {

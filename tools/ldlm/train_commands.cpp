@@ -18,7 +18,8 @@ struct ModelArguments {
 
   void add_to(CLI::App& command) {
     command.add_option("--config", config,
-                       "tiny, published, or a folder with ldlm.json and the parts' config.json");
+                       "tiny, tiny-slots, published, or a folder with ldlm.json and the parts' "
+                       "config.json");
     command.add_option("--tokenizer", tokenizer,
                        "The tokenizer.json of both sides; by default those of their folders");
     command.add_option("--encoder", encoder, "Begin with the BERT of this folder");
@@ -26,11 +27,7 @@ struct ModelArguments {
     command.add_flag("!--no-normalization", normalize,
                      "Leave the latents' channels with the mean and deviation that they have");
   }
-  [[nodiscard]] LdlmConfig shapes() const {
-    return config == "tiny"        ? LdlmConfig::tiny()
-           : config == "published" ? LdlmConfig::published()
-                                   : load_config(config);
-  }
+  [[nodiscard]] LdlmConfig shapes() const { return named_config(config); }
   [[nodiscard]] LdlmTokenizers tokenizers() const {
     if (!tokenizer.empty()) {
       const Tokenizer both = Tokenizer::from_file(tokenizer);

@@ -6,6 +6,7 @@
 
 #include <ldlm/files/folder_update.hpp>
 #include <ldlm/io/json.hpp>
+#include <ldlm/latent_diffusion/pipeline.hpp>
 #include <ldlm/optim/adam.hpp>
 #include <ldlm/text/tokenizer.hpp>
 #include <ldlm/train/dataset.hpp>
@@ -64,6 +65,14 @@ struct TrainingArguments {
                        {.learning_rate = learning_rate, .beta2 = 0.98});
   }
 };
+
+/// A configuration that has a name, or that of a folder.
+inline LdlmConfig named_config(const std::string& name) {
+  return name == "tiny"         ? LdlmConfig::tiny()
+         : name == "tiny-slots" ? LdlmConfig::tiny_slots()
+         : name == "published"  ? LdlmConfig::published()
+                                : load_config(name);
+}
 
 /// Makes the folder that a stage will write to and holds it for this process, so that a mistake
 /// shows before hours of work.

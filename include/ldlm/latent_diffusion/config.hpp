@@ -67,6 +67,9 @@ struct LdlmConfig {
 
   /// What `weights/ldlm-tiny` is: trained from scratch on two CPU cores in hours.
   static LdlmConfig tiny();
+  /// The same size with twelve slots, for texts of up to 39 tokens: what `tools/train_slots.sh`
+  /// makes.
+  static LdlmConfig tiny_slots();
 
   /// Throws an Error that names the member for values that make no model, and both sides of what
   /// does not fit together.

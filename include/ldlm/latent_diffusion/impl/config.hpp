@@ -94,6 +94,16 @@ LDLM_BODY LdlmConfig LdlmConfig::tiny() {
   return c;
 }
 
+LDLM_BODY LdlmConfig LdlmConfig::tiny_slots() {
+  LdlmConfig c = tiny();
+  c.latent = LatentKind::slots;
+  c.max_new_tokens = c.latent_length;
+  c.latent_length = c.denoiser.length = 12;
+  c.encoder.max_position_embeddings = c.decoder.n_positions = c.latent_length + c.max_new_tokens;
+  c.decoder.n_layer = 6;
+  return c;
+}
+
 LDLM_BODY void LdlmConfig::validate() const {
   encoder.validate();
   decoder.validate();
