@@ -92,6 +92,27 @@ TEST_CASE("texts go through slots and come back, and are drawn from noise") {
       doctest::Contains("the model takes 13 at most"), Error);
 }
 
+TEST_CASE("guidance of 1 changes nothing, and 0 leaves the previous estimates out") {
+  const Ldlm<float>& model = trained_model();
+  const auto sampled = [&](double guidance) {
+    Generator generator(5);
+    return model.sample(3, {.steps = 8}, generator, guidance);
+  };
+  Generator generator(5);
+  CHECK(equal(sampled(1.0), model.sample(3, {.steps = 8}, generator)));
+  CHECK_FALSE(equal(sampled(1.0), sampled(2.0)));
+  Generator again(5);
+  const Diffusion diffusion{model.config().schedule.make(), model.config().prediction};
+  const auto without = [&](const Tensor<float>& zt, double alpha_bar) {
+    return estimate_x0(model.denoiser(), diffusion, zt, std::vector<double>(3, alpha_bar));
+  };
+  const Tensor<float> expected =
+      sample_diffusion<float>({3, 3, 8}, model.schedule(), without, {.steps = 8}, again);
+  CHECK(max(abs(sub(sampled(0.0), expected))).item() < 1e-5F);
+  CHECK_THROWS_WITH_AS((void)sampled(-1.0), doctest::Contains("guidance must not be negative"),
+                       Error);
+}
+
 TEST_CASE("a text's slots depend on it alone, and not on what it is padded beside") {
   const Ldlm<float>& model = trained_model();
   const Tensor<float> all = model.encode(small_texts());

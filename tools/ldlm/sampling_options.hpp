@@ -17,6 +17,7 @@ inline const CLI::Range beam_count(std::int64_t{0}, max_beams);
 struct SampleArguments {
   std::int64_t count = 5;
   SamplerOptions sampler{.kind = SamplerKind::ddpm, .steps = 100, .stop_at = -1};
+  double guidance = 1.0;
   std::int64_t decode_level = 800;
   std::int64_t beams = 0;
   double temperature = 0.0;
@@ -40,6 +41,10 @@ struct SampleArguments {
     command.add_option("--eta", sampler.eta, "Randomness of DDIM, from 0 to 1")
         ->check(CLI::Range(0.0, 1.0));
     command
+        .add_option("--guidance", guidance,
+                    "How far to follow what the denoiser's own estimate changes; 1: as it is")
+        ->check(CLI::Range(0.0, 100.0));
+    command
         .add_option("--decode-level", decode_level,
                     "Noise level t at which the sampler hands over to the decoder, which then "
                     "knows how far to trust the latent; -1: denoise to the end; 1000: the decoder "
@@ -57,7 +62,7 @@ struct SampleArguments {
   /// Refuses options of which others take the effect. Once the command line is read.
   void check() const {
     if (without_latent()) {
-      for (const char* const option : {"--steps", "--sampler", "--eta"}) {
+      for (const char* const option : {"--steps", "--sampler", "--eta", "--guidance"}) {
         refuse_without_effect(*command_, option, "with --decode-level 1000");
       }
     }
@@ -72,8 +77,8 @@ struct SampleArguments {
   }
   /// Refuses all of them, where nothing is sampled.
   void refuse_all(const std::string& where) const {
-    for (const char* const option : {"--steps", "--sampler", "--eta", "--decode-level", "--beams",
-                                     "--temperature", "--top-p"}) {
+    for (const char* const option : {"--steps", "--sampler", "--eta", "--guidance",
+                                     "--decode-level", "--beams", "--temperature", "--top-p"}) {
       refuse_without_effect(*command_, option, where);
     }
   }
@@ -112,7 +117,7 @@ inline std::vector<std::string> draw_samples(const Ldlm<float>& model,
           ? Tensor<float>::zeros(
                 {arguments.count, model.config().latent_length, model.config().latent_channels},
                 model.device())
-          : model.sample(arguments.count, sampler, generator);
+          : model.sample(arguments.count, sampler, generator, arguments.guidance);
   return decode_as_samples(model, latents, arguments, generator);
 }
 

@@ -10,6 +10,7 @@
 // and decoder_tokenizer.json), and the parts encoder/, decoder/ (folders of Hugging Face's),
 // latent/ and denoiser/.
 
+#include <cmath>
 #include <limits>
 #include <new>
 #include <optional>
@@ -397,14 +398,26 @@ class Ldlm {
                                     : first,
                                 "denoise");
   }
-  /// New latents (count, L, d) from pure noise.
+  /// New latents (count, L, d) from pure noise. A self-conditioned denoiser's estimate is moved
+  /// away from the one that it makes without its previous estimate, by `guidance` times what that
+  /// changes (1: not at all).
   [[nodiscard]] Tensor<T> sample(std::int64_t count, const SamplerOptions& options,
-                                 Generator& generator) const {
+                                 Generator& generator, double guidance = 1.0) const {
     LDLM_CHECK(count > 0, "sample", "count must be positive, got ", count);
+    LDLM_CHECK(guidance >= 0.0 && std::isfinite(guidance), "sample",
+               "guidance must not be negative, got ", guidance);
+    LDLM_CHECK(guidance == 1.0 || denoiser_.config.self_conditioning, "sample",
+               "guidance needs a denoiser that is self-conditioned");
     Tensor<T> previous;
     const auto denoise = [&](const Tensor<T>& zt, double alpha_bar) {
       const std::vector<double> level(static_cast<std::size_t>(count), alpha_bar);
-      return previous = estimate_x0(denoiser_, diffusion_, zt, level, previous);
+      const bool guided = guidance != 1.0 && previous.defined();
+      previous = estimate_x0(denoiser_, diffusion_, zt, level, previous);
+      if (guided) {
+        const Tensor<T> without = estimate_x0(denoiser_, diffusion_, zt, level);
+        previous = add(without, mul(sub(previous, without), static_cast<ComputeType<T>>(guidance)));
+      }
+      return previous;
     };
     return detail::check_finite(
         sample_diffusion<T>({count, config_.latent_length, config_.latent_channels},
