@@ -54,6 +54,12 @@ inline bool lacks_terminals() {
 
 using Arguments = std::vector<std::string>;
 
+/// The arguments, and more.
+inline Arguments with(Arguments arguments, const Arguments& more) {
+  arguments.insert(arguments.end(), more.begin(), more.end());
+  return arguments;
+}
+
 /// How long to wait for ldlm: LDLM_TEST_PATIENCE seconds, for slow builds of it, or 120.
 inline std::chrono::seconds patience() {
   const char* const given = std::getenv("LDLM_TEST_PATIENCE");

@@ -6,11 +6,6 @@ using namespace command_test;
 
 namespace {
 
-Arguments with(Arguments arguments, const Arguments& more) {
-  arguments.insert(arguments.end(), more.begin(), more.end());
-  return arguments;
-}
-
 /// A folder of the workshop's shapes, with three slots.
 std::string slots_config(const Workshop& w) {
   const std::string folder = (w.folder / "slots-config").string();

@@ -27,11 +27,6 @@ bool same_weights(const fs::path& a, const fs::path& b) {
   return !x.empty() && x == weights_of(b);
 }
 
-Arguments with(Arguments arguments, const Arguments& more) {
-  arguments.insert(arguments.end(), more.begin(), more.end());
-  return arguments;
-}
-
 /// The steps of the checkpoints in a folder, rising.
 std::vector<std::string> checkpoints_in(const fs::path& folder) {
   std::vector<std::string> out;
