@@ -53,7 +53,7 @@ sanitize() {
   local status=0 tool
   for tool in memcheck racecheck synccheck initcheck; do
     echo "-- $tool"
-    LDLM_TEST_DEVICE=cuda LDLM_TEST_SAMPLE=1 timeout 120 compute-sanitizer --tool "$tool" \
+    LDLM_CUDA_CACHE=off LDLM_TEST_DEVICE=cuda LDLM_TEST_SAMPLE=1 timeout 120 compute-sanitizer --tool "$tool" \
       --error-exitcode 1 "$build/tests/card_tests" \
       --source-file='*/test_kernels_index.cpp,*/test_kernels_rows.cpp,*/test_gpt2.cpp' |
       tail -5 || status=$?
@@ -82,6 +82,7 @@ if grep -q '^cuda .*cannot be used' <<<"$devices"; then
   exit 3
 fi
 stage test ctest --test-dir "$build" -L card --output-on-failure || failed=1
+PATH=$PATH:$(dirname "$nvcc")
 if command -v compute-sanitizer >/dev/null; then
   stage sanitize sanitize || failed=1
 else

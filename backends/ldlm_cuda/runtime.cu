@@ -45,6 +45,16 @@ bool synchronous() {
   return on;
 }
 
+/// Whether freed memory is kept for what comes next. Tools that look for wrong accesses see more
+/// where each tensor has memory of its own size, for its own time.
+bool keeps_memory() {
+  static const bool on = [] {
+    const char* const value = std::getenv("LDLM_CUDA_CACHE");
+    return value == nullptr || std::string_view(value) != "off";
+  }();
+  return on;
+}
+
 /// The stream of all work that is not recorded.
 cudaStream_t working_stream();
 
@@ -70,19 +80,19 @@ class Cache {
   void* allocate(std::size_t bytes) {
     const std::lock_guard lock(mutex_);
     LDLM_CHECK_AS(memory, bytes <= max_bytes, "allocate", "no memory for ", bytes, " bytes");
-    const std::size_t index = size_class(bytes);
+    const std::size_t size = block_bytes(bytes);
     if (recording == nullptr) {
-      return take(index, bytes);
+      return take(size, bytes);
     }
     auto& reserved = reserved_[recording->number];
-    const auto same = std::find_if(reserved.begin(), reserved.end(), [index](const Reserved& r) {
-      return r.index == index && r.is_free;
+    const auto same = std::find_if(reserved.begin(), reserved.end(), [size](const Reserved& r) {
+      return r.bytes == size && r.is_free;
     });
     if (same != reserved.end()) {
       same->is_free = false;
       return same->block;
     }
-    reserved.push_back({take(index, bytes), index, false});
+    reserved.push_back({take(size, bytes), size, false});
     owners_[reserved.back().block] = recording->number;
     return reserved.back().block;
   }
@@ -95,7 +105,7 @@ class Cache {
       }
       return;
     }
-    give(block, size_class(bytes));
+    give(block, block_bytes(bytes));
   }
 
   /// What was recorded under this number is not done any more.
@@ -108,7 +118,7 @@ class Cache {
     for (const Reserved& r : found->second) {
       owners_.erase(r.block);
       if (r.is_free) {
-        give(r.block, r.index);
+        give(r.block, r.bytes);
       }
     }
     reserved_.erase(found);
@@ -117,38 +127,48 @@ class Cache {
  private:
   struct Reserved {
     void* block;
-    std::size_t index;  // of its size class
+    std::size_t bytes;
     bool is_free;
   };
 
-  void* take(std::size_t index, std::size_t bytes) {
-    const std::size_t rounded = class_bytes(index);
+  /// Bytes of a block for so many, as they are asked for and given back.
+  static std::size_t block_bytes(std::size_t bytes) {
+    return keeps_memory() ? class_bytes(size_class(bytes)) : std::max<std::size_t>(bytes, 1);
+  }
+
+  void* take(std::size_t size, std::size_t bytes) {
+    auto& free = free_[size_class(size)];
     void* block = nullptr;
-    if (!free_[index].empty()) {
-      block = free_[index].back();
-      free_[index].pop_back();
-      cached_ -= rounded;
-    } else if (cudaMalloc(&block, rounded) != cudaSuccess) {
+    if (keeps_memory() && !free.empty()) {
+      block = free.back();
+      free.pop_back();
+      cached_ -= size;
+    } else if (cudaMalloc(&block, size) != cudaSuccess) {
       cudaGetLastError();
       check(cudaStreamSynchronize(working_stream()), "allocate");
+      const std::size_t cached = cached_;
       release();
-      if (const cudaError_t error = cudaMalloc(&block, rounded); error != cudaSuccess) {
+      if (const cudaError_t error = cudaMalloc(&block, size); error != cudaSuccess) {
         cudaGetLastError();
         LDLM_CHECK_AS(memory, error != cudaErrorMemoryAllocation, "allocate",
-                      "no memory on the card for ", bytes, " bytes: ", used_, " in use, ", cached_,
-                      " cached");
+                      "no memory on the card for ", bytes, " bytes: ", used_, " in use, ", cached,
+                      " were cached and given back");
         check(error, "allocate");
       }
     }
-    used_ += rounded;
+    used_ += size;
     return block;
   }
 
-  void give(void* block, std::size_t index) noexcept {
-    used_ -= class_bytes(index);
+  void give(void* block, std::size_t size) noexcept {
+    used_ -= size;
+    if (!keeps_memory()) {
+      cudaFree(block);
+      return;
+    }
     try {
-      free_[index].push_back(block);
-      cached_ += class_bytes(index);
+      free_[size_class(size)].push_back(block);
+      cached_ += size;
     } catch (const std::bad_alloc&) {
       cudaFree(block);
     }
@@ -202,6 +222,9 @@ struct Card {
     int count = 0;
     const cudaError_t error = cudaGetDeviceCount(&count);
     cudaGetLastError();
+    int driver = 0;
+    LDLM_CHECK_DEVICE(cudaDriverGetVersion(&driver) != cudaSuccess || driver > 0, "cuda",
+                      "no card can be used: there is no NVIDIA driver");
     LDLM_CHECK_DEVICE(error == cudaSuccess && count > 0, "cuda",
                       "no card can be used: ", cudaGetErrorString(error), " (",
                       cudaGetErrorName(error), ")");

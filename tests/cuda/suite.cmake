@@ -39,7 +39,7 @@ function(ldlm_cuda_suite prefix sample)
     set_tests_properties(
       ${prefix}_${name}
       PROPERTIES LABELS ${prefix} TIMEOUT ${timeout} SKIP_RETURN_CODE 77
-                 ENVIRONMENT "LDLM_TEST_DEVICE=cuda;LDLM_TEST_SAMPLE=${sample}")
+                 ENVIRONMENT "LDLM_TEST_DEVICE=cuda;LDLM_TEST_SAMPLE=${sample};${LDLM_CUDA_TEST_ENVIRONMENT}")
   endmacro()
   set(launcher ${ARGN})
   set(tests $<TARGET_FILE:${prefix}_tests>)

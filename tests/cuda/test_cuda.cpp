@@ -4,7 +4,9 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdlib>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include <ldlm/autograd/autograd.hpp>
@@ -209,6 +211,22 @@ TEST_CASE("operands on two devices are named") {
           return there.at({0, 0});
         }) == "[at] needs elements in host memory, these are on cuda:0; copy them with to(cpu)");
   CHECK(to_string(there) == to_string(here));
+  // Gradients: kernels of optimisers get bare addresses.
+  const Variable<float> leaf(there, true);
+  CHECK(message_of([&] { (leaf * 2.0F).backward({.seed = here}); }) ==
+        "[backward] tensors are on cuda:0 and cpu:0");
+}
+
+TEST_CASE("without a cache each tensor has memory of its own") {
+  const char* const cache = std::getenv("LDLM_CUDA_CACHE");
+  if (cache == nullptr || std::string_view(cache) != "off") {
+    MESSAGE("skipped: LDLM_CUDA_CACHE is not off");
+    return;
+  }
+  { const Floats gone = Floats::full({4}, 7, cuda); }
+  const std::vector<float> values = Floats::empty({4}, cuda).to_vector();
+  // Emulated memory begins as NaN; a card's may hold anything.
+  CHECK((std::isnan(values[0]) || device_info(cuda).name.find("emulated") == std::string::npos));
 }
 
 TEST_CASE("integer ops that cannot be done") {

@@ -5,6 +5,7 @@
 #include <string_view>
 #include <vector>
 
+#include <ldlm/core/device_memory.hpp>
 #include <ldlm_cuda/launch.cuh>
 
 #include "runtime.hpp"
@@ -37,6 +38,12 @@ void sum_rows(const float* x, float* y) {
   }
 }
 
+/// Memory of the card for three numbers, as a tensor has it.
+float* tensor_memory() {
+  return static_cast<float*>(
+      ldlm::device_memory(ldlm::cuda).allocate(ldlm::cuda, 3 * sizeof(float)));
+}
+
 struct Fault {
   std::string_view name;
   void (*run)();
@@ -62,6 +69,18 @@ constexpr Fault faults[] = {
      [] {
        cudaFree(values);
        run_kernel(1, 1, [] { values[0] = 1; });
+     }},
+    // These two need LDLM_CUDA_CACHE=off.
+    {"tensor_out_of_bounds",
+     [] {
+       float* const three = tensor_memory();
+       run_kernel(1, 1, [three] { three[3] = 1; });
+     }},
+    {"tensor_after_free",
+     [] {
+       float* const three = tensor_memory();
+       ldlm::device_memory(ldlm::cuda).deallocate(ldlm::cuda, three, 3 * sizeof(float));
+       run_kernel(1, 1, [three] { three[0] = 1; });
      }},
     {"host_access", [] { values[0] = 1; }},
 };

@@ -1,19 +1,23 @@
 # ldlm::cuda: the CUDA backend, compiled by nvcc in the project that links it beside ldlm::ldlm.
 #
 # LDLM_CUDA_ARCHITECTURES names what it is compiled for, as CMake's CUDA_ARCHITECTURES; without it
-# every architecture from 8.0 on that the toolkit's CMake knows as current, and PTX for later ones.
+# 8.0, 8.6, 8.9 and 9.0, with a toolkit of 12.8 or newer 10.0 and 12.0, and PTX for later ones.
 
 # ldlm_add_cuda(<folder of the sources>). A macro: languages are enabled for the caller's folder.
 macro(ldlm_add_cuda folder)
   if(NOT TARGET ldlm_cuda)
-    if(NOT DEFINED LDLM_CUDA_ARCHITECTURES)
-      set(LDLM_CUDA_ARCHITECTURES 80-real 86-real 89-real 90-real 100-real 120)
-    endif()
     if(NOT DEFINED CMAKE_CUDA_ARCHITECTURES)
-      set(CMAKE_CUDA_ARCHITECTURES ${LDLM_CUDA_ARCHITECTURES})
+      set(CMAKE_CUDA_ARCHITECTURES 80)  # for the compiler's test
     endif()
     enable_language(CUDA)
     find_package(CUDAToolkit 12.4 REQUIRED)
+    if(NOT DEFINED LDLM_CUDA_ARCHITECTURES)
+      if(CUDAToolkit_VERSION VERSION_LESS 12.8)
+        set(LDLM_CUDA_ARCHITECTURES 80-real 86-real 89-real 90)
+      else()
+        set(LDLM_CUDA_ARCHITECTURES 80-real 86-real 89-real 90-real 100-real 120)
+      endif()
+    endif()
     ldlm_add_cuda_targets("${folder}")
   endif()
 endmacro()

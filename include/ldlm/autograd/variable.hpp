@@ -108,6 +108,9 @@ class Variable {
                      " is not a single element and needs a seed");
     LDLM_CHECK_SHAPE(!given || options.seed.shape() == shape(), "backward", "seed ",
                      to_string(options.seed.shape()), " does not fit ", to_string(shape()));
+    if (given) {
+      detail::check_same_device("backward", device(), options.seed.device());
+    }
     typed_node()->accumulate(given ? options.seed : Tensor<T>::ones(shape(), device()));
     if (!root.get()->is_leaf()) {
       run_backward(*root.get(), options.retain_graph);

@@ -30,7 +30,9 @@ class DeviceGraph {
   /// elements nor bring any from the host, and other work must not be recorded within it; Errors of
   /// that, and what else work() throws, end the recording. Tensors that are made within keep their
   /// memory for the graph; what comes from outside must outlive it. Indices that are on the device
-  /// are not checked: their elements are not known.
+  /// are not checked: their elements are not known (cross-entropy checks its targets on the host,
+  /// and var() reads an element: neither can be recorded). Numbers of the host are those of the
+  /// recording each time: seeds of rand and dropout, an optimiser's count of steps.
   template <class Work>
   [[nodiscard]] static DeviceGraph record(Device device, Work&& work) {
     static_assert(std::is_invocable_v<Work>,

@@ -107,6 +107,9 @@ template <Floating T>
 void check_contiguous(std::string_view op, std::string_view name, const Variable<T>& parameter) {
   LDLM_CHECK_SHAPE(parameter.value().is_contiguous(), op, "'", name,
                    "' is strided; parameters must be contiguous");
+  if (parameter.grad().defined()) {  // kernels get bare addresses
+    check_same_device(op, parameter.device(), parameter.grad().device());
+  }
 }
 
 /// The slots of all groups. Throws on a parameter that is undefined, strided, or given twice, and
