@@ -34,12 +34,13 @@ function(ldlm_cuda_suite prefix sample)
   if(LDLM_SANITIZE)
     set(timeout 10800)
   endif()
+  set(environment LDLM_TEST_DEVICE=cuda LDLM_TEST_SAMPLE=${sample} ${LDLM_CUDA_TEST_ENVIRONMENT})
   macro(cuda_suite_test name)
     add_test(NAME ${prefix}_${name} COMMAND ${launcher} ${ARGN})
     set_tests_properties(
       ${prefix}_${name}
       PROPERTIES LABELS ${prefix} TIMEOUT ${timeout} SKIP_RETURN_CODE 77
-                 ENVIRONMENT "LDLM_TEST_DEVICE=cuda;LDLM_TEST_SAMPLE=${sample};${LDLM_CUDA_TEST_ENVIRONMENT}")
+                 ENVIRONMENT "${environment}")
   endmacro()
   set(launcher ${ARGN})
   set(tests $<TARGET_FILE:${prefix}_tests>)
