@@ -125,6 +125,23 @@ TEST_CASE("a generated token waits once, and its step is one launch once it is r
   CHECK(count(6, search) == Counts{12, 4});  // values and places of the candidates
 }
 
+TEST_CASE("rows whose likeliest tokens do not decide are fetched together") {
+  struct Flat {
+    using value_type = float;
+    Floats step(const Tensor<std::int64_t>& ids) const {
+      return Floats::zeros({ids.size(0), 700}, cuda);
+    }
+    void reorder(const Tensor<std::int64_t>& /*rows*/) const {}
+  };
+  Flat model;
+  Generator generator(1);
+  const auto before = cuda_emulator::synchronizations();
+  const auto texts = sample(model, Tensor<std::int64_t>::zeros({4, 1}),
+                            {.stop = {.max_new_tokens = 5}, .top_p = 0.9}, generator);
+  CHECK(texts.size() == 4);
+  CHECK(cuda_emulator::synchronizations() - before == 2 * 5);
+}
+
 TEST_CASE("what is cached is given back before memory is short") {
   const auto use = cuda_emulator::device_memory_use();
   { const Floats large = Floats::empty({std::int64_t{1} << 20}, cuda); }

@@ -7,6 +7,7 @@
 #include <optional>
 #include <utility>
 
+#include <ldlm/core/ops/index.hpp>
 #include <ldlm/core/random.hpp>
 #include <ldlm/generate/causal_lm.hpp>
 
@@ -145,7 +146,7 @@ template <Floating T>
 class Candidates {
  public:
   static constexpr std::int64_t usual = 256;
-  /// A device selects one token after the other: of more the whole row is faster to fetch.
+  /// A device sorts so many at once: of more the whole row is faster to fetch.
   static constexpr std::int64_t most = 1024;
   /// So many tokens have numbers that a float holds.
   static constexpr std::int64_t most_tokens = std::int64_t{1} << 24;
@@ -254,19 +255,24 @@ template <CausalLm M>
     } else {
       logits = logits.to(cpu).contiguous();
     }
-    std::vector<std::int64_t> out;
+    std::vector<std::int64_t> out(rows.size());
+    std::vector<double> draws;
+    std::vector<std::int64_t> open;  // rows of which all logits are needed
     for (std::size_t i = 0; i < rows.size(); ++i) {
-      const double u = streams[rows[i]].uniform();
-      std::optional<std::int64_t> token;
-      if (candidates) {
-        token = candidates->drawn_token(i, u);
-      }
+      draws.push_back(streams[rows[i]].uniform());
+      const auto token = candidates ? candidates->drawn_token(i, draws[i]) : std::nullopt;
+      out[i] = token.value_or(0);
       if (!token) {
-        const auto row =
-            logits.slice(0, static_cast<std::int64_t>(i), static_cast<std::int64_t>(i) + 1).to(cpu);
-        token = detail::drawn_token(detail::row_of(row, 0), options, u);
+        open.push_back(static_cast<std::int64_t>(i));
       }
-      out.push_back(*token);
+    }
+    if (candidates && !open.empty()) {  // together, so that the device is waited for once
+      const auto count = static_cast<std::int64_t>(open.size());
+      logits = index_select(logits, 0, Tensor<std::int64_t>::from_values({count}, open)).to(cpu);
+    }
+    for (std::size_t k = 0; k < open.size(); ++k) {  // without candidates all rows are open
+      const auto i = static_cast<std::size_t>(open[k]);
+      out[i] = detail::drawn_token(detail::row_of(logits, k), options, draws[i]);
     }
     return out;
   };
