@@ -90,9 +90,11 @@ TEST_CASE("packed weights move, multiply and are looked up") {
   // Of many rows and columns, where the other factor may be rounded to bf16, too.
   const Floats wide = randn({65, 70}, generator);
   const Floats rows = randn({60, 70}, generator);
-  for (const auto& [format, most] :
+  for (const auto& entry :
        {std::pair(WeightFormat::f32, 1e-4F), std::pair(WeightFormat::bf16, 0.2F),
         std::pair(WeightFormat::int8, 0.2F), std::pair(WeightFormat::int4, 0.2F)}) {
+    const WeightFormat format = entry.first;
+    const float most = entry.second;
     CAPTURE(name_of(format));
     const PackedMatrix host = pack(wide, format);
     const Floats plain = matmul(rows, unpack(host).transpose(0, 1));
