@@ -268,10 +268,10 @@ View<T> without(const View<T>& view, int axis) {
 
 /// Blocks that work through `rows` rows, one at a time each; their threads are a power of two.
 Grid grid_of_selection(std::int64_t rows, std::int64_t columns) {
-  const unsigned threads = columns <= 32    ? 32
-                           : columns <= 128 ? 64
-                           : columns < 4096 ? usual_threads
-                                            : most_threads;
+  const unsigned threads = columns <= 32                ? 32
+                           : columns <= 128             ? 64
+                           : columns <= most_candidates ? usual_threads
+                                                        : most_threads;
   const std::int64_t blocks = std::min<std::int64_t>(rows, std::int64_t{64} * multiprocessors());
   return {dim3(static_cast<unsigned>(blocks)), dim3(threads)};
 }
