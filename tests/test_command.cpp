@@ -12,6 +12,8 @@ TEST_CASE("the help of every subcommand ends with an example of it") {
                                         {"demo"},
                                         {"reconstruct"},
                                         {"sample"},
+                                        {"vary"},
+                                        {"interpolate"},
                                         {"generate"},
                                         {"embed"},
                                         {"tokenize"},

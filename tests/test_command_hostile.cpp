@@ -371,7 +371,7 @@ TEST_CASE("texts that hurt") {
               .size() == 1);
   }
   for (const std::string& nothing : {std::string(), std::string("\n\n"), std::string(" \t\r\n")}) {
-    for (const std::string command : {"reconstruct", "embed", "generate", "tokenize"}) {
+    for (const std::string command : {"reconstruct", "vary", "embed", "generate", "tokenize"}) {
       check_error(model({command}), {"there is no text"}, {.input = nothing});
     }
   }

@@ -136,7 +136,7 @@ TEST_CASE("one text that cannot be worked on does not stop the rest, and is name
   const std::string longer = repeated("word ", 100);
   const std::string file = (w.folder / "some.txt").string();
   make_file(file, "The cat sat.\n\n" + longer + "\nA dog ran.\n" + longer + "\n");
-  for (const std::string command : {"embed", "reconstruct", "generate"}) {
+  for (const std::string command : {"embed", "reconstruct", "vary", "generate"}) {
     CAPTURE(command);
     const Arguments arguments{command, "--model", w.model, "--json", "--file", file};
     const Result result = run(arguments);

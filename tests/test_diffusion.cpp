@@ -1,10 +1,12 @@
 #include <doctest/doctest.h>
 
 #include <cmath>
+#include <numbers>
 #include <utility>
 #include <vector>
 
 #include <ldlm/core/ops.hpp>
+#include <ldlm/diffusion/interpolation.hpp>
 #include <ldlm/diffusion/sampler.hpp>
 
 using namespace ldlm;
@@ -164,4 +166,24 @@ TEST_CASE("a sampler can stop at a noise level and refuses what cannot be") {
   CHECK_THROWS_AS(sample_diffusion<double>({3}, schedule, count, {.eta = 2.0}, generator), Error);
   CHECK_THROWS_AS(
       add_noise(Tensor<double>::zeros({2, 3}), Tensor<double>::zeros({2, 3}), Levels{0.5}), Error);
+}
+
+TEST_CASE("slerp goes from one vector to another along the sphere") {
+  const auto a = Tensor<double>::from_values({2, 2}, {1, 0, 0, 3});
+  const auto b = Tensor<double>::from_values({2, 2}, {0, 1, 3, 0});
+  CHECK(largest_difference(slerp(a, b, 0.0), a) < 1e-15);
+  CHECK(largest_difference(slerp(a, b, 1.0), b) < 1e-15);
+  const double c = std::cos(std::numbers::pi / 6.0);  // a third of the way: 30 degrees
+  const auto third = Tensor<double>::from_values({2, 2}, {c, 0.5, 1.5, 3 * c});
+  CHECK(largest_difference(slerp(a, b, 1.0 / 3.0), third) < 1e-15);
+  const auto strided = b.transpose(0, 1).contiguous().transpose(0, 1);
+  CHECK(largest_difference(slerp(a, strided, 1.0 / 3.0), third) < 1e-15);
+  // Along a line where there is no arc, and where there are many.
+  for (const double sign : {2.0, -1.0, 0.0}) {
+    CHECK(largest_difference(slerp(a, mul(a, sign), 0.25), mul(a, 0.75 + 0.25 * sign)) < 1e-15);
+  }
+  CHECK(slerp(Tensor<float>::zeros({0, 4}), Tensor<float>::zeros({0, 4}), 0.5).numel() == 0);
+  CHECK_THROWS_WITH_AS((void)slerp(a, b, 1.5), "[slerp] share must lie in [0, 1], got 1.5", Error);
+  CHECK_THROWS_WITH_AS((void)slerp(a, Tensor<double>::zeros({2}), 0.5),
+                       "[slerp] cannot go from (2, 2) to (2,)", Error);
 }

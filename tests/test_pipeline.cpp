@@ -1,5 +1,6 @@
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <string>
 #include <vector>
@@ -85,6 +86,72 @@ TEST_CASE("samples from pure noise are texts that it knows") {
     known += std::count(small_texts().begin(), small_texts().end(), text) > 0 ? 1 : 0;
   }
   CHECK(known >= 4);
+}
+
+TEST_CASE("variations are sampled from a level of noise on, and keep more at lower ones") {
+  const Ldlm<float>& model = trained_model();
+  const Tensor<float> z = model.encode(small_texts());
+  const auto distance = [&](std::int64_t t) {
+    Generator generator(5);
+    const Tensor<float> varied = model.vary(z, t, {.steps = 30}, generator);
+    REQUIRE(varied.shape() == z.shape());
+    return ldlm::estimate(mean_squared_errors(varied, z)).mean;
+  };
+  CHECK(distance(50) < 0.9 * distance(999));
+
+  // Two steps by the formula of DDIM: from level 850 to the one that is left of three.
+  const SamplerOptions options{.kind = SamplerKind::ddim, .steps = 3};
+  Generator drawn(5);
+  const Tensor<float> varied = model.vary(z, 850, options, drawn);
+  const std::int64_t first = model.schedule().nearest(model.levels().alpha_bar(850));
+  const std::int64_t second = options.timesteps(model.schedule()).back();
+  REQUIRE(options.timesteps(model.schedule())[1] >= first);
+  REQUIRE(second < first);
+  const Diffusion diffusion{model.schedule(), model.config().prediction};
+  const std::vector<double> from(8, model.schedule().alpha_bar(first));
+  const std::vector<double> to(8, model.schedule().alpha_bar(second));
+  Generator same(5);
+  const Tensor<float> zt = ldlm::add_noise(z, randn_like(z, same), from);
+  const Tensor<float> x0 = estimate_x0(model.denoiser(), diffusion, zt, from);
+  const Tensor<float> zs = ldlm::add_noise(x0, to_epsilon(x0, zt, from), to);
+  const Tensor<float> expected = estimate_x0(model.denoiser(), diffusion, zs, to, x0);
+  CHECK(max(abs(sub(varied, expected))).item() < 1e-5F);
+
+  Generator generator(5);
+  CHECK_THROWS_WITH_AS((void)model.vary(z, 1000, {}, generator),
+                       "[vary] t = 1000 is outside [0, 1000)", Error);
+  CHECK_THROWS_AS((void)model.vary(z, -1, {}, generator), Error);
+  CHECK_THROWS_AS((void)model.vary(z, 500, {}, generator, -1.0), Error);
+}
+
+TEST_CASE("a watch sees every step of a sampler and changes nothing") {
+  const Ldlm<float>& model = trained_model();
+  const SamplerOptions options{.steps = 10, .stop_at = 450};
+  Generator alone(6);
+  const Tensor<float> expected = model.sample(2, options, alone);
+  std::vector<double> levels;
+  Tensor<float> last;
+  Generator watched(6);
+  const auto watch = [&](const Tensor<float>& estimate, double alpha_bar) {
+    levels.push_back(alpha_bar);
+    last = estimate;
+  };
+  CHECK(equal(model.sample(2, options, watched, 1.0, watch), expected));
+  CHECK(equal(last, expected));
+  const auto timesteps = options.timesteps(model.schedule());
+  REQUIRE(levels.size() == timesteps.size());
+  CHECK(timesteps.back() <= 450);
+  CHECK(timesteps[timesteps.size() - 2] > 450);
+  for (std::size_t i = 0; i < levels.size(); ++i) {
+    CHECK(levels[i] == model.schedule().alpha_bar(timesteps[i]));
+  }
+  // From a level on: that one, then those below it.
+  levels.clear();
+  (void)model.vary(expected, 500, options, watched, 1.0, watch);
+  REQUIRE_FALSE(levels.empty());
+  CHECK(levels.front() ==
+        model.schedule().alpha_bar(model.schedule().nearest(model.levels().alpha_bar(500))));
+  CHECK(std::is_sorted(levels.begin(), levels.end()));
 }
 
 TEST_CASE("a seed gives one result") {

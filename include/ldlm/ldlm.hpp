@@ -13,6 +13,7 @@
 #include <ldlm/core/ops.hpp>
 #include <ldlm/core/random.hpp>
 #include <ldlm/core/threads.hpp>
+#include <ldlm/diffusion/interpolation.hpp>
 #include <ldlm/diffusion/process.hpp>
 #include <ldlm/diffusion/sampler.hpp>
 #include <ldlm/diffusion/schedule.hpp>

@@ -90,6 +90,24 @@ class ProgressLine {
   bool dirty_ = false;
 };
 
+/// Lines on standard error that are rewritten in place until they are cleared, cut to what the
+/// terminal shows; nothing if quiet or not a terminal.
+class LiveTexts {
+ public:
+  explicit LiveTexts(const Common& common);
+  LiveTexts(const LiveTexts&) = delete;
+  LiveTexts& operator=(const LiveTexts&) = delete;
+  ~LiveTexts();
+
+  [[nodiscard]] bool active() const { return active_; }
+  void show(const std::vector<std::string>& lines);
+  void clear();
+
+ private:
+  bool active_;
+  std::size_t shown_ = 0;
+};
+
 /// A table with aligned columns; the first row is the header. On a terminal, a cell's line ends are
 /// escaped, too.
 std::string format_table(const std::vector<std::vector<std::string>>& rows);
@@ -109,6 +127,7 @@ void catch_interrupts();
 
 /// One function a group of subcommands, each in a file of its own.
 void add_text_commands(CLI::App& app, Common& common);         // demo, reconstruct, sample
+void add_latent_commands(CLI::App& app, Common& common);       // vary, interpolate
 void add_generate_command(CLI::App& app, Common& common);      // generate
 void add_embed_command(CLI::App& app, Common& common);         // embed
 void add_model_commands(CLI::App& app, Common& common);        // tokenize, inspect, export

@@ -294,8 +294,8 @@ std::string report_samples(const Common& common, const Ldlm<float>& model,
     sampling.temperature = temperature;
     sampling.decode_level = decode_level;
     std::vector<std::string> texts;
-    draw_samples(model, sampling, generator, [&](const std::string& text) {
-      texts.push_back(text);
+    draw_samples(model, sampling, generator, [&](const std::vector<std::string>& batch) {
+      texts.insert(texts.end(), batch.begin(), batch.end());
       progress.show("sampling: " + std::to_string(texts.size()) + " of " +
                     std::to_string(arguments.sample_count));
     });

@@ -75,6 +75,7 @@ int main(int argc, char** argv) {
                                                       : MatmulPrecision::highest);
   });
   command::add_text_commands(app, common);
+  command::add_latent_commands(app, common);
   command::add_generate_command(app, common);
   command::add_embed_command(app, common);
   command::add_model_commands(app, common);

@@ -6,6 +6,7 @@
 #include <iostream>
 #include <sstream>
 
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include <ldlm/core/printable.hpp>
@@ -84,6 +85,36 @@ void ProgressLine::show(const std::string& line) {
   if (active_) {
     std::cerr << "\r\x1b[K" << line << std::flush;
     dirty_ = true;
+  }
+}
+
+LiveTexts::LiveTexts(const Common& common) : active_(!common.quiet && isatty(STDERR_FILENO) != 0) {}
+LiveTexts::~LiveTexts() {
+  clear();
+}
+void LiveTexts::show(const std::vector<std::string>& lines) {
+  if (!active_) {
+    return;
+  }
+  winsize window{};
+  const bool known =
+      ::ioctl(STDERR_FILENO, TIOCGWINSZ, &window) == 0 && window.ws_row > 0 && window.ws_col > 0;
+  const std::size_t height = known ? window.ws_row : 24;
+  const std::size_t width = known ? window.ws_col : 80;
+  clear();
+  for (; shown_ < lines.size() && shown_ + 1 < height; ++shown_) {
+    std::string line = ldlm::printable(lines[shown_]);
+    while (width_of(line) >= width) {
+      line.resize(line.size() - 1);
+    }
+    std::cerr << ldlm::repair_utf8(line) << '\n';
+  }
+  std::cerr << std::flush;
+}
+void LiveTexts::clear() {
+  if (shown_ > 0) {
+    std::cerr << "\x1b[" << shown_ << "A\x1b[J" << std::flush;
+    shown_ = 0;
   }
 }
 

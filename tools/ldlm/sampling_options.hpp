@@ -2,6 +2,8 @@
 // Sampling new texts, as sample, demo and eval do it.
 
 #include <algorithm>
+#include <cmath>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -59,27 +61,41 @@ struct SampleArguments {
   }
   /// Whether the decoder writes alone, and nothing is denoised.
   [[nodiscard]] bool without_latent() const { return decode_level == no_latent; }
+  /// The sampler down to the decode level, in a model's own schedule.
+  [[nodiscard]] SamplerOptions sampler_of(const Ldlm<float>& model) const {
+    SamplerOptions out = sampler;
+    LDLM_CHECK(out.steps <= model.schedule().steps(), "sample", "--steps: cannot take ", out.steps,
+               " of ", model.schedule().steps(), " steps of the model's schedule");
+    if (decode_level >= 0) {
+      out.stop_at = model.schedule().nearest(model.levels().alpha_bar(decode_level));
+    }
+    return out;
+  }
+  /// Wrong usage if an option of the command was given, see refuse_without_effect().
+  void refuse(const std::string& option, const std::string& where) const {
+    refuse_without_effect(*command_, option, where);
+  }
   /// Refuses options of which others take the effect. Once the command line is read.
   void check() const {
     if (without_latent()) {
       for (const char* const option : {"--steps", "--sampler", "--eta", "--guidance"}) {
-        refuse_without_effect(*command_, option, "with --decode-level 1000");
+        refuse(option, "with --decode-level 1000");
       }
     }
     if (sampler.kind != SamplerKind::ddim) {
-      refuse_without_effect(*command_, "--eta", "without --sampler ddim");
+      refuse("--eta", "without --sampler ddim");
     }
     if (temperature > 0.0) {
-      refuse_without_effect(*command_, "--beams", "where --temperature draws the tokens");
+      refuse("--beams", "where --temperature draws the tokens");
     } else {
-      refuse_without_effect(*command_, "--top-p", "without --temperature");
+      refuse("--top-p", "without --temperature");
     }
   }
   /// Refuses all of them, where nothing is sampled.
   void refuse_all(const std::string& where) const {
     for (const char* const option : {"--steps", "--sampler", "--eta", "--guidance",
                                      "--decode-level", "--beams", "--temperature", "--top-p"}) {
-      refuse_without_effect(*command_, option, where);
+      refuse(option, where);
     }
   }
 
@@ -102,37 +118,61 @@ inline std::vector<std::string> decode_as_samples(const Ldlm<float>& model,
   return model.decode(latents, {.t = arguments.decode_level, .num_beams = arguments.beams});
 }
 
+/// What a batch of samples says at one level of noise, on its way from there.
+struct TracePoint {
+  double sigma = 0.0;  // noise over signal
+  std::vector<std::string> texts;
+};
+using Trace = std::function<void(const TracePoint&)>;
+
+/// What decodes the estimates of some ten of a sampler's `steps`, the first and the last among
+/// them, and hands them on.
+inline Ldlm<float>::Watch traced(const Ldlm<float>& model, std::int64_t steps, const Trace& trace) {
+  if (!trace) {
+    return {};
+  }
+  return [&model, &trace, steps, step = std::int64_t{0}](const Tensor<float>& estimate,
+                                                         double alpha_bar) mutable {
+    constexpr std::int64_t points = 10;
+    const std::int64_t last = std::max<std::int64_t>(steps - 1, 1);
+    const auto point_of = [last](std::int64_t at) { return at * (points - 1) / last; };
+    if (step == 0 || point_of(step) != point_of(step - 1)) {
+      const std::int64_t t = model.levels().nearest(alpha_bar);
+      trace({std::sqrt((1.0 - alpha_bar) / alpha_bar),
+             model.decode(estimate, {.t = t, .num_beams = 1})});
+    }
+    ++step;
+  };
+}
+
 /// New texts: the sampler runs down to the decode level, the decoder does the rest.
 inline std::vector<std::string> draw_samples(const Ldlm<float>& model,
-                                             const SampleArguments& arguments,
-                                             Generator& generator) {
-  SamplerOptions sampler = arguments.sampler;
-  LDLM_CHECK(sampler.steps <= model.schedule().steps(), "sample", "--steps: cannot take ",
-             sampler.steps, " of ", model.schedule().steps(), " steps of the model's schedule");
-  if (arguments.decode_level >= 0 && !arguments.without_latent()) {
-    sampler.stop_at = model.schedule().nearest(model.levels().alpha_bar(arguments.decode_level));
+                                             const SampleArguments& arguments, Generator& generator,
+                                             const Trace& trace = {}) {
+  if (arguments.without_latent()) {
+    const Tensor<float> none = Tensor<float>::zeros(
+        {arguments.count, model.config().latent_length, model.config().latent_channels},
+        model.device());
+    return decode_as_samples(model, none, arguments, generator);
   }
+  const SamplerOptions sampler = arguments.sampler_of(model);
+  const auto steps = sampler.timesteps(model.schedule()).size();
+  const auto watch = traced(model, static_cast<std::int64_t>(steps), trace);
   const Tensor<float> latents =
-      arguments.without_latent()
-          ? Tensor<float>::zeros(
-                {arguments.count, model.config().latent_length, model.config().latent_channels},
-                model.device())
-          : model.sample(arguments.count, sampler, generator, arguments.guidance);
+      model.sample(arguments.count, sampler, generator, arguments.guidance, watch);
   return decode_as_samples(model, latents, arguments, generator);
 }
 
-/// The same in batches, so that any number takes the memory of one: calls use(text) for each, and
-/// shows what it printed after each batch.
+/// The same in batches, so that any number takes the memory of one: calls use(texts) for each, and
+/// shows what it printed.
 template <class Use>
 void draw_samples(const Ldlm<float>& model, const SampleArguments& arguments, Generator& generator,
-                  Use&& use) {
+                  Use&& use, const Trace& trace = {}) {
   constexpr std::int64_t batch = 256;
   SampleArguments part = arguments;
   for (std::int64_t left = arguments.count; left > 0; left -= part.count) {
     part.count = std::min(left, batch);
-    for (const std::string& text : draw_samples(model, part, generator)) {
-      use(text);
-    }
+    use(draw_samples(model, part, generator, trace));
     flush_output();
   }
 }

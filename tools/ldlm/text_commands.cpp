@@ -82,6 +82,46 @@ void run_demo(const Common& common, const std::vector<std::string>& words) {
   }
 }
 
+/// Texts from noise; a terminal shows them on their way.
+void print_samples(const Common& common, const Ldlm<float>& model, const SampleArguments& sampling,
+                   bool with_trace) {
+  std::vector<TracePoint> points;
+  LiveTexts live(common);
+  Trace trace;
+  if (with_trace || live.active()) {
+    trace = [&](const TracePoint& point) {
+      live.show(point.texts);
+      if (with_trace) {
+        points.push_back(point);
+      }
+    };
+  }
+  Generator generator = common.generator();
+  draw_samples(
+      model, sampling, generator,
+      [&](const std::vector<std::string>& texts) {
+        live.clear();
+        for (std::size_t i = 0; i < texts.size(); ++i) {
+          if (!common.json && !with_trace) {
+            print(texts[i]);
+            continue;
+          }
+          JsonValue json = JsonValue::object({{"text", texts[i]}});
+          if (with_trace) {
+            JsonValue::Array levels;
+            for (const TracePoint& point : points) {
+              levels.push_back(
+                  JsonValue::object({{"sigma", point.sigma}, {"text", point.texts[i]}}));
+            }
+            json.set("trace", levels);
+          }
+          print_json(json);
+        }
+        points.clear();
+      },
+      trace);
+}
+
 }  // namespace
 
 void add_text_commands(CLI::App& app, Common& common) {
@@ -128,23 +168,25 @@ void add_text_commands(CLI::App& app, Common& common) {
         ->check(beam_count);
   }
   {
-    const auto arguments = std::make_shared<SampleArguments>();
+    struct Arguments {
+      SampleArguments sampling;
+      bool trace = false;
+    };
+    const auto arguments = std::make_shared<Arguments>();
     CLI::App* const command =
         add_subcommand(app, "sample", "Draw new texts from pure noise.",
                        "ldlm sample --count 10 --seed 7", [&common, arguments] {
-                         arguments->check();
+                         arguments->sampling.check();
+                         if (arguments->sampling.without_latent()) {
+                           arguments->sampling.refuse("--trace", "with --decode-level 1000");
+                         }
                          const auto model = load_ldlm(common);
-                         Generator generator = common.generator();
-                         draw_samples(model, *arguments, generator, [&](const std::string& text) {
-                           if (common.json) {
-                             print_json(JsonValue::object({{"text", text}}));
-                           } else {
-                             print(text);
-                           }
-                         });
+                         print_samples(common, model, arguments->sampling, arguments->trace);
                        });
-    command->add_option("--count", arguments->count, "Number of texts")->check(positive);
-    arguments->add_to(*command);
+    command->add_option("--count", arguments->sampling.count, "Number of texts")->check(positive);
+    arguments->sampling.add_to(*command);
+    command->add_flag("--trace", arguments->trace,
+                      "Print JSON that says what each text was at some ten levels of noise, too");
   }
 }
 

@@ -4,6 +4,7 @@
 // A denoiser is any callable `Tensor<T>(const Tensor<T>& z_t, double alpha_bar)` that returns an
 // estimate of z_0. Turn other predictions into one with to_x0().
 
+#include <algorithm>
 #include <concepts>
 #include <utility>
 #include <vector>
@@ -31,6 +32,14 @@ struct SamplerOptions {
   double eta = 0.0;           // DDIM only
   std::int64_t stop_at = -1;  // ends with the estimate of z_0 made at the first level t <= stop_at
 
+  /// The levels of a schedule that are visited, from the noisiest down.
+  [[nodiscard]] std::vector<std::int64_t> timesteps(const NoiseSchedule& schedule) const {
+    auto all = schedule.timesteps(steps > 0 ? steps : schedule.steps());
+    const auto last =
+        std::find_if(all.begin(), all.end(), [this](std::int64_t t) { return t <= stop_at; });
+    all.erase(last == all.end() ? last : last + 1, all.end());
+    return all;
+  }
   /// Throws for values out of range.
   void validate() const {
     LDLM_CHECK(steps >= 0, "sampler", "steps must not be negative, got ", steps);
@@ -122,8 +131,7 @@ Tensor<T> sample_diffusion(const Shape& shape, const NoiseSchedule& schedule, De
                            Device device = cpu) {
   options.validate();
   Tensor<T> z = randn<T>(shape, generator, 0, 1, device);
-  return denoise_from(std::move(z), schedule,
-                      schedule.timesteps(options.steps > 0 ? options.steps : schedule.steps()),
+  return denoise_from(std::move(z), schedule, options.timesteps(schedule),
                       std::forward<Denoise>(denoise), options, generator);
 }
 

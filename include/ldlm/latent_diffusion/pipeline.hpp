@@ -11,6 +11,7 @@
 // latent/ and denoiser/.
 
 #include <cmath>
+#include <functional>
 #include <limits>
 #include <new>
 #include <optional>
@@ -398,34 +399,66 @@ class Ldlm {
                                     : first,
                                 "denoise");
   }
+  /// Sees each step of a sampler: the estimate of z_0 (B, L, d), and abar of the level at which it
+  /// was made.
+  using Watch = std::function<void(const Tensor<T>& estimate, double alpha_bar)>;
+
   /// New latents (count, L, d) from pure noise. A self-conditioned denoiser's estimate is moved
   /// away from the one that it makes without its previous estimate, by `guidance` times what that
   /// changes (1: not at all).
   [[nodiscard]] Tensor<T> sample(std::int64_t count, const SamplerOptions& options,
-                                 Generator& generator, double guidance = 1.0) const {
+                                 Generator& generator, double guidance = 1.0,
+                                 const Watch& watch = {}) const {
     LDLM_CHECK(count > 0, "sample", "count must be positive, got ", count);
-    LDLM_CHECK(guidance >= 0.0 && std::isfinite(guidance), "sample",
+    auto denoise = sampled_denoiser(count, guidance, watch, "sample");
+    return detail::check_finite(
+        sample_diffusion<T>({count, config_.latent_length, config_.latent_channels},
+                            diffusion_.schedule, denoise, options, generator, device()),
+        "sample");
+  }
+  /// Latents like z0 (B, L, d): they get the noise of level t of levels(), 0 to 999, and are
+  /// sampled from there. The more noise, the less they keep (SDEdit: Meng et al., 2022).
+  [[nodiscard]] Tensor<T> vary(const Tensor<T>& z0, std::int64_t t, const SamplerOptions& options,
+                               Generator& generator, double guidance = 1.0,
+                               const Watch& watch = {}) const {
+    LDLM_CHECK_INDEX(t >= 0 && t < levels_.steps(), "vary", "t = ", t, " is outside [0, ",
+                     levels_.steps(), ")");
+    auto denoise = sampled_denoiser(z0.size(0), guidance, watch, "vary");
+    std::vector<std::int64_t> timesteps = options.timesteps(diffusion_.schedule);
+    const std::int64_t start = diffusion_.schedule.nearest(levels_.alpha_bar(t));
+    std::erase_if(timesteps, [start](std::int64_t step) { return step >= start; });
+    timesteps.insert(timesteps.begin(), start);
+    const std::vector<double> level(static_cast<std::size_t>(z0.size(0)),
+                                    diffusion_.schedule.alpha_bar(start));
+    Tensor<T> zt = ldlm::add_noise(z0, randn_like(z0, generator), level);
+    return detail::check_finite(
+        denoise_from(std::move(zt), diffusion_.schedule, timesteps, denoise, options, generator),
+        "vary");
+  }
+
+ private:
+  /// The denoiser of `rows` latents for a sampler, which keeps its last estimate.
+  [[nodiscard]] auto sampled_denoiser(std::int64_t rows, double guidance, const Watch& watch,
+                                      std::string_view op) const {
+    LDLM_CHECK(guidance >= 0.0 && std::isfinite(guidance), op,
                "guidance must not be negative, got ", guidance);
-    LDLM_CHECK(guidance == 1.0 || denoiser_.config.self_conditioning, "sample",
+    LDLM_CHECK(guidance == 1.0 || denoiser_.config.self_conditioning, op,
                "guidance needs a denoiser that is self-conditioned");
-    Tensor<T> previous;
-    const auto denoise = [&](const Tensor<T>& zt, double alpha_bar) {
-      const std::vector<double> level(static_cast<std::size_t>(count), alpha_bar);
+    return [this, rows, guidance, watch, previous = Tensor<T>()](const Tensor<T>& zt,
+                                                                 double alpha_bar) mutable {
+      const std::vector<double> level(static_cast<std::size_t>(rows), alpha_bar);
       const bool guided = guidance != 1.0 && previous.defined();
       previous = estimate_x0(denoiser_, diffusion_, zt, level, previous);
       if (guided) {
         const Tensor<T> without = estimate_x0(denoiser_, diffusion_, zt, level);
         previous = add(without, mul(sub(previous, without), static_cast<ComputeType<T>>(guidance)));
       }
+      if (watch) {
+        watch(previous, alpha_bar);
+      }
       return previous;
     };
-    return detail::check_finite(
-        sample_diffusion<T>({count, config_.latent_length, config_.latent_channels},
-                            diffusion_.schedule, denoise, options, generator, device()),
-        "sample");
   }
-
- private:
   /// The decoder before the first token of each latent's text.
   [[nodiscard]] Gpt2Session<T> session_of(const Tensor<T>& latents,
                                           const DecodeOptions& options) const {

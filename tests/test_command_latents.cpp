@@ -1,0 +1,100 @@
+// Texts beside and between others, and on their way from noise.
+
+#include <algorithm>
+
+#include "command_support.hpp"
+
+using namespace command_test;
+
+namespace {
+
+const std::string cat_sentence = "The cat sat on the mat.";
+
+Arguments sample_of(const Workshop& w) {
+  return {"sample", "--model", w.model, "--count", "2", "--steps", "12", "--decode-level", "-1"};
+}
+
+}  // namespace
+
+TEST_CASE("variations of a text go through noise and back") {
+  const Workshop& w = workshop();
+  const Arguments vary{"vary", "--model", w.model, "--count", "3", "--steps", "5", cat_sentence};
+  const auto printed = lines(output_of(vary));
+  REQUIRE(printed.size() == 4);
+  CHECK(printed[0] == cat_sentence);
+  CHECK(output_of(vary) == output_of(vary));
+  const auto json = json_lines(output_of(with(vary, {"--json", "A dog ran."})));
+  REQUIRE(json.size() == 2);
+  CHECK(json[0].find("text")->as<std::string>() == cat_sentence);
+  CHECK(json[1].find("variations")->items().size() == 3);
+  for (std::size_t i = 0; i < 3; ++i) {
+    CHECK("  " + json[0].find("variations")->items()[i].as<std::string>() == printed[i + 1]);
+  }
+  // Without noise, what the decoder makes of the latent: the same each time, unless it draws.
+  const auto clean =
+      lines(output_of({"vary", "--model", w.model, "--count", "2", "--t", "-1", cat_sentence}));
+  REQUIRE(clean.size() == 3);
+  CHECK(clean[1] == clean[2]);
+  const auto drawn = json_lines(output_of({"vary", "--model", w.model, "--count", "20", "--t", "-1",
+                                           "--temperature", "3", "--json", cat_sentence}));
+  const auto& texts = drawn.at(0).find("variations")->items();
+  CHECK(std::any_of(texts.begin(), texts.end(), [&](const ldlm::JsonValue& text) {
+    return text.as<std::string>() != texts[0].as<std::string>();
+  }));
+
+  check_usage(with(vary, {"--t", "1000"}), {"--t"});
+  check_usage(with(vary, {"--count", "0"}), {"--count"});
+  check_usage(with(vary, {"--decode-level", "1000"}), {"--decode-level", "nothing of the texts"});
+  check_usage({"vary", "--model", w.model, "--t", "-1", "--steps", "5", cat_sentence},
+              {"--steps", "--t -1"});
+  check_usage(with(vary, {"--eta", "0.5"}), {"--eta"});
+  check_error({"vary", "--model", w.model, "--steps", "1000000", cat_sentence}, {"--steps"});
+  check_error({"vary", "--model", w.model, ""}, {"empty"});
+}
+
+TEST_CASE("texts lead from one to another") {
+  const Workshop& w = workshop();
+  const Arguments way{"interpolate", "--model", w.model, cat_sentence, "A dog ran."};
+  const auto json = json_lines(output_of(with(way, {"--json"})));
+  REQUIRE(json.size() == 7);
+  const auto end = [&](const std::string& text) {
+    return json_lines(
+               output_of({"vary", "--model", w.model, "--t", "-1", "--count", "1", "--json", text}))
+        .at(0)
+        .find("variations")
+        ->items()[0]
+        .as<std::string>();
+  };
+  CHECK(json.front().find("share")->as<double>() == 0.0);
+  CHECK(json.front().find("text")->as<std::string>() == end(cat_sentence));
+  CHECK(json.back().find("share")->as<double>() == 1.0);
+  CHECK(json.back().find("text")->as<std::string>() == end("A dog ran."));
+  CHECK(lines(output_of(with(way, {"--count", "2"}))).at(1) == "1.00  " + end("A dog ran."));
+  CHECK(lines(output_of(with(way, {"--count", "3", "--t", "500", "--steps", "5"}))).size() == 3);
+  check_usage(with(way, {"--count", "1"}), {"--count"});
+  check_usage({"interpolate", "--model", w.model, cat_sentence}, {"second"});
+  check_error({"interpolate", "--model", w.model, cat_sentence, ""}, {"empty"});
+}
+
+TEST_CASE("samples are traced on their way, and shown on a terminal") {
+  const Workshop& w = workshop();
+  const Arguments sample = sample_of(w);
+  const auto expected = lines(output_of(sample));
+  const auto traced = json_lines(output_of(with(sample, {"--trace"})));
+  REQUIRE(traced.size() == expected.size());
+  for (std::size_t i = 0; i < traced.size(); ++i) {
+    CHECK(traced[i].find("text")->as<std::string>() == expected[i]);
+    const auto& trace = traced[i].find("trace")->items();
+    REQUIRE(trace.size() > 1);
+    CHECK(trace.size() <= 10);
+    for (std::size_t k = 0; k + 1 < trace.size(); ++k) {
+      CHECK(trace[k].find("sigma")->as<double>() > trace[k + 1].find("sigma")->as<double>());
+    }
+  }
+  const Result shown = run(sample, {.terminal = true});
+  CHECK(lines(shown.out) == expected);
+  CHECK(shown.err.find("\x1b[J") != std::string::npos);
+  CHECK(run(with(sample, {"--quiet"}), {.terminal = true}).err.empty());
+  check_usage({"sample", "--model", w.model, "--decode-level", "1000", "--trace"},
+              {"--trace", "--decode-level 1000"});
+}

@@ -1,0 +1,131 @@
+// vary and interpolate: texts from latents beside and between those of given ones.
+
+#include <ldlm/diffusion/interpolation.hpp>
+#include <ldlm/latent_diffusion/pipeline.hpp>
+
+#include "command.hpp"
+#include "model_folder.hpp"
+#include "sampling_options.hpp"
+
+namespace ldlm::command {
+
+namespace {
+
+/// How far a latent is taken into noise, and how it comes back.
+struct ThroughNoise {
+  std::int64_t t = 600;
+  SampleArguments sampling;
+
+  void add_to(CLI::App& command) {
+    sampling.decode_level = -1;
+    command
+        .add_option(
+            "--t", t,
+            "Noise level, 0 to 999: the higher, the less is kept; -1: no noise, the latents "
+            "as they are")
+        ->check(noise_level);
+    sampling.add_to(command);
+  }
+  void check() const {
+    if (sampling.without_latent()) {
+      throw CLI::ValidationError("--decode-level", "1000 would leave nothing of the texts");
+    }
+    if (t < 0) {
+      for (const char* const option : {"--steps", "--sampler", "--eta", "--guidance"}) {
+        sampling.refuse(option, "with --t -1");
+      }
+    }
+    sampling.check();
+  }
+  /// Texts of latents z0 (B, L, d).
+  [[nodiscard]] std::vector<std::string> texts(const Ldlm<float>& model, const Tensor<float>& z0,
+                                               Generator& generator) const {
+    const Tensor<float> latents =
+        t < 0 ? z0 : model.vary(z0, t, sampling.sampler_of(model), generator, sampling.guidance);
+    return decode_as_samples(model, latents, sampling, generator);
+  }
+};
+
+void vary(const Common& common, const ThroughNoise& through, TextInput& input) {
+  const auto model = load_ldlm(common);
+  Generator generator = common.generator();
+  input.for_each([&](const InputText& text) {
+    const std::vector<std::string> same(static_cast<std::size_t>(through.sampling.count),
+                                        text.text);
+    const auto texts = through.texts(model, model.encode(same), generator);
+    if (common.json) {
+      return print_json(JsonValue::object({{"text", text.text}, {"variations", texts}}));
+    }
+    print(text.text);
+    for (const std::string& variation : texts) {
+      print("  " + variation);
+    }
+  });
+}
+
+void interpolate(const Common& common, const ThroughNoise& through, const std::string& first,
+                 const std::string& second) {
+  const auto model = load_ldlm(common);
+  const Tensor<float> a = model.encode({ldlm::repair_utf8(first)});
+  const Tensor<float> b = model.encode({ldlm::repair_utf8(second)});
+  const std::int64_t last = through.sampling.count - 1;
+  for (std::int64_t i = 0; i <= last; ++i) {
+    const double share = static_cast<double>(i) / static_cast<double>(last);
+    Generator generator = common.generator();  // the same noise at each place
+    const auto text = through.texts(model, slerp(a, b, share), generator).front();
+    if (common.json) {
+      print_json(JsonValue::object({{"share", share}, {"text", text}}));
+    } else {
+      print(fixed(share, 2) + "  " + text);
+    }
+    flush_output();
+  }
+}
+
+}  // namespace
+
+void add_latent_commands(CLI::App& app, Common& common) {
+  {
+    struct Arguments {
+      TextInput input;
+      ThroughNoise through;
+    };
+    const auto arguments = std::make_shared<Arguments>();
+    CLI::App* const command =
+        add_subcommand(app, "vary", "Other texts like the given ones, through noise and back.",
+                       "ldlm vary --t 700 \"The river rises in the north.\"", [&common, arguments] {
+                         arguments->through.check();
+                         arguments->input.open();
+                         vary(common, arguments->through, arguments->input);
+                       });
+    arguments->input.add_to(*command, common);
+    command->add_option("--count", arguments->through.sampling.count, "Variations of each text")
+        ->check(positive);
+    arguments->through.add_to(*command);
+  }
+  {
+    struct Arguments {
+      std::string first, second;
+      ThroughNoise through;
+    };
+    const auto arguments = std::make_shared<Arguments>();
+    arguments->through.t = -1;
+    arguments->through.sampling.count = 7;
+    CLI::App* const command = add_subcommand(
+        app, "interpolate", "Texts on the way from one to another.",
+        "ldlm interpolate \"The river rises in the north.\" \"He was born in London.\"",
+        [&common, arguments] {
+          arguments->through.check();
+          interpolate(common, arguments->through, arguments->first, arguments->second);
+        });
+    command->add_option("first", arguments->first, "The text to begin with")->required();
+    command->add_option("second", arguments->second, "The text to end with")->required();
+    command
+        ->add_option("--count", arguments->through.sampling.count,
+                     "Texts to print, the two ends among them")
+        ->check(CLI::Range(2, 1'000'000));
+    arguments->through.add_to(*command);
+  }
+}
+
+}  // namespace ldlm::command
