@@ -2,9 +2,9 @@
 # Builds the CUDA backend with nvcc, runs its tests on this machine's card, looks at a part of them
 # with compute-sanitizer, measures beside PyTorch, and prints and writes benchmarks/RESULTS-cuda.md.
 #   bash tools/cuda.sh [stage...]     of: build test sanitize bench torch report
-# It goes on where it was cut: a stage that was done for these sources is not repeated, unless it is
-# named. LDLM_PYTHON names a Python that has torch (and transformers), python3 by default. Exit
-# status 3 where there is no card; then what can be built has been.
+# It goes on where it was cut: a stage that was done for these sources on this card is not repeated,
+# unless it is named. LDLM_PYTHON names a Python that has torch (and transformers), python3 by
+# default. Exit status 3 where there is no card; then what can be built has been.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -16,8 +16,12 @@ nvcc=$(command -v nvcc || command -v /usr/local/cuda/bin/nvcc) || {
 }
 
 mkdir -p "$build"
-sources=$(find CMakeLists.txt include backends tests benchmarks/cuda tools \
-  -type f | sort | xargs cat | sha256sum | cut -c1-16)
+# Sources, compiler and card: what was done for others is done again.
+state=$({
+  find CMakeLists.txt include backends tests benchmarks/cuda tools -type f | sort | xargs cat
+  "$nvcc" --version
+  nvidia-smi --query-gpu=name,compute_cap --format=csv,noheader 2>/dev/null || true
+} | sha256sum | cut -c1-16)
 # stage <name> <command...>: runs it, unless it is done; its output goes to <build>/<name>.log, too.
 wanted=("$@")
 stage() {
@@ -25,7 +29,7 @@ stage() {
   shift
   if [[ ${#wanted[@]} -gt 0 ]]; then
     [[ " ${wanted[*]} " == *" $name "* ]] || return 0
-  elif [[ $(cat "$build/$name.done" 2>/dev/null) == "$sources" ]]; then
+  elif [[ $(cat "$build/$name.done" 2>/dev/null) == "$state" ]]; then
     echo "== $name: done before"
     return 0
   fi
@@ -33,7 +37,7 @@ stage() {
   rm -f "$build/$name.done"
   "$@" 2>&1 | tee "$build/$name.log" || status=$?
   echo "== $name: $((SECONDS - start)) s, exit status $status"
-  [[ $status -ne 0 ]] || echo "$sources" >"$build/$name.done"
+  [[ $status -ne 0 ]] || echo "$state" >"$build/$name.done"
   return $status
 }
 
