@@ -417,6 +417,34 @@ TEST_CASE("a new decoder's configuration names the end token that it was trained
   CHECK(ids_of(out) == std::pair(0, 0));
 }
 
+TEST_CASE("a decoder reads paragraphs in stretches of whole sentences") {
+  const Workshop& w = workshop();
+  const std::string corpus = (w.folder / "paragraphs.txt").string();
+  // Sentences that no training of a latent would take, and one too long for any row.
+  std::string text = "a cat. The cat sat on the mat. The dog ran in the park.\nno.\n";
+  for (int i = 0; i < 60; ++i) {
+    text += "The cat sat on the mat ";
+  }
+  make_file(corpus, text + "again.\n");
+  const std::string out = (w.folder / "paragraphs").string();
+  const auto pretrain = [&](const std::string& length) {
+    fs::remove_all(out + ".checkpoints");
+    const Result result =
+        run({"pretrain", "decoder",   "--corpus",     corpus, "--tokenizer", w.tokenizer,
+             "--config", "published", "--layers",     "1",    "--width",     "16",
+             "--heads",  "2",         "--length",     length, "--out",       out,
+             "--steps",  "1",         "--batch-size", "2",    "--paragraphs"});
+    CHECK(result.status == 0);
+    return result.err;
+  };
+  CHECK(pretrain("40").find("2 stretches of up to 40 tokens; 1 longer") != std::string::npos);
+  CHECK(pretrain("14").find("3 stretches of up to 14 tokens; 1 longer") != std::string::npos);
+  CHECK(pretrain("500").find("3 stretches of up to 500 tokens; 0 longer") != std::string::npos);
+  check_error({"pretrain", "decoder", "--corpus", corpus, "--tokenizer", w.tokenizer, "--config",
+               w.config, "--length", "1", "--out", out, "--paragraphs"},
+              {"no sentence fits 1 tokens"});
+}
+
 TEST_CASE("a denoiser and a decoder train at other noise than the schedule's") {
   const Workshop& w = workshop();
   const std::string out = (w.folder / "shifted").string();

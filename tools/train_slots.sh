@@ -80,10 +80,12 @@ stage denoiser "$ldlm" --seed 3 train denoiser "${common[@]}" --out "$run/model"
   --ema 0.9995 --self-conditioning 0.9 --cache-latents
 stage decoder "$ldlm" --seed 4 train decoder "${common[@]}" --out "$run/model" "${shift[@]}" \
   --steps "${DECODER_STEPS:-600}" --batch-size 64 --learning-rate 3e-4 --warmup 30
-# Of the same text: a judge of another shape, and a GPT-2 as large as the whole model.
-stage judge "$ldlm" --seed 5 pretrain decoder "${tokens[@]}" --out "$run/judge" \
-  --layers 4 --width 384 --heads 6 --length 40 --steps "${JUDGE_STEPS:-4000}" --batch-size 64 \
-  --learning-rate 1e-3 --warmup 300
+# The judge has another shape and reads whole paragraphs of all the text.
+stage judge "$ldlm" --seed 5 pretrain decoder --corpus "$run/all.train.txt" --paragraphs \
+  --tokenizer "$run/tokenizer.json" --out "$run/judge" --config published --layers 5 --width 384 \
+  --heads 6 --length 128 --steps "${JUDGE_STEPS:-4000}" --batch-size 32 --learning-rate 1e-3 \
+  --warmup 300
+# A GPT-2 as large as the whole model, of the same sentences.
 stage ar "$ldlm" --seed 6 pretrain decoder "${tokens[@]}" --out "$run/ar" \
   --layers 8 --width 376 --heads 8 --length 40 --steps "${AR_STEPS:-4000}" --batch-size 64 \
   --learning-rate 1e-3 --warmup 300

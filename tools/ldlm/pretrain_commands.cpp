@@ -43,6 +43,7 @@ struct HalfArguments {
   std::string config = "tiny";
   std::int64_t layers = 0, width = 0, heads = 0;  // 0: the configuration's
   std::int64_t length = 0;                        // 0: the sequence latent's, or 40
+  bool paragraphs = false;
   // Far above any model; a slip of the finger must not fill the memory.
   static constexpr std::int64_t most = 1000, widest = 65'536;
 
@@ -69,6 +70,9 @@ struct HalfArguments {
             "--length", length,
             "Tokens of the longest texts, their end included; 0: the latent's length, or 40")
         ->check(non_negative);
+    command.add_flag("--paragraphs", paragraphs,
+                     "Read all of the text's paragraphs, in stretches of as many sentences as have "
+                     "room, and not the sentences that --corpus says");
   }
   [[nodiscard]] LdlmConfig shapes() const { return named_config(config); }
   [[nodiscard]] std::int64_t row_length() const {
@@ -116,6 +120,43 @@ std::int64_t end_of_text(const Tokenizer& tokenizer) {
   return special_id(tokenizer, named.sep ? named.sep : named.eos, end_token, "[SEP]");
 }
 
+/// Gives `data` the paragraphs of a corpus in stretches: as many sentences as fit. One that is
+/// longer alone is left out.
+void read_paragraphs(const Common& common, const std::string& corpus, const Tokenizer& tokenizer,
+                     Dataset& data) {
+  std::int64_t left_out = 0;
+  ldlm::for_each_paragraph(corpus, [&](std::string_view paragraph) {
+    std::string stretch;
+    std::vector<TokenId> ids;
+    const auto fits = [&](const std::string& text) {
+      auto more = tokenizer.encode_ids(text);
+      if (more.empty() || static_cast<std::int64_t>(more.size()) >= data.length()) {
+        return false;
+      }
+      stretch = text;
+      ids = std::move(more);
+      return true;
+    };
+    const auto take = [&] {
+      if (!stretch.empty()) {
+        data.add(ids);
+      }
+      stretch.clear();
+    };
+    for (const std::string_view sentence : split_sentences(paragraph)) {
+      if (!stretch.empty() && fits(stretch + ' ' + std::string(sentence))) {
+        continue;
+      }
+      take();
+      left_out += fits(std::string(sentence)) ? 0 : 1;
+    }
+    take();
+  });
+  LDLM_CHECK(data.size() > 0, "train", corpus, ": no sentence fits ", data.length(), " tokens");
+  say(common, std::to_string(data.size()) + " stretches of up to " + std::to_string(data.length()) +
+                  " tokens; " + std::to_string(left_out) + " longer sentences are left out");
+}
+
 /// Trains `model`, which takes texts of up to `longest` tokens, with loss(ids (B, T), generator) of
 /// PaddedTexts or TrimmedTexts and writes it with its tokenizer.
 template <class Texts, class Model, class Loss>
@@ -129,10 +170,14 @@ void pretrain(const Common& common, const TrainingArguments& arguments, const Ha
              ", what the model's positions leave, got ", length);
   const FolderLock lock = prepare_output(arguments.out);
   Dataset data(length, end);
-  read_sentences(common, arguments.corpus, length, [&](std::string_view sentence) {
-    const auto ids = tokenizer.encode_ids(sentence);
-    return static_cast<std::int64_t>(ids.size()) < length && data.add(ids);
-  });
+  if (shapes.paragraphs) {
+    read_paragraphs(common, arguments.corpus, tokenizer, data);
+  } else {
+    read_sentences(common, arguments.corpus, length, [&](std::string_view sentence) {
+      const auto ids = tokenizer.encode_ids(sentence);
+      return static_cast<std::int64_t>(ids.size()) < length && data.add(ids);
+    });
+  }
   if (run_stage(common, model, arguments, stage, Texts{data},
                 JsonValue::object({{"configuration", config}}), loss)) {
     FolderUpdate update(arguments.out);
