@@ -44,7 +44,8 @@ TEST_CASE("variations of a text go through noise and back") {
 
   check_usage(with(vary, {"--t", "1000"}), {"--t"});
   check_usage(with(vary, {"--count", "0"}), {"--count"});
-  check_usage(with(vary, {"--decode-level", "1000"}), {"--decode-level", "nothing of the texts"});
+  check_usage({"vary", "--model", w.model, "--decode-level", "1000", cat_sentence},
+              {"--decode-level", "nothing of the texts"});
   check_usage({"vary", "--model", w.model, "--t", "-1", "--steps", "5", cat_sentence},
               {"--steps", "--t -1"});
   check_usage(with(vary, {"--eta", "0.5"}), {"--eta"});
@@ -97,4 +98,39 @@ TEST_CASE("samples are traced on their way, and shown on a terminal") {
   CHECK(run(with(sample, {"--quiet"}), {.terminal = true}).err.empty());
   check_usage({"sample", "--model", w.model, "--decode-level", "1000", "--trace"},
               {"--trace", "--decode-level 1000"});
+}
+
+TEST_CASE("a model's folder says how its texts are drawn, and options say otherwise") {
+  const Workshop& w = workshop();
+  const std::string model = (w.folder / "drawing").string();
+  fs::copy(w.model, model, fs::copy_options::recursive);
+  const auto set = [&](const std::string& sampling) {
+    const std::string path = model + "/ldlm.json";
+    ldlm::JsonValue json = ldlm::parse_json(read_file(path), path);
+    json.set("sampling", ldlm::parse_json(sampling, "sampling"));
+    make_file(path, ldlm::to_string(json));
+  };
+  const auto sample = [](const std::string& from, const Arguments& more) {
+    return output_of(with({"sample", "--model", from, "--count", "4"}, more));
+  };
+  set(R"({"steps": 5, "decode_level": 600, "temperature": 2, "top_p": 0.5})");
+  const Arguments said{"--steps",       "5", "--decode-level", "600",
+                       "--temperature", "2", "--top-p",        "0.5"};
+  const std::string drawn = sample(w.model, said);
+  CHECK(sample(model, {}) == drawn);
+  CHECK(sample(model, {"--steps", "4"}) != drawn);
+  // Beams are a way of their own.
+  CHECK(sample(model, {"--beams", "2"}) ==
+        sample(w.model, {"--steps", "5", "--decode-level", "600", "--beams", "2"}));
+  CHECK(sample(model, {"--temperature", "0"}) ==
+        sample(w.model, {"--steps", "5", "--decode-level", "600"}));
+  check_usage({"sample", "--model", model, "--temperature", "0", "--top-p", "0.9"}, {"--top-p"});
+  set(R"({"decode_level": 1000, "temperature": 1})");
+  check_usage({"sample", "--model", model, "--steps", "5"}, {"--steps", "--decode-level 1000"});
+  CHECK(sample(model, {}) == sample(w.model, {"--decode-level", "1000", "--temperature", "1"}));
+  // Reconstructions are no samples.
+  CHECK(output_of({"vary", "--model", model, "--steps", "5", cat_sentence}) ==
+        output_of({"vary", "--model", w.model, "--steps", "5", cat_sentence}));
+  set(R"({"temperature": -1})");
+  check_error({"sample", "--model", model}, {"sampling.temperature", "ldlm.json"});
 }

@@ -173,6 +173,17 @@ TEST_CASE("an LDLM, its schedules and samplers that cannot be are refused") {
   CHECK(contains(with("\"sequence\"", "\"slot\""),
                  "must be \"pooled\", \"sequence\" or \"slots\", got \"slot\""));
   CHECK(contains(with("shift", "shft"), "key \"schedule.shft\" is not known"));
+  CHECK(contains(with("guidance", "guide"), "key \"sampling.guide\" is not known"));
+  CHECK(
+      contains(with("800", "1001"), "\"sampling.decode_level\" must lie in [-1, 1000], got 1001"));
+  const auto sampling = [&validate](const auto& change) {
+    return validate([&change](LdlmConfig& c) { change(c.sampling); });
+  };
+  using ldlm::SamplingConfig;
+  CHECK(contains(sampling([](SamplingConfig& c) { c.steps = -1; }), "[SamplingConfig] steps"));
+  CHECK(contains(sampling([](SamplingConfig& c) { c.guidance = not_a_number; }), "guidance"));
+  CHECK(contains(sampling([](SamplingConfig& c) { c.temperature = -1; }), "temperature"));
+  CHECK(contains(sampling([](SamplingConfig& c) { c.top_p = 0; }), "top_p"));
   CHECK(contains(schedule({.kind = "sine"}), "kind must be one of scaled_linear"));
   CHECK(contains(schedule({.steps = 1'000'000'000}), "steps must lie in [1, 1000000]"));
   CHECK(contains(schedule({.shift = 1e30}), "shift must lie in"));

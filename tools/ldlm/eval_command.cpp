@@ -443,8 +443,9 @@ void add_eval_command(CLI::App& app, Common& common) {
           for (const char* const option : {"--judge", "--embedder", "--also", "--temperatures"}) {
             refuse_without_effect(*app.get_subcommand("eval"), option, "with --samples 0");
           }
+        } else {
+          arguments->sampling.take_defaults(load_config(common.model).sampling);
         }
-        arguments->sampling.check();
         evaluate(common, *arguments);
       });
   command->add_option("--text", arguments->text, "The text to evaluate on")->required();

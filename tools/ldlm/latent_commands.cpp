@@ -17,7 +17,6 @@ struct ThroughNoise {
   SampleArguments sampling;
 
   void add_to(CLI::App& command) {
-    sampling.decode_level = -1;
     command
         .add_option(
             "--t", t,
@@ -26,7 +25,12 @@ struct ThroughNoise {
         ->check(noise_level);
     sampling.add_to(command);
   }
-  void check() const {
+  /// The model's own values of what was not given, but that texts are decoded as reconstructions.
+  void take_defaults(const Common& common) {
+    SamplingConfig own = load_config(common.model).sampling;
+    own.decode_level = -1;
+    own.temperature = 0.0;
+    sampling.take_defaults(own);
     if (sampling.without_latent()) {
       throw CLI::ValidationError("--decode-level", "1000 would leave nothing of the texts");
     }
@@ -35,7 +39,6 @@ struct ThroughNoise {
         sampling.refuse(option, "with --t -1");
       }
     }
-    sampling.check();
   }
   /// Texts of latents z0 (B, L, d).
   [[nodiscard]] std::vector<std::string> texts(const Ldlm<float>& model, const Tensor<float>& z0,
@@ -94,7 +97,7 @@ void add_latent_commands(CLI::App& app, Common& common) {
     CLI::App* const command =
         add_subcommand(app, "vary", "Other texts like the given ones, through noise and back.",
                        "ldlm vary --t 700 \"The river rises in the north.\"", [&common, arguments] {
-                         arguments->through.check();
+                         arguments->through.take_defaults(common);
                          arguments->input.open();
                          vary(common, arguments->through, arguments->input);
                        });
@@ -115,7 +118,7 @@ void add_latent_commands(CLI::App& app, Common& common) {
         app, "interpolate", "Texts on the way from one to another.",
         "ldlm interpolate \"The river rises in the north.\" \"He was born in London.\"",
         [&common, arguments] {
-          arguments->through.check();
+          arguments->through.take_defaults(common);
           interpolate(common, arguments->through, arguments->first, arguments->second);
         });
     command->add_option("first", arguments->first, "The text to begin with")->required();

@@ -15,19 +15,23 @@ namespace ldlm::command {
 
 inline const CLI::Range beam_count(std::int64_t{0}, max_beams);
 
-/// The options of sampling from pure noise.
+/// The options of sampling from pure noise. What is not given is the model's own, see
+/// take_defaults().
 struct SampleArguments {
   std::int64_t count = 5;
-  SamplerOptions sampler{.kind = SamplerKind::ddpm, .steps = 100, .stop_at = -1};
-  double guidance = 1.0;
-  std::int64_t decode_level = 800;
+  SamplerOptions sampler{.kind = SamplerKind::ddpm, .steps = 0, .stop_at = -1};
   std::int64_t beams = 0;
+  double guidance = 1.0;
+  std::int64_t decode_level = 0;
   double temperature = 0.0;
-  double top_p = 0.95;
+  double top_p = 1.0;
 
   void add_to(CLI::App& command) {
     command_ = &command;
-    command.add_option("--steps", sampler.steps, "Steps of the sampler; 0: all of the schedule")
+    const auto models_own = [&command](const char* name, auto& value, const char* help) {
+      return command.add_option(name, value, help)->default_str("the model's");
+    };
+    models_own("--steps", sampler.steps, "Steps of the sampler; 0: all of the schedule")
         ->check(non_negative);
     command
         .add_option_function<std::string>(
@@ -42,22 +46,37 @@ struct SampleArguments {
         ->default_str("ddpm");
     command.add_option("--eta", sampler.eta, "Randomness of DDIM, from 0 to 1")
         ->check(CLI::Range(0.0, 1.0));
-    command
-        .add_option("--guidance", guidance,
-                    "How far to follow what the denoiser's own estimate changes; 1: as it is")
+    models_own("--guidance", guidance,
+               "How far to follow what the denoiser's own estimate changes; 1: as it is")
         ->check(CLI::Range(0.0, 100.0));
-    command
-        .add_option("--decode-level", decode_level,
-                    "Noise level t at which the sampler hands over to the decoder, which then "
-                    "knows how far to trust the latent; -1: denoise to the end; 1000: the decoder "
-                    "writes without a latent")
+    models_own("--decode-level", decode_level,
+               "Noise level t at which the sampler hands over to the decoder, which then knows how "
+               "far to trust the latent; -1: denoise to the end; 1000: the decoder writes without "
+               "a latent")
         ->check(decode_noise_level);
     command.add_option("--beams", beams, "Beams of the decoder; 0: the model's own number")
         ->check(beam_count);
-    command.add_option("--temperature", temperature, "Draw tokens instead, if above 0")
+    models_own("--temperature", temperature, "Draw tokens, if above 0; 0: beams")
         ->check(temperature_range);
-    command.add_option("--top-p", top_p, "Draw from the likeliest tokens of this probability")
+    models_own("--top-p", top_p, "Draw from the likeliest tokens of this probability")
         ->check(probability);
+  }
+  [[nodiscard]] bool given(const std::string& option) const {
+    return command_ != nullptr && command_->count(option) > 0;
+  }
+  /// What was not given becomes the model's own. Refuses options of which others take the effect.
+  void take_defaults(const SamplingConfig& own) {
+    const auto take = [this](const char* option, auto& value, const auto& default_value) {
+      if (!given(option)) {
+        value = default_value;
+      }
+    };
+    take("--steps", sampler.steps, own.steps);
+    take("--guidance", guidance, own.guidance);
+    take("--decode-level", decode_level, own.decode_level);
+    take("--temperature", temperature, given("--beams") ? 0.0 : own.temperature);
+    take("--top-p", top_p, own.top_p);
+    check();
   }
   /// Whether the decoder writes alone, and nothing is denoised.
   [[nodiscard]] bool without_latent() const { return decode_level == no_latent; }
@@ -73,9 +92,19 @@ struct SampleArguments {
   }
   /// Wrong usage if an option of the command was given, see refuse_without_effect().
   void refuse(const std::string& option, const std::string& where) const {
-    refuse_without_effect(*command_, option, where);
+    if (command_ != nullptr) {
+      refuse_without_effect(*command_, option, where);
+    }
   }
-  /// Refuses options of which others take the effect. Once the command line is read.
+  /// Refuses all of them, where nothing is sampled.
+  void refuse_all(const std::string& where) const {
+    for (const char* const option : {"--steps", "--sampler", "--eta", "--guidance",
+                                     "--decode-level", "--beams", "--temperature", "--top-p"}) {
+      refuse(option, where);
+    }
+  }
+
+ private:
   void check() const {
     if (without_latent()) {
       for (const char* const option : {"--steps", "--sampler", "--eta", "--guidance"}) {
@@ -91,15 +120,7 @@ struct SampleArguments {
       refuse("--top-p", "without --temperature");
     }
   }
-  /// Refuses all of them, where nothing is sampled.
-  void refuse_all(const std::string& where) const {
-    for (const char* const option : {"--steps", "--sampler", "--eta", "--guidance",
-                                     "--decode-level", "--beams", "--temperature", "--top-p"}) {
-      refuse(option, where);
-    }
-  }
 
- private:
   const CLI::App* command_ = nullptr;
 };
 

@@ -62,7 +62,9 @@ void run_demo(const Common& common, const std::vector<std::string>& words) {
   const auto model = load_ldlm(common);
   Generator generator = common.generator();
   const auto results = reconstruct(model, sentence, {-1, 250, 500, 750}, 0, generator);
-  const auto samples = draw_samples(model, {}, generator);
+  SampleArguments sampling;
+  sampling.take_defaults(model.config().sampling);
+  const auto samples = draw_samples(model, sampling, generator);
   if (common.json) {
     JsonValue::Array levels;
     for (const Reconstruction& r : results) {
@@ -176,7 +178,7 @@ void add_text_commands(CLI::App& app, Common& common) {
     CLI::App* const command =
         add_subcommand(app, "sample", "Draw new texts from pure noise.",
                        "ldlm sample --count 10 --seed 7", [&common, arguments] {
-                         arguments->sampling.check();
+                         arguments->sampling.take_defaults(load_config(common.model).sampling);
                          if (arguments->sampling.without_latent()) {
                            arguments->sampling.refuse("--trace", "with --decode-level 1000");
                          }

@@ -80,8 +80,9 @@ std::string latents_fingerprint(const Autoencoder<float>& model) {
   return fingerprint(weights);
 }
 
-/// What the losses of all stages depend on.
-JsonValue shapes_of(const LdlmConfig& config) {
+/// What the losses of all stages depend on: all but how texts are drawn.
+JsonValue shapes_of(LdlmConfig config) {
+  config.sampling = {};
   return JsonValue::object({{"configuration", config.to_json()},
                             {"encoder", config.encoder.to_json("BertModel")},
                             {"decoder", config.decoder.to_json()},

@@ -42,6 +42,22 @@ struct ScheduleConfig {
   [[nodiscard]] JsonValue to_json() const;
 };
 
+/// How texts are drawn from pure noise, where nobody says otherwise: "sampling" of ldlm.json.
+struct SamplingConfig {
+  std::int64_t steps = 100;         // of the sampler; 0: all of the schedule
+  double guidance = 1.0;            // see Ldlm::sample
+  std::int64_t decode_level = 800;  // t of the published schedule at which the decoder takes over;
+                                    // -1: denoised to the end; 1000: it writes without a latent
+  double temperature = 0.0;         // of the decoder's tokens; 0: beams
+  double top_p = 0.95;              // with a temperature
+
+  /// Throws an Error that names the member for values out of range.
+  void validate(const ConfigRules& rules = ConfigRules("SamplingConfig")) const;
+
+  static SamplingConfig from_json(const JsonReader& json);
+  [[nodiscard]] JsonValue to_json() const;
+};
+
 struct LdlmConfig {
   BertConfig encoder;
   Gpt2Config decoder;
@@ -56,6 +72,7 @@ struct LdlmConfig {
 
   std::int64_t num_beams = 5;
   std::int64_t max_new_tokens = 50;
+  SamplingConfig sampling;
 
   /// Tokens of the longest text that is trained on, its end included.
   [[nodiscard]] std::int64_t text_length() const {

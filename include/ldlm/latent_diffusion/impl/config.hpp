@@ -50,6 +50,38 @@ LDLM_BODY JsonValue ScheduleConfig::to_json() const {
   return JsonValue::object({{"kind", kind}, {"steps", steps}, {"d", d}, {"shift", shift}});
 }
 
+LDLM_BODY void SamplingConfig::validate(const ConfigRules& rules) const {
+  rules.check(steps >= 0 && steps <= NoiseSchedule::max_steps, "steps", "must lie in [0, ",
+              NoiseSchedule::max_steps, "] steps, got ", steps);
+  rules.check(guidance >= 0.0 && guidance <= 100.0, "guidance", "must lie in [0, 100], got ",
+              guidance);
+  rules.check(decode_level >= -1 && decode_level <= 1000, "decode_level",
+              "must lie in [-1, 1000], got ", decode_level);
+  rules.check(temperature >= 0.0 && temperature <= 1e6, "temperature", "must lie in [0, 1e6], got ",
+              temperature);
+  rules.check(top_p >= 1e-6 && top_p <= 1.0, "top_p", "must lie in [1e-6, 1], got ", top_p);
+}
+
+LDLM_BODY SamplingConfig SamplingConfig::from_json(const JsonReader& json) {
+  json.refuse_others({"steps", "guidance", "decode_level", "temperature", "top_p"});
+  SamplingConfig c;
+  detail::read_key(json, "steps", c.steps);
+  detail::read_key(json, "guidance", c.guidance);
+  detail::read_key(json, "decode_level", c.decode_level);
+  detail::read_key(json, "temperature", c.temperature);
+  detail::read_key(json, "top_p", c.top_p);
+  c.validate(ConfigRules(json));
+  return c;
+}
+
+LDLM_BODY JsonValue SamplingConfig::to_json() const {
+  return JsonValue::object({{"steps", steps},
+                            {"guidance", guidance},
+                            {"decode_level", decode_level},
+                            {"temperature", temperature},
+                            {"top_p", top_p}});
+}
+
 LDLM_BODY LdlmConfig LdlmConfig::tiny() {
   LdlmConfig c;
   c.latent = LatentKind::sequence;
@@ -101,6 +133,7 @@ LDLM_BODY LdlmConfig LdlmConfig::tiny_slots() {
   c.latent_length = c.denoiser.length = 12;
   c.encoder.max_position_embeddings = c.decoder.n_positions = c.latent_length + c.max_new_tokens;
   c.decoder.n_layer = 6;
+  c.sampling.temperature = 0.9;  // beams would make its texts alike
   return c;
 }
 
@@ -109,6 +142,7 @@ LDLM_BODY void LdlmConfig::validate() const {
   decoder.validate();
   denoiser.validate();
   schedule.validate();
+  sampling.validate();
   validate_own(ConfigRules("ldlm config"));
   const auto agree = [](std::string_view what, std::int64_t a, std::int64_t b) {
     LDLM_CHECK(a == b, "ldlm config", what, " differ: ", a, " and ", b);
@@ -151,7 +185,7 @@ LDLM_BODY void LdlmConfig::validate_own(const ConfigRules& rules) const {
 
 LDLM_BODY LdlmConfig LdlmConfig::from_json(const JsonReader& json) {
   json.refuse_others({"model_type", "latent", "latent_length", "latent_channels", "schedule",
-                      "prediction", "num_beams", "max_new_tokens"});
+                      "prediction", "num_beams", "max_new_tokens", "sampling"});
   LdlmConfig c;
   const std::string type = json.get("model_type", "ldlm");
   json.check(type == "ldlm", "model_type", "must be \"ldlm\", got \"", type, '"');
@@ -172,6 +206,9 @@ LDLM_BODY LdlmConfig LdlmConfig::from_json(const JsonReader& json) {
                                            : Prediction::v;
   detail::read_key(json, "num_beams", c.num_beams);
   detail::read_key(json, "max_new_tokens", c.max_new_tokens);
+  if (json.has("sampling")) {
+    c.sampling = SamplingConfig::from_json(json.section("sampling"));
+  }
   c.validate_own(ConfigRules(json));
   return c;
 }
@@ -188,6 +225,7 @@ LDLM_BODY JsonValue LdlmConfig::to_json() const {
       {"prediction", std::string(detail::name_in(predictions, prediction))},
       {"num_beams", num_beams},
       {"max_new_tokens", max_new_tokens},
+      {"sampling", sampling.to_json()},
   });
 }
 
