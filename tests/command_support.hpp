@@ -66,6 +66,9 @@ inline std::chrono::seconds patience() {
   return std::chrono::seconds(given != nullptr ? std::stoi(given) : 120);
 }
 
+/// A text of the workshop's corpus.
+inline const std::string cat_sentence = "The cat sat on the mat.";
+
 struct RunOptions {
   std::string input{};           // standard input
   std::string input_path{};      // what it is opened from instead; "-": it is closed

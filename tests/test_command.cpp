@@ -14,6 +14,7 @@ TEST_CASE("the help of every subcommand ends with an example of it") {
                                         {"sample"},
                                         {"vary"},
                                         {"interpolate"},
+                                        {"infill"},
                                         {"generate"},
                                         {"embed"},
                                         {"tokenize"},

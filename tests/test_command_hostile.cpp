@@ -15,8 +15,6 @@ struct Summary {
   ~Summary() { std::cout << "hostile inputs: " << wrong_inputs << '\n'; }
 } const summary;
 
-const std::string cat_sentence = "The cat sat on the mat.";
-
 /// A copy of the trained model to be spoilt.
 std::string copied_model(const std::string& name) {
   const Workshop& w = workshop();

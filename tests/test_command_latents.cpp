@@ -8,9 +8,7 @@ using namespace command_test;
 
 namespace {
 
-const std::string cat_sentence = "The cat sat on the mat.";
-
-Arguments sample_of(const Workshop& w) {
+Arguments traced_sample(const Workshop& w) {
   return {"sample", "--model", w.model, "--count", "2", "--steps", "12", "--decode-level", "-1"};
 }
 
@@ -77,9 +75,30 @@ TEST_CASE("texts lead from one to another") {
   check_error({"interpolate", "--model", w.model, cat_sentence, ""}, {"empty"});
 }
 
+TEST_CASE("gaps of texts are filled") {
+  const Workshop& w = workshop();
+  const Arguments infill{"infill",  "--model", w.model,        "--count", "3",
+                         "--steps", "5",       "--max-tokens", "3",       "The cat ___ the mat."};
+  const auto printed = lines(output_of(infill));
+  REQUIRE(printed.size() == 4);
+  CHECK(printed[0] == "The cat ___ the mat.");
+  for (std::size_t i = 1; i < 4; ++i) {
+    CHECK(printed[i].starts_with("  The cat "));
+    CHECK(printed[i].ends_with(" the mat."));
+  }
+  const auto json = json_lines(output_of(with(infill, {"--json"})));
+  CHECK(json.at(0).find("variations")->items().size() == 3);
+  check_error({"infill", "--model", w.model, "The cat sat."}, {"one gap, ___"});
+  check_error({"infill", "--model", w.model, "___ cat ___."}, {"one gap, ___"});
+  check_error({"infill", "--model", w.model, "___"}, {"no text around"});
+  check_usage(with(infill, {"--beams", "2"}), {"--beams"});
+  check_usage(with(infill, {"--temperature", "0"}), {"--temperature"});
+  check_usage(with(infill, {"--candidates", "0"}), {"--candidates"});
+}
+
 TEST_CASE("samples are traced on their way, and shown on a terminal") {
   const Workshop& w = workshop();
-  const Arguments sample = sample_of(w);
+  const Arguments sample = traced_sample(w);
   const auto expected = lines(output_of(sample));
   const auto traced = json_lines(output_of(with(sample, {"--trace"})));
   REQUIRE(traced.size() == expected.size());

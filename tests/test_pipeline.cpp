@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include <ldlm/latent_diffusion/evaluation.hpp>
+#include <ldlm/latent_diffusion/infilling.hpp>
 #include <ldlm/optim/adam.hpp>
 #include <ldlm/train/trainer.hpp>
 
@@ -122,6 +123,38 @@ TEST_CASE("variations are sampled from a level of noise on, and keep more at low
                        "[vary] t = 1000 is outside [0, 1000)", Error);
   CHECK_THROWS_AS((void)model.vary(z, -1, {}, generator), Error);
   CHECK_THROWS_AS((void)model.vary(z, 500, {}, generator, -1.0), Error);
+}
+
+TEST_CASE("a gap is filled with what the model knows there") {
+  const Ldlm<float>& model = trained_model();
+  const auto fill = [&](std::string_view before, std::string_view after,
+                        const ldlm::InfillOptions& options) {
+    Generator generator(7);
+    return infill(model, before, after, options, generator);
+  };
+  ldlm::InfillOptions options;
+  options.t = -1;
+  options.masks = 1;
+  CHECK(fill("The cat sat on the ", ".", options) == "The cat sat on the mat.");
+  CHECK(fill("Two birds ", " in the tree.", options) == "Two birds sat in the tree.");
+  CHECK(fill("", " ship came over the sea.", options) == "A ship came over the sea.");
+  CHECK(fill("The tree stood on ", "", options).starts_with("The tree stood on "));
+  options.t = 300;
+  options.sampler.steps = 10;
+  const std::string noised = fill("The dog ", " the cat.", options);
+  CHECK(noised.starts_with("The dog "));
+  CHECK(noised.ends_with(" the cat."));
+  CHECK(noised == fill("The dog ", " the cat.", options));
+  const auto refused = [&](std::string_view before, const ldlm::InfillOptions& with) {
+    CHECK_THROWS_AS((void)fill(before, "", with), Error);
+  };
+  refused(" ", options);
+  refused("The cat sat on the mat. The cat sat on the mat. The cat sat on the mat.", options);
+  options.candidates = 0;
+  refused("The cat", options);
+  options = {};
+  options.decode_level = 1000;
+  refused("The cat", options);
 }
 
 TEST_CASE("a watch sees every step of a sampler and changes nothing") {

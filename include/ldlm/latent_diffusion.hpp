@@ -3,6 +3,7 @@
 
 #include <ldlm/latent_diffusion/denoiser.hpp>
 #include <ldlm/latent_diffusion/evaluation.hpp>
+#include <ldlm/latent_diffusion/infilling.hpp>
 #include <ldlm/latent_diffusion/latent_worth.hpp>
 #include <ldlm/latent_diffusion/pipeline.hpp>
 #include <ldlm/latent_diffusion/stages.hpp>

@@ -1,6 +1,7 @@
-// vary and interpolate: texts from latents beside and between those of given ones.
+// vary, interpolate and infill: texts from latents beside, between and of parts of given ones.
 
 #include <ldlm/diffusion/interpolation.hpp>
+#include <ldlm/latent_diffusion/infilling.hpp>
 #include <ldlm/latent_diffusion/pipeline.hpp>
 
 #include "command.hpp"
@@ -26,10 +27,10 @@ struct ThroughNoise {
     sampling.add_to(command);
   }
   /// The model's own values of what was not given, but that texts are decoded as reconstructions.
-  void take_defaults(const Common& common) {
+  void take_defaults(const Common& common, double temperature = 0.0) {
     SamplingConfig own = load_config(common.model).sampling;
     own.decode_level = -1;
-    own.temperature = 0.0;
+    own.temperature = temperature;
     sampling.take_defaults(own);
     if (sampling.without_latent()) {
       throw CLI::ValidationError("--decode-level", "1000 would leave nothing of the texts");
@@ -49,20 +50,24 @@ struct ThroughNoise {
   }
 };
 
+void print_variations(const Common& common, const std::string& text,
+                      const std::vector<std::string>& variations) {
+  if (common.json) {
+    return print_json(JsonValue::object({{"text", text}, {"variations", variations}}));
+  }
+  print(text);
+  for (const std::string& variation : variations) {
+    print("  " + variation);
+  }
+}
+
 void vary(const Common& common, const ThroughNoise& through, TextInput& input) {
   const auto model = load_ldlm(common);
   Generator generator = common.generator();
   input.for_each([&](const InputText& text) {
     const std::vector<std::string> same(static_cast<std::size_t>(through.sampling.count),
                                         text.text);
-    const auto texts = through.texts(model, model.encode(same), generator);
-    if (common.json) {
-      return print_json(JsonValue::object({{"text", text.text}, {"variations", texts}}));
-    }
-    print(text.text);
-    for (const std::string& variation : texts) {
-      print("  " + variation);
-    }
+    print_variations(common, text.text, through.texts(model, model.encode(same), generator));
   });
 }
 
@@ -83,6 +88,32 @@ void interpolate(const Common& common, const ThroughNoise& through, const std::s
     }
     flush_output();
   }
+}
+
+constexpr std::string_view gap = "___";
+
+void infill(const Common& common, const ThroughNoise& through, InfillOptions options,
+            TextInput& input) {
+  const auto model = load_ldlm(common);
+  Generator generator = common.generator();
+  options.t = through.t;
+  options.guidance = through.sampling.guidance;
+  options.decode_level = through.sampling.decode_level;
+  options.temperature = through.sampling.temperature;
+  options.top_p = through.sampling.top_p;
+  options.sampler = through.sampling.sampler_of(model);
+  input.for_each([&](const InputText& text) {
+    const std::size_t place = text.text.find(gap);
+    LDLM_CHECK(place != std::string::npos && text.text.find(gap, place + 1) == std::string::npos,
+               "infill", "the text needs one gap, ", gap, ": ", ldlm::detail::quote(text.text, 60));
+    const std::string_view whole = text.text;
+    std::vector<std::string> texts;
+    for (std::int64_t i = 0; i < through.sampling.count; ++i) {
+      texts.push_back(ldlm::infill(model, whole.substr(0, place), whole.substr(place + gap.size()),
+                                   options, generator));
+    }
+    print_variations(common, text.text, texts);
+  });
 }
 
 }  // namespace
@@ -127,6 +158,39 @@ void add_latent_commands(CLI::App& app, Common& common) {
         ->add_option("--count", arguments->through.sampling.count,
                      "Texts to print, the two ends among them")
         ->check(CLI::Range(2, 1'000'000));
+    arguments->through.add_to(*command);
+  }
+  {
+    struct Arguments {
+      TextInput input;
+      ThroughNoise through;
+      InfillOptions infill;
+    };
+    const auto arguments = std::make_shared<Arguments>();
+    arguments->through.t = arguments->infill.t;
+    CLI::App* const command = add_subcommand(
+        app, "infill", "What may have stood in the gap ___ of a text.",
+        "ldlm infill \"The river ___ in the north.\"", [&common, arguments] {
+          arguments->through.sampling.refuse("--beams", "where fillings are drawn");
+          arguments->through.take_defaults(common, arguments->infill.temperature);
+          if (arguments->through.sampling.temperature == 0.0) {
+            throw CLI::ValidationError("--temperature", "must be above 0, as fillings are drawn");
+          }
+          arguments->input.open();
+          infill(common, arguments->through, arguments->infill, arguments->input);
+        });
+    arguments->input.add_to(*command, common);
+    command->add_option("--count", arguments->through.sampling.count, "Fillings of each text")
+        ->check(positive);
+    command->add_option("--masks", arguments->infill.masks, "Tokens that the gap is taken for")
+        ->check(positive);
+    command
+        ->add_option("--candidates", arguments->infill.candidates,
+                     "Fillings that are drawn, of which the likeliest is taken")
+        ->check(positive);
+    command
+        ->add_option("--max-tokens", arguments->infill.max_tokens, "Tokens of the longest filling")
+        ->check(positive);
     arguments->through.add_to(*command);
   }
 }

@@ -305,8 +305,6 @@ class Ldlm {
   /// Latents (B, L, d). Throws for a text that is empty or too long.
   [[nodiscard]] Tensor<T> encode(const std::vector<std::string>& texts) const {
     LDLM_CHECK(!texts.empty(), "encode", "there is no text");
-    const NoGrad no_grad;
-    const EvaluationMode evaluation;
     std::vector<std::vector<TokenId>> rows;
     for (const std::string& text : texts) {
       rows.push_back(tokenize(text));
@@ -341,7 +339,7 @@ class Ldlm {
                "temperature, top_k and top_p need a generator to draw from");
     const NoGrad no_grad;
     const EvaluationMode evaluation;
-    Gpt2Session<T> session = session_of(latents, options);
+    Gpt2Session<T> session = this->session(latents, options);
     const auto prompts = Tensor<std::int64_t>::zeros({latents.size(0), 0});
     const std::int64_t beams = options.num_beams > 0 ? options.num_beams : config_.num_beams;
     if (beams == 1) {
@@ -359,7 +357,7 @@ class Ldlm {
     LDLM_CHECK(options.num_beams == 0, "decode", "num_beams does not go with a generator");
     const NoGrad no_grad;
     const EvaluationMode evaluation;
-    Gpt2Session<T> session = session_of(latents, options);
+    Gpt2Session<T> session = this->session(latents, options);
     return ldlm::sample(session, Tensor<std::int64_t>::zeros({latents.size(0), 0}),
                         {stop(), options.temperature, options.top_k, options.top_p}, generator);
   }
@@ -379,6 +377,20 @@ class Ldlm {
     std::string text = tokenizers_.decoder.decode(ids);
     return text.starts_with(' ') ? text.substr(1)
                                  : text;  // the word boundary before the first word
+  }
+
+  /// The decoder before the first token of the text of each of the latents (B, L, d): a CausalLm,
+  /// for a search of one's own. Of the options it takes the level.
+  [[nodiscard]] Gpt2Session<T> session(const Tensor<T>& latents,
+                                       const DecodeOptions& options = {}) const {
+    const NoGrad no_grad;
+    const EvaluationMode evaluation;
+    const std::vector<double> levels(
+        static_cast<std::size_t>(latents.size(0)),
+        options.t == levels_.steps() ? lost_alpha_bar : levels_.alpha_bar(options.t));
+    const auto log_snr = detail::log_snrs<T>(levels);
+    return Gpt2Session<T>(autoencoder_.decoder,
+                          {.prefix = autoencoder_.prefix(Variable<T>(latents), log_snr).value()});
   }
 
   // ---- Diffusion. ----
@@ -458,16 +470,6 @@ class Ldlm {
       }
       return previous;
     };
-  }
-  /// The decoder before the first token of each latent's text.
-  [[nodiscard]] Gpt2Session<T> session_of(const Tensor<T>& latents,
-                                          const DecodeOptions& options) const {
-    const std::vector<double> levels(
-        static_cast<std::size_t>(latents.size(0)),
-        options.t == levels_.steps() ? lost_alpha_bar : levels_.alpha_bar(options.t));
-    const auto log_snr = detail::log_snrs<T>(levels);
-    return Gpt2Session<T>(autoencoder_.decoder,
-                          {.prefix = autoencoder_.prefix(Variable<T>(latents), log_snr).value()});
   }
   [[nodiscard]] StopOptions stop() const {
     return {.max_new_tokens = config_.max_new_tokens, .end_tokens = {end_id_}};
