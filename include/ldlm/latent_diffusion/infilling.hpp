@@ -76,7 +76,11 @@ template <Floating T>
   for (std::vector<TokenId> ids : drawn) {
     std::erase(ids, model.end_id());
     for (; !ids.empty(); ids.pop_back()) {
-      std::string text = left + model.decoder_tokenizer().decode(ids) + right;
+      std::string text = model.decoder_tokenizer().decode(ids) + right;
+      if (left.size() < before.size() && !text.starts_with(' ')) {
+        text = ' ' + text;  // what the decoder wrote goes on with the last word
+      }
+      text = left + text;
       text.erase(0, text.find_first_not_of(' '));
       if (model.fits(text) &&
           static_cast<std::int64_t>(model.decoder_tokenizer().encode_ids(text).size()) <
