@@ -417,6 +417,63 @@ TEST_CASE("a new decoder's configuration names the end token that it was trained
   CHECK(ids_of(out) == std::pair(0, 0));
 }
 
+TEST_CASE("a training measures another text on its way, and stops where it gets worse") {
+  const Workshop& w = workshop();
+  const std::string valid = (w.folder / "valid.txt").string();
+  // Of what the corpus never says: the better it is learned, the worse this becomes.
+  make_file(valid, "Mats sat cat the on the.\nPark the in ran dog the.\n");
+  const std::string out = (w.folder / "valid-decoder").string();
+  const Arguments decoder{
+      "pretrain",        "decoder", "--corpus",         w.corpus,    "--config",     w.config,
+      "--out",           out,       "--steps",          "200",       "--warmup",     "5",
+      "--valid",         valid,     "--tokenizer",      w.tokenizer, "--batch-size", "8",
+      "--learning-rate", "0.02",    "--evaluate-every", "10"};
+  const auto valid_losses = [&] {
+    std::vector<double> losses;
+    for (const auto& line : json_lines(read_file(out + ".checkpoints/decoder/log.jsonl"))) {
+      if (const auto* loss = line.find("valid_loss")) {
+        losses.push_back(loss->as<double>());
+      }
+    }
+    return losses;
+  };
+  Result result = run(with(decoder, {"--patience", "3", "--keep-best"}));
+  CHECK(result.status == 0);
+  CHECK(result.err.find("step 10: loss of " + valid) != std::string::npos);
+  CHECK(result.err.find("3 evaluations without a better one") != std::string::npos);
+  const auto losses = valid_losses();
+  REQUIRE(losses.size() >= 4);
+  REQUIRE(losses.size() < 20);
+  const auto best = std::min_element(losses.begin(), losses.end());
+  CHECK(losses.end() - best == 4);
+  // The same command has nothing left to do; the weights are those of the best step.
+  const std::string weights = read_file(out + "/model.safetensors");
+  output_of(with(decoder, {"--patience", "3", "--keep-best"}));
+  CHECK(read_file(out + "/model.safetensors") == weights);
+  CHECK(valid_losses() == losses);
+  fs::remove_all(out + ".checkpoints");
+  output_of(decoder);
+  CHECK(valid_losses().size() == 20);
+  CHECK(std::equal(losses.begin(), losses.end(), valid_losses().begin()));
+  CHECK(read_file(out + "/model.safetensors") != weights);
+
+  const std::string model = (w.folder / "valid-model").string();
+  fs::copy(w.model, model, fs::copy_options::recursive);
+  for (const std::string stage : {"denoiser", "decoder", "joint"}) {
+    result = run(with(w.stage(stage, model, 4), {"--valid", w.corpus, "--evaluate-every", "2"}));
+    CHECK(result.status == 0);
+    CHECK(result.err.find("step 4: loss of " + w.corpus) != std::string::npos);
+  }
+  fs::remove_all(model + ".checkpoints/denoiser");
+  result = run(with(w.stage("denoiser", model, 2), {"--valid", w.corpus, "--cache-latents"}));
+  CHECK(result.err.find("step 2: loss of " + w.corpus) != std::string::npos);
+  for (const Arguments& option :
+       {Arguments{"--patience", "3"}, {"--keep-best"}, {"--evaluate-every", "5"}}) {
+    check_usage(with(w.stage("denoiser", model, 2), option), {option[0], "without --valid"});
+  }
+  check_error(with(w.stage("denoiser", model, 2), {"--valid", "/nowhere"}), {"/nowhere"});
+}
+
 TEST_CASE("a decoder reads paragraphs in stretches of whole sentences") {
   const Workshop& w = workshop();
   const std::string corpus = (w.folder / "paragraphs.txt").string();

@@ -169,16 +169,25 @@ void pretrain(const Common& common, const TrainingArguments& arguments, const Ha
   LDLM_CHECK(length <= longest, "pretrain", "--length must be at most ", longest,
              ", what the model's positions leave, got ", length);
   const FolderLock lock = prepare_output(arguments.out);
-  Dataset data(length, end);
-  if (shapes.paragraphs) {
-    read_paragraphs(common, arguments.corpus, tokenizer, data);
-  } else {
-    read_sentences(common, arguments.corpus, length, [&](std::string_view sentence) {
-      const auto ids = tokenizer.encode_ids(sentence);
-      return static_cast<std::int64_t>(ids.size()) < length && data.add(ids);
-    });
+  const auto read = [&](const std::string& corpus) {
+    Dataset data(length, end);
+    if (shapes.paragraphs) {
+      read_paragraphs(common, corpus, tokenizer, data);
+    } else {
+      read_sentences(common, corpus, length, [&](std::string_view sentence) {
+        const auto ids = tokenizer.encode_ids(sentence);
+        return static_cast<std::int64_t>(ids.size()) < length && data.add(ids);
+      });
+    }
+    return data;
+  };
+  const Dataset data = read(arguments.corpus);
+  std::optional<Dataset> valid;
+  if (!arguments.valid.empty()) {
+    valid = read(arguments.valid);
   }
   if (run_stage(common, model, arguments, stage, Texts{data},
+                valid ? std::optional<Texts>(Texts{*valid}) : std::nullopt,
                 JsonValue::object({{"configuration", config}}), loss)) {
     FolderUpdate update(arguments.out);
     save_pretrained(model, shapes.from.empty() ? config : config_over(shapes.from, config), update);

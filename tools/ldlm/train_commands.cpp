@@ -56,6 +56,15 @@ TextDataset read_texts(const Common& common, const std::string& corpus, const Ld
   return data;
 }
 
+/// The texts of --valid, if it is given.
+std::optional<TextDataset> read_valid(const Common& common, const TrainingArguments& arguments,
+                                      const LdlmConfig& config, const LdlmTokenizers& tokenizers) {
+  if (arguments.valid.empty()) {
+    return {};
+  }
+  return read_texts(common, arguments.valid, config, tokenizers);
+}
+
 /// What tells one set of weights from another.
 std::string fingerprint(const NamedTensors<float>& weights) {
   std::uint64_t hash = 0;
@@ -158,9 +167,10 @@ void train_autoencoder(const Common& common, const TrainingArguments& arguments,
   Autoencoder<float> model(config, std::move(bert), std::move(gpt2), generator);
   ldlm::set_requires_grad(model.encoder, !pooled);  // pooled latents are the encoder's own
   const TextDataset data = read_texts(common, arguments.corpus, config, tokenizers);
+  const auto valid = read_valid(common, arguments, config, tokenizers);
   JsonValue context = shapes_of(config);
   add_noise(context, noise);
-  if (run_stage(common, model, arguments, "autoencoder", data, context,
+  if (run_stage(common, model, arguments, "autoencoder", data, valid, context,
                 [&](const TextBatch& texts, Generator& g) {
                   return autoencoder_loss(model, texts, special, noise, g);
                 })) {
@@ -239,8 +249,9 @@ void train_denoiser(const Common& common, const TrainingArguments& arguments,
                                 : ReverseTransformer<float>::from_pretrained(own.from);
   LDLM_CHECK(model.config.to_json() == config.denoiser.to_json(), "train", own.from,
              " holds a denoiser of another configuration than ", folder.native());
-  const TextDataset data =
-      read_texts(common, arguments.corpus, config, LdlmTokenizers::load(folder));
+  const LdlmTokenizers tokenizers = LdlmTokenizers::load(folder);
+  const TextDataset data = read_texts(common, arguments.corpus, config, tokenizers);
+  const auto valid = read_valid(common, arguments, config, tokenizers);
   JsonValue context = shapes_of(config);
   context.set("latents", latents_fingerprint(autoencoder));
   ldlm::to(autoencoder, common.device());
@@ -252,9 +263,13 @@ void train_denoiser(const Common& common, const TrainingArguments& arguments,
   const auto loss_of_texts = [&](const TextBatch& texts, Generator& g) {
     return loss(encode_without_graph(autoencoder, texts), g);
   };
-  if (own.cache ? run_stage(common, model, arguments, "denoiser",
-                            LatentDataset(common, autoencoder, data), context, loss)
-                : run_stage(common, model, arguments, "denoiser", data, context, loss_of_texts)) {
+  const auto latents_of = [&](const TextDataset& texts) {
+    return LatentDataset(common, autoencoder, texts);
+  };
+  if (own.cache
+          ? run_stage(common, model, arguments, "denoiser", latents_of(data),
+                      valid ? std::optional(latents_of(*valid)) : std::nullopt, context, loss)
+          : run_stage(common, model, arguments, "denoiser", data, valid, context, loss_of_texts)) {
     FolderUpdate update(folder);
     save_denoiser(model, update);
     update.commit();
@@ -277,13 +292,14 @@ void tune_decoder(const Common& common, const TrainingArguments& arguments,
   ldlm::set_requires_grad(model.encoder, false);
   ldlm::set_requires_grad(model.map.compress, false);
   const TextDataset data = read_texts(common, arguments.corpus, config, tokenizers);
+  const auto valid = read_valid(common, arguments, config, tokenizers);
   JsonValue context = shapes_of(config);
   add_noise(context, noise);
   context.set("latents", latents_fingerprint(model));
   context.set("denoiser weights", fingerprint(ldlm::state_dict(denoiser)));
   ldlm::to(denoiser, common.device());
   context.set("noise_shift", noise_shift);
-  if (run_stage(common, model, arguments, "decoder", data, context,
+  if (run_stage(common, model, arguments, "decoder", data, valid, context,
                 [&](const TextBatch& texts, Generator& g) {
                   const auto latents = denoise_at_random_levels(
                       denoiser, diffusion, encode_without_graph(model, texts), g);
@@ -313,10 +329,11 @@ void train_joint(const Common& common, const TrainingArguments& arguments,
   JointModel<float> model{load_autoencoder<float>(folder, config),
                           ReverseTransformer<float>::from_pretrained(folder / "denoiser")};
   const TextDataset data = read_texts(common, arguments.corpus, config, tokenizers);
+  const auto valid = read_valid(common, arguments, config, tokenizers);
   JsonValue context = shapes_of(config);
   add_noise(context, noise);
   context.set("noise_shift", noise_shift);
-  if (run_stage(common, model, arguments, "joint", data, context,
+  if (run_stage(common, model, arguments, "joint", data, valid, context,
                 [&](const TextBatch& texts, Generator& g) {
                   return joint_loss(model.autoencoder, model.denoiser, diffusion, texts, special,
                                     noise, g);

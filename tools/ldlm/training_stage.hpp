@@ -3,6 +3,9 @@
 
 #include <chrono>
 #include <filesystem>
+#include <numeric>
+#include <optional>
+#include <type_traits>
 
 #include <ldlm/files/folder_update.hpp>
 #include <ldlm/io/json.hpp>
@@ -20,10 +23,11 @@ namespace ldlm::command {
 
 /// Options of every training stage.
 struct TrainingArguments {
-  std::string corpus, out, checkpoints;
+  std::string corpus, valid, out, checkpoints;
   TrainOptions train;
   double learning_rate = 1e-3, weight_decay = 0.01;
   std::int64_t warmup = 100, checkpoint_every = 1000, report_every = 50;
+  std::int64_t evaluate_every = 500, patience = 0;  // 0: none
 
   void add_to(CLI::App& command) {
     const CLI::Range rate(0.0, 10.0, "NONNEGATIVE");
@@ -43,6 +47,22 @@ struct TrainingArguments {
     command.add_option("--checkpoint-every", checkpoint_every, "Steps between checkpoints")
         ->check(positive);
     command.add_option("--report-every", report_every, "Steps between reports")->check(positive);
+    command.add_option("--valid", valid, "Another text, on which the loss is measured on the way");
+    command.add_option("--evaluate-every", evaluate_every, "Steps between those measurements")
+        ->check(positive);
+    command
+        .add_option("--patience", patience,
+                    "End after so many of them without a better one than before; 0: never")
+        ->check(non_negative);
+    command.add_flag("--keep-best", train.keep_best, "Write the weights of the best one");
+  }
+  /// Refuses what has no effect without --valid.
+  void check(const CLI::App& command) const {
+    if (valid.empty()) {
+      for (const char* const option : {"--evaluate-every", "--patience", "--keep-best"}) {
+        refuse_without_effect(command, option, "without --valid");
+      }
+    }
   }
   /// The options of the loop, once the command line is read.
   [[nodiscard]] TrainOptions options(const Common& common, const std::string& stage) const {
@@ -51,6 +71,12 @@ struct TrainingArguments {
     out_options.warmup = warmup;
     out_options.checkpoint_every = checkpoint_every;
     out_options.report_every = report_every;
+    if (!valid.empty()) {
+      out_options.evaluate_every = evaluate_every;
+    }
+    if (patience > 0) {
+      out_options.patience = patience;
+    }
     out_options.folder = checkpoints.empty() ? std::filesystem::path(out + ".checkpoints") / stage
                                              : std::filesystem::path(checkpoints);
     std::error_code none;
@@ -124,20 +150,42 @@ struct TrimmedTexts {
   }
 };
 
+/// The mean loss of data, or of the first rows of much data, each time with the same randomness.
+template <class Data, class Loss>
+double mean_loss(const Data& data, std::int64_t batch_size, Loss&& loss) {
+  const std::int64_t most = std::min<std::int64_t>(data.size(), 4096);
+  Generator generator(1);
+  double sum = 0.0;
+  for (std::int64_t first = 0; first < most; first += batch_size) {
+    std::vector<std::int64_t> rows(static_cast<std::size_t>(std::min(batch_size, most - first)));
+    std::iota(rows.begin(), rows.end(), first);
+    const auto count = static_cast<std::int64_t>(rows.size());
+    const auto index = Tensor<std::int64_t>::from_values({count}, rows);
+    sum +=
+        static_cast<double>(loss(data.rows(index), generator).item()) * static_cast<double>(count);
+  }
+  return sum / static_cast<double>(most);
+}
+
 /// Runs a stage to its end, or to Ctrl-C, on --device, where the model then is; reports on the
 /// terminal and to <folder>/log.jsonl. `loss(rows, generator)` is the loss of rows of the data,
-/// whose batches are of similar length if it tells lengths; `depends_on` names what else it
-/// depends on, see TrainOptions::context. From here on Ctrl-C is one that leaves a checkpoint;
-/// before, there is nothing to lose. False if interrupted.
+/// whose batches are of similar length if it tells lengths, and of `valid`, if there is any;
+/// `depends_on` names what else it depends on, see TrainOptions::context. From here on Ctrl-C is
+/// one that leaves a checkpoint; before, there is nothing to lose. False if interrupted.
 template <class Model, class Data, class Loss>
 bool run_stage(const Common& common, Model& model, const TrainingArguments& arguments,
-               const std::string& stage, const Data& data, JsonValue depends_on, Loss&& loss) {
+               const std::string& stage, const Data& data,
+               const std::type_identity_t<std::optional<Data>>& valid, JsonValue depends_on,
+               Loss&& loss) {
   catch_interrupts();
   TrainOptions options = arguments.options(common, stage);
   depends_on.set("data", data.fingerprint());
   const std::vector<std::int64_t>& lengths = data.lengths();
   if (!lengths.empty()) {
     depends_on.set("batches", "of similar length");
+  }
+  if (valid && (options.patience || options.keep_best)) {
+    depends_on.set("valid", valid->fingerprint());
   }
   options.context = std::move(depends_on);
   ldlm::to(model, common.device());
@@ -150,6 +198,7 @@ bool run_stage(const Common& common, Model& model, const TrainingArguments& argu
     say(common, "going on from step " + std::to_string(trainer.step()) + ": " + change);
   }
   TrainingLog log(options.folder / "log.jsonl", trainer.step());
+  TrainEnd end{};
   {
     ProgressLine line(common);
     const auto begin = std::chrono::steady_clock::now();
@@ -170,17 +219,26 @@ bool run_stage(const Common& common, Model& model, const TrainingArguments& argu
     const auto loss_of = [&](const Tensor<std::int64_t>& rows, Generator& generator) {
       return loss(data.rows(rows), generator);
     };
-    const TrainHooks hooks{.report = report, .stop = interrupted};
-    if (lengths.empty()) {
-      trainer.run(data.size(), loss_of, hooks);
-    } else {
-      trainer.run(lengths, loss_of, hooks);
+    TrainHooks hooks{.report = report, .stop = interrupted};
+    if (valid) {
+      hooks.evaluate = [&] { return mean_loss(*valid, options.batch_size, loss); };
+      hooks.evaluated = [&](const Evaluation& e) {
+        log.add(JsonValue::object({{"step", e.step}, {"valid_loss", e.value}}));
+        say(common, "step " + std::to_string(e.step) + ": loss of " + arguments.valid + ' ' +
+                        fixed(e.value, 4) + (e.is_best() ? ", the best" : ""));
+      };
     }
+    end = lengths.empty() ? trainer.run(data.size(), loss_of, hooks)
+                          : trainer.run(lengths, loss_of, hooks);
   }
-  if (trainer.step() < options.steps) {
+  if (end == TrainEnd::stopped && trainer.step() < options.steps) {
     say(common, "interrupted at step " + std::to_string(trainer.step()) +
                     "; run the same command to go on");
     return false;
+  }
+  if (end == TrainEnd::patience) {
+    say(common, "ended at step " + std::to_string(trainer.step()) + ": " +
+                    std::to_string(arguments.patience) + " evaluations without a better one");
   }
   trainer.finish();
   return true;
@@ -192,9 +250,10 @@ CLI::App* add_stage(CLI::App& parent, const std::string& name, const std::string
                     const std::string& example, Action action) {
   const auto arguments = std::make_shared<TrainingArguments>();
   CLI::App* const command =
-      add_subcommand(parent, name, description, example, [&parent, arguments, action] {
+      add_subcommand(parent, name, description, example, [&parent, name, arguments, action] {
         refuse_without_effect(parent, "--model", "on a training: its model is in --out");
         refuse_without_effect(parent, "--json", "on a training: its figures are in log.jsonl");
+        arguments->check(*parent.get_subcommand(name));
         action(*arguments);
       });
   arguments->add_to(*command);
