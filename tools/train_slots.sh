@@ -67,20 +67,20 @@ valid=(--valid "$run/valid.txt")
 stage text text
 stage tokenizer "$ldlm" train-tokenizer "${common[@]}" --out "$run/tokenizer.json"
 # The decoder can write before it reads a latent.
-stage writer "$ldlm" --seed 1 pretrain decoder "${tokens[@]}" --config tiny-slots \
-  "${valid[@]}" --out "$run/writer" --steps "${WRITER_STEPS:-4000}" --batch-size 64 --learning-rate 1.5e-3 \
+stage writer "$ldlm" --seed 1 pretrain decoder "${tokens[@]}" "${valid[@]}" --config tiny-slots \
+  --out "$run/writer" --steps "${WRITER_STEPS:-4000}" --batch-size 64 --learning-rate 1.5e-3 \
   --warmup 300
 # Noise of 0.5 to 6 in most rows, so that few bits of the latent matter, and those much.
-stage autoencoder "$ldlm" --seed 2 train autoencoder "${tokens[@]}" --config tiny-slots \
-  --decoder "$run/writer" "${valid[@]}" --out "$run/model" --steps "${AUTOENCODER_STEPS:-9000}" --batch-size 64 \
-  --learning-rate 1e-3 --warmup 300 --clean-rows 0.1 --wild-rows 0.7 --dropped-rows 0.1 \
-  --mild-noise 0.5 --strong-noise 6
-shift=(--noise-shift 0.3333)
-stage denoiser "$ldlm" --seed 3 train denoiser "${common[@]}" "${valid[@]}" --out "$run/model" "${shift[@]}" \
-  --steps "${DENOISER_STEPS:-9000}" --batch-size 256 --learning-rate 1e-3 --warmup 300 \
-  --ema 0.9995 --self-conditioning 0.9 --cache-latents
-stage decoder "$ldlm" --seed 4 train decoder "${common[@]}" "${valid[@]}" --out "$run/model" "${shift[@]}" \
-  --steps "${DECODER_STEPS:-600}" --batch-size 64 --learning-rate 3e-4 --warmup 30
+stage autoencoder "$ldlm" --seed 2 train autoencoder "${tokens[@]}" "${valid[@]}" \
+  --config tiny-slots --decoder "$run/writer" --out "$run/model" \
+  --steps "${AUTOENCODER_STEPS:-9000}" --batch-size 64 --learning-rate 1e-3 --warmup 300 \
+  --clean-rows 0.1 --wild-rows 0.7 --dropped-rows 0.1 --mild-noise 0.5 --strong-noise 6
+more=("${common[@]}" "${valid[@]}" --out "$run/model" --noise-shift 0.3333)
+stage denoiser "$ldlm" --seed 3 train denoiser "${more[@]}" --steps "${DENOISER_STEPS:-9000}" \
+  --batch-size 256 --learning-rate 1e-3 --warmup 300 --ema 0.9995 --self-conditioning 0.9 \
+  --cache-latents
+stage decoder "$ldlm" --seed 4 train decoder "${more[@]}" --steps "${DECODER_STEPS:-600}" \
+  --batch-size 64 --learning-rate 3e-4 --warmup 30
 # The judge has another shape and reads whole paragraphs of all the text.
 stage judge "$ldlm" --seed 5 pretrain decoder --corpus "$run/all.train.txt" --paragraphs \
   --tokenizer "$run/tokenizer.json" --out "$run/judge" --config published --layers 5 --width 384 \
