@@ -108,9 +108,12 @@ def plot_training(logs, out):
     for axis, log in zip(axes[0], logs):
         name, path = log.split("=", 1)
         with open(path, encoding="utf-8") as file:
-            entries = {entry["step"]: entry["loss"] for entry in map(json.loads, file)}
-        steps = sorted(entries)
-        axis.plot(steps, [entries[step] for step in steps])
+            reports = list(map(json.loads, file))
+        for key, label in (("loss", "training text"), ("valid_loss", "held-out text")):
+            entries = {report["step"]: report[key] for report in reports if key in report}
+            if entries:
+                axis.plot(*zip(*sorted(entries.items())), label=label)
+        axis.legend(fontsize=8)
         axis.set_title(name)
         axis.set_xlabel("step")
         axis.set_ylabel("loss")
