@@ -178,7 +178,7 @@ TEST_CASE("options that have no effect beside others are wrong usage") {
   };
   refused({"sample", "--eta", "0.5"}, "--eta");
   refused({"sample", "--eta", "0.5", "--sampler", "dpm-solver"}, "--eta");
-  refused({"sample", "--top-p", "0.5"}, "--top-p");
+  refused({"sample", "--model", w.model, "--top-p", "0.5"}, "--top-p");
   refused({"sample", "--temperature", "1", "--beams", "2"}, "--beams");
   refused({"generate", "--temperature", "0", "--top-k", "5", "a"}, "--top-k");
   refused({"generate", "--temperature", "0", "--top-p", "0.5", "a"}, "--top-p");

@@ -145,6 +145,19 @@ TEST_CASE("a gap is filled with what the model knows there") {
   CHECK(noised.starts_with("The dog "));
   CHECK(noised.ends_with(" the cat."));
   CHECK(noised == fill("The dog ", " the cat.", options));
+  // A decoder that is told that the latent says little follows it less.
+  options = {.t = -1, .candidates = 1, .max_tokens = 2};
+  int different = 0;
+  for (std::uint64_t seed = 0; seed < 10; ++seed) {
+    const auto filled = [&](std::int64_t level) {
+      options.decode_level = level;
+      Generator generator(seed);
+      return infill(model, "The ", " the sea.", options, generator);
+    };
+    different += filled(-1) != filled(999) ? 1 : 0;
+  }
+  CHECK(different > 0);
+  options = {};
   const auto refused = [&](std::string_view before, const ldlm::InfillOptions& with) {
     CHECK_THROWS_AS((void)fill(before, "", with), Error);
   };

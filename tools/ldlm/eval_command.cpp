@@ -444,6 +444,7 @@ void add_eval_command(CLI::App& app, Common& common) {
             refuse_without_effect(*app.get_subcommand("eval"), option, "with --samples 0");
           }
         } else {
+          arguments->sampling.check();
           arguments->sampling.take_defaults(load_config(common.model).sampling);
         }
         evaluate(common, *arguments);

@@ -28,6 +28,7 @@ struct ThroughNoise {
   }
   /// The model's own values of what was not given, but that texts are decoded as reconstructions.
   void take_defaults(const Common& common, double temperature = 0.0) {
+    sampling.check();
     SamplingConfig own = load_config(common.model).sampling;
     own.decode_level = -1;
     own.temperature = temperature;

@@ -64,7 +64,7 @@ struct SampleArguments {
   [[nodiscard]] bool given(const std::string& option) const {
     return command_ != nullptr && command_->count(option) > 0;
   }
-  /// What was not given becomes the model's own. Refuses options of which others take the effect.
+  /// What was not given becomes the model's own. Refuses options that then have no effect.
   void take_defaults(const SamplingConfig& own) {
     const auto take = [this](const char* option, auto& value, const auto& default_value) {
       if (!given(option)) {
@@ -76,7 +76,23 @@ struct SampleArguments {
     take("--decode-level", decode_level, own.decode_level);
     take("--temperature", temperature, given("--beams") ? 0.0 : own.temperature);
     take("--top-p", top_p, own.top_p);
-    check();
+    if (without_latent()) {
+      for (const char* const option : {"--steps", "--sampler", "--eta", "--guidance"}) {
+        refuse(option, "with --decode-level 1000");
+      }
+    }
+    if (temperature == 0.0) {
+      refuse("--top-p", "without --temperature");
+    }
+  }
+  /// Refuses options of which others take the effect, whatever the model.
+  void check() const {
+    if (sampler.kind != SamplerKind::ddim) {
+      refuse("--eta", "without --sampler ddim");
+    }
+    if (given("--temperature") && temperature > 0.0) {
+      refuse("--beams", "where --temperature draws the tokens");
+    }
   }
   /// Whether the decoder writes alone, and nothing is denoised.
   [[nodiscard]] bool without_latent() const { return decode_level == no_latent; }
@@ -105,22 +121,6 @@ struct SampleArguments {
   }
 
  private:
-  void check() const {
-    if (without_latent()) {
-      for (const char* const option : {"--steps", "--sampler", "--eta", "--guidance"}) {
-        refuse(option, "with --decode-level 1000");
-      }
-    }
-    if (sampler.kind != SamplerKind::ddim) {
-      refuse("--eta", "without --sampler ddim");
-    }
-    if (temperature > 0.0) {
-      refuse("--beams", "where --temperature draws the tokens");
-    } else {
-      refuse("--top-p", "without --temperature");
-    }
-  }
-
   const CLI::App* command_ = nullptr;
 };
 

@@ -178,6 +178,7 @@ void add_text_commands(CLI::App& app, Common& common) {
     CLI::App* const command =
         add_subcommand(app, "sample", "Draw new texts from pure noise.",
                        "ldlm sample --count 10 --seed 7", [&common, arguments] {
+                         arguments->sampling.check();
                          arguments->sampling.take_defaults(load_config(common.model).sampling);
                          if (arguments->sampling.without_latent()) {
                            arguments->sampling.refuse("--trace", "with --decode-level 1000");

@@ -46,7 +46,8 @@ template <Floating T>
   const auto mask =
       reader.special_tokens().mask ? reader.special_tokens().mask : reader.token_to_id(mask_token);
   LDLM_CHECK(mask.has_value(), "infill", "the encoder's tokenizer has no mask token");
-  std::string masked = left + ' ';
+  std::string masked = left;
+  masked += ' ';
   for (std::int64_t i = 0; i < options.masks; ++i) {
     masked += reader.id_to_token(*mask);
   }
@@ -57,7 +58,8 @@ template <Floating T>
 
   const std::vector<TokenId> prompt =
       left.empty() ? std::vector<TokenId>() : model.decoder_tokenizer().encode_ids(left);
-  auto session = model.session(latent.expand({options.candidates, latent.size(1), latent.size(2)}));
+  auto session = model.session(latent.expand({options.candidates, latent.size(1), latent.size(2)}),
+                               {.t = options.decode_level});
   const auto length = static_cast<std::int64_t>(prompt.size());
   const std::int64_t room = model.config().max_new_tokens - length;
   LDLM_CHECK(room > 0, "infill", "the text before the gap has ", length, " tokens, of at most ",
@@ -76,11 +78,12 @@ template <Floating T>
   for (std::vector<TokenId> ids : drawn) {
     std::erase(ids, model.end_id());
     for (; !ids.empty(); ids.pop_back()) {
-      std::string text = model.decoder_tokenizer().decode(ids) + right;
-      if (left.size() < before.size() && !text.starts_with(' ')) {
-        text = ' ' + text;  // what the decoder wrote goes on with the last word
+      const std::string filling = model.decoder_tokenizer().decode(ids);
+      std::string text = left;
+      if (left.size() < before.size() && !filling.starts_with(' ')) {
+        text += ' ';  // what the decoder wrote goes on with the last word
       }
-      text = left + text;
+      text.append(filling).append(right);
       text.erase(0, text.find_first_not_of(' '));
       if (model.fits(text) &&
           static_cast<std::int64_t>(model.decoder_tokenizer().encode_ids(text).size()) <
