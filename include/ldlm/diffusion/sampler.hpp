@@ -32,7 +32,8 @@ struct SamplerOptions {
   double eta = 0.0;           // DDIM only
   std::int64_t stop_at = -1;  // ends with the estimate of z_0 made at the first level t <= stop_at
 
-  /// The levels of a schedule that are visited, from the noisiest down.
+  /// The levels of a schedule that are visited, from the noisiest down to the last one or to the
+  /// first at or below stop_at. Throws for more steps than the schedule has.
   [[nodiscard]] std::vector<std::int64_t> timesteps(const NoiseSchedule& schedule) const {
     auto all = schedule.timesteps(steps > 0 ? steps : schedule.steps());
     const auto last =
