@@ -24,7 +24,7 @@ struct GradientShape {
 /// A block some queries, over the tiles of keys that they see. While scores are computed values are
 /// on their way, while values are mixed the next keys.
 template <class T, int channels>
-__global__ void __launch_bounds__(ForwardShape<T, channels>::threads)
+__global__ void __launch_bounds__(ForwardShape<T, channels>::threads, 2)
     attention_mma_kernel(const __grid_constant__ Attention<T> args, std::int64_t tiles,
                          bool aligned) {
   using Shape = ForwardShape<T, channels>;

@@ -180,7 +180,7 @@ constexpr unsigned most_candidates = 2 * most_threads;
 /// that those up to it are candidates, few more than k as a rule, which are sorted. Where they are
 /// too many, as when one thread has all the large ones, elements are taken in turn.
 template <class T>
-__global__ void __launch_bounds__(most_threads)
+__global__ void __launch_bounds__(most_threads, 1)
     top_k_kernel(const __grid_constant__ Walk<3> walk, const __grid_constant__ TopK<T> args) {
   using C = ComputeType<T>;
   LDLM_SHARED(C, values, most_candidates);

@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # check.sh <source dir> <build dir> <work dir> <compiler>
-# Builds a project that uses an installed copy with its CUDA backend, for one architecture; no
-# warning may come, and no kernel may spill registers, as ptxas reports. Then runs it, on a card or
-# without. Prints kernels, registers and shared memory.
+# Builds a project that uses an installed copy with its CUDA backend, for the architectures that
+# LDLM_CUDA_ARCHITECTURES names, one by default; no warning may come, and no kernel may spill
+# registers, as ptxas reports. Then runs it, on a card or without. Prints kernels, registers and
+# shared memory.
 set -euo pipefail
 
 source_dir=$1 build=$2 work=$3 compiler=$4
@@ -15,7 +16,7 @@ mkdir -p "$work"
 cmake --install "$build" --prefix "$work/prefix" >"$work/install.log"
 cmake -S "$source_dir/tests/cuda/consumer" -B "$work/build" -G Ninja -DCMAKE_BUILD_TYPE=Release \
   -DCMAKE_CXX_COMPILER="$compiler" -DCMAKE_CUDA_COMPILER="$nvcc" -DCMAKE_CUDA_FLAGS=-Xptxas=-v \
-  -DLDLM_CUDA_ARCHITECTURES=90-real -DCMAKE_PREFIX_PATH="$work/prefix" \
+  -DLDLM_CUDA_ARCHITECTURES="${LDLM_CUDA_ARCHITECTURES:-90-real}" -DCMAKE_PREFIX_PATH="$work/prefix" \
   -DCMAKE_CXX_COMPILER_LAUNCHER="$(command -v ccache || true)" >"$work/configure.log"
 cmake --build "$work/build" >"$work/build.log" 2>&1 || { tail -50 "$work/build.log" && exit 1; }
 if grep -i 'warning' "$work/build.log"; then
