@@ -4,15 +4,22 @@
 #   bash tools/cuda.sh [stage...]     of: build test sanitize bench torch report
 # It goes on where it was cut: a stage that was done for these sources on this card is not repeated,
 # unless it is named. LDLM_PYTHON names a Python that has torch (and transformers), python3 by
-# default. Exit status 3 where there is no card; then what can be built has been.
+# default. Exit status 3 where there is no card; then what can be built has been. 2: wrong usage.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+for name in "$@"; do
+  if [[ " build test sanitize bench torch report " != *" $name "* ]]; then
+    echo "cuda: no stage is called $name; there are: build test sanitize bench torch report" >&2
+    exit 2
+  fi
+done
 
 build=build-cuda
 python=${LDLM_PYTHON:-python3}
 nvcc=$(command -v nvcc || command -v /usr/local/cuda/bin/nvcc) || {
   echo "cuda: there is no CUDA compiler: nvcc is neither on the PATH nor in /usr/local/cuda/bin" >&2
-  exit 3
+  exit 1
 }
 
 mkdir -p "$build"
@@ -20,6 +27,7 @@ mkdir -p "$build"
 state=$({
   find CMakeLists.txt include backends tests benchmarks/cuda tools -type f | sort | xargs cat
   "$nvcc" --version
+  echo "${LDLM_CUDA_ARCHITECTURES:-}"
   nvidia-smi --query-gpu=name,compute_cap --format=csv,noheader 2>/dev/null || true
 } | sha256sum | cut -c1-16)
 # stage <name> <command...>: runs it, unless it is done; its output goes to <build>/<name>.log, too.
@@ -79,9 +87,12 @@ report() {
 
 failed=0
 stage build build || exit 1
-devices=$("$build/ldlm" devices)
-printf '%s\n' "$devices"
-if grep -q '^cuda .*cannot be used' <<<"$devices"; then
+if [[ ! -f $build/build.done ]]; then
+  echo "cuda: not all is built yet: run the stage build" >&2
+  exit 1
+fi
+"$build/ldlm" devices
+if "$build/ldlm" --json devices | grep -q '"device":"cuda".*"error"'; then
   echo "cuda: all is built, and nothing can be run: there is no card" >&2
   exit 3
 fi

@@ -2,9 +2,8 @@
 # on_card.sh <ldlm> <program...>: runs a test on this machine's card; skipped where there is none.
 set -euo pipefail
 
-devices=$("$1" devices)
-if grep -q '^cuda .*cannot be used' <<<"$devices"; then
-  echo "skipped: $(grep '^cuda' <<<"$devices")"
+if "$1" --json devices | grep '"device":"cuda".*"error"'; then
+  echo "skipped"
   exit 77
 fi
 shift

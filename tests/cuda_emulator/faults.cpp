@@ -65,6 +65,8 @@ constexpr Fault faults[] = {
          }
        });
      }},
+    {"block_race_after_barrier",
+     [] { run_kernel(2, 64, [] { sum_rows<true, 0>(values, values + 200 - blockIdx.x); }); }},
     {"use_after_free",
      [] {
        cudaFree(values);

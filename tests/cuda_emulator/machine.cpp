@@ -40,6 +40,14 @@ void acquire([[maybe_unused]] char& token) {
 #endif
 }
 
+// ThreadSanitizer takes blocks whose threads are the same fibers for one after the other, and sees
+// no race between them. So there are several sets of fibers, as many as it can watch.
+#ifdef LDLM_EMULATOR_TSAN
+constexpr std::size_t most_fibers = 2 * max_block_threads;
+#else
+constexpr std::size_t most_fibers = max_block_threads;
+#endif
+
 enum class State : std::uint8_t { ready, at_block_barrier, in_warp_call, done };
 
 struct Thread {
@@ -65,6 +73,7 @@ struct Machine {
 
   const Launch* launch = nullptr;
   std::deque<Fiber> fibers;
+  std::size_t sets_of_fibers = 1, set_of_fibers = 0;  // and the one whose turn it is
   std::vector<Thread> threads;
   std::vector<unsigned> ready;
   std::vector<unsigned> order;
@@ -220,7 +229,7 @@ void resolve_call(Thread* warp, unsigned lanes, unsigned first) {
       return;
     }
     if (other.call->mask != call.mask || other.call->op != call.op ||
-        other.call->place.line != call.place.line || other.call->width != call.width) {
+        !(other.call->place == call.place) || other.call->width != call.width) {
       return set_fault("lanes of one mask are in different warp operations", call.place);
     }
   }
@@ -287,7 +296,7 @@ void resolve_barrier() {
     }
     ended = ended || thread.state == State::done;
     if (thread.state == State::at_block_barrier) {
-      if (at != nullptr && at->place.line != thread.place.line) {
+      if (at != nullptr && !(at->place == thread.place)) {
         return set_fault("threads of one block are at different barriers", thread.place);
       }
       at = &thread;
@@ -307,16 +316,15 @@ void run_block() {
   m.block_token = (m.block_token + Machine::block_tokens) % m.tokens.size();
   begin_shared();
   release(m.launch_begin);
-  // Which fiber a thread is changes from block to block, so that not every race of two blocks is
-  // between a fiber and itself.
-  const std::size_t shift = m.random() % m.fibers.size();
+  const std::size_t first_fiber = m.set_of_fibers * m.threads.size();
+  m.set_of_fibers = (m.set_of_fibers + 1) % m.sets_of_fibers;
   for (unsigned i = 0; i < m.threads.size(); ++i) {
     Thread& thread = m.threads[i];
     thread.number = i;
     thread.copy_count = 0;
     thread.group = 0;
     thread.state = State::ready;
-    thread.fiber = &m.fibers[(i + shift) % m.fibers.size()];
+    thread.fiber = &m.fibers[first_fiber + i];
     thread.fiber->prepare(run_thread);
   }
   for (;;) {
@@ -364,10 +372,12 @@ void prepare(const Launch& launch) {
   const std::size_t threads = std::size_t{blockDim.x} * blockDim.y * blockDim.z;
   m.threads.assign(threads, Thread{});
   m.ready.resize(threads);
-  while (m.fibers.size() < 2 * threads) {
+  m.order.resize(std::size_t{gridDim.x} * gridDim.y * gridDim.z);
+  m.sets_of_fibers = std::min(most_fibers / threads, m.order.size());
+  m.set_of_fibers = 0;
+  while (m.fibers.size() < m.sets_of_fibers * threads) {
     m.fibers.emplace_back();
   }
-  m.order.resize(std::size_t{gridDim.x} * gridDim.y * gridDim.z);
   for (unsigned i = 0; i < m.order.size(); ++i) {
     m.order[i] = i;
   }

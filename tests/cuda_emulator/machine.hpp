@@ -28,7 +28,10 @@ inline constexpr std::size_t max_dynamic_shared = std::size_t{99} << 10;
 
 struct Place {
   const char* file = "";
-  unsigned line = 0;
+  unsigned line = 0, column = 0;
+  friend bool operator==(const Place& a, const Place& b) {
+    return a.line == b.line && a.column == b.column;
+  }
 };
 
 // ---- For the host. ----

@@ -381,6 +381,12 @@ TEST_CASE("barriers in divergent branches") {
   CHECK(contains(fault, "test_emulator.cpp:"));
 }
 
+TEST_CASE("barriers in divergent branches of one line") {
+  const std::string fault =
+      fault_of(1, 64, [] { threadIdx.x < 32 ? __syncthreads() : __syncthreads(); });
+  CHECK(contains(fault, "threads of one block are at different barriers"));
+}
+
 TEST_CASE("a shuffle in a divergent branch") {
   CHECK(contains(fault_of(1, 64,
                           [] {
@@ -521,6 +527,20 @@ TEST_CASE("device memory") {
   CHECK(cudaMalloc(&huge, free + 1) == cudaErrorMemoryAllocation);
   CHECK(huge == nullptr);
   (void)cudaGetLastError();
+}
+
+TEST_CASE("copies that the host waits for") {
+  float* values = nullptr;
+  REQUIRE(cudaMalloc(&values, 4 * sizeof(float)) == cudaSuccess);
+  const float host[4] = {1, 2, 3, 4};
+  float back[4] = {};
+  CHECK(cudaMemcpy(values, host, sizeof host, cudaMemcpyHostToDevice) == cudaSuccess);
+  CHECK(cudaMemset(values + 1, 0, sizeof(float)) == cudaSuccess);
+  CHECK(cudaMemcpy(back, values, sizeof back, cudaMemcpyDeviceToHost) == cudaSuccess);
+  CHECK(std::vector<float>(back, back + 4) == std::vector<float>{1, 0, 3, 4});
+  CHECK(cudaMemcpy(back, host, sizeof back, cudaMemcpyDeviceToHost) == cudaErrorInvalidValue);
+  CHECK(cudaFree(values) == cudaSuccess);
+  cuda_emulator::reset_errors();
 }
 
 TEST_CASE("no card") {

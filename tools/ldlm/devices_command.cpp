@@ -25,7 +25,7 @@ void list_devices(const Common& common) {
             {{"device", name}, {"name", info.name}, {"memory", info.memory}, {"free", info.free}}));
       }
     } catch (const DeviceError& error) {
-      rows.push_back({name, "cannot be used: " + std::string(error.reason()), "", ""});
+      rows.push_back({name, std::string(error.reason()), "", ""});
       if (common.json) {
         print_json(JsonValue::object({{"device", name}, {"error", std::string(error.reason())}}));
       }

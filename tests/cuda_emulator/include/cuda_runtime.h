@@ -80,6 +80,8 @@ cudaError_t cudaMemGetInfo(std::size_t* free, std::size_t* total);
 cudaError_t cudaMemcpyAsync(void* to, const void* from, std::size_t bytes, cudaMemcpyKind kind,
                             cudaStream_t stream);
 cudaError_t cudaMemsetAsync(void* to, int value, std::size_t bytes, cudaStream_t stream);
+cudaError_t cudaMemcpy(void* to, const void* from, std::size_t bytes, cudaMemcpyKind kind);
+cudaError_t cudaMemset(void* to, int value, std::size_t bytes);
 cudaError_t cudaStreamCreateWithFlags(cudaStream_t* stream, unsigned flags);
 cudaError_t cudaStreamDestroy(cudaStream_t stream);
 cudaError_t cudaStreamSynchronize(cudaStream_t stream);
@@ -99,6 +101,14 @@ cudaError_t cudaGraphLaunch(cudaGraphExec_t executable, cudaStream_t stream);
 cudaError_t cudaGraphDestroy(cudaGraph_t graph);
 cudaError_t cudaGraphExecDestroy(cudaGraphExec_t executable);
 
+template <class T>
+cudaError_t cudaMalloc(T** pointer, std::size_t bytes) {
+  void* memory = nullptr;
+  const cudaError_t error = cudaMalloc(&memory, bytes);
+  *pointer = static_cast<T*>(memory);
+  return error;
+}
+
 namespace cuda_emulator {
 cudaError_t allow_dynamic_shared(const void* kernel, int bytes);
 /// kernel<<<grid, block, dynamic_shared, stream>>>(...), where `call` makes the call, and owns its
@@ -116,7 +126,7 @@ cudaError_t cudaFuncSetAttribute(Kernel* kernel, cudaFuncAttribute, int value) {
 namespace cuda_emulator {
 using Where = std::source_location;
 inline Place place_of(const Where& where) {
-  return {where.file_name(), static_cast<unsigned>(where.line())};
+  return {where.file_name(), where.line(), where.column()};
 }
 template <class T>
 T shuffle(WarpOp op, unsigned mask, T value, int argument, int width, const Where& where) {
