@@ -362,6 +362,12 @@ TEST_CASE("eval writes its figures as tables, JSON and CSV") {
       CHECK(figures->find(figure) != nullptr);
     }
   }
+  // What else is measured changes nothing.
+  for (const char* const set : {"samples", "no_latent", "midpoints", "real_shuffled"}) {
+    CAPTURE(set);
+    CHECK(ldlm::to_string(*sets.find(set)->find("perplexity")) ==
+          ldlm::to_string(*json[0].find("samples")->find(set)->find("perplexity")));
+  }
   // A frontier's own sets lie on it; of samples the nearest training sentence is told.
   for (const char* const set : {"ar@1", "ar@0.7"}) {
     const double above = sets.find(set)->find("nats_above_ar")->find("mean")->as<double>();
@@ -395,6 +401,13 @@ TEST_CASE("eval writes its figures as tables, JSON and CSV") {
   check_refused({"--samples", "3", "--also", "a,b=" + file}, "has no comma, quote");
   check_refused({"--samples", "3", "--also", "a=" + file, "a=" + file},
                 "the name was given before");
+  check_refused({"--samples", "3", "--also", "samples@0.7=" + file, "--temperatures", "0.7"},
+                "the name was given before");
+  check_refused({"--samples", "3", "--temperatures", "0.7", "0.7"}, "samples@0.7 was given before");
+  for (const char* const name : {"a@", "a@x", "a@-1", "a@0", "a@1x", "@1"}) {
+    check_refused({"--samples", "3", "--also", std::string(name) + "=" + file},
+                  "needs a name and a temperature above 0");
+  }
 
   if (lacks_terminals()) {
     return;

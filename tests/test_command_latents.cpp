@@ -72,7 +72,7 @@ TEST_CASE("texts lead from one to another") {
   CHECK(lines(output_of(with(way, {"--count", "3", "--t", "500", "--steps", "5"}))).size() == 3);
   check_usage(with(way, {"--count", "1"}), {"--count"});
   check_usage({"interpolate", "--model", w.model, cat_sentence}, {"second"});
-  check_error({"interpolate", "--model", w.model, cat_sentence, ""}, {"empty"});
+  check_error({"interpolate", "--model", w.model, cat_sentence, ""}, {"the second text is empty"});
 }
 
 TEST_CASE("gaps of texts are filled") {
@@ -87,7 +87,12 @@ TEST_CASE("gaps of texts are filled") {
     CHECK(printed[i].ends_with(" the mat."));
   }
   const auto json = json_lines(output_of(with(infill, {"--json"})));
-  CHECK(json.at(0).find("variations")->items().size() == 3);
+  CHECK(json.at(0).find("fillings")->items().size() == 3);
+  const auto longer = lines(output_of({"infill", "--model", w.model, "--count", "3", "--steps", "5",
+                                       "--max-tokens", "3", "The cat _____ the mat."}));
+  CHECK(std::equal(longer.begin() + 1, longer.end(), printed.begin() + 1));
+  check_error({"infill", "--model", w.model, "--masks", "100", "The cat ___."},
+              {"too long for the model with 100 masks"});
   check_error({"infill", "--model", w.model, "The cat sat."}, {"one gap, ___"});
   check_error({"infill", "--model", w.model, "___ cat ___."}, {"one gap, ___"});
   check_error({"infill", "--model", w.model, "___"}, {"no text around"});
@@ -145,11 +150,14 @@ TEST_CASE("a model's folder says how its texts are drawn, and options say otherw
         sample(w.model, {"--steps", "5", "--decode-level", "600"}));
   check_usage({"sample", "--model", model, "--temperature", "0", "--top-p", "0.9"}, {"--top-p"});
   set(R"({"decode_level": 1000, "temperature": 1})");
-  check_usage({"sample", "--model", model, "--steps", "5"}, {"--steps", "--decode-level 1000"});
+  check_usage({"sample", "--model", model, "--steps", "5"},
+              {"--steps", "the model's decode_level of 1000"});
   CHECK(sample(model, {}) == sample(w.model, {"--decode-level", "1000", "--temperature", "1"}));
   // Reconstructions are no samples.
   CHECK(output_of({"vary", "--model", model, "--steps", "5", cat_sentence}) ==
         output_of({"vary", "--model", w.model, "--steps", "5", cat_sentence}));
+  set(R"({"steps": 5000})");
+  check_error({"sample", "--model", model}, {"sampling.steps of ldlm.json: cannot take 5000 of"});
   set(R"({"temperature": -1})");
   check_error({"sample", "--model", model}, {"sampling.temperature", "ldlm.json"});
 }

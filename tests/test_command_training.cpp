@@ -440,12 +440,15 @@ TEST_CASE("a training measures another text on its way, and stops where it gets 
   Result result = run(with(decoder, {"--patience", "3", "--keep-best"}));
   CHECK(result.status == 0);
   CHECK(result.err.find("step 10: loss of " + valid) != std::string::npos);
-  CHECK(result.err.find("3 evaluations without a better one") != std::string::npos);
+  CHECK(result.err.find("3 measurements of " + valid + " in a row were no better") !=
+        std::string::npos);
   const auto losses = valid_losses();
   REQUIRE(losses.size() >= 4);
   REQUIRE(losses.size() < 20);
   const auto best = std::min_element(losses.begin(), losses.end());
   CHECK(losses.end() - best == 4);
+  CHECK(result.err.find("the weights are those of step " +
+                        std::to_string(10 * (best - losses.begin() + 1))) != std::string::npos);
   // The same command has nothing left to do; the weights are those of the best step.
   const std::string weights = read_file(out + "/model.safetensors");
   output_of(with(decoder, {"--patience", "3", "--keep-best"}));
@@ -499,7 +502,7 @@ TEST_CASE("a decoder reads paragraphs in stretches of whole sentences") {
   CHECK(pretrain("500").find("3 stretches of up to 500 tokens; 0 longer") != std::string::npos);
   check_error({"pretrain", "decoder", "--corpus", corpus, "--tokenizer", w.tokenizer, "--config",
                w.config, "--length", "1", "--out", out, "--paragraphs"},
-              {"no sentence fits 1 tokens"});
+              {"no text fits 1 tokens"});
 }
 
 TEST_CASE("a denoiser and a decoder train at other noise than the schedule's") {

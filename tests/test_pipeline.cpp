@@ -146,7 +146,7 @@ TEST_CASE("a gap is filled with what the model knows there") {
   CHECK(noised.ends_with(" the cat."));
   CHECK(noised == fill("The dog ", " the cat.", options));
   // A decoder that is told that the latent says little follows it less.
-  options = {.t = -1, .candidates = 1, .max_tokens = 2};
+  options = {.t = -1, .candidates = 4, .max_tokens = 4};
   int different = 0;
   for (std::uint64_t seed = 0; seed < 10; ++seed) {
     const auto filled = [&](std::int64_t level) {
@@ -168,6 +168,21 @@ TEST_CASE("a gap is filled with what the model knows there") {
   options = {};
   options.decode_level = 1000;
   refused("The cat", options);
+}
+
+TEST_CASE("fillings are of whole words where spaces are beside the gap") {
+  using ldlm::detail::is_of_words;
+  CHECK(is_of_words(" rises", " and", true, true));
+  CHECK(is_of_words(" rises", "", true, true));
+  CHECK(is_of_words(" rises", ".", true, true));
+  CHECK_FALSE(is_of_words(" ris", "es", true, true));
+  CHECK_FALSE(is_of_words(" ris", "\xc3\xa9", true, true));
+  CHECK(is_of_words(" ris", "es", true, false));
+  CHECK_FALSE(is_of_words("es", " and", true, true));
+  CHECK(is_of_words("es", " and", false, true));
+  CHECK_FALSE(is_of_words(" rises ", "and", true, true));
+  CHECK_FALSE(is_of_words(" rises  and", "", true, true));
+  CHECK_FALSE(is_of_words(" ", " and", true, false));
 }
 
 TEST_CASE("a watch sees every step of a sampler and changes nothing") {

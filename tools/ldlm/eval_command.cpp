@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <functional>
 #include <map>
+#include <set>
 #include <sstream>
 #include <system_error>
 #include <unordered_set>
@@ -13,6 +14,7 @@
 #include <ldlm/io/json.hpp>
 #include <ldlm/latent_diffusion/evaluation.hpp>
 #include <ldlm/latent_diffusion/latent_worth.hpp>
+#include <ldlm/text/hash.hpp>
 #include <ldlm/text/line_reader.hpp>
 
 #include "command.hpp"
@@ -209,6 +211,12 @@ std::vector<std::string> decode_midpoints(const Ldlm<float>& model, const Tensor
   return out;
 }
 
+std::string name_at(double temperature) {
+  std::ostringstream out;
+  out << "samples@" << temperature;
+  return out.str();
+}
+
 /// Texts, one a line, that --also gives a name: "ar=samples.txt".
 TextSet read_set(const std::string& argument) {
   const std::size_t equals = argument.find('=');
@@ -222,6 +230,12 @@ TextSet read_set(const std::string& argument) {
   }
   LDLM_CHECK(out.name.find_first_of(",\"\n") == std::string::npos, "eval", "--also ", argument,
              ": a name has no comma, quote or end of a line");
+  if (const std::size_t at = out.name.find('@'); at != std::string::npos) {
+    std::istringstream temperature(out.name.substr(at + 1));
+    double value = 0.0;
+    LDLM_CHECK(at > 0 && temperature >> value && temperature.eof() && value > 0.0, "eval",
+               "--also ", argument, ": NAME@T needs a name and a temperature above 0");
+  }
   const std::string file = argument.substr(equals + 1);
   LineReader lines(file, LineReader::default_max_line, "eval");
   while (const auto line = lines.next_utf8()) {
@@ -287,8 +301,11 @@ std::string report_samples(const Common& common, const Ldlm<float>& model,
     judges.embedder = SentenceEncoder<float>::from_pretrained(arguments.embedder);
     judges.embedder->to(common.device());
   }
-  Generator generator = common.generator();
-  const auto draw = [&](double temperature, std::int64_t decode_level) {
+  // Each set has random numbers of its own, which do not change with what else is measured.
+  const auto generator_of = [&common](const std::string& name) {
+    return common.generator().fork(ldlm::detail::hash_bytes(name));
+  };
+  const auto draw = [&](double temperature, std::int64_t decode_level, Generator generator) {
     SampleArguments sampling = arguments.sampling;
     sampling.count = arguments.sample_count;
     sampling.temperature = temperature;
@@ -302,7 +319,7 @@ std::string report_samples(const Common& common, const Ldlm<float>& model,
     return texts;
   };
   const std::vector<std::string> samples =
-      draw(arguments.sampling.temperature, arguments.sampling.decode_level);
+      draw(arguments.sampling.temperature, arguments.sampling.decode_level, common.generator());
   // Two halves of the held-out text, each as large as the samples if there is so much.
   std::vector<std::string> halves[2];
   for (std::size_t i = 0; i < real.size(); ++i) {
@@ -316,20 +333,21 @@ std::string report_samples(const Common& common, const Ldlm<float>& model,
   judges.reference = halves[1];
   std::vector<TextSet> sets{{"real", halves[0]}, {"samples", samples}};
   for (const double temperature : arguments.temperatures) {
-    std::ostringstream name;
-    name << "samples@" << temperature;
-    sets.push_back({name.str(), draw(temperature, arguments.sampling.decode_level)});
+    const std::string name = name_at(temperature);
+    sets.push_back({name, draw(temperature, arguments.sampling.decode_level, generator_of(name))});
   }
   if (model.config().latent != LatentKind::pooled) {
     const double drawn = arguments.sampling.temperature > 0 ? arguments.sampling.temperature : 1.0;
-    sets.push_back({"no_latent", draw(drawn, no_latent)});
+    sets.push_back({"no_latent", draw(drawn, no_latent, generator_of("no_latent"))});
     const std::int64_t count = std::min(latents.size(0), arguments.sample_count);
     progress.show("decoding between latents ...");
+    Generator generator = generator_of("midpoints");
     sets.push_back({"midpoints", decode_midpoints(model, latents.slice(0, 0, count),
                                                   arguments.sampling, generator)});
   }
   sets.insert(sets.end(), also.begin(), also.end());
   if (judges.judge) {
+    Generator generator = generator_of("shuffled");
     sets.push_back({"samples_shuffled", shuffle_words(samples, generator)});
     sets.push_back({"real_shuffled", shuffle_words(halves[0], generator)});
   }
@@ -361,12 +379,16 @@ void evaluate(const Common& common, const EvalArguments& arguments) {
     LDLM_CHECK(!error, "eval", arguments.out, ": ", error.message());
   }
   LDLM_CHECK(arguments.sample_count != 1, "eval", "--samples: one text has no interval; 0 or more");
+  std::set<std::string> names;
+  for (const double temperature : arguments.temperatures) {
+    LDLM_CHECK(names.insert(name_at(temperature)).second, "eval",
+               "--temperatures: ", name_at(temperature), " was given before");
+  }
   std::vector<TextSet> also;
   for (const std::string& argument : arguments.also) {
     also.push_back(read_set(argument));
-    LDLM_CHECK(std::count_if(also.begin(), also.end(),
-                             [&](const TextSet& set) { return set.name == also.back().name; }) == 1,
-               "eval", "--also ", argument, ": the name was given before");
+    LDLM_CHECK(names.insert(also.back().name).second, "eval", "--also ", argument,
+               ": the name was given before");
   }
   const auto model = load_ldlm(common);
   const auto texts = evaluation_texts(common, model, arguments.text, arguments.count);
@@ -457,9 +479,9 @@ void add_eval_command(CLI::App& app, Common& common) {
   command->add_option("--embedder", arguments->embedder,
                       "A folder of sentence-transformers, such as MiniLM's, for MAUVE and the "
                       "Frechet distance of samples from held-out text");
-  command->add_option(
-      "--also", arguments->also,
-      "NAME=FILE: further texts to measure, one a line; sets NAME@T are a frontier");
+  command->add_option("--also", arguments->also,
+                      "NAME=FILE: further texts to measure, one a line; sets NAME@T, of several "
+                      "temperatures T, are a frontier where there is a judge");
   command
       ->add_option("--temperatures", arguments->temperatures,
                    "Draw further samples, as sets samples@T, at these temperatures")

@@ -1,5 +1,7 @@
 // vary, interpolate and infill: texts from latents beside, between and of parts of given ones.
 
+#include <utility>
+
 #include <ldlm/diffusion/interpolation.hpp>
 #include <ldlm/latent_diffusion/infilling.hpp>
 #include <ldlm/latent_diffusion/pipeline.hpp>
@@ -51,14 +53,28 @@ struct ThroughNoise {
   }
 };
 
-void print_variations(const Common& common, const std::string& text,
-                      const std::vector<std::string>& variations) {
-  if (common.json) {
-    return print_json(JsonValue::object({{"text", text}, {"variations", variations}}));
+/// Prints a text and `count` others, as next(how many) makes them, `batch` at a time; in JSON they
+/// are called `name`.
+template <class Next>
+void print_others(const Common& common, const std::string& text, const char* name,
+                  std::int64_t count, std::int64_t batch, Next&& next) {
+  JsonValue::Array json;
+  for (std::int64_t left = count; left > 0; left -= batch) {
+    const std::vector<std::string> others = next(std::min(left, batch));
+    if (!common.json && left == count) {
+      print(text);
+    }
+    for (const std::string& other : others) {
+      if (common.json) {
+        json.emplace_back(other);
+      } else {
+        print("  " + other);
+      }
+    }
+    flush_output();
   }
-  print(text);
-  for (const std::string& variation : variations) {
-    print("  " + variation);
+  if (common.json) {
+    print_json(JsonValue::object({{"text", text}, {name, json}}));
   }
 }
 
@@ -66,14 +82,20 @@ void vary(const Common& common, const ThroughNoise& through, TextInput& input) {
   const auto model = load_ldlm(common);
   Generator generator = common.generator();
   input.for_each([&](const InputText& text) {
-    const std::vector<std::string> same(static_cast<std::size_t>(through.sampling.count),
-                                        text.text);
-    print_variations(common, text.text, through.texts(model, model.encode(same), generator));
+    print_others(common, text.text, "variations", through.sampling.count, 256,
+                 [&](std::int64_t count) {
+                   const std::vector<std::string> same(static_cast<std::size_t>(count), text.text);
+                   return through.texts(model, model.encode(same), generator);
+                 });
   });
 }
 
 void interpolate(const Common& common, const ThroughNoise& through, const std::string& first,
                  const std::string& second) {
+  for (const auto& [name, text] : {std::pair{"first", &first}, std::pair{"second", &second}}) {
+    LDLM_CHECK(text->find_first_not_of(" \t\r\n") != std::string::npos, "interpolate", "the ", name,
+               " text is empty");
+  }
   const auto model = load_ldlm(common);
   const Tensor<float> a = model.encode({ldlm::repair_utf8(first)});
   const Tensor<float> b = model.encode({ldlm::repair_utf8(second)});
@@ -91,7 +113,15 @@ void interpolate(const Common& common, const ThroughNoise& through, const std::s
   }
 }
 
-constexpr std::string_view gap = "___";
+/// Where the one gap of a text lies, three underscores or more: its first one, and behind its last.
+std::pair<std::size_t, std::size_t> place_of_gap(const std::string& text) {
+  constexpr std::string_view gap = "___";
+  const std::size_t begin = text.find(gap);
+  const std::size_t end = begin == std::string::npos ? begin : text.find_first_not_of('_', begin);
+  LDLM_CHECK(begin != std::string::npos && text.find(gap, end) == std::string::npos, "infill",
+             "the text needs one gap, ", gap, ": ", ldlm::detail::quote(text, 60));
+  return {begin, std::min(end, text.size())};
+}
 
 void infill(const Common& common, const ThroughNoise& through, InfillOptions options,
             TextInput& input) {
@@ -104,16 +134,12 @@ void infill(const Common& common, const ThroughNoise& through, InfillOptions opt
   options.top_p = through.sampling.top_p;
   options.sampler = through.sampling.sampler_of(model);
   input.for_each([&](const InputText& text) {
-    const std::size_t place = text.text.find(gap);
-    LDLM_CHECK(place != std::string::npos && text.text.find(gap, place + 1) == std::string::npos,
-               "infill", "the text needs one gap, ", gap, ": ", ldlm::detail::quote(text.text, 60));
-    const std::string_view whole = text.text;
-    std::vector<std::string> texts;
-    for (std::int64_t i = 0; i < through.sampling.count; ++i) {
-      texts.push_back(ldlm::infill(model, whole.substr(0, place), whole.substr(place + gap.size()),
-                                   options, generator));
-    }
-    print_variations(common, text.text, texts);
+    const auto [begin, end] = place_of_gap(text.text);
+    const std::string before = text.text.substr(0, begin);
+    const std::string after = text.text.substr(end);
+    print_others(common, text.text, "fillings", through.sampling.count, 1, [&](std::int64_t) {
+      return std::vector<std::string>{ldlm::infill(model, before, after, options, generator)};
+    });
   });
 }
 
@@ -183,14 +209,17 @@ void add_latent_commands(CLI::App& app, Common& common) {
     arguments->input.add_to(*command, common);
     command->add_option("--count", arguments->through.sampling.count, "Fillings of each text")
         ->check(positive);
-    command->add_option("--masks", arguments->infill.masks, "Tokens that the gap is taken for")
+    command
+        ->add_option("--masks", arguments->infill.masks,
+                     "Tokens that the gap is taken for where the text is encoded")
         ->check(positive);
     command
         ->add_option("--candidates", arguments->infill.candidates,
-                     "Fillings that are drawn, of which the likeliest is taken")
+                     "Fillings that are drawn for each that is printed, the likeliest of them")
         ->check(positive);
     command
-        ->add_option("--max-tokens", arguments->infill.max_tokens, "Tokens of the longest filling")
+        ->add_option("--max-tokens", arguments->infill.max_tokens,
+                     "Tokens that are drawn for a filling, however many --masks are")
         ->check(positive);
     arguments->through.add_to(*command);
   }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstdlib>
 #include <iomanip>
 #include <iostream>
 #include <sstream>
@@ -74,6 +75,16 @@ void say_error(std::string_view message) {
   std::cerr << "ldlm: " << line << '\n';
 }
 
+namespace {
+
+/// Whether the terminal can go back to lines above.
+bool knows_controls() {
+  const char* const name = std::getenv("TERM");
+  return name == nullptr || std::string_view(name) != "dumb";
+}
+
+}  // namespace
+
 ProgressLine::ProgressLine(const Common& common)
     : active_(!common.quiet && isatty(STDERR_FILENO) != 0) {}
 ProgressLine::~ProgressLine() {
@@ -88,7 +99,8 @@ void ProgressLine::show(const std::string& line) {
   }
 }
 
-LiveTexts::LiveTexts(const Common& common) : active_(!common.quiet && isatty(STDERR_FILENO) != 0) {}
+LiveTexts::LiveTexts(const Common& common)
+    : active_(!common.quiet && isatty(STDERR_FILENO) != 0 && knows_controls()) {}
 LiveTexts::~LiveTexts() {
   clear();
 }

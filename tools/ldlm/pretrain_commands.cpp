@@ -152,7 +152,7 @@ void read_paragraphs(const Common& common, const std::string& corpus, const Toke
     }
     take();
   });
-  LDLM_CHECK(data.size() > 0, "train", corpus, ": no sentence fits ", data.length(), " tokens");
+  LDLM_CHECK(data.size() > 0, "train", corpus, ": no text fits ", data.length(), " tokens");
   say(common, std::to_string(data.size()) + " stretches of up to " + std::to_string(data.length()) +
                   " tokens; " + std::to_string(left_out) + " longer sentences are left out");
 }

@@ -78,7 +78,8 @@ struct SampleArguments {
     take("--top-p", top_p, own.top_p);
     if (without_latent()) {
       for (const char* const option : {"--steps", "--sampler", "--eta", "--guidance"}) {
-        refuse(option, "with --decode-level 1000");
+        refuse(option, given("--decode-level") ? "with --decode-level 1000"
+                                               : "with the model's decode_level of 1000");
       }
     }
     if (temperature == 0.0) {
@@ -99,8 +100,9 @@ struct SampleArguments {
   /// The sampler down to the decode level, in a model's own schedule.
   [[nodiscard]] SamplerOptions sampler_of(const Ldlm<float>& model) const {
     SamplerOptions out = sampler;
-    LDLM_CHECK(out.steps <= model.schedule().steps(), "sample", "--steps: cannot take ", out.steps,
-               " of ", model.schedule().steps(), " steps of the model's schedule");
+    LDLM_CHECK(out.steps <= model.schedule().steps(), "sample",
+               given("--steps") ? "--steps" : "sampling.steps of ldlm.json", ": cannot take ",
+               out.steps, " of ", model.schedule().steps(), " steps of the model's schedule");
     if (decode_level >= 0) {
       out.stop_at = model.schedule().nearest(model.levels().alpha_bar(decode_level));
     }
@@ -141,7 +143,7 @@ inline std::vector<std::string> decode_as_samples(const Ldlm<float>& model,
 
 /// What a batch of samples says at one level of noise, on its way from there.
 struct TracePoint {
-  double sigma = 0.0;  // noise over signal
+  double sigma = 0.0;  // standard deviation of the noise, over that of the signal
   std::vector<std::string> texts;
 };
 using Trace = std::function<void(const TracePoint&)>;

@@ -188,8 +188,10 @@ void add_text_commands(CLI::App& app, Common& common) {
                        });
     command->add_option("--count", arguments->sampling.count, "Number of texts")->check(positive);
     arguments->sampling.add_to(*command);
-    command->add_flag("--trace", arguments->trace,
-                      "Print JSON that says what each text was at some ten levels of noise, too");
+    command->add_flag(
+        "--trace", arguments->trace,
+        "Print JSON that says what each text was at some ten levels of noise, too; sigma: "
+        "the noise over the signal");
   }
 }
 

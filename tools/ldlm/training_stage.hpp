@@ -52,9 +52,9 @@ struct TrainingArguments {
         ->check(positive);
     command
         .add_option("--patience", patience,
-                    "End after so many of them without a better one than before; 0: never")
+                    "End after so many measurements without a better one than before; 0: never")
         ->check(non_negative);
-    command.add_flag("--keep-best", train.keep_best, "Write the weights of the best one");
+    command.add_flag("--keep-best", train.keep_best, "Write the weights of the best measurement");
   }
   /// Refuses what has no effect without --valid.
   void check(const CLI::App& command) const {
@@ -238,9 +238,13 @@ bool run_stage(const Common& common, Model& model, const TrainingArguments& argu
   }
   if (end == TrainEnd::patience) {
     say(common, "ended at step " + std::to_string(trainer.step()) + ": " +
-                    std::to_string(arguments.patience) + " evaluations without a better one");
+                    std::to_string(arguments.patience) + " measurements of " + arguments.valid +
+                    " in a row were no better");
   }
   trainer.finish();
+  if (options.keep_best) {
+    say(common, "the weights are those of step " + std::to_string(trainer.best_step()));
+  }
   return true;
 }
 

@@ -4,7 +4,9 @@
 // the gap, proposes fillings, of which the one that goes best with the text behind it is taken.
 
 #include <algorithm>
+#include <cctype>
 #include <set>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -21,12 +23,30 @@ struct InfillOptions {
   double guidance = 1.0;           // of it, see Ldlm::sample
   std::int64_t decode_level = -1;  // at which the decoder reads the latent, see DecodeOptions::t
   std::int64_t candidates = 32;    // fillings that are drawn
-  std::int64_t max_tokens = 8;     // of a filling
+  std::int64_t max_tokens = 8;     // that are drawn
   double temperature = 1.0, top_p = 0.95;
 };
 
-/// The text `before` + filling + `after`, either of which may be empty. Throws if both are, if the
-/// text is too long for the model, or if no filling leaves it short enough.
+namespace detail {
+
+/// Whether what the decoder wrote first, a filling, is of words with a space before each: whole
+/// ones where the gap begins or ends beside spaces. `behind` is what it wrote next.
+inline bool is_of_words(std::string_view filling, std::string_view behind, bool after_space,
+                        bool before_space) {
+  const bool goes_on =
+      !behind.empty() && (std::isalnum(static_cast<unsigned char>(behind[0])) != 0 ||
+                          static_cast<unsigned char>(behind[0]) >= 0x80);
+  return filling.find_first_not_of(' ') != std::string_view::npos &&
+         (!after_space || filling.starts_with(' ')) &&
+         (!before_space || (!goes_on && !filling.ends_with(' '))) &&
+         filling.find("  ") == std::string_view::npos;
+}
+
+}  // namespace detail
+
+/// The text `before` + filling + `after`, either of which may be empty. Where spaces are beside the
+/// gap, a filling is of whole words. Throws if both are empty, if the text is too long for the
+/// model, or if no filling that was drawn is one of words, or leaves the text short enough.
 template <Floating T>
 [[nodiscard]] std::string infill(const Ldlm<T>& model, std::string_view before,
                                  std::string_view after, const InfillOptions& options,
@@ -51,6 +71,8 @@ template <Floating T>
   for (std::int64_t i = 0; i < options.masks; ++i) {
     masked += reader.id_to_token(*mask);
   }
+  LDLM_CHECK(model.fits(masked + right), "infill", "the text is too long for the model with ",
+             options.masks, options.masks == 1 ? " mask" : " masks", " in its gap");
   Tensor<T> latent = model.encode({masked + right});
   if (options.t >= 0) {
     latent = model.vary(latent, options.t, options.sampler, generator, options.guidance);
@@ -66,23 +88,34 @@ template <Floating T>
              model.config().max_new_tokens);
   const auto row = Tensor<std::int64_t>::from_values(
       {1, length}, std::vector<std::int64_t>(prompt.begin(), prompt.end()));
-  const TokenSequences drawn = sample(
-      session, row.expand({options.candidates, length}).contiguous(),
-      {{.max_new_tokens = std::min(options.max_tokens, room), .end_tokens = {model.end_id()}},
-       options.temperature,
-       0,
-       options.top_p},
-      generator);
+  const std::int64_t longest = std::min(options.max_tokens, room);
+  const TokenSequences drawn =
+      sample(session, row.expand({options.candidates, length}).contiguous(),
+             {{.max_new_tokens = longest, .end_tokens = {model.end_id()}},
+              options.temperature,
+              0,
+              options.top_p},
+             generator);
 
   std::set<std::string> different;
+  bool any_of_words = false;
   for (std::vector<TokenId> ids : drawn) {
     std::erase(ids, model.end_id());
+    std::string behind;
+    if (static_cast<std::int64_t>(ids.size()) == longest) {  // where a word may have been cut
+      behind = model.decoder_tokenizer().decode(std::span(&ids.back(), 1));
+      ids.pop_back();
+    }
     for (; !ids.empty(); ids.pop_back()) {
       const std::string filling = model.decoder_tokenizer().decode(ids);
-      std::string text = left;
-      if (left.size() < before.size() && !filling.starts_with(' ')) {
-        text += ' ';  // what the decoder wrote goes on with the last word
+      const bool of_words = detail::is_of_words(
+          filling, behind, !left.empty() && left.size() < before.size(), right.starts_with(' '));
+      behind = model.decoder_tokenizer().decode(std::span(&ids.back(), 1));
+      if (!of_words) {
+        continue;
       }
+      any_of_words = true;
+      std::string text = left;
       text.append(filling).append(right);
       text.erase(0, text.find_first_not_of(' '));
       if (model.fits(text) &&
@@ -92,7 +125,11 @@ template <Floating T>
       }
     }
   }
-  LDLM_CHECK(!different.empty(), "infill", "no filling leaves the text short enough");
+  LDLM_CHECK(
+      !different.empty(), "infill",
+      any_of_words
+          ? "no filling leaves the text short enough"
+          : "no filling of whole words was drawn: more candidates, or more tokens, may have one");
   const std::vector<std::string> texts(different.begin(), different.end());
   const std::vector<double> nats =
       text_nats(model, latent, texts, model.levels().alpha_bar(options.decode_level));

@@ -115,6 +115,8 @@ class Trainer {
         hooks);
   }
 
+  /// After which step the best evaluation was; 0 before the first.
+  [[nodiscard]] std::int64_t best_step() const { return state_.best.step; }
   /// Puts the weights that count in place of the last ones: with keep_best those of the best
   /// evaluation, else the averaged ones if an average is kept. The trainer is then done.
   void finish() {
