@@ -22,7 +22,8 @@ struct GradientShape {
 };
 
 /// A block some queries, over the tiles of keys that they see. While scores are computed values are
-/// on their way, while values are mixed the next keys.
+/// on their way, while values are mixed the next keys. (Where three blocks are to have room, ptxas
+/// spills for compute capability 10.0.)
 template <class T, int channels>
 __global__ void __launch_bounds__(ForwardShape<T, channels>::threads, 2)
     attention_mma_kernel(const __grid_constant__ Attention<T> args, std::int64_t tiles,
