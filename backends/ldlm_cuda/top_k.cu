@@ -178,8 +178,8 @@ constexpr unsigned most_candidates = 2 * most_threads;
 
 /// A block a row. The k-th of all threads' largest elements is not before the k-th of the row, so
 /// that those up to it are candidates, few more than k as a rule, which are sorted. Where they are
-/// too many, as when one thread has all the large ones, elements are taken in turn. (Where two blocks
-/// are to have room, ptxas spills for compute capability 10.0.)
+/// too many, as when one thread has all the large ones, elements are taken in turn. (Where two
+/// blocks are to have room, ptxas spills for compute capability 10.0.)
 template <class T>
 __global__ void __launch_bounds__(most_threads, 1)
     top_k_kernel(const __grid_constant__ Walk<3> walk, const __grid_constant__ TopK<T> args) {
