@@ -46,12 +46,14 @@ inline ldlm::LdlmConfig small_config(std::int64_t vocab_size) {
 }
 
 /// The same with three slots for texts of up to 13 tokens.
-inline ldlm::LdlmConfig small_slots_config(std::int64_t vocab_size) {
+inline ldlm::LdlmConfig small_slots_config(std::int64_t vocab_size, bool details = false) {
   ldlm::LdlmConfig c = small_config(vocab_size);
   c.latent = ldlm::LatentKind::slots;
   c.max_new_tokens = 14;
   c.latent_length = c.denoiser.length = 3;
-  c.encoder.max_position_embeddings = c.decoder.n_positions = c.latent_length + c.max_new_tokens;
+  c.details = details;
+  c.encoder.max_position_embeddings = c.latent_length + c.max_new_tokens;
+  c.decoder.n_positions = c.latent_length + c.max_new_tokens + c.detail_length();
   return c;
 }
 

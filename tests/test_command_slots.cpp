@@ -106,3 +106,60 @@ TEST_CASE("a model with slots trains from a decoder that can write, and samples"
   CHECK(output_of({"reconstruct", "--model", out, "The river rises."}).find("clean") !=
         std::string::npos);
 }
+
+TEST_CASE("a model with details restores texts by them, and is sampled without") {
+  const Workshop& w = workshop();
+  const std::string config = slots_config(w);
+  const std::string plain = (w.folder / "plain").string();
+  output_of(
+      with(w.stage("autoencoder", plain, 3), {"--tokenizer", w.tokenizer, "--config", config}));
+  check_usage({"reconstruct", "--model", plain, "--no-details", "The river."},
+              {"--no-details", "without details"});
+  check_error(with(w.stage("autoencoder", plain + "2", 3),
+                   {"--tokenizer", w.tokenizer, "--config", config, "--detail-batches", "0.5"}),
+              {"--detail-batches has no effect", "no details"});
+
+  const auto change = [&config](const char* file, const std::string& key, const auto& value) {
+    const std::string path = config + "/" + file;
+    ldlm::JsonValue json = ldlm::parse_json(read_file(path), path);
+    json.set(key, value);
+    make_file(path, ldlm::to_string(json));
+  };
+  change("ldlm.json", "details", true);
+  const std::string out = (w.folder / "details").string();
+  const Arguments autoencoder =
+      with(w.stage("autoencoder", out, 20), {"--tokenizer", w.tokenizer, "--config", config});
+  change("decoder/config.json", "n_positions", 30);
+  check_error(autoencoder, {"the decoder has 30 positions", "as many details as tokens"});
+  change("decoder/config.json", "n_positions", 31);
+  output_of(autoencoder);
+  CHECK(read_file(out + "/ldlm.json").find("\"details\": true") != std::string::npos);
+  CHECK(fs::exists(out + "/details/model.safetensors"));
+  check_error(with(autoencoder, {"--detail-batches", "0.9"}), {"detail_batches"});
+  output_of(w.stage("denoiser", out, 5));
+  const std::string details = read_file(out + "/details/model.safetensors");
+  output_of(with(w.stage("decoder", out, 5), {"--detail-batches", "0.5"}));
+  CHECK(read_file(out + "/details/model.safetensors") != details);
+  check_error(w.stage("joint", out, 5), {"would lose them"});
+
+  CHECK(lines(output_of({"sample", "--model", out, "--count", "3"})).size() == 3);
+  const Arguments reconstruct{"reconstruct", "--model", out, "--json", "The river rises."};
+  CHECK(output_of(reconstruct) != output_of(with(reconstruct, {"--no-details"})));
+  CHECK(output_of({"demo", "--model", out, "The river rises."}).find("14 x 8 of details") !=
+        std::string::npos);
+  const ldlm::JsonReader report = ldlm::JsonReader::parse(
+      output_of({"eval", "--model", out, "--json", "--text", w.corpus, "--train", w.corpus,
+                 "--texts", "4", "--samples", "0", "--t", "500"}));
+  std::vector<std::string> methods;
+  std::vector<double> bits;
+  for (const ldlm::JsonReader& row : report.at("decoding").items()) {
+    methods.push_back(row.get<std::string>("method"));
+    if (row.get<std::int64_t>("t") == 500) {
+      bits.push_back(row.get<double>("bits"));
+    }
+  }
+  CHECK(methods == std::vector<std::string>{"greedy", "greedy", "beam", "beam",
+                                            "greedy, no details", "greedy, no details"});
+  REQUIRE(bits.size() == 3);
+  CHECK(bits[0] / bits[2] == doctest::Approx((3.0 + 14.0) / 3.0));
+}

@@ -160,7 +160,9 @@ TEST_CASE("the decoder tells a latent from none, and from another text's") {
   CHECK(mean_of(worth[0].nats) * 8 / tokens == doctest::Approx(with).epsilon(1e-4));
   CHECK(mean_of(worth[0].nats_of_other) * 8 / tokens == doctest::Approx(shuffled).epsilon(1e-4));
   CHECK(mean_of(worth[3].nats) * 8 / tokens == doctest::Approx(without).epsilon(1e-3));
-  CHECK(worth[3].nats == worth[3].nats_of_other);
+  for (std::size_t i = 0; i < worth[3].nats.size(); ++i) {  // as good as nothing is left of either
+    CHECK(worth[3].nats[i] == doctest::Approx(worth[3].nats_of_other[i]).epsilon(1e-5));
+  }
   CHECK(mean_of(worth[1].nats) < mean_of(worth[2].nats));
   CHECK(channel_bits(10, 1.0) == doctest::Approx(5.0));
   CHECK(channel_bits(768, 2.0) == doctest::Approx(123.62).epsilon(1e-4));

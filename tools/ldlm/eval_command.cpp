@@ -119,20 +119,30 @@ std::string report_reconstruction(const std::vector<ReconstructionResult>& resul
   return format_table(table);
 }
 
-std::string report_decoding(const std::vector<DecodingResult>& results, Report& report) {
+/// How texts come back, beside the bits that their latents carry through the noise at most.
+std::string report_decoding(const Ldlm<float>& model, const std::vector<DecodingResult>& results,
+                            Report& report) {
   std::vector<std::vector<std::string>> table{
-      {"t", "decoding", "token accuracy", "exact match", "BLEU-4"}};
+      {"t", "bits", "decoding", "token accuracy", "exact match", "BLEU-4"}};
   JsonValue::Array json;
   for (const DecodingResult& r : results) {
     const Estimate accuracy = estimate(r.token_accuracies);
     const Estimate exact = estimate(r.exact_matches);
-    table.push_back({r.t < 0 ? "clean" : std::to_string(r.t), r.method, with_interval(accuracy, 4),
-                     with_interval(exact, 3), fixed(r.bleu4, 4)});
-    json.push_back(JsonValue::object({{"t", r.t},
-                                      {"method", r.method},
-                                      {"token_accuracy", to_json(accuracy)},
-                                      {"exact_match", to_json(exact)},
-                                      {"bleu4", r.bleu4}}));
+    JsonValue entry = JsonValue::object({{"t", r.t},
+                                         {"method", r.method},
+                                         {"token_accuracy", to_json(accuracy)},
+                                         {"exact_match", to_json(exact)},
+                                         {"bleu4", r.bleu4}});
+    std::string bits;
+    if (r.t >= 0 && model.config().latent != LatentKind::pooled) {
+      const double alpha_bar = model.levels().alpha_bar(r.t);
+      const double carried = channel_bits(r.numbers, std::sqrt((1.0 - alpha_bar) / alpha_bar));
+      entry.set("bits", carried);
+      bits = fixed(carried, 0);
+    }
+    json.push_back(entry);
+    table.push_back({r.t < 0 ? "clean" : std::to_string(r.t), bits, r.method,
+                     with_interval(accuracy, 4), with_interval(exact, 3), fixed(r.bleu4, 4)});
     report.row("decoding", r.t, r.method, "token_accuracy", accuracy);
     report.row("decoding", r.t, r.method, "exact_match", exact);
     report.row("decoding", r.t, r.method, "bleu4", {r.bleu4, 0.0, accuracy.count});
@@ -418,13 +428,24 @@ void evaluate(const Common& common, const EvalArguments& arguments) {
   std::string tables =
       report_reconstruction(evaluate_reconstruction(model, latents, linear, options), report);
   progress.show("decoding ...");
-  std::vector<DecodingResult> decoded = evaluate_decoding(model, latents, texts, 1, options);
-  if (arguments.beam) {
-    for (auto& r : evaluate_decoding(model, latents, texts, model.config().num_beams, options)) {
+  std::vector<DecodingResult> decoded;
+  const auto decode = [&](const Tensor<float>& z, std::int64_t beams, const std::string& note) {
+    for (auto& r : evaluate_decoding(model, z, texts, beams, options)) {
+      r.method += note;
       decoded.push_back(std::move(r));
     }
+  };
+  const bool details = model.config().details;
+  const Tensor<float> whole =
+      details ? encode_all(model, texts, options.batch_size, {.details = true}) : latents;
+  decode(whole, 1, "");
+  if (arguments.beam) {
+    decode(whole, model.config().num_beams, "");
   }
-  tables += '\n' + report_decoding(decoded, report);
+  if (details) {
+    decode(latents, 1, ", no details");
+  }
+  tables += '\n' + report_decoding(model, decoded, report);
   if (model.config().latent != LatentKind::pooled && texts.size() > 1) {
     progress.show("asking what latents are worth ...");
     tables += '\n' + report_worth(model,

@@ -30,8 +30,8 @@ struct Reconstruction {
 
 std::vector<Reconstruction> reconstruct(const Ldlm<float>& model, const std::string& text,
                                         const std::vector<std::int64_t>& levels, std::int64_t beams,
-                                        Generator& generator) {
-  const Tensor<float> z0 = model.encode({text});
+                                        bool details, Generator& generator) {
+  const Tensor<float> z0 = model.encode({text}, {.details = details});
   std::vector<Reconstruction> out;
   for (const std::int64_t t : levels) {
     const Tensor<float> estimate = t < 0 ? z0 : model.denoise(model.add_noise(z0, t, generator), t);
@@ -61,7 +61,7 @@ void run_demo(const Common& common, const std::vector<std::string>& words) {
   sentence = ldlm::repair_utf8(sentence);
   const auto model = load_ldlm(common);
   Generator generator = common.generator();
-  const auto results = reconstruct(model, sentence, {-1, 250, 500, 750}, 0, generator);
+  const auto results = reconstruct(model, sentence, {-1, 250, 500, 750}, 0, true, generator);
   SampleArguments sampling;
   sampling.take_defaults(model.config().sampling);
   const auto samples = draw_samples(model, sampling, generator);
@@ -75,8 +75,11 @@ void run_demo(const Common& common, const std::vector<std::string>& words) {
   }
   print("Text     " + sentence);
   print("Latent   " + std::to_string(model.config().latent_length) + " x " +
-        std::to_string(model.config().latent_channels) +
-        " numbers; noise is added to level t of 1000, removed in one step, and decoded:\n");
+        std::to_string(model.config().latent_channels) + " numbers" +
+        (model.config().details ? " and " + std::to_string(model.config().detail_length()) + " x " +
+                                      std::to_string(model.config().latent_channels) + " of details"
+                                : "") +
+        "; noise is added to level t of 1000, removed in one step, and decoded:\n");
   print_reconstructions(results);
   print("Sampled from pure noise:\n");
   for (const std::string& sample : samples) {
@@ -140,17 +143,22 @@ void add_text_commands(CLI::App& app, Common& common) {
       TextInput input;
       std::vector<std::int64_t> levels{-1, 250, 500, 750};
       std::int64_t beams = 0;
+      bool details = true;
     };
     const auto arguments = std::make_shared<Arguments>();
     CLI::App* const command = add_subcommand(
         app, "reconstruct", "Encode texts, add noise, remove it in one step, decode.",
-        "ldlm reconstruct --t 100 500 --file texts.txt", [&common, arguments] {
+        "ldlm reconstruct --t 100 500 --file texts.txt", [&app, &common, arguments] {
+          if (!load_config(common.model).details) {
+            refuse_without_effect(*app.get_subcommand("reconstruct"), "--no-details",
+                                  "for a model without details");
+          }
           arguments->input.open();
           const auto model = load_ldlm(common);
           Generator generator = common.generator();
           arguments->input.for_each([&](const InputText& input) {
-            const auto results =
-                reconstruct(model, input.text, arguments->levels, arguments->beams, generator);
+            const auto results = reconstruct(model, input.text, arguments->levels, arguments->beams,
+                                             arguments->details, generator);
             if (common.json) {
               JsonValue::Array levels;
               for (const Reconstruction& r : results) {
@@ -168,6 +176,8 @@ void add_text_commands(CLI::App& app, Common& common) {
         ->check(noise_level);
     command->add_option("--beams", arguments->beams, "Beams; 1: greedy; 0: the model's own number")
         ->check(beam_count);
+    command->add_flag("!--no-details", arguments->details,
+                      "Take the slots alone, of a model whose latents have details, too");
   }
   {
     struct Arguments {

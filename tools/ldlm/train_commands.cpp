@@ -97,7 +97,7 @@ JsonValue shapes_of(LdlmConfig config) {
                             {"decoder", config.decoder.to_json()},
                             {"denoiser", config.denoiser.to_json()}});
 }
-void add_noise(JsonValue& context, const AutoencoderNoise& noise) {
+void add_noise(JsonValue& context, const LdlmConfig& config, const AutoencoderNoise& noise) {
   context.set("encoder_mask_rows", noise.encoder_mask_rows);
   context.set("encoder_mask_rate", noise.encoder_mask_rate);
   context.set("decoder_mask_rows", noise.decoder_mask_rows);
@@ -107,6 +107,11 @@ void add_noise(JsonValue& context, const AutoencoderNoise& noise) {
   context.set("dropped_rows", noise.dropped);
   context.set("mild_noise", noise.mild);
   context.set("strong_noise", noise.strong);
+  if (config.details) {
+    context.set("detail_batches", noise.details);
+  }
+  LDLM_CHECK(config.details || noise.details == AutoencoderNoise().details, "train",
+             "--detail-batches has no effect: the model has no details");
 }
 
 /// Has the update remove the weights of a denoiser that was trained on other latents than those of
@@ -134,15 +139,30 @@ void remove_denoiser_of_other_latents(const Common& common, FolderUpdate& update
 void fit_normalization(Autoencoder<float>& model, const TextDataset& data) {
   constexpr std::int64_t rows = 4096;
   constexpr std::int64_t batch = 64;
-  model.map.mean.fill_(0.0F);
-  model.map.deviation.fill_(1.0F);
+  const bool details = model.detail_length > 0;
+  const auto set = [](LatentMap<float>& map, const Tensor<float>& m, const Tensor<float>& s) {
+    map.mean.copy_(m);
+    map.deviation.copy_(s);
+  };
+  const Tensor<float> zeros = Tensor<float>::zeros(model.map.mean.shape(), model.map.mean.device());
+  set(model.map, zeros, add(zeros, 1.0F));
+  if (details) {
+    set(model.detail_map, zeros, add(zeros, 1.0F));
+  }
   std::vector<Tensor<float>> latents;
   for (std::int64_t i = 0; i < std::min(rows, data.size()); i += batch) {
-    latents.push_back(encode_without_graph(model, data.rows(i, batch)));
+    latents.push_back(encode_without_graph(model, data.rows(i, batch), details));
   }
   const Tensor<float> all = concat(latents, 0);
-  model.map.mean.copy_(mean(all, {0, 1}));
-  model.map.deviation.copy_(sqrt(var(all, {0, 1})));
+  const auto fit = [&](LatentMap<float>& map, std::int64_t begin, std::int64_t end) {
+    const Tensor<float> part = all.slice(1, begin, end);
+    set(map, mean(part, {0, 1}), sqrt(var(part, {0, 1})));
+  };
+  const std::int64_t slots = all.size(1) - model.detail_length;
+  fit(model.map, 0, slots);
+  if (details) {
+    fit(model.detail_map, slots, all.size(1));
+  }
 }
 
 void train_autoencoder(const Common& common, const TrainingArguments& arguments,
@@ -169,7 +189,7 @@ void train_autoencoder(const Common& common, const TrainingArguments& arguments,
   const TextDataset data = read_texts(common, arguments.corpus, config, tokenizers);
   const auto valid = read_valid(common, arguments, config, tokenizers);
   JsonValue context = shapes_of(config);
-  add_noise(context, noise);
+  add_noise(context, config, noise);
   if (run_stage(common, model, arguments, "autoencoder", data, valid, context,
                 [&](const TextBatch& texts, Generator& g) {
                   return autoencoder_loss(model, texts, special, noise, g);
@@ -291,16 +311,22 @@ void tune_decoder(const Common& common, const TrainingArguments& arguments,
   auto denoiser = ReverseTransformer<float>::from_pretrained(folder / "denoiser");
   ldlm::set_requires_grad(model.encoder, false);
   ldlm::set_requires_grad(model.map.compress, false);
+  if (config.details) {
+    ldlm::set_requires_grad(model.detail_map.compress, false);
+  }
   const TextDataset data = read_texts(common, arguments.corpus, config, tokenizers);
   const auto valid = read_valid(common, arguments, config, tokenizers);
   JsonValue context = shapes_of(config);
-  add_noise(context, noise);
+  add_noise(context, config, noise);
   context.set("latents", latents_fingerprint(model));
   context.set("denoiser weights", fingerprint(ldlm::state_dict(denoiser)));
   ldlm::to(denoiser, common.device());
   context.set("noise_shift", noise_shift);
   if (run_stage(common, model, arguments, "decoder", data, valid, context,
                 [&](const TextBatch& texts, Generator& g) {
+                  if (draw_details(model, noise, g)) {
+                    return detailed_loss(model, texts, special, noise, g);
+                  }
                   const auto latents = denoise_at_random_levels(
                       denoiser, diffusion, encode_without_graph(model, texts), g);
                   return decoder_loss(model, Variable<float>(latents.estimates), latents.alpha_bars,
@@ -323,6 +349,8 @@ void train_joint(const Common& common, const TrainingArguments& arguments,
   LDLM_CHECK(config.latent != LatentKind::pooled && config.prediction == Prediction::x0, "train",
              "all parts can train together where latents are of kind \"sequence\" or \"slots\" and "
              "the denoiser predicts x0");
+  LDLM_CHECK(!config.details, "train",
+             "a model with details would lose them if all its parts trained together");
   const LdlmTokenizers tokenizers = LdlmTokenizers::load(folder);
   const SpecialIds special = special_ids(config, tokenizers.decoder);
   const Diffusion diffusion = training_diffusion(config, noise_shift);
@@ -331,7 +359,7 @@ void train_joint(const Common& common, const TrainingArguments& arguments,
   const TextDataset data = read_texts(common, arguments.corpus, config, tokenizers);
   const auto valid = read_valid(common, arguments, config, tokenizers);
   JsonValue context = shapes_of(config);
-  add_noise(context, noise);
+  add_noise(context, config, noise);
   context.set("noise_shift", noise_shift);
   if (run_stage(common, model, arguments, "joint", data, valid, context,
                 [&](const TextBatch& texts, Generator& g) {
@@ -354,6 +382,13 @@ void add_decoder_noise(CLI::App& command, AutoencoderNoise& noise) {
   command
       .add_option("--decoder-mask-rate", noise.decoder_mask_rate,
                   "Largest share of tokens masked in such a row")
+      ->check(share);
+}
+
+void add_detail_batches(CLI::App& command, AutoencoderNoise& noise) {
+  command
+      .add_option("--detail-batches", noise.details,
+                  "Share of batches that are decoded with details, of a model that has them")
       ->check(share);
 }
 
@@ -395,6 +430,7 @@ void add_training_commands(CLI::App& app, Common& common) {
     }
     command->add_option("--mild-noise", noise->mild, "Largest noise of most rows");
     command->add_option("--strong-noise", noise->strong, "Largest of the stronger noise");
+    add_detail_batches(*command, *noise);
     add_decoder_noise(*command, *noise);
   }
   {
@@ -424,6 +460,7 @@ void add_training_commands(CLI::App& app, Common& common) {
                     tune_decoder(common, arguments, *noise, *shift);
                   });
     add_decoder_noise(*command, *noise);
+    add_detail_batches(*command, *noise);
     add_noise_shift(*command, *shift);
   }
   {

@@ -4,6 +4,9 @@
 //   ids (B, T) --Bert--> hidden (B, T or L, H) --pool or compress--> latent z (B, L, d)
 //   z (B, L, d) --expand, plus its noise level--> prefix (B, L, C) --Gpt2--> the text
 //
+// With details, slots are followed by a vector for each of D tokens: z (B, L + D, d), each of the
+// two parts with maps and a noise level of its own.
+//
 // Pooled latents are taken as they are (d = H = C). Those of a sequence and of slots pass a linear
 // map to few channels, are normalised to unit variance at every position, then by each channel's
 // mean and deviation over the training texts, so that noise of one size means the same everywhere.
@@ -89,9 +92,11 @@ struct Autoencoder {
   using value_type = T;
 
   LatentKind kind = LatentKind::pooled;
-  std::int64_t length = 1;  // L, of slots
+  std::int64_t length = 1;         // L, of slots
+  std::int64_t detail_length = 0;  // D; 0: without details
   Bert<T> encoder;
-  LatentMap<T> map;  // not of pooled latents
+  LatentMap<T> map;         // not of pooled latents
+  LatentMap<T> detail_map;  // of details
   Gpt2<T> decoder;
 
   /// New weights.
@@ -102,11 +107,16 @@ struct Autoencoder {
   Autoencoder(const LdlmConfig& config, Bert<T> bert, Gpt2<T> gpt2, Generator& generator)
       : kind(config.latent),
         length(config.latent_length),
+        detail_length(config.detail_length()),
         encoder(std::move(bert)),
         decoder(std::move(gpt2)) {
     if (kind != LatentKind::pooled) {
       map = LatentMap<T>(config.encoder.hidden_size, config.latent_channels, config.decoder.n_embd,
                          generator);
+    }
+    if (detail_length > 0) {
+      detail_map = LatentMap<T>(config.encoder.hidden_size, config.latent_channels,
+                                config.decoder.n_embd, generator);
     }
   }
 
@@ -123,20 +133,60 @@ struct Autoencoder {
                                       : map.to_latent(hidden);
   }
 
-  /// What the decoder reads before the text: (B, L, C). `log_snr` (B) is the noise level that the
-  /// latents are an estimate from.
-  Variable<T> prefix(const Variable<T>& z, const Tensor<ComputeType<T>>& log_snr) const {
-    return kind == LatentKind::pooled ? z : map.to_prefix(z, log_snr);
+  /// Latents with details (B, L + D, d) of encoder inputs (B, T), T <= D. Throws for a model
+  /// without.
+  Variable<T> encode_with_details(const BertInputs& inputs) const {
+    LDLM_CHECK(detail_length > 0, "autoencoder", "the model has no details");
+    const Variable<T> hidden = encoder(with_slots(padded(inputs))).hidden;
+    return concat({map.to_latent(hidden.slice(1, 0, length)),
+                   detail_map.to_latent(hidden.slice(1, length, length + detail_length))},
+                  1);
+  }
+
+  /// What the decoder reads before the text: (B, L, C) for latents (B, L, d), (B, L + D, C) for
+  /// those with details. `log_snr` (B) is the noise level that the latents are an estimate from,
+  /// `detail_log_snr` that of the details, if it is another.
+  Variable<T> prefix(const Variable<T>& z, const Tensor<ComputeType<T>>& log_snr,
+                     const Tensor<ComputeType<T>>& detail_log_snr = {}) const {
+    if (!has_details(z)) {
+      return kind == LatentKind::pooled ? z : map.to_prefix(z, log_snr);
+    }
+    return concat({map.to_prefix(z.slice(1, 0, length), log_snr),
+                   detail_map.to_prefix(z.slice(1, length, length + detail_length),
+                                        detail_log_snr.defined() ? detail_log_snr : log_snr)},
+                  1);
+  }
+
+  /// Whether latents (B, L or L + D, d) have details.
+  [[nodiscard]] bool has_details(const Operand<T> auto& z) const {
+    return detail_length > 0 && z.rank() == 3 && z.size(1) == length + detail_length;
   }
 
   template <class V>
   void visit(V&& v) {
     v("encoder", encoder);
     v("latent", map);
+    v("details", detail_map);
     v("decoder", decoder);
   }
 
  private:
+  /// Texts of D tokens: masked padding follows them.
+  BertInputs padded(const BertInputs& inputs) const {
+    const std::int64_t rows = inputs.ids.size(0);
+    const std::int64_t more = detail_length - inputs.ids.size(1);
+    LDLM_CHECK_SHAPE(more >= 0, "autoencoder", "details are of ", detail_length,
+                     " tokens at most, got ids ", to_string(inputs.ids.shape()));
+    if (more == 0) {
+      return inputs;
+    }
+    const Tensor<bool> mask =
+        inputs.mask.defined() ? inputs.mask : Tensor<bool>::full(inputs.ids.shape(), true);
+    return {
+        .ids = concat(
+            {inputs.ids, Tensor<std::int64_t>::full({rows, more}, encoder.config.pad_token_id)}, 1),
+        .mask = concat({mask, Tensor<bool>::full({rows, more}, false)}, 1)};
+  }
   /// Padding that is not masked before the text: its states ask, and hold what was read. What tells
   /// the slots apart is their position.
   BertInputs with_slots(const BertInputs& inputs) const {

@@ -20,9 +20,8 @@ enum class LatentKind : std::uint8_t {
   /// to L tokens with the end token, which is as real to the model as any other.
   sequence,
   /// A few vectors that the encoder reads out of the text: the last hidden states of L tokens
-  /// before
-  /// it, compressed and normalised likewise, (B, L, d). Far fewer numbers than a sequence has, so
-  /// that texts can be invented as well as restored.
+  /// before it, compressed and normalised likewise, (B, L, d). Far fewer numbers than a sequence
+  /// has, so that texts can be invented as well as restored. They may carry details.
   slots,
 };
 
@@ -66,6 +65,10 @@ struct LdlmConfig {
   LatentKind latent = LatentKind::pooled;
   std::int64_t latent_length = 1;      // L
   std::int64_t latent_channels = 768;  // d
+  // Of slots: a text can also be encoded with details, one vector for each of D = max_new_tokens
+  // tokens, (B, L + D, d), from which it comes back almost without loss. The denoiser knows nothing
+  // of them, and sampled latents have none.
+  bool details = false;
 
   ScheduleConfig schedule;  // of training and sampling
   Prediction prediction = Prediction::x0;
@@ -84,9 +87,12 @@ struct LdlmConfig {
 
   /// What `weights/ldlm-tiny` is: trained from scratch on two CPU cores in hours.
   static LdlmConfig tiny();
-  /// The same size with twelve slots, for texts of up to 39 tokens: what `tools/train_slots.sh`
-  /// makes.
+  /// The same size with twelve slots and details, for texts of up to 39 tokens: what
+  /// `tools/train_slots.sh` makes.
   static LdlmConfig tiny_slots();
+
+  /// D, 0 without details.
+  [[nodiscard]] std::int64_t detail_length() const { return details ? max_new_tokens : 0; }
 
   /// Throws an Error that names the member for values that make no model, and both sides of what
   /// does not fit together.

@@ -27,7 +27,8 @@ struct ReconstructionResult {
 /// Texts decoded after one noise level; t = -1 is no noise.
 struct DecodingResult {
   std::int64_t t = -1;
-  std::string method;  // "greedy" or "beam"
+  std::string method;        // "greedy" or "beam"
+  std::int64_t numbers = 0;  // of a latent
   std::vector<double> token_accuracies;
   std::vector<double> exact_matches;  // 1 or 0
   double bleu4 = 0.0;
@@ -55,14 +56,14 @@ void append(std::vector<double>& to, const std::vector<double>& more);
 
 }  // namespace detail
 
-/// Latents (N, L, d) of texts.
+/// Latents (N, L, d) of texts, or such with details.
 template <Floating T>
 Tensor<T> encode_all(const Ldlm<T>& model, const std::vector<std::string>& texts,
-                     std::int64_t batch_size = 64) {
+                     std::int64_t batch_size = 64, const LatentOptions& how = {}) {
   std::vector<Tensor<T>> parts;
   detail::for_each_batch(texts, batch_size,
                          [&](std::size_t, const std::vector<std::string>& batch) {
-                           parts.push_back(model.encode(batch));
+                           parts.push_back(model.encode(batch, how));
                          });
   return concat(parts, 0);
 }
@@ -146,8 +147,8 @@ std::vector<ReconstructionResult> evaluate_reconstruction(const Ldlm<T>& model,
   return results;
 }
 
-/// Texts decoded from clean latents and from one-step estimates at every level, greedily or by
-/// beam search (num_beams > 1), against their own token ids.
+/// Texts decoded from clean latents, with or without details, and from one-step estimates at every
+/// level, greedily or by beam search (num_beams > 1), against their own token ids.
 template <Floating T>
 std::vector<DecodingResult> evaluate_decoding(const Ldlm<T>& model, const Tensor<T>& latents,
                                               const std::vector<std::string>& texts,
@@ -163,7 +164,8 @@ std::vector<DecodingResult> evaluate_decoding(const Ldlm<T>& model, const Tensor
   levels.insert(levels.end(), options.levels.begin(), options.levels.end());
   std::vector<DecodingResult> results;
   for (const std::int64_t t : levels) {
-    DecodingResult result{t, num_beams > 1 ? "beam" : "greedy", {}, {}, 0.0};
+    DecodingResult result{
+        t, num_beams > 1 ? "beam" : "greedy", latents.size(1) * latents.size(2), {}, {}, 0.0};
     Tensor<T> noisy = latents;
     if (t >= 0) {
       Generator generator = Generator(options.seed).fork(static_cast<std::uint64_t>(t));

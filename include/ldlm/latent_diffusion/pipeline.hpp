@@ -8,7 +8,7 @@
 //
 // A folder holds ldlm.json, tokenizer.json (or, where the two sides differ, encoder_tokenizer.json
 // and decoder_tokenizer.json), and the parts encoder/, decoder/ (folders of Hugging Face's),
-// latent/ and denoiser/.
+// latent/, details/ and denoiser/.
 
 #include <cmath>
 #include <functional>
@@ -38,6 +38,11 @@ struct DecodeOptions {
   double temperature = 1;
   std::int64_t top_k = 0;  // 0: all
   double top_p = 1;
+};
+
+/// How Ldlm::encode turns texts into latents.
+struct LatentOptions {
+  bool details = false;  // with details, if the configuration has them: latents (B, L + D, d)
 };
 
 /// The names of tokens with a meaning of their own in tokenizers that this project trains.
@@ -111,6 +116,9 @@ template <Floating T>
   if (config.latent != LatentKind::pooled) {
     load_pretrained(model.map, SafetensorsModel::open(folder / "latent"));
   }
+  if (config.details) {
+    load_pretrained(model.detail_map, SafetensorsModel::open(folder / "details"));
+  }
   return model;
 }
 
@@ -171,6 +179,11 @@ void save_autoencoder(const Autoencoder<T>& model, const LdlmConfig& config, Fol
     detail::save_part(model.map, {}, update, "latent", storage);
   } else {
     SafetensorsWriter::remove_model(update, "latent");  // of a model that was there before
+  }
+  if (model.detail_length > 0) {
+    detail::save_part(model.detail_map, {}, update, "details", storage);
+  } else {
+    SafetensorsWriter::remove_model(update, "details");
   }
   update.add("ldlm.json",
              [&](const std::filesystem::path& path) { write_json(path, config.to_json()); });
@@ -303,7 +316,8 @@ class Ldlm {
   }
 
   /// Latents (B, L, d). Throws for a text that is empty or too long.
-  [[nodiscard]] Tensor<T> encode(const std::vector<std::string>& texts) const {
+  [[nodiscard]] Tensor<T> encode(const std::vector<std::string>& texts,
+                                 const LatentOptions& how = {}) const {
     LDLM_CHECK(!texts.empty(), "encode", "there is no text");
     std::vector<std::vector<TokenId>> rows;
     for (const std::string& text : texts) {
@@ -322,17 +336,18 @@ class Ldlm {
       options.length = config_.latent_length;
     }
     const TokenBatch batch = to_batch(rows, options);
-    return encode_ids(batch.ids, sequence ? Tensor<bool>() : batch.mask);
+    return encode_ids(batch.ids, sequence ? Tensor<bool>() : batch.mask, how);
   }
   /// The same for encoder ids (B, T) and, but for sequence latents, their mask.
-  [[nodiscard]] Tensor<T> encode_ids(const Tensor<std::int64_t>& ids,
-                                     const Tensor<bool>& mask = {}) const {
-    const NoGrad no_grad;
-    const EvaluationMode evaluation;
-    return detail::check_finite(autoencoder_.encode({.ids = ids, .mask = mask}).value(), "encode");
+  [[nodiscard]] Tensor<T> encode_ids(const Tensor<std::int64_t>& ids, const Tensor<bool>& mask = {},
+                                     const LatentOptions& how = {}) const {
+    return detail::check_finite(
+        encode_without_graph(autoencoder_, {ids, mask, {}}, how.details && config_.details),
+        "encode");
   }
 
-  /// Token ids decoded from latents (B, L, d), each up to and including the end token.
+  /// Token ids decoded from latents (B, L, d), or such with details, each up to and including the
+  /// end token.
   [[nodiscard]] TokenSequences decode_ids(const Tensor<T>& latents,
                                           const DecodeOptions& options = {}) const {
     LDLM_CHECK(options.temperature == 1 && options.top_k == 0 && options.top_p == 1, "decode",
@@ -402,8 +417,14 @@ class Ldlm {
     return ldlm::add_noise(z0, randn_like(z0, generator), level);
   }
   /// The estimate of z_0 in one step from level t; with self-conditioning, a second one that reads
-  /// the first.
+  /// the first. Details, which the denoiser doesn't know, are estimated linearly.
   [[nodiscard]] Tensor<T> denoise(const Tensor<T>& zt, std::int64_t t) const {
+    if (autoencoder_.has_details(zt)) {
+      const std::int64_t slots = config_.latent_length;
+      return concat({denoise(zt.slice(1, 0, slots), t),
+                     mul(zt.slice(1, slots, zt.size(1)), std::sqrt(levels_.alpha_bar(t)))},
+                    1);
+    }
     const std::vector<double> level(static_cast<std::size_t>(zt.size(0)), levels_.alpha_bar(t));
     const Tensor<T> first = estimate_x0(denoiser_, diffusion_, zt, level);
     return detail::check_finite(denoiser_.config.self_conditioning

@@ -1,7 +1,7 @@
 #pragma once
 // Losses of LDLM's training stages: batch in, one number with a gradient out. All randomness comes
 // from the generator, so that a step is repeated by its seed. The denoiser's own loss is in
-// denoiser.hpp.
+// denoiser.hpp. A model with details decodes some batches with them.
 
 #include <cmath>
 #include <span>
@@ -24,11 +24,16 @@ struct AutoencoderNoise {
   // to `mild` in most, log-uniform from `mild` up to `strong` in a share `wild`. In a share
   // `dropped` nothing of the latent is left, so that the decoder learns to write without.
   double clean = 0.25, mild = 0.8, wild = 0.15, strong = 10.0, dropped = 0.0;
+  // Share of the batches that are decoded with details, of a model that has them. Their noise is as
+  // large as said here by default, whatever the slots get.
+  double details = 0.3;
 
   /// Throws for shares outside [0, 1] and for noise whose sizes do not rise from 0 < mild to
   /// strong.
   void validate() const {
     const auto is_share = [](double x) { return x >= 0.0 && x <= 1.0; };
+    LDLM_CHECK(is_share(details), "noise",
+               "the share of batches with details must lie in [0, 1], got ", details);
     LDLM_CHECK(is_share(encoder_mask_rows) && is_share(encoder_mask_rate) &&
                    is_share(decoder_mask_rows) && is_share(decoder_mask_rate),
                "noise", "shares of masked rows and tokens must lie in [0, 1], got ",
@@ -77,32 +82,78 @@ Tensor<ComputeType<T>> log_snrs(std::span<const double> alpha_bars) {
   return out;
 }
 
-}  // namespace detail
-
-/// Latents (B, L, d) of texts, without a graph.
+/// Linear estimates sqrt(abar) z_t of latents z of unit variance under new noise.
 template <Floating T>
-[[nodiscard]] Tensor<T> encode_without_graph(const Autoencoder<T>& model, const TextBatch& texts) {
-  const NoGrad no_grad;
-  const EvaluationMode evaluation;
-  return model.encode({.ids = texts.ids, .mask = texts.mask}).value();
+Variable<T> noisy_estimates(const Variable<T>& z, std::span<const double> alpha_bars,
+                            Generator& generator) {
+  const Tensor<T> eps = randn_like(z.value(), generator);
+  const auto row = [&](auto f) { return per_row(alpha_bars, z.value(), f); };
+  const Tensor<T> added = mul(eps, row([](double a) { return std::sqrt(a * (1.0 - a)); }));
+  return z * Variable<T>(row([](double a) { return a; })) + Variable<T>(added);
 }
 
-/// Cross-entropy of texts decoded from estimates of their latents (B, L, d) made at the given noise
-/// levels; but for pooled latents the decoder's previous tokens are masked as `noise` says.
+}  // namespace detail
+
+/// Latents (B, L, d) of texts, without a graph; (B, L + D, d) with details.
+template <Floating T>
+[[nodiscard]] Tensor<T> encode_without_graph(const Autoencoder<T>& model, const TextBatch& texts,
+                                             bool details = false) {
+  const NoGrad no_grad;
+  const EvaluationMode evaluation;
+  const BertInputs inputs{.ids = texts.ids, .mask = texts.mask};
+  return (details ? model.encode_with_details(inputs) : model.encode(inputs)).value();
+}
+
+/// Cross-entropy of texts decoded from estimates of their latents, (B, L, d) or (B, L + D, d), made
+/// at the given noise levels, and details at theirs; but for pooled latents the decoder's previous
+/// tokens are masked as `noise` says.
 template <Floating T>
 Variable<ComputeType<T>> decoder_loss(const Autoencoder<T>& model, const Variable<T>& latents,
                                       std::span<const double> alpha_bars,
                                       const Tensor<std::int64_t>& targets,
                                       const SpecialIds& special, const AutoencoderNoise& noise,
-                                      Generator& generator) {
+                                      Generator& generator,
+                                      std::span<const double> detail_alpha_bars = {}) {
   const Tensor<std::int64_t> previous =
       model.kind == LatentKind::pooled  // a published GPT-2 has no mask token
           ? targets
           : mask_tokens(targets, noise.decoder_mask_rows, noise.decoder_mask_rate, special.mask,
                         generator);
+  const Tensor<ComputeType<T>> detail_log_snrs =
+      detail_alpha_bars.empty() ? Tensor<ComputeType<T>>() : detail::log_snrs<T>(detail_alpha_bars);
   return model.decoder.loss(
-      {.ids = previous, .prefix = model.prefix(latents, detail::log_snrs<T>(alpha_bars))},
+      {.ids = previous,
+       .prefix = model.prefix(latents, detail::log_snrs<T>(alpha_bars), detail_log_snrs)},
       labels_until_end(targets, special.end), {.ignore_index = ignored_target});
+}
+
+/// Whether the next batch is one with details.
+template <Floating T>
+[[nodiscard]] bool draw_details(const Autoencoder<T>& model, const AutoencoderNoise& noise,
+                                Generator& generator) {
+  return model.detail_length > 0 && generator.uniform() < noise.details;
+}
+
+/// autoencoder_loss() of a batch with details: slots get the given noise, details that of
+/// AutoencoderNoise's defaults.
+template <Floating T>
+Variable<ComputeType<T>> detailed_loss(const Autoencoder<T>& model, const TextBatch& texts,
+                                       const SpecialIds& special, const AutoencoderNoise& noise,
+                                       Generator& generator) {
+  const Tensor<std::int64_t> masked = mask_tokens(texts.ids, noise.encoder_mask_rows,
+                                                  noise.encoder_mask_rate, special.mask, generator);
+  const Variable<T> z = model.encode_with_details({.ids = masked, .mask = texts.mask});
+  const auto levels = [&](const AutoencoderNoise& of) {
+    return detail::draw_noise_levels(z.size(0), of, generator);
+  };
+  const std::vector<double> alpha_bars = levels(noise);
+  const std::vector<double> detail_alpha_bars = levels({});
+  const Variable<T> slots =
+      detail::noisy_estimates(z.slice(1, 0, model.length), alpha_bars, generator);
+  const Variable<T> details =
+      detail::noisy_estimates(z.slice(1, model.length, z.size(1)), detail_alpha_bars, generator);
+  return decoder_loss(model, concat({slots, details}, 1), alpha_bars, texts.targets, special, noise,
+                      generator, detail_alpha_bars);
 }
 
 /// Cross-entropy of texts after encoding, noise and decoding. The decoder sees the linear estimate
@@ -117,16 +168,15 @@ Variable<ComputeType<T>> autoencoder_loss(const Autoencoder<T>& model, const Tex
     const std::vector<double> clean(static_cast<std::size_t>(z.size(0)), 1.0);
     return decoder_loss(model, Variable<T>(z), clean, texts.targets, special, noise, generator);
   }
+  if (draw_details(model, noise, generator)) {
+    return detailed_loss(model, texts, special, noise, generator);
+  }
   const Tensor<std::int64_t> masked = mask_tokens(texts.ids, noise.encoder_mask_rows,
                                                   noise.encoder_mask_rate, special.mask, generator);
   const Variable<T> z = model.encode({.ids = masked, .mask = texts.mask});
   const std::vector<double> alpha_bars = detail::draw_noise_levels(z.size(0), noise, generator);
-  const Tensor<T> eps = randn_like(z.value(), generator);
-  const auto row = [&](auto f) { return Variable<T>(detail::per_row(alpha_bars, z.value(), f)); };
-  const Tensor<T> added =
-      mul(eps, detail::per_row(alpha_bars, eps, [](double a) { return std::sqrt(a * (1.0 - a)); }));
-  const Variable<T> estimate = z * row([](double a) { return a; }) + Variable<T>(added);
-  return decoder_loss(model, estimate, alpha_bars, texts.targets, special, noise, generator);
+  return decoder_loss(model, detail::noisy_estimates(z, alpha_bars, generator), alpha_bars,
+                      texts.targets, special, noise, generator);
 }
 
 /// Encoder, latent maps, decoder and denoiser as one module, so that one Trainer trains them
@@ -160,6 +210,8 @@ Variable<ComputeType<T>> joint_loss(Autoencoder<T>& model, const ReverseTransfor
              "the denoiser must predict x0, as its output is decoded");
   LDLM_CHECK(model.kind != LatentKind::pooled, "joint_loss",
              "pooled latents are the encoder's own and can't be trained with the denoiser");
+  LDLM_CHECK(model.detail_length == 0, "joint_loss",
+             "a model with details would lose them, as it trains without");
   const Tensor<std::int64_t> masked = mask_tokens(texts.ids, noise.encoder_mask_rows,
                                                   noise.encoder_mask_rate, special.mask, generator);
   const Variable<T> z =

@@ -131,7 +131,9 @@ LDLM_BODY LdlmConfig LdlmConfig::tiny_slots() {
   c.latent = LatentKind::slots;
   c.max_new_tokens = c.latent_length;
   c.latent_length = c.denoiser.length = 12;
-  c.encoder.max_position_embeddings = c.decoder.n_positions = c.latent_length + c.max_new_tokens;
+  c.details = true;
+  c.encoder.max_position_embeddings = c.latent_length + c.max_new_tokens;
+  c.decoder.n_positions = c.latent_length + 2 * c.max_new_tokens;
   c.decoder.n_layer = 6;
   c.sampling.temperature = 0.9;  // beams would make its texts alike
   return c;
@@ -162,13 +164,18 @@ LDLM_BODY void LdlmConfig::validate() const {
   } else {
     LDLM_CHECK(max_new_tokens > 1, "ldlm config", "max_new_tokens must be more than 1, got ",
                max_new_tokens);
-    for (const auto& [part, positions] : {std::pair("encoder", encoder.max_position_embeddings),
-                                          std::pair("decoder", decoder.n_positions)}) {
-      LDLM_CHECK(latent_length <= positions && max_new_tokens <= positions - latent_length,
+    const auto check_room = [&](std::string_view part, std::int64_t positions, bool with_details) {
+      const std::int64_t left = positions - latent_length;
+      LDLM_CHECK(latent_length <= positions && max_new_tokens <= (with_details ? left / 2 : left),
                  "ldlm config", "the ", part, " has ", positions, " positions, ", latent_length,
-                 " slots and a text of ", max_new_tokens, " tokens need more");
-    }
+                 " slots", with_details ? ", as many details as tokens," : "", " and a text of ",
+                 max_new_tokens, " tokens need more");
+    };
+    check_room("encoder", encoder.max_position_embeddings, false);
+    check_room("decoder", decoder.n_positions, details);
   }
+  LDLM_CHECK(!details || latent == LatentKind::slots, "ldlm config",
+             "details go with slots only, and latent is another");
   const std::int64_t room = decoder.n_positions - latent_length + 1;
   LDLM_CHECK(max_new_tokens <= room, "ldlm config", "max_new_tokens must be at most ", room,
              ", as the decoder has ", decoder.n_positions, " positions, got ", max_new_tokens);
@@ -184,8 +191,8 @@ LDLM_BODY void LdlmConfig::validate_own(const ConfigRules& rules) const {
 }
 
 LDLM_BODY LdlmConfig LdlmConfig::from_json(const JsonReader& json) {
-  json.refuse_others({"model_type", "latent", "latent_length", "latent_channels", "schedule",
-                      "prediction", "num_beams", "max_new_tokens", "sampling"});
+  json.refuse_others({"model_type", "latent", "latent_length", "latent_channels", "details",
+                      "schedule", "prediction", "num_beams", "max_new_tokens", "sampling"});
   LdlmConfig c;
   const std::string type = json.get("model_type", "ldlm");
   json.check(type == "ldlm", "model_type", "must be \"ldlm\", got \"", type, '"');
@@ -197,6 +204,7 @@ LDLM_BODY LdlmConfig LdlmConfig::from_json(const JsonReader& json) {
                                     : LatentKind::slots;
   c.latent_length = json.get<std::int64_t>("latent_length");
   c.latent_channels = json.get<std::int64_t>("latent_channels");
+  detail::read_key(json, "details", c.details);
   c.schedule = ScheduleConfig::from_json(json.section("schedule"));
   const std::string prediction = json.get("prediction", "x0");
   json.check(prediction == "x0" || prediction == "epsilon" || prediction == "v", "prediction",
@@ -216,17 +224,20 @@ LDLM_BODY LdlmConfig LdlmConfig::from_json(const JsonReader& json) {
 LDLM_BODY JsonValue LdlmConfig::to_json() const {
   constexpr std::string_view predictions[] = {"x0", "epsilon", "v"};
   constexpr std::string_view latents[] = {"pooled", "sequence", "slots"};
-  return JsonValue::object({
+  JsonValue json = JsonValue::object({
       {"model_type", "ldlm"},
       {"latent", std::string(detail::name_in(latents, latent))},
       {"latent_length", latent_length},
       {"latent_channels", latent_channels},
-      {"schedule", schedule.to_json()},
-      {"prediction", std::string(detail::name_in(predictions, prediction))},
-      {"num_beams", num_beams},
-      {"max_new_tokens", max_new_tokens},
-      {"sampling", sampling.to_json()},
   });
+  if (latent == LatentKind::slots) {
+    json.set("details", details);
+  }
+  return json.set("schedule", schedule.to_json())
+      .set("prediction", std::string(detail::name_in(predictions, prediction)))
+      .set("num_beams", num_beams)
+      .set("max_new_tokens", max_new_tokens)
+      .set("sampling", sampling.to_json());
 }
 
 }  // namespace ldlm
