@@ -70,6 +70,9 @@ TEST_CASE("texts lead from one to another") {
   CHECK(json.back().find("text")->as<std::string>() == end("A dog ran."));
   CHECK(lines(output_of(with(way, {"--count", "2"}))).at(1) == "1.00  " + end("A dog ran."));
   CHECK(lines(output_of(with(way, {"--count", "3", "--t", "500", "--steps", "5"}))).size() == 3);
+  const auto many = lines(output_of(with(way, {"--count", "102"})));
+  CHECK(many.at(0).starts_with("0.000  "));
+  CHECK(many.at(1).starts_with("0.010  "));
   check_usage(with(way, {"--count", "1"}), {"--count"});
   check_usage({"interpolate", "--model", w.model, cat_sentence}, {"second"});
   check_error({"interpolate", "--model", w.model, cat_sentence, ""}, {"the second text is empty"});

@@ -145,6 +145,8 @@ TEST_CASE("a gap is filled with what the model knows there") {
   CHECK(noised.starts_with("The dog "));
   CHECK(noised.ends_with(" the cat."));
   CHECK(noised == fill("The dog ", " the cat.", options));
+  options = {.masks = 1, .t = -1, .max_tokens = 1};  // a whole word may be one token
+  CHECK(fill("The cat sat on ", " mat.", options) == "The cat sat on the mat.");
   // A decoder that is told that the latent says little follows it less.
   options = {.t = -1, .candidates = 4, .max_tokens = 4};
   int different = 0;

@@ -100,6 +100,10 @@ void interpolate(const Common& common, const ThroughNoise& through, const std::s
   const Tensor<float> a = model.encode({ldlm::repair_utf8(first)});
   const Tensor<float> b = model.encode({ldlm::repair_utf8(second)});
   const std::int64_t last = through.sampling.count - 1;
+  int digits = 2;  // that tell neighbours apart
+  for (std::int64_t places = 100; places < last; places *= 10) {
+    ++digits;
+  }
   for (std::int64_t i = 0; i <= last; ++i) {
     const double share = static_cast<double>(i) / static_cast<double>(last);
     Generator generator = common.generator();  // the same noise at each place
@@ -107,7 +111,7 @@ void interpolate(const Common& common, const ThroughNoise& through, const std::s
     if (common.json) {
       print_json(JsonValue::object({{"share", share}, {"text", text}}));
     } else {
-      print(fixed(share, 2) + "  " + text);
+      print(fixed(share, digits) + "  " + text);
     }
     flush_output();
   }

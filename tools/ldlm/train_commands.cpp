@@ -265,8 +265,10 @@ void train_denoiser(const Common& common, const TrainingArguments& arguments,
              "train", "--self-conditioning has no effect: the denoiser reads no estimate");
   Autoencoder<float> autoencoder = load_autoencoder<float>(folder, config);
   Generator generator = common.generator();
+  const fs::path part = fs::path(own.from) / "denoiser";
   auto model = own.from.empty() ? ReverseTransformer<float>(config.denoiser, generator)
-                                : ReverseTransformer<float>::from_pretrained(own.from);
+                                : ReverseTransformer<float>::from_pretrained(
+                                      fs::is_directory(part) ? part : fs::path(own.from));
   LDLM_CHECK(model.config.to_json() == config.denoiser.to_json(), "train", own.from,
              " holds a denoiser of another configuration than ", folder.native());
   const LdlmTokenizers tokenizers = LdlmTokenizers::load(folder);
@@ -441,7 +443,8 @@ void add_training_commands(CLI::App& app, Common& common) {
         [&common, own](const TrainingArguments& arguments) {
           train_denoiser(common, arguments, *own);
         });
-    command->add_option("--from", own->from, "Begin with the denoiser of this folder");
+    command->add_option("--from", own->from,
+                        "Begin with the denoiser of this model, or in this folder");
     command
         ->add_option("--self-conditioning", own->self_conditioning,
                      "Share of rows that are given the denoiser's own estimate")

@@ -88,7 +88,8 @@ template <Floating T>
              model.config().max_new_tokens);
   const auto row = Tensor<std::int64_t>::from_values(
       {1, length}, std::vector<std::int64_t>(prompt.begin(), prompt.end()));
-  const std::int64_t longest = std::min(options.max_tokens, room);
+  // One token more than a filling may have, which tells whether a word ends before it.
+  const std::int64_t longest = std::min(options.max_tokens, room - 1) + 1;
   const TokenSequences drawn =
       sample(session, row.expand({options.candidates, length}).contiguous(),
              {{.max_new_tokens = longest, .end_tokens = {model.end_id()}},
@@ -102,7 +103,7 @@ template <Floating T>
   for (std::vector<TokenId> ids : drawn) {
     std::erase(ids, model.end_id());
     std::string behind;
-    if (static_cast<std::int64_t>(ids.size()) == longest) {  // where a word may have been cut
+    if (static_cast<std::int64_t>(ids.size()) == longest) {
       behind = model.decoder_tokenizer().decode(std::span(&ids.back(), 1));
       ids.pop_back();
     }
