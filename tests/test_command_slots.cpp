@@ -159,7 +159,7 @@ TEST_CASE("a model with details restores texts by them, and is sampled without")
     }
   }
   CHECK(methods == std::vector<std::string>{"greedy", "greedy", "beam", "beam",
-                                            "greedy, no details", "greedy, no details"});
+                                            "greedy without details", "greedy without details"});
   REQUIRE(bits.size() == 3);
   CHECK(bits[0] / bits[2] == doctest::Approx((3.0 + 14.0) / 3.0));
 }

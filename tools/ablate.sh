@@ -5,6 +5,7 @@
 # CORPUS_DIR is as for tools/train_tiny.sh, which must have made build/ldlm, RUN_DIR/tokenizer.json
 # and RUN_DIR/judge (runs/tiny). What is done already is not done again; ABLATION_STEPS shortens the
 # trainings, VARIANTS="base no-tuning" picks some, SEED=2 repeats them with other random numbers.
+# Forms of the latent are compared by what samples of them are worth, in a second table.
 set -euo pipefail
 if [[ $# -lt 1 || ! -d $1 ]]; then
   echo "usage: bash tools/ablate.sh CORPUS_DIR [RUN_DIR]" >&2
@@ -31,23 +32,23 @@ data=(--corpus "$run/train.txt" --batch-size 64)
 config() {
   mkdir -p "$1"/{encoder,decoder,denoiser}
   cat >"$1/ldlm.json" <<END
-{"model_type": "ldlm", "latent": "sequence", "latent_length": 16, "latent_channels": $channels,
- "schedule": {"kind": "$schedule"}, "prediction": "$prediction",
+{"model_type": "ldlm", "latent": "$latent", "latent_length": $length, "latent_channels": $channels,
+ ${more:+$more, }"schedule": {"kind": "$schedule"}, "prediction": "$prediction",
  "num_beams": 5, "max_new_tokens": 16}
 END
   cat >"$1/encoder/config.json" <<END
 {"model_type": "bert", "vocab_size": 8192, "hidden_size": 128, "num_hidden_layers": $layers,
  "num_attention_heads": 4, "intermediate_size": 512, "hidden_act": "gelu_new",
  "hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0,
- "max_position_embeddings": 16, "type_vocab_size": 1}
+ "max_position_embeddings": $((length + 16)), "type_vocab_size": 1}
 END
   cat >"$1/decoder/config.json" <<END
-{"model_type": "gpt2", "vocab_size": 8192, "n_positions": 33, "n_embd": 128, "n_layer": 3,
+{"model_type": "gpt2", "vocab_size": 8192, "n_positions": $((length + 33)), "n_embd": 128, "n_layer": 3,
  "n_head": 4, "embd_pdrop": 0.0, "resid_pdrop": 0.0, "attn_pdrop": 0.0}
 END
   cat >"$1/denoiser/config.json" <<END
 {"model_type": "reverse_transformer", "latent_dim": $channels, "width": 160, "heads": 4,
- "feed_forward": 640, "encoder_layers": 6, "decoder_layers": 0, "length": 16, "norm_first": true,
+ "feed_forward": 640, "encoder_layers": 6, "decoder_layers": 0, "length": $length, "norm_first": true,
  "activation": "gelu_new", "dropout": 0.0, "self_conditioning": $self_conditioning,
  "time_conditioning": "log_snr"}
 END
@@ -62,19 +63,34 @@ autoencoder() {
     no-strong-noise) options=(--wild-rows 0) ;;
     no-normalization) options=(--no-normalization) ;;
   esac
+  # Of forms of the latent, what their noise is; and whether the decoder could write before.
+  case $noise in
+    strong) options+=(--clean-rows 0.1 --wild-rows 0.7 --mild-noise 0.5 --strong-noise 6) ;;
+    less-strong) options+=(--clean-rows 0.1 --wild-rows 0.7 --mild-noise 0.5 --strong-noise 3) ;;
+  esac
+  [[ $noise == usual ]] || options+=(--dropped-rows 0.1)
+  [[ $written == false ]] || options+=(--decoder "$out/writer-$length")
   [[ -e $folder/ldlm.json ]] && return
+  if [[ $written == true && ! -e $out/writer-$length/config.json ]]; then
+    config "$out/writer-$length.config"
+    "$ldlm" "${common[@]}" pretrain decoder "${data[@]}" --tokenizer "$run/tokenizer.json" \
+      --config "$out/writer-$length.config" --length 16 --out "$out/writer-$length" \
+      --steps "$steps" --learning-rate 2e-3 --warmup 150
+  fi
   config "$folder.config"
   "$ldlm" "${training[@]}" autoencoder "${data[@]}" --tokenizer "$run/tokenizer.json" \
     --config "$folder.config" --out "$folder" --steps "$steps" --learning-rate 2e-3 --warmup 150 \
     "${options[@]}"
 }
 
-# variant NAME [VARIABLE=VALUE...]: trains what is not there yet, evaluates it, prints a row.
-variant() {
+# measure NAME [VARIABLE=VALUE...]: trains what is not there yet, and evaluates it.
+measure() {
   local name=$1 folder=$out/$1 assignment
-  [[ -z ${VARIANTS:-} || " $VARIANTS " == *" $name "* ]] || return 0
+  [[ -z ${VARIANTS:-} || " $VARIANTS " == *" $name "* ]] || return 1
+  local latent=sequence length=16 more="" noise=usual written=false
   local from=base channels=64 layers=3 schedule=tan_d prediction=x0 self_conditioning=true
   local shift=0.3333 ema=0.995 denoiser_steps=$steps tune=decoder rate=5e-4
+  local samples=200 temperature=""
   for assignment in "${@:2}"; do
     local "$assignment"
   done
@@ -98,9 +114,15 @@ variant() {
       touch "$folder.tuned"
     fi
     "$ldlm" "${common[@]}" --model "$folder" eval --text "$run/valid.txt" --train "$run/train.txt" \
-      --texts 500 --train-texts 10000 --samples 200 --no-beam --judge "$run/judge" \
-      --out "$out/results-$name" >"$out/$name.txt"
+      --texts 500 --train-texts 10000 --samples "$samples" --no-beam --judge "$run/judge" \
+      ${temperature:+--temperature "$temperature"} --out "$out/results-$name" >"$out/$name.txt"
   fi
+}
+
+# variant NAME [VARIABLE=VALUE...]: a row of the recipe's table.
+variant() {
+  local name=$1
+  measure "$@" || return 0
   awk -F, -v name="$name" '
     $1 == "reconstruction" && $4 == "mse" { mse[$2, $3] = $5 }
     $1 == "decoding" && $4 == "token_accuracy" { accuracy[$2] = $5; interval[$2] = $6 }
@@ -110,6 +132,24 @@ variant() {
         mse[250, "ldlm"] / mse[250, "linear"], mse[500, "ldlm"] / mse[500, "linear"],
         mse[750, "ldlm"] / mse[750, "linear"], accuracy[-1], accuracy[250], accuracy[500],
         interval[500], nats["samples"]
+    }' "$out/results-$name/metrics.csv"
+}
+
+# form NAME [VARIABLE=VALUE...]: a row of the table of forms of the latent, beside real text.
+form() {
+  local name=$1
+  measure "$@" temperature=0.9 samples=1000 || return 0
+  awk -F, -v name="$name" '
+    $1 == "decoding" && $2 == -1 && $4 == "token_accuracy" { accuracy = $5 > accuracy ? $5 : accuracy }
+    $1 == "worth" && $4 == "saved" { saved[$3] = $5 }
+    $1 == "samples" { value[$3, $4] = $5 }
+    function of(figure) { return value["samples", figure] }
+    function real(figure) { return value["real", figure] }
+    END {
+      printf "| %s | %.3f | %.1f | %.1f | %.1f | %.2f, %.2f | %+.2f | %.2f | %.1f |\n", name, accuracy,
+        saved["0.50"], saved["2.00"], saved["3.00"], of("nats_a_token"), real("nats_a_token"),
+        of("word_entropy") - real("word_entropy"), of("distinct_2") / real("distinct_2"),
+        of("non_words") / real("non_words")
     }' "$out/results-$name/metrics.csv"
 }
 
@@ -134,3 +174,18 @@ variant embeddings from=embeddings layers=0
 variant narrow-latent from=narrow channels=32
 variant wide-latent from=wide channels=128
 variant no-average ema=0
+
+echo
+echo "| form of the latent | token accuracy, clean | nats saved, sigma 0.5 | 2 | 3 | nats a token: samples, real | entropy of words, off real | distinct-2 / real | non-words / real |"
+echo "|---|---|---|---|---|---|---|---|---|"
+slots=(latent=slots length=5)
+form sequence-joint tune=joint from=sequence-joint
+form sequence from=sequence noise=strong
+form slots from=slots noise=strong "${slots[@]}"
+form slots-usual-noise from=slots-usual-noise "${slots[@]}"
+form slots-less-noise from=slots-less-noise noise=less-strong "${slots[@]}"
+form slots-written from=slots-written noise=strong written=true "${slots[@]}"
+form slots-joint from=slots-joint noise=strong tune=joint "${slots[@]}"
+form slots-details from=slots-details noise=strong more='"details": true' "${slots[@]}"
+form slots-three from=slots-three noise=strong latent=slots length=3
+form slots-eight from=slots-eight noise=strong latent=slots length=8

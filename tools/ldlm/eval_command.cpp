@@ -443,7 +443,7 @@ void evaluate(const Common& common, const EvalArguments& arguments) {
     decode(whole, model.config().num_beams, "");
   }
   if (details) {
-    decode(latents, 1, ", no details");
+    decode(latents, 1, " without details");
   }
   tables += '\n' + report_decoding(model, decoded, report);
   if (model.config().latent != LatentKind::pooled && texts.size() > 1) {
