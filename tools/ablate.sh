@@ -146,10 +146,10 @@ form() {
     function of(figure) { return value["samples", figure] }
     function real(figure) { return value["real", figure] }
     END {
-      printf "| %s | %.3f | %.1f | %.1f | %.1f | %.2f, %.2f | %+.2f | %.2f | %.1f |\n", name, accuracy,
+      printf "| %s | %.3f | %.1f | %.1f | %.1f | %.2f, %.2f | %+.2f | %.2f | %.3f, %.3f |\n", name, accuracy,
         saved["0.50"], saved["2.00"], saved["3.00"], of("nats_a_token"), real("nats_a_token"),
         of("word_entropy") - real("word_entropy"), of("distinct_2") / real("distinct_2"),
-        of("non_words") / real("non_words")
+        of("non_words"), real("non_words")
     }' "$out/results-$name/metrics.csv"
 }
 
@@ -176,7 +176,7 @@ variant wide-latent from=wide channels=128
 variant no-average ema=0
 
 echo
-echo "| form of the latent | token accuracy, clean | nats saved, sigma 0.5 | 2 | 3 | nats a token: samples, real | entropy of words, off real | distinct-2 / real | non-words / real |"
+echo "| form of the latent | token accuracy, clean | nats saved, sigma 0.5 | 2 | 3 | nats a token: samples, real | entropy of words, off real | distinct-2 / real | non-words: samples, real |"
 echo "|---|---|---|---|---|---|---|---|---|"
 slots=(latent=slots length=5)
 form sequence-joint tune=joint from=sequence-joint
