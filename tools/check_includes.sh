@@ -123,6 +123,9 @@ while IFS= read -r line; do
   report "$line: use what ldlm_simd/batch.hpp has for it, since versions of xsimd differ"
 done < <(grep -rnoE 'xsimd::(max|min|fmax|fmin|log|neg|neq|default_arch|best_arch)\b|Arch::version' \
   backends tests benchmarks tools --include='*.[hc]pp' | grep -v '^backends/ldlm_simd/batch.hpp:')
+while IFS= read -r line; do
+  report "$line: use detail::stable_sort, since the standard's warns with newer compilers"
+done < <(grep -rnoE 'std::stable_sort\(' include backends tools --include='*.[hc]pp')
 
 if ! cycle=$(tsort "$graph" 2>&1 >/dev/null); then
   report "includes in a circle: $(tr '\n' ' ' <<<"${cycle//tsort: /}")"

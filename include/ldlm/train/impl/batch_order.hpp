@@ -9,6 +9,7 @@
 #include <vector>
 
 #include <ldlm/core/random.hpp>
+#include <ldlm/core/stable_sort.hpp>
 #include <ldlm/train/batch_order.hpp>
 
 namespace ldlm {
@@ -77,8 +78,8 @@ LDLM_BODY void BatchOrder::sort_by_length(Generator& generator) {
     }
     const auto begin = order_.begin() + first;
     const auto end = begin + count * batch_size_;
-    std::stable_sort(begin, end,
-                     [&](std::int64_t a, std::int64_t b) { return length(a) < length(b); });
+    detail::stable_sort(begin, end,
+                        [&](std::int64_t a, std::int64_t b) { return length(a) < length(b); });
     std::vector<std::int64_t> places = row_numbers(0, count);
     shuffle(places, generator);
     const std::vector<std::int64_t> sorted(begin, end);
