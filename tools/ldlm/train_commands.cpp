@@ -140,14 +140,13 @@ void fit_normalization(Autoencoder<float>& model, const TextDataset& data) {
   constexpr std::int64_t rows = 4096;
   constexpr std::int64_t batch = 64;
   const bool details = model.detail_length > 0;
-  const auto set = [](LatentMap<float>& map, const Tensor<float>& m, const Tensor<float>& s) {
-    map.mean.copy_(m);
-    map.deviation.copy_(s);
+  const auto reset = [](LatentMap<float>& map) {
+    map.mean.fill_(0.0F);
+    map.deviation.fill_(1.0F);
   };
-  const Tensor<float> zeros = Tensor<float>::zeros(model.map.mean.shape(), model.map.mean.device());
-  set(model.map, zeros, add(zeros, 1.0F));
+  reset(model.map);
   if (details) {
-    set(model.detail_map, zeros, add(zeros, 1.0F));
+    reset(model.detail_map);
   }
   std::vector<Tensor<float>> latents;
   for (std::int64_t i = 0; i < std::min(rows, data.size()); i += batch) {
@@ -156,7 +155,8 @@ void fit_normalization(Autoencoder<float>& model, const TextDataset& data) {
   const Tensor<float> all = concat(latents, 0);
   const auto fit = [&](LatentMap<float>& map, std::int64_t begin, std::int64_t end) {
     const Tensor<float> part = all.slice(1, begin, end);
-    set(map, mean(part, {0, 1}), sqrt(var(part, {0, 1})));
+    map.mean.copy_(mean(part, {0, 1}));
+    map.deviation.copy_(sqrt(var(part, {0, 1})));
   };
   const std::int64_t slots = all.size(1) - model.detail_length;
   fit(model.map, 0, slots);
