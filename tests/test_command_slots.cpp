@@ -74,14 +74,20 @@ TEST_CASE("a model with slots trains from a decoder that can write, and samples"
       with(w.stage("autoencoder", out, 20), {"--tokenizer", w.tokenizer, "--config", config});
   autoencoder = with(autoencoder, {"--decoder", writer, "--mild-noise", "0.5", "--strong-noise",
                                    "6", "--clean-rows", "0.1", "--wild-rows", "0.7"});
-  output_of(with(autoencoder, {"--dropped-rows", "0.1"}));
+  const Arguments warmed = with(autoencoder, {"--dropped-rows", "0.1", "--noise-warmup", "15"});
+  output_of(warmed);
   CHECK(read_file(out + "/ldlm.json").find("\"slots\"") != std::string::npos);
   // Another share of dropped rows is another training.
-  check_error(with(autoencoder, {"--dropped-rows", "0.2"}), {"dropped_rows"});
+  check_error(with(autoencoder, {"--dropped-rows", "0.2", "--noise-warmup", "15"}),
+              {"dropped_rows"});
+  check_error(with(autoencoder, {"--dropped-rows", "0.1", "--noise-warmup", "5"}),
+              {"noise_warmup"});
+  check_error(with(autoencoder, {"--dropped-rows", "0.1"}), {"noise_warmup"});
   check_error(with(w.stage("autoencoder", out + "2", 2),
                    {"--tokenizer", w.tokenizer, "--config", config, "--clean-rows", "0.5",
                     "--wild-rows", "0.4", "--dropped-rows", "0.2"}),
               {"must add up to 1 at most"});
+  check_usage(with(autoencoder, {"--noise-warmup", "-1"}), {"--noise-warmup"});
 
   // Cached latents are the same latents.
   const Arguments denoiser =

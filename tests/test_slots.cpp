@@ -2,6 +2,7 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <string>
 #include <vector>
@@ -124,6 +125,32 @@ TEST_CASE("a text's slots depend on it alone, and not on what it is padded besid
   const Slots w;
   CHECK(max(abs(sub(encode_without_graph(model.autoencoder(), w.data.rows(0, 8)), all))).item() <
         1e-5F);
+}
+
+TEST_CASE("the strongest noise grows from the mild one while it warms up") {
+  AutoencoderNoise noise;
+  noise.mild = 0.5;
+  noise.strong = 8.0;
+  CHECK(noise.at(0).strong == 8.0);
+  noise.warmup = 100;
+  CHECK(noise.at(0).strong == 0.5);
+  CHECK(noise.at(50).strong == doctest::Approx(2.0));
+  CHECK(noise.at(75).strong == doctest::Approx(4.0));
+  CHECK(noise.at(100).strong == 8.0);
+  CHECK(noise.at(1000).strong == 8.0);
+  noise.at(0).validate();
+  const auto largest = [&](std::int64_t step) {
+    Generator generator(1);
+    double sigma = 0.0;
+    for (const double a : ldlm::detail::draw_noise_levels(2000, noise.at(step), generator)) {
+      sigma = std::max(sigma, std::sqrt(1.0 / a - 1.0));
+    }
+    return sigma;
+  };
+  CHECK(largest(50) == doctest::Approx(2.0).epsilon(0.05));
+  CHECK(largest(200) == doctest::Approx(8.0).epsilon(0.05));
+  noise.warmup = -1;
+  CHECK_THROWS_AS(noise.validate(), ldlm::Error);
 }
 
 TEST_CASE("the decoder tells a latent from none, and from another text's") {

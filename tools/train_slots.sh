@@ -70,11 +70,13 @@ stage tokenizer "$ldlm" train-tokenizer "${common[@]}" --out "$run/tokenizer.jso
 stage writer "$ldlm" --seed 1 pretrain decoder "${tokens[@]}" "${valid[@]}" --config tiny-slots \
   --out "$run/writer" --steps "${WRITER_STEPS:-4000}" --batch-size 64 --learning-rate 1.5e-3 \
   --warmup 300
-# Noise of 0.5 to 6 in most rows, so that few bits of the latent matter, and those much.
+# Noise of 0.5 to 6 in most rows, so that few bits of the latent matter, and those much; but not
+# before the decoder has learnt to read them.
 stage autoencoder "$ldlm" --seed 2 train autoencoder "${tokens[@]}" "${valid[@]}" \
   --config tiny-slots --decoder "$run/writer" --out "$run/model" \
-  --steps "${AUTOENCODER_STEPS:-9000}" --batch-size 64 --learning-rate 1e-3 --warmup 300 \
-  --clean-rows 0.1 --wild-rows 0.7 --dropped-rows 0.1 --mild-noise 0.5 --strong-noise 6
+  --steps "${AUTOENCODER_STEPS:-6000}" --batch-size 64 --learning-rate 1e-3 --warmup 300 \
+  --clean-rows 0.1 --wild-rows 0.7 --dropped-rows 0.1 --mild-noise 0.5 --strong-noise 6 \
+  --noise-warmup "$((${AUTOENCODER_STEPS:-6000} * 5 / 9))"
 more=("${common[@]}" "${valid[@]}" --out "$run/model" --noise-shift 0.3333)
 stage denoiser "$ldlm" --seed 3 train denoiser "${more[@]}" --steps "${DENOISER_STEPS:-9000}" \
   --batch-size 256 --learning-rate 1e-3 --warmup 300 --ema 0.9995 --self-conditioning 0.9 \

@@ -107,6 +107,9 @@ void add_noise(JsonValue& context, const LdlmConfig& config, const AutoencoderNo
   context.set("dropped_rows", noise.dropped);
   context.set("mild_noise", noise.mild);
   context.set("strong_noise", noise.strong);
+  if (noise.warmup > 0) {
+    context.set("noise_warmup", noise.warmup);
+  }
   if (config.details) {
     context.set("detail_batches", noise.details);
   }
@@ -191,8 +194,8 @@ void train_autoencoder(const Common& common, const TrainingArguments& arguments,
   JsonValue context = shapes_of(config);
   add_noise(context, config, noise);
   if (run_stage(common, model, arguments, "autoencoder", data, valid, context,
-                [&](const TextBatch& texts, Generator& g) {
-                  return autoencoder_loss(model, texts, special, noise, g);
+                [&](const TextBatch& texts, Generator& g, std::int64_t step) {
+                  return autoencoder_loss(model, texts, special, noise.at(step), g);
                 })) {
     if (!pooled && parts.normalize) {
       fit_normalization(model, data);
@@ -432,6 +435,10 @@ void add_training_commands(CLI::App& app, Common& common) {
     }
     command->add_option("--mild-noise", noise->mild, "Largest noise of most rows");
     command->add_option("--strong-noise", noise->strong, "Largest of the stronger noise");
+    command
+        ->add_option("--noise-warmup", noise->warmup,
+                     "Steps in which the stronger noise grows from the mild one")
+        ->check(CLI::NonNegativeNumber);
     add_detail_batches(*command, *noise);
     add_decoder_noise(*command, *noise);
   }

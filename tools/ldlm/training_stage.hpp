@@ -2,6 +2,7 @@
 // What the training commands share: options, folders, the loop with its reports.
 
 #include <chrono>
+#include <concepts>
 #include <filesystem>
 #include <numeric>
 #include <optional>
@@ -169,7 +170,8 @@ double mean_loss(const Data& data, std::int64_t batch_size, Loss&& loss) {
 
 /// Runs a stage to its end, or to Ctrl-C, on --device, where the model then is; reports on the
 /// terminal and to <folder>/log.jsonl. `loss(rows, generator)` is the loss of rows of the data,
-/// whose batches are of similar length if it tells lengths, and of `valid`, if there is any;
+/// whose batches are of similar length if it tells lengths, and of `valid`, if there is any; a loss
+/// that changes takes the step, too, 0 for the first, and `valid` is measured by the last one's.
 /// `depends_on` names what else it depends on, see TrainOptions::context. From here on Ctrl-C is
 /// one that leaves a checkpoint; before, there is nothing to lose. False if interrupted.
 template <class Model, class Data, class Loss>
@@ -216,12 +218,23 @@ bool run_stage(const Common& common, Model& model, const TrainingArguments& argu
                 fixed(p.loss, 4) + "  " + fixed(p.rows_per_second, 0) + " sentences/s  " +
                 fixed(left / 60.0, 0) + " min left");
     };
+    const auto loss_at = [&](std::int64_t step) {
+      return [&loss, step](const auto& batch, Generator& generator) {
+        if constexpr (std::invocable<Loss&, decltype(batch), Generator&, std::int64_t>) {
+          return loss(batch, generator, step);
+        } else {
+          return loss(batch, generator);
+        }
+      };
+    };
     const auto loss_of = [&](const Tensor<std::int64_t>& rows, Generator& generator) {
-      return loss(data.rows(rows), generator);
+      return loss_at(trainer.step())(data.rows(rows), generator);
     };
     TrainHooks hooks{.report = report, .stop = interrupted};
     if (valid) {
-      hooks.evaluate = [&] { return mean_loss(*valid, options.batch_size, loss); };
+      hooks.evaluate = [&] {
+        return mean_loss(*valid, options.batch_size, loss_at(options.steps));
+      };
       hooks.evaluated = [&](const Evaluation& e) {
         log.add(JsonValue::object({{"step", e.step}, {"valid_loss", e.value}}));
         say(common, "step " + std::to_string(e.step) + ": loss of " + arguments.valid + ' ' +

@@ -24,12 +24,15 @@ struct AutoencoderNoise {
   // to `mild` in most, log-uniform from `mild` up to `strong` in a share `wild`. In a share
   // `dropped` nothing of the latent is left, so that the decoder learns to write without.
   double clean = 0.25, mild = 0.8, wild = 0.15, strong = 10.0, dropped = 0.0;
+  // Steps in which the strongest noise grows from `mild` to `strong`: a decoder that never sees
+  // slots well enough to read them learns to do without.
+  std::int64_t warmup = 0;
   // Share of the batches that are decoded with details, of a model that has them. Their noise is as
   // large as said here by default, whatever the slots get.
   double details = 0.3;
 
-  /// Throws for shares outside [0, 1] and for noise whose sizes do not rise from 0 < mild to
-  /// strong.
+  /// Throws for shares outside [0, 1], for noise whose sizes do not rise from 0 < mild to strong
+  /// and for a negative warm-up.
   void validate() const {
     const auto is_share = [](double x) { return x >= 0.0 && x <= 1.0; };
     LDLM_CHECK(is_share(details), "noise",
@@ -45,6 +48,18 @@ struct AutoencoderNoise {
         ", ", wild, " and ", dropped);
     LDLM_CHECK(mild > 0.0 && mild <= strong, "noise", "mild noise must lie in (0, ", strong,
                "], got ", mild);
+    LDLM_CHECK(warmup >= 0, "noise", "the noise cannot grow for ", warmup, " steps");
+  }
+
+  /// This noise as it is before step `step` (0, 1, ...): its strongest grows evenly in its
+  /// logarithm while it warms up.
+  [[nodiscard]] AutoencoderNoise at(std::int64_t step) const {
+    AutoencoderNoise now = *this;
+    if (step < warmup) {
+      now.strong =
+          mild * std::pow(strong / mild, static_cast<double>(step) / static_cast<double>(warmup));
+    }
+    return now;
   }
 };
 
