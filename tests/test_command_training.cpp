@@ -313,6 +313,7 @@ TEST_CASE("of two trainings in one folder one does its work, the other names it"
 TEST_CASE("a tokenizer is not written into a folder that a training holds") {
   const Workshop& w = workshop();
   const fs::path folder = w.folder / "held";
+  fs::create_directory(folder);
   const Arguments command{"train-tokenizer", "--corpus", w.corpus, "--out",
                           (folder / "tokenizer.json").string()};
   {
@@ -542,6 +543,7 @@ TEST_CASE("a stage that lacks what it needs says so before it trains") {
   check_error(corpus("/no/such/corpus"), {"/no/such/corpus"});
   check_error(corpus(empty.string()), {empty.string(), "no sentence has 4 to 24 words"});
   check_error(corpus(unfit.string()), {unfit.string(), "no sentence has 4 to 24 words"});
+  CHECK_FALSE(fs::exists(out));
   check_error(corpus(w.folder.path().string()), {w.folder.path().string()});
   check_error({"train-tokenizer", "--corpus", empty.string(), "--out", out + ".json"},
               {empty.string()});

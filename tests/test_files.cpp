@@ -436,6 +436,18 @@ TEST_CASE("a folder is locked by one holder, whom the message names, until that 
   CHECK(message_of([&] { const FolderLock lock(model); }) == "no error");
   CHECK_FALSE(fs::exists(model / ".ldlm-lock"));
 
+  // A folder that the lock made is gone with it, if nothing came into it; others stay.
+  { const FolderLock lock(folder / "made"); }
+  CHECK_FALSE(fs::exists(folder / "made"));
+  fs::create_directory(folder / "there");
+  { const FolderLock lock(folder / "there"); }
+  CHECK(fs::exists(folder / "there"));
+  {
+    const FolderLock lock(folder / "filled");
+    write(folder / "filled" / "file", "precious");
+  }
+  CHECK(read_text(folder / "filled" / "file") == "precious");
+
   write(folder / "victim", "precious");
   fs::create_symlink("../../victim", model / ".ldlm-lock");
   CHECK(message_of([&] { const FolderLock lock(model); }, folder.path()) ==

@@ -10,9 +10,10 @@
 
 namespace ldlm {
 
-/// Holds a folder, which is made if need be, as long as this lives. The lock is one of the system's
-/// on the file ".ldlm-lock" there, which names its process; it ends with the process, however that
-/// ends. Throws, without waiting, if another holder has it.
+/// Holds a folder as long as this lives; one that is made for it, and has nothing in it in the end,
+/// is removed again. The lock is one of the system's on the file ".ldlm-lock" there, which names
+/// its process; it ends with the process, however that ends. Throws, without waiting, if another
+/// holder has it.
 class FolderLock {
  public:
   [[nodiscard]] explicit FolderLock(const std::filesystem::path& folder);
@@ -24,6 +25,7 @@ class FolderLock {
   void open_file();
 
   std::filesystem::path path_;
+  bool created_ = false;  // the folder, which goes with the lock if nothing is in it then
   detail::FileDescriptor file_{-1};
   pid_t holder_ = ::getpid();
 };

@@ -19,10 +19,11 @@ namespace ldlm {
 
 LDLM_BODY FolderLock::FolderLock(const std::filesystem::path& folder)
     : path_(folder / ".ldlm-lock") {
-  std::error_code error;
-  std::filesystem::create_directories(folder, error);
-  LDLM_CHECK_FILE(!error, "lock", folder.native(), ": cannot be made a folder: ", error.message());
   do {  // until the file that is locked is the one in the folder: its last holder removes it
+    std::error_code error;
+    created_ = std::filesystem::create_directories(folder, error) || created_;
+    LDLM_CHECK_FILE(!error, "lock", folder.native(),
+                    ": cannot be made a folder: ", error.message());
     open_file();
     if (::flock(file_.get(), LOCK_EX | LOCK_NB) != 0) {
       LDLM_CHECK_FILE(errno == EWOULDBLOCK, "lock", path_.native(), ": ",
@@ -45,6 +46,9 @@ LDLM_BODY FolderLock::FolderLock(const std::filesystem::path& folder)
 LDLM_BODY FolderLock::~FolderLock() {
   if (file_.is_open() && holder_ == ::getpid() && detail::names_file(path_, file_)) {
     ::unlink(path_.c_str());
+    if (created_) {
+      ::rmdir(path_.parent_path().c_str());  // does nothing if there is something in it
+    }
   }
 }
 
