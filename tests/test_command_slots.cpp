@@ -169,3 +169,42 @@ TEST_CASE("a model with details restores texts by them, and is sampled without")
   REQUIRE(bits.size() == 3);
   CHECK(bits[0] / bits[2] == doctest::Approx((3.0 + 14.0) / 3.0));
 }
+
+TEST_CASE("levels by the slope of the loss go on after an interruption as without it") {
+  const Workshop& w = workshop();
+  const auto stage = [&](const std::string& out) {
+    return with(w.stage("denoiser", out, 300), {"--levels", "slope", "--cache-latents",
+                                                "--checkpoint-every", "50", "--report-every", "1"});
+  };
+  const auto model = [&](const std::string& name) {
+    const fs::path out = w.folder / name;
+    fs::copy(w.model, out, fs::copy_options::recursive);
+    return out.string();
+  };
+  const std::string out = model("slope");
+  const fs::path checkpoints = out + ".checkpoints/denoiser";
+  Process process(stage(out));
+  while (process.running() && checkpoints_in(checkpoints).empty()) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+  process.send(SIGTERM);
+  CHECK(process.wait().status == 128 + SIGTERM);
+  REQUIRE(checkpoints_in(checkpoints).back() < "step-00000300");
+  check_error(w.stage("denoiser", out, 300), {"loss_curve"});  // the schedule's: another training
+  output_of(stage(out));
+  const std::string undisturbed = model("slope-undisturbed");
+  output_of(stage(undisturbed));
+  CHECK(same_weights(out, undisturbed));
+  CHECK(same_weights(checkpoints, undisturbed + ".checkpoints/denoiser"));
+  CHECK(lines(output_of({"sample", "--model", out, "--count", "2"})).size() == 2);
+  const std::string plain = model("schedule");
+  output_of(w.stage("denoiser", plain, 300));
+  CHECK_FALSE(same_weights(plain, out));
+
+  check_usage(with(w.stage("denoiser", out, 3), {"--levels", "even"}), {"--levels"});
+  const std::string of_noise = model("of-noise");
+  ldlm::JsonValue config = ldlm::parse_json(read_file(of_noise + "/ldlm.json"), of_noise);
+  config.set("prediction", std::string("epsilon"));
+  make_file(of_noise + "/ldlm.json", ldlm::to_string(config));
+  check_error(stage(of_noise), {"--levels slope needs a denoiser that predicts x0"});
+}

@@ -8,41 +8,6 @@
 
 using namespace command_test;
 
-namespace {
-
-/// All safetensors files of a model's folder, by their names in it.
-std::vector<std::pair<std::string, std::string>> weights_of(const fs::path& folder) {
-  std::vector<std::pair<std::string, std::string>> out;
-  for (const auto& entry : fs::recursive_directory_iterator(folder)) {
-    if (entry.path().extension() == ".safetensors") {
-      out.emplace_back(fs::relative(entry.path(), folder).string(), read_file(entry.path()));
-    }
-  }
-  std::sort(out.begin(), out.end());
-  return out;
-}
-
-bool same_weights(const fs::path& a, const fs::path& b) {
-  const auto x = weights_of(a);
-  return !x.empty() && x == weights_of(b);
-}
-
-/// The steps of the checkpoints in a folder, rising.
-std::vector<std::string> checkpoints_in(const fs::path& folder) {
-  std::vector<std::string> out;
-  if (fs::exists(folder)) {
-    for (const auto& entry : fs::directory_iterator(folder)) {
-      if (entry.path().filename().string().starts_with("step-")) {
-        out.push_back(entry.path().filename().string());
-      }
-    }
-  }
-  std::sort(out.begin(), out.end());
-  return out;
-}
-
-}  // namespace
-
 TEST_CASE("ten steps of every stage give the same bytes at 1 and 2 threads and in two runs") {
   const Workshop& w = workshop();
   const std::string wide = (w.folder / "wide-config").string();

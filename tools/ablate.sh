@@ -96,7 +96,7 @@ measure() {
   local latent=sequence length=16 more="" noise=usual written=false
   local from=base channels=64 layers=3 schedule=tan_d prediction=x0 self_conditioning=true
   local shift=0.3333 ema=0.995 denoiser_steps=$steps tune=decoder rate=5e-4
-  local samples=200 temperature=""
+  local samples=200 temperature="" levels=schedule
   for assignment in "${@:2}"; do
     local "$assignment"
   done
@@ -112,7 +112,8 @@ measure() {
     fi
     if [[ ! -e $folder/denoiser/model.safetensors ]]; then
       "$ldlm" "${training[@]}" denoiser "${data[@]}" --out "$folder" --steps "$denoiser_steps" \
-        --learning-rate 1.5e-3 --warmup 150 --ema "$ema" --noise-shift "$shift"
+        --learning-rate 1.5e-3 --warmup 150 --ema "$ema" --noise-shift "$shift" \
+        --levels "$levels"
     fi
     if [[ $tune != nothing && ! -e $folder.tuned ]]; then
       "$ldlm" "${training[@]}" "$tune" "${data[@]}" --out "$folder" --steps $((steps / 3)) \
@@ -173,6 +174,7 @@ variant longer denoiser_steps=$((steps * 4 / 3))
 variant no-tuning tune=nothing
 variant no-self-conditioning self_conditioning=false
 variant tan-d-whole shift=1
+variant slope levels=slope
 variant cosine schedule=cosine shift=1
 variant scaled-linear schedule=scaled_linear shift=1
 variant v-prediction prediction=v
@@ -198,6 +200,7 @@ form slots-less-noise from=slots-less-noise noise=less-strong "${slots[@]}"
 form slots-written from=slots-written noise=strong written=true "${slots[@]}"
 form slots-warmed from=slots-warmed noise=warmed written=true "${slots[@]}"
 form slots-warmed-joint from=slots-warmed-joint noise=warmed written=true tune=joint "${slots[@]}"
+form slots-warmed-slope from=slots-warmed levels=slope noise=warmed written=true "${slots[@]}"
 form slots-warmed-details from=slots-warmed-details noise=warmed written=true \
   more='"details": true' "${slots[@]}"
 form slots-warmed-three from=slots-warmed-three noise=warmed written=true latent=slots length=3

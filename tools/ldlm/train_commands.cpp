@@ -252,9 +252,24 @@ struct LatentDataset {
 
 /// What is peculiar to the denoiser's stage.
 struct DenoiserArguments {
-  std::string from;
+  std::string from, levels = "schedule";
   double noise_shift = 1.0, self_conditioning = usual_self_conditioning;
   bool cache = false;
+};
+
+/// A denoiser, and the curve of its loss if levels are drawn by that, which its checkpoints hold.
+struct DenoiserInTraining {
+  using value_type = float;
+  ReverseTransformer<float> denoiser;
+  std::optional<LossCurve<float>> curve;
+
+  template <class V>
+  void visit(V&& v) {
+    denoiser.visit(v);
+    if (curve) {
+      v.buffer("loss_curve", curve->loss);
+    }
+  }
 };
 
 void train_denoiser(const Common& common, const TrainingArguments& arguments,
@@ -269,10 +284,12 @@ void train_denoiser(const Common& common, const TrainingArguments& arguments,
   Autoencoder<float> autoencoder = load_autoencoder<float>(folder, config);
   Generator generator = common.generator();
   const fs::path part = fs::path(own.from) / "denoiser";
-  auto model = own.from.empty() ? ReverseTransformer<float>(config.denoiser, generator)
-                                : ReverseTransformer<float>::from_pretrained(
-                                      fs::is_directory(part) ? part : fs::path(own.from));
-  LDLM_CHECK(model.config.to_json() == config.denoiser.to_json(), "train", own.from,
+  DenoiserInTraining model{
+      .denoiser = own.from.empty() ? ReverseTransformer<float>(config.denoiser, generator)
+                                   : ReverseTransformer<float>::from_pretrained(
+                                         fs::is_directory(part) ? part : fs::path(own.from)),
+      .curve = {}};
+  LDLM_CHECK(model.denoiser.config.to_json() == config.denoiser.to_json(), "train", own.from,
              " holds a denoiser of another configuration than ", folder.native());
   const LdlmTokenizers tokenizers = LdlmTokenizers::load(folder);
   const TextDataset data = read_texts(common, arguments.corpus, config, tokenizers);
@@ -282,8 +299,17 @@ void train_denoiser(const Common& common, const TrainingArguments& arguments,
   ldlm::to(autoencoder, common.device());
   context.set("noise_shift", own.noise_shift);
   context.set("self_conditioning", own.self_conditioning);
+  if (own.levels == "slope") {
+    LDLM_CHECK(config.prediction == Prediction::x0, "train",
+               "--levels slope needs a denoiser that predicts x0");
+    model.curve.emplace(diffusion.schedule);
+    context.set("levels", own.levels);
+  }
   const auto loss = [&](const Tensor<float>& latents, Generator& g) {
-    return denoiser_loss(model, diffusion, latents.to(common.device()), g, own.self_conditioning);
+    // Another text is measured at the schedule's levels, whatever is trained on.
+    const bool by_curve = model.curve && grad_enabled();
+    return denoiser_loss(model.denoiser, diffusion, latents.to(common.device()), g,
+                         own.self_conditioning, by_curve ? &*model.curve : nullptr);
   };
   const auto loss_of_texts = [&](const TextBatch& texts, Generator& g) {
     return loss(encode_without_graph(autoencoder, texts), g);
@@ -296,7 +322,7 @@ void train_denoiser(const Common& common, const TrainingArguments& arguments,
                       valid ? std::optional(latents_of(*valid)) : std::nullopt, context, loss)
           : run_stage(common, model, arguments, "denoiser", data, valid, context, loss_of_texts)) {
     FolderUpdate update(folder);
-    save_denoiser(model, update);
+    save_denoiser(model.denoiser, update);
     update.commit();
   }
 }
@@ -458,6 +484,10 @@ void add_training_commands(CLI::App& app, Common& common) {
         ->check(share);
     command->add_flag("--cache-latents", own->cache,
                       "Encode all texts once, at the start: faster, and takes memory for them");
+    command
+        ->add_option("--levels", own->levels,
+                     "The noise levels: schedule, or slope, by where the loss rises with the noise")
+        ->check(CLI::IsMember({"schedule", "slope"}));
     add_noise_shift(*command, own->noise_shift);
   }
   {

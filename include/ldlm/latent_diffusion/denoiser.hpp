@@ -10,6 +10,7 @@
 #include <ldlm/core/random.hpp>
 #include <ldlm/diffusion/process.hpp>
 #include <ldlm/diffusion/schedule.hpp>
+#include <ldlm/latent_diffusion/loss_curve.hpp>
 #include <ldlm/models/reverse_transformer.hpp>
 
 namespace ldlm {
@@ -59,14 +60,23 @@ template <Floating T>
 
 namespace detail {
 
-/// abar (B) at random levels of a schedule, one from each of B equal parts of it.
-inline std::vector<double> stratified_levels(const NoiseSchedule& schedule, std::int64_t rows,
-                                             Generator& generator) {
-  std::vector<double> alpha_bars;
+/// Random steps (B) of a schedule, one from each of B equal parts of it.
+inline std::vector<std::int64_t> stratified_steps(const NoiseSchedule& schedule, std::int64_t rows,
+                                                  Generator& generator) {
+  std::vector<std::int64_t> steps;
   const double shift = generator.uniform();
   for (std::int64_t b = 0; b < rows; ++b) {
     const double u = (static_cast<double>(b) + shift) / static_cast<double>(rows);
-    const auto t = static_cast<std::int64_t>(u * static_cast<double>(schedule.steps()));
+    steps.push_back(static_cast<std::int64_t>(u * static_cast<double>(schedule.steps())));
+  }
+  return steps;
+}
+
+/// abar (B) of steps (B).
+inline std::vector<double> levels_of(const NoiseSchedule& schedule,
+                                     std::span<const std::int64_t> steps) {
+  std::vector<double> alpha_bars;
+  for (const std::int64_t t : steps) {
     alpha_bars.push_back(schedule.alpha_bar(t));
   }
   return alpha_bars;
@@ -105,22 +115,33 @@ Tensor<T> estimate_in_rows(double share, const ReverseTransformer<T>& model,
 inline constexpr double usual_self_conditioning = 0.5;
 
 /// Mean squared error of a denoiser's prediction on latents z_0 (B, L, d) at stratified random
-/// levels of the schedule. With self-conditioning, the share `self_conditioned` of the rows is
-/// given the model's own first estimate (Chen et al., 2023, "Analog bits").
+/// levels of the schedule, or of a curve of the losses, which it then adds to. With
+/// self-conditioning, the share `self_conditioned` of the rows is given the model's own first
+/// estimate (Chen et al., 2023, "Analog bits").
 template <Floating T>
-Variable<ComputeType<T>> denoiser_loss(const ReverseTransformer<T>& model,
-                                       const Diffusion& diffusion, const Tensor<T>& z0,
-                                       Generator& generator,
-                                       double self_conditioned = usual_self_conditioning) {
-  const std::vector<double> alpha_bars =
-      detail::stratified_levels(diffusion.schedule, z0.size(0), generator);
+Variable<ComputeType<T>> denoiser_loss(
+    const ReverseTransformer<T>& model, const Diffusion& diffusion, const Tensor<T>& z0,
+    Generator& generator, double self_conditioned = usual_self_conditioning,
+    std::type_identity_t<LossCurve<ComputeType<T>>>* curve = nullptr) {
+  using C = ComputeType<T>;
+  LDLM_CHECK(curve == nullptr || diffusion.prediction == Prediction::x0, "denoiser loss",
+             "a curve of losses is of a denoiser that predicts x0");
+  const NoiseSchedule& schedule = diffusion.schedule;
+  const std::vector<std::int64_t> steps =
+      curve == nullptr ? detail::stratified_steps(schedule, z0.size(0), generator)
+                       : curve->draw(schedule, z0.size(0), generator);
+  const std::vector<double> alpha_bars = detail::levels_of(schedule, steps);
   const Tensor<T> eps = randn_like(z0, generator);
   const Tensor<T> zt = add_noise(z0, eps, alpha_bars);
   const Tensor<T> estimate =
       detail::estimate_in_rows(self_conditioned, model, diffusion, zt, alpha_bars);
   const Tensor<T> target = prediction_target(diffusion.prediction, z0, eps, alpha_bars);
-  return mse_loss(predict(model, diffusion, Variable<T>(zt), alpha_bars, estimate),
-                  Variable<T>(target));
+  const Variable<T> prediction = predict(model, diffusion, Variable<T>(zt), alpha_bars, estimate);
+  if (curve != nullptr) {
+    const Tensor<C> error = square(cast<C>(sub(prediction.value(), target)));
+    curve->update(schedule, steps, mean(error, {1, 2}));
+  }
+  return mse_loss(prediction, Variable<T>(target));
 }
 
 /// Estimates of latents, and the noise levels at which they were made.

@@ -231,8 +231,8 @@ Variable<ComputeType<T>> joint_loss(Autoencoder<T>& model, const ReverseTransfor
                                                   noise.encoder_mask_rate, special.mask, generator);
   const Variable<T> z =
       model.map.to_latent_of_batch(model.read({.ids = masked, .mask = texts.mask}));
-  std::vector<double> alpha_bars =
-      detail::stratified_levels(diffusion.schedule, z.size(0), generator);
+  std::vector<double> alpha_bars = detail::levels_of(
+      diffusion.schedule, detail::stratified_steps(diffusion.schedule, z.size(0), generator));
   const auto row = [&](auto f) { return detail::per_row(alpha_bars, z.value(), f); };
   const Tensor<T> eps = randn_like(z.value(), generator);
   const Variable<T> zt =
