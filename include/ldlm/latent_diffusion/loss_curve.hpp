@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <array>
-#include <cmath>
 #include <concepts>
 #include <cstdint>
 #include <span>
@@ -23,12 +22,11 @@ namespace ldlm {
 template <Floating T>
 requires std::same_as<T, ComputeType<T>>
 struct LossCurve {
-  using value_type = T;
   static constexpr std::int64_t parts = 32;
 
   Tensor<T> loss;  // (parts), over all elements of a latent
 
-  /// That of the best estimates of latents of independent normal numbers, 1 - abar.
+  /// Begins with the loss of the best estimates of latents of independent normal numbers, 1 - abar.
   /// Throws for a schedule of fewer steps than parts.
   explicit LossCurve(const NoiseSchedule& schedule) : loss(Tensor<T>::empty({parts})) {
     LDLM_CHECK(schedule.steps() >= parts, "loss curve", "a schedule of ", schedule.steps(),
@@ -82,7 +80,8 @@ struct LossCurve {
     return steps;
   }
 
-  /// Takes in the losses (B) of rows at steps (B) of the schedule: the mean is over some 500 rows.
+  /// Takes in the losses (B) of rows at steps (B) of the schedule: each part's mean is over some
+  /// 500 of its rows.
   void update(const NoiseSchedule& schedule, std::span<const std::int64_t> steps,
               const Tensor<T>& losses) {
     constexpr T weight = T(0.002);
@@ -93,11 +92,6 @@ struct LossCurve {
       mean += weight * (host.data()[b] - mean);
     }
     loss.copy_(changed);
-  }
-
-  template <class V>
-  void visit(V&& v) {
-    v.buffer("loss", loss);
   }
 };
 
